@@ -1,0 +1,224 @@
+//! gRPC between nodes and from clients, without saying how the bytes travel.
+//!
+//! A channel is a service from HTTP requests to HTTP responses: over HTTP/2 and TCP in production, straight into the
+//! other node's routes in simulation.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tonic::body::Body;
+
+/// Any error of a transport.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection to one address, shared and reconnecting by itself; what tonic's generated clients are built on.
+pub type GrpcChannel = tower::util::BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+
+/// What a connection is for: lanes do not share a TCP connection, so that bulk does not delay what is urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// A client's requests.
+    Client,
+    /// Append streams and heartbeats between nodes.
+    Append,
+    /// Votes, handshakes, leader transfer.
+    Control,
+    /// Snapshots and change-log segments.
+    Bulk,
+}
+
+/// When a server shall stop: it takes no new requests and ends when those under way have ended.
+pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+
+/// The limits of one listener.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// HTTP/2 streams at once on a connection.
+    pub max_streams: u32,
+    /// Connections at once; more are closed at once.
+    pub max_connections: usize,
+    /// How often an idle connection is pinged.
+    pub keepalive_interval: Duration,
+    /// How long a ping may stay unanswered.
+    pub keepalive_timeout: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            max_streams: 128,
+            max_connections: 4_096,
+            keepalive_interval: Duration::from_secs(10),
+            keepalive_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The network of one node or client.
+pub trait Network: Send + Sync + Debug {
+    /// A channel to `address` (`host:port`). It connects when first used and again after it broke. `connect_timeout`
+    /// bounds each attempt.
+    fn channel(&self, address: &str, lane: Lane, connect_timeout: Duration) -> Result<GrpcChannel, BoxError>;
+
+    /// Listens on `address` and serves `routes` until `shutdown`. The outer future is ready once it listens (an error:
+    /// the address is busy or wrong); the inner one when it has stopped.
+    fn serve<'a>(
+        &'a self,
+        address: &'a str,
+        routes: tonic::service::Routes,
+        options: ServeOptions,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Pin<Box<dyn Future<Output = ()> + Send>>>> + Send + 'a>>;
+}
+
+/// TCP and HTTP/2 by tonic.
+#[derive(Debug, Default)]
+pub struct RealNetwork;
+
+impl RealNetwork {
+    /// The system's network.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Network for RealNetwork {
+    fn channel(&self, address: &str, lane: Lane, connect_timeout: Duration) -> Result<GrpcChannel, BoxError> {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?
+            .connect_timeout(connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(!matches!(lane, Lane::Client))
+            .http2_max_header_list_size(8 * 1_024)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        let channel = endpoint.connect_lazy();
+        Ok(GrpcChannel::new(tower::ServiceExt::map_err(channel, BoxError::from)))
+    }
+
+    fn serve<'a>(
+        &'a self,
+        address: &'a str,
+        routes: tonic::service::Routes,
+        options: ServeOptions,
+        shutdown: Shutdown,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Pin<Box<dyn Future<Output = ()> + Send>>>> + Send + 'a>> {
+        Box::pin(async move {
+            let listener = tokio::net::TcpListener::bind(address).await?;
+            let incoming = bounded_connections(listener, options.max_connections);
+            let server = tonic::transport::Server::builder()
+                .tcp_nodelay(true)
+                .max_concurrent_streams(Some(options.max_streams))
+                .http2_keepalive_interval(Some(options.keepalive_interval))
+                .http2_keepalive_timeout(Some(options.keepalive_timeout))
+                .http2_max_header_list_size(8 * 1_024)
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .add_routes(routes);
+            let address = address.to_owned();
+            let serving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+                if let Err(error) = server.serve_with_incoming_shutdown(incoming, shutdown).await {
+                    tracing::error!(%address, %error, "a listener has ended");
+                }
+            });
+            Ok(serving)
+        })
+    }
+}
+
+const STREAM_WINDOW_BYTES: u32 = 1_024 * 1_024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
+
+/// Accepts connections while fewer than `limit` are open; one too many is closed at once.
+fn bounded_connections(
+    listener: tokio::net::TcpListener,
+    limit: usize,
+) -> impl futures_util::Stream<Item = io::Result<counted::Counted>> {
+    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(limit));
+    futures_util::stream::unfold((listener, places), move |(listener, places)| async move {
+        loop {
+            let accepted = listener.accept().await;
+            let item = match accepted {
+                Err(error) => Err(error),
+                Ok((stream, peer)) => {
+                    let Ok(place) = places.clone().try_acquire_owned() else {
+                        tracing::warn!(%peer, limit, "connection refused: as many are open as `max_connections` allows");
+                        continue;
+                    };
+                    stream.set_nodelay(true).map(|()| counted::Counted::new(stream, place))
+                }
+            };
+            return Some((item, (listener, places)));
+        }
+    })
+}
+
+mod counted {
+    //! A TCP connection that gives its place back when it is dropped.
+
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+    use tokio::net::TcpStream;
+    use tokio::sync::OwnedSemaphorePermit;
+    use tonic::transport::server::{Connected, TcpConnectInfo};
+
+    #[derive(Debug)]
+    pub(crate) struct Counted {
+        stream: TcpStream,
+        _place: OwnedSemaphorePermit,
+    }
+
+    impl Counted {
+        pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+            Self { stream, _place: place }
+        }
+    }
+
+    impl Connected for Counted {
+        type ConnectInfo = TcpConnectInfo;
+
+        fn connect_info(&self) -> Self::ConnectInfo {
+            self.stream.connect_info()
+        }
+    }
+
+    impl AsyncRead for Counted {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.stream).poll_write(cx, buf)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bufs: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.stream.is_write_vectored()
+        }
+    }
+}
