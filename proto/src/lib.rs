@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The wire and the log of Holdfast: types and services generated from `holdfast/**/*.proto` when the crate is built.
+
+#![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+/// The public API, package `holdfast.v1`.
+pub mod v1 {
+    tonic::include_proto!("holdfast.v1");
+}
+
+/// The entries of the log, package `holdfast.log.v1`.
+pub mod log {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("holdfast.log.v1");
+    }
+}
+
+/// What nodes say to one another, package `holdfast.peer.v1`.
+pub mod peer {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("holdfast.peer.v1");
+    }
+}
+
+/// The descriptors of all files, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holdfast_descriptor.bin"));
+
+pub mod reason;

@@ -1,0 +1,1 @@
+//! The one table of errors: what each reason is on each face.
