@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The stock rules of one shard: a pure, deterministic state machine.
+//!
+//! Responsible for what every command does to the stock, for when holds end, for deciding each command id once, and for the
+//! change log's content. Promises that two instances fed the same entries have the same state, answers and events, byte
+//! for byte. Leaves the log, the disk, the wire and the clock to others: nothing here awaits, reads a clock or does IO.
+
+mod answer;
+mod catalogue;
+mod command;
+pub mod commands;
+mod event;
+mod limits;
+mod parts;
+mod refusal;
+mod reservation;
+mod stock;
+mod types;
+
+pub use answer::{Answer, Applied, Success};
+pub use catalogue::{
+    Backorder, Condition, ItemSpec, ItemStatus, LocationKind, LocationSpec, MAX_ATTRIBUTES_BYTES, MAX_TEXT_BYTES,
+};
+pub use command::{Cause, Command, Entry, MAX_CAUSE_BYTES, MAX_CHAIN, Operation};
+pub use event::{
+    ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
+};
+pub use limits::Limits;
+pub use parts::LineUnits;
+pub(crate) use parts::validate_parts;
+pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
+pub use reservation::{LineCounts, Reservation, ReservationLine, ReservationState};
+pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
+pub use types::{
+    BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, IdParseError, LocationId, LogTime, LotId, MAX_UNITS,
+    NameError, OrderRef, ReservationId, Revision, SLOTS, Sku, Slot, Units, slot_of,
+};

@@ -1,0 +1,117 @@
+//! A command: who asks, under which id, for what. What each operation holds stands in a file of its own in `commands/`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::commands::{
+    Adjust, Amend, Cancel, Commit, Extend, Fulfil, PutItem, PutLocation, Receive, Release, Reserve, Return, Set,
+};
+use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
+
+/// Most commands in a linked chain.
+pub const MAX_CHAIN: usize = 256;
+/// Longest actor, reason or reference, in bytes.
+pub const MAX_CAUSE_BYTES: usize = 255;
+
+/// One command. The same id and body always get the same answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Decides the command once.
+    pub id: CommandId,
+    /// When the id was minted, by cluster time. Ignored for a keyed id.
+    pub minted_at: LogTime,
+    /// The id is the caller's own key with no time in it: it is kept from receipt.
+    pub keyed: bool,
+    /// A hash of the whole body, `minted_at` included.
+    pub body: BodyHash,
+    /// This command and the next one succeed or fail together.
+    pub linked: bool,
+    /// Who did it and why, for the change log.
+    pub cause: Option<Box<Cause>>,
+    /// What is asked.
+    pub operation: Operation,
+}
+
+/// Who did it and why. Each at most [`MAX_CAUSE_BYTES`]; empty where not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Who did it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// The URI of a document.
+    pub reference: String,
+}
+
+/// What a command asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// Creates an item or replaces its attributes.
+    PutItem(Box<PutItem>),
+    /// Creates a location or replaces its attributes.
+    PutLocation(Box<PutLocation>),
+    /// Units arrive.
+    Receive(Receive),
+    /// Units are found or written off.
+    Adjust(Adjust),
+    /// `on_hand` is set to a counted number.
+    Set(Set),
+    /// Units are held.
+    Reserve(Reserve),
+    /// A hold's quantities change.
+    Amend(Amend),
+    /// A hold lives longer.
+    Extend(Extend),
+    /// A hold becomes a sale.
+    Commit(Commit),
+    /// A hold is given back.
+    Release(Release),
+    /// Sold units are shipped.
+    Fulfil(Fulfil),
+    /// What is sold and not shipped is given back.
+    Cancel(Cancel),
+    /// Shipped units come back.
+    Return(Return),
+}
+
+impl Command {
+    /// Checks the shape of the input, before it reaches the log. What depends on the state is decided by
+    /// `Inventory::apply`, which also stands what this would refuse.
+    ///
+    /// # Errors
+    ///
+    /// The first field at fault.
+    pub fn validate(&self) -> Result<(), InvalidArgument> {
+        if let Some(cause) = &self.cause {
+            for (text, field) in
+                [(&cause.actor, Field::Actor), (&cause.reason, Field::Reason), (&cause.reference, Field::Reference)]
+            {
+                if text.len() > MAX_CAUSE_BYTES {
+                    return Err(InvalidArgument::of(field));
+                }
+            }
+        }
+        match &self.operation {
+            Operation::PutItem(command) => command.validate(),
+            Operation::PutLocation(command) => command.validate(),
+            Operation::Receive(command) => command.validate(),
+            Operation::Adjust(command) => command.validate(),
+            Operation::Set(command) => command.validate(),
+            Operation::Reserve(command) => command.validate(),
+            Operation::Amend(command) => command.validate(),
+            Operation::Extend(command) => command.validate(),
+            Operation::Commit(command) => command.validate(),
+            Operation::Release(_) | Operation::Cancel(_) => Ok(()),
+            Operation::Fulfil(command) => command.validate(),
+            Operation::Return(command) => command.validate(),
+        }
+    }
+}
+
+/// One entry of the shard's log. Without commands it is a tick: time passes, and what is due is swept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The leader's stamp. A stamp before the last one counts as the last one.
+    pub time: LogTime,
+    /// Decided one after the other, each seeing the one before.
+    pub commands: Vec<Command>,
+}

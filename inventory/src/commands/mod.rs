@@ -1,0 +1,29 @@
+//! A file a command: what it holds, the rule that decides it, and the tests of both.
+
+mod adjust;
+mod amend;
+mod cancel;
+mod commit;
+mod extend;
+mod fulfil;
+mod put_item;
+mod put_location;
+mod receive;
+mod release;
+mod reserve;
+mod return_units;
+mod set;
+
+pub use adjust::Adjust;
+pub use amend::Amend;
+pub use cancel::Cancel;
+pub use commit::{Commit, IfExpired, MAX_CANCEL_AHEAD_MS};
+pub use extend::Extend;
+pub use fulfil::Fulfil;
+pub use put_item::PutItem;
+pub use put_location::PutLocation;
+pub use receive::Receive;
+pub use release::Release;
+pub use reserve::{DEFAULT_TTL_S, Line, MAX_LINES, MAX_TTL_S, Reserve};
+pub use return_units::Return;
+pub use set::Set;

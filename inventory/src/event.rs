@@ -1,0 +1,307 @@
+//! The change log's events: gapless sequence numbers, and a BLAKE3 hash chain that a reader can check.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Cause, CommandId, LocationId, LogTime, LotId, ReservationId, ReservationState, Revision, Sku, StockCounts,
+    StockDelta,
+};
+
+/// The version byte that an encoded event starts with.
+const EVENT_VERSION: u8 = 1;
+const HASHES: usize = 64;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EventKind {
+    /// An item was made or changed.
+    ItemChanged,
+    /// A location was made or changed.
+    LocationChanged,
+    /// Units arrived.
+    StockReceived,
+    /// Units were found or written off.
+    StockAdjusted,
+    /// Shipped units came back.
+    StockReturned,
+    /// Units are held.
+    ReservationHeld,
+    /// A hold has other quantities.
+    ReservationAmended,
+    /// A hold lives longer.
+    ReservationExtended,
+    /// Units are sold.
+    ReservationCommitted,
+    /// Sold units were shipped.
+    ReservationFulfilled,
+    /// A hold was given back.
+    ReservationReleased,
+    /// A hold's time was over.
+    ReservationExpired,
+    /// What was sold and not shipped was given back.
+    ReservationCancelled,
+    /// An item's units at a location came down to its low stock threshold.
+    AvailabilityLow,
+    /// Nothing of an item may be promised at a location any more.
+    AvailabilityOut,
+    /// Something of an item may be promised at a location again.
+    AvailabilityBack,
+}
+
+impl EventKind {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ItemChanged => "item.changed",
+            Self::LocationChanged => "location.changed",
+            Self::StockReceived => "stock.received",
+            Self::StockAdjusted => "stock.adjusted",
+            Self::StockReturned => "stock.returned",
+            Self::ReservationHeld => "reservation.held",
+            Self::ReservationAmended => "reservation.amended",
+            Self::ReservationExtended => "reservation.extended",
+            Self::ReservationCommitted => "reservation.committed",
+            Self::ReservationFulfilled => "reservation.fulfilled",
+            Self::ReservationReleased => "reservation.released",
+            Self::ReservationExpired => "reservation.expired",
+            Self::ReservationCancelled => "reservation.cancelled",
+            Self::AvailabilityLow => "availability.low",
+            Self::AvailabilityOut => "availability.out",
+            Self::AvailabilityBack => "availability.back",
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A hash of the change log's chain.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventHash(pub [u8; 32]);
+
+impl fmt::Debug for EventHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for EventHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// One entry of a shard's change log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The hash of the event before; zeros for the first.
+    pub prev_hash: EventHash,
+    /// BLAKE3 of `prev_hash` and the encoded body.
+    pub hash: EventHash,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventBody {
+    /// 1 for a shard's first event, then without gaps.
+    pub seq: u64,
+    /// Log time.
+    pub time: LogTime,
+    /// What happened.
+    pub kind: EventKind,
+    /// The command that caused it; `None`: time did.
+    pub command: Option<CommandId>,
+    /// Who and why, where the command said so.
+    pub cause: Option<Arc<Cause>>,
+    /// The reservation it is about.
+    pub reservation: Option<ReservationRef>,
+    /// The quantities that changed, each item, location and lot once.
+    pub changes: Vec<StockChange>,
+    /// The item or location it is about, where no quantity changed.
+    pub subject: Option<Subject>,
+}
+
+/// A reservation as an event names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservationRef {
+    /// Its id.
+    pub id: ReservationId,
+    /// Where it stands after the event.
+    pub state: ReservationState,
+    /// Its revision after the event.
+    pub revision: Revision,
+    /// Its expiry after the event.
+    pub expires_at: LogTime,
+}
+
+/// The quantities of one item, location and lot before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockChange {
+    /// The item.
+    pub sku: Sku,
+    /// Where.
+    pub location: LocationId,
+    /// The lot.
+    pub lot: Option<LotId>,
+    /// What was added or taken.
+    pub delta: StockDelta,
+    /// What is there now.
+    pub after: StockCounts,
+    /// What may be promised of the item at the location now.
+    pub atp_after: u64,
+    /// The revision of the stock at the location.
+    pub revision: Revision,
+}
+
+/// What an event is about, where no quantity changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subject {
+    /// An item.
+    Item {
+        /// Which.
+        sku: Sku,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// A location.
+    Location {
+        /// Which.
+        location: LocationId,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// What may be promised of an item at a location.
+    Availability {
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// What may be promised now.
+        atp: u64,
+    },
+}
+
+/// Why bytes are not an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventDecodeError {
+    /// Another version wrote it.
+    #[error("the event has version {found}, and only version {EVENT_VERSION} is known")]
+    UnknownVersion {
+        /// The version.
+        found: u8,
+    },
+    /// The bytes are cut or changed.
+    #[error("the event is damaged")]
+    Damaged,
+    /// The body is not what was hashed.
+    #[error("the event's hash does not match its body")]
+    HashMismatch,
+}
+
+/// Where a chain of events breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// A sequence number is missing or repeated.
+    #[error("event {expected} was expected, and {found} follows")]
+    Gap {
+        /// The number that comes next.
+        expected: u64,
+        /// The number that stands there.
+        found: u64,
+    },
+    /// An event does not follow the one before it, or was changed.
+    #[error("event {seq} does not fit the hash chain")]
+    HashMismatch {
+        /// The event.
+        seq: u64,
+    },
+}
+
+impl Event {
+    pub(crate) fn seal(prev_hash: EventHash, body: EventBody) -> Self {
+        let hash = body.hash_after(prev_hash);
+        Self { prev_hash, hash, body }
+    }
+
+    /// The event as bytes: version, both hashes, body. The same event always gives the same bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(192);
+        bytes.push(EVENT_VERSION);
+        bytes.extend_from_slice(&self.prev_hash.0);
+        bytes.extend_from_slice(&self.hash.0);
+        self.body.append_to(bytes)
+    }
+
+    /// Reads what [`Event::encode`] wrote, and checks its hash.
+    ///
+    /// # Errors
+    ///
+    /// [`EventDecodeError`]; bytes from outside never panic.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EventDecodeError> {
+        let (&version, rest) = bytes.split_first().ok_or(EventDecodeError::Damaged)?;
+        if version != EVENT_VERSION {
+            return Err(EventDecodeError::UnknownVersion { found: version });
+        }
+        let (hashes, body) = rest.split_at_checked(HASHES).ok_or(EventDecodeError::Damaged)?;
+        let (mut prev_hash, mut hash) = (EventHash::default(), EventHash::default());
+        prev_hash.0.copy_from_slice(&hashes[..32]);
+        hash.0.copy_from_slice(&hashes[32..]);
+        if chain_hash(prev_hash, body) != hash {
+            return Err(EventDecodeError::HashMismatch);
+        }
+        match postcard::take_from_bytes(body) {
+            Ok((body, [])) => Ok(Self { prev_hash, hash, body }),
+            _ => Err(EventDecodeError::Damaged),
+        }
+    }
+
+    /// Checks that the events follow one another, and the event of (`after_seq`, `after_hash`), without a gap or a change.
+    ///
+    /// # Errors
+    ///
+    /// The first place where the chain breaks.
+    pub fn verify_chain<'a>(
+        after_seq: u64,
+        after_hash: EventHash,
+        events: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<(), ChainError> {
+        let (mut seq, mut hash) = (after_seq, after_hash);
+        for event in events {
+            if event.body.seq != seq + 1 {
+                return Err(ChainError::Gap { expected: seq + 1, found: event.body.seq });
+            }
+            seq = event.body.seq;
+            if event.prev_hash != hash || event.body.hash_after(hash) != event.hash {
+                return Err(ChainError::HashMismatch { seq });
+            }
+            hash = event.hash;
+        }
+        Ok(())
+    }
+}
+
+impl EventBody {
+    fn append_to(&self, bytes: Vec<u8>) -> Vec<u8> {
+        postcard::to_extend(self, bytes).expect("an event's types serialise, and a Vec takes every byte")
+    }
+
+    fn hash_after(&self, prev_hash: EventHash) -> EventHash {
+        chain_hash(prev_hash, &self.append_to(Vec::with_capacity(128)))
+    }
+}
+
+fn chain_hash(prev_hash: EventHash, body: &[u8]) -> EventHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&prev_hash.0).update(body);
+    EventHash(*hasher.finalize().as_bytes())
+}

@@ -1,0 +1,312 @@
+//! Why a command was not done: the names of the domain, each with what the caller needs to act.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ItemStatus, LocationId, LogTime, LotId, Revision, Sku};
+
+/// A field of a command, for [`InvalidArgument`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the field of its name")]
+pub enum Field {
+    Actor,
+    Reason,
+    Reference,
+    CommandId,
+    Linked,
+    Sku,
+    LocationId,
+    LotId,
+    Name,
+    Brand,
+    Category,
+    Gtin,
+    Attributes,
+    LotTracked,
+    Backorder,
+    ShelfLifeDays,
+    MaxPerOrder,
+    MaxHold,
+    TimeZone,
+    Units,
+    Delta,
+    OnHand,
+    Condition,
+    ReservationId,
+    Lines,
+    LineNumber,
+    Ttl,
+    CancelAt,
+    CampaignId,
+    ChannelId,
+}
+
+impl Field {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Actor => "cause.actor",
+            Self::Reason => "cause.reason",
+            Self::Reference => "cause.reference",
+            Self::CommandId => "command_id",
+            Self::Linked => "linked",
+            Self::Sku => "sku",
+            Self::LocationId => "location_id",
+            Self::LotId => "lot_id",
+            Self::Name => "name",
+            Self::Brand => "brand",
+            Self::Category => "category",
+            Self::Gtin => "gtin",
+            Self::Attributes => "attributes_json",
+            Self::LotTracked => "lot_tracked",
+            Self::Backorder => "backorder",
+            Self::ShelfLifeDays => "shelf_life_days",
+            Self::MaxPerOrder => "max_per_order",
+            Self::MaxHold => "max_hold_s",
+            Self::TimeZone => "time_zone",
+            Self::Units => "units",
+            Self::Delta => "delta",
+            Self::OnHand => "on_hand",
+            Self::Condition => "condition",
+            Self::ReservationId => "reservation_id",
+            Self::Lines => "lines",
+            Self::LineNumber => "line",
+            Self::Ttl => "ttl_s",
+            Self::CancelAt => "cancel_at_ms",
+            Self::CampaignId => "campaign_id",
+            Self::ChannelId => "channel",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Input that no state could make right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{field}{} is not valid", line.map(|line| format!(" of line {line}")).unwrap_or_default())]
+pub struct InvalidArgument {
+    /// The field at fault.
+    pub field: Field,
+    /// The line it stands in, from 0, where it stands in one.
+    pub line: Option<u32>,
+}
+
+impl InvalidArgument {
+    /// The field at fault, outside any line.
+    #[must_use]
+    pub const fn of(field: Field) -> Self {
+        Self { field, line: None }
+    }
+
+    /// The field at fault in the line of that number.
+    #[must_use]
+    pub const fn in_line(field: Field, line: usize) -> Self {
+        Self { field, line: Some(line as u32) }
+    }
+}
+
+/// Why a command was not done.
+///
+/// A refusal is final under its command id, but for those where [`Refusal::is_recorded`] is false: they decided nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Fewer units are there than asked for.
+    #[error("line {line} asks for more than the {available} units that are available")]
+    InsufficientStock {
+        /// Units that could be had.
+        available: u64,
+        /// The first line that fails, from 0; 0 for a command without lines.
+        line: u32,
+        /// True: decided, and final under this id.
+        recorded: bool,
+    },
+    /// A sum would leave the range of its counter.
+    #[error("the quantity leaves the range of its counter")]
+    QuantityOverflow,
+    /// The item is not on sale.
+    #[error("the item {sku} is {status}")]
+    ItemNotSellable {
+        /// The item.
+        sku: Sku,
+        /// Its status.
+        status: ItemStatus,
+    },
+    /// A lot-tracked item needs a lot here.
+    #[error("the item is tracked by lot and no lot is named")]
+    LotRequired,
+    /// More units of one item than an order may have.
+    #[error("an order may have at most {limit} units of {sku}")]
+    OrderLimitExceeded {
+        /// The item.
+        sku: Sku,
+        /// Its `max_per_order`.
+        limit: u32,
+    },
+    /// The record was changed since the caller read it.
+    #[error("the revision is {actual}")]
+    RevisionMismatch {
+        /// The revision now.
+        actual: Revision,
+    },
+    /// There is one already.
+    #[error("it exists already")]
+    Exists,
+    /// The same id, or the same name, with another content.
+    #[error("it exists already with a different {field}")]
+    ExistsWithDifferent {
+        /// What differs.
+        field: DifferentField,
+    },
+    /// The id was minted before what is still remembered: this attempt did nothing, an earlier one may have.
+    #[error("the command id was minted at or before {horizon}, which is no longer remembered")]
+    IdTooOld {
+        /// Ids minted at or before this are no longer decided.
+        horizon: LogTime,
+    },
+    /// The id was minted too far ahead of cluster time.
+    #[error("the command id was minted ahead of the cluster's time, which is {now}")]
+    IdFromFuture {
+        /// Cluster time.
+        now: LogTime,
+    },
+    /// No such reservation is in memory.
+    #[error("there is no such reservation")]
+    ReservationNotFound,
+    /// The hold ended by itself.
+    #[error("the reservation expired at {expired_at}")]
+    ReservationExpired {
+        /// When it expired.
+        expired_at: LogTime,
+    },
+    /// It is sold already.
+    #[error("the reservation is committed already")]
+    AlreadyCommitted,
+    /// It was given back already.
+    #[error("the reservation is released or cancelled already")]
+    AlreadyReleased,
+    /// It was shipped already.
+    #[error("the reservation is fulfilled already")]
+    AlreadyFulfilled,
+    /// More than the line has in the state the command takes from.
+    #[error("line {line} has only {available} units to take from")]
+    ExceedsHeldQuantity {
+        /// The line, from 0.
+        line: u32,
+        /// Units it has.
+        available: u64,
+    },
+    /// More than was shipped and has not come back yet.
+    #[error("line {line} has only {available} units that may be returned")]
+    ExceedsFulfilled {
+        /// The line, from 0.
+        line: u32,
+        /// Units shipped and not returned.
+        available: u64,
+    },
+    /// A hold may not live that long.
+    #[error("the hold may last until {max_expires_at}")]
+    ExtendLimitReached {
+        /// The latest expiry it may have.
+        max_expires_at: LogTime,
+    },
+    /// Another command of the chain failed, so this one did nothing.
+    #[error("a command linked to this one failed")]
+    LinkedCommandFailed,
+    /// A chain has more commands than it may.
+    #[error("a chain has at most 256 commands")]
+    BatchTooLarge,
+    /// There is no such item.
+    #[error("there is no item {sku}")]
+    UnknownSku {
+        /// The SKU.
+        sku: Sku,
+    },
+    /// There is no such location, or it is not active.
+    #[error("there is no active location {location}")]
+    UnknownLocation {
+        /// The location.
+        location: LocationId,
+    },
+    /// There is no such lot.
+    #[error("there is no lot {lot}")]
+    UnknownLot {
+        /// The lot.
+        lot: LotId,
+    },
+    /// Input that no state could make right.
+    #[error(transparent)]
+    InvalidArgument(#[from] InvalidArgument),
+    /// A budget of the shard is used up.
+    #[error("the shard has no room for this; ask again in {retry_after_ms} ms")]
+    Overloaded {
+        /// How long to wait.
+        retry_after_ms: u64,
+    },
+}
+
+/// What differs in an [`Refusal::ExistsWithDifferent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DifferentField {
+    /// The command's body.
+    Body,
+    /// The chain the command stood in.
+    Linked,
+    /// The item's `lot_tracked`, which changes only at zero stock.
+    LotTracked,
+}
+
+impl DifferentField {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Linked => "linked",
+            Self::LotTracked => "lot_tracked",
+        }
+    }
+}
+
+impl fmt::Display for DifferentField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Refusal {
+    /// True where the refusal was decided and is final under its command id; false where nothing was decided, so that the
+    /// same id may be asked again (or, for [`Refusal::IdTooOld`], an earlier attempt may have had an effect).
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        match self {
+            Self::InsufficientStock { recorded, .. } => *recorded,
+            Self::ExistsWithDifferent { field } => !matches!(field, DifferentField::Body | DifferentField::Linked),
+            Self::IdTooOld { .. } | Self::IdFromFuture { .. } | Self::BatchTooLarge | Self::Overloaded { .. } => false,
+            Self::QuantityOverflow
+            | Self::ItemNotSellable { .. }
+            | Self::LotRequired
+            | Self::OrderLimitExceeded { .. }
+            | Self::RevisionMismatch { .. }
+            | Self::Exists
+            | Self::ReservationNotFound
+            | Self::ReservationExpired { .. }
+            | Self::AlreadyCommitted
+            | Self::AlreadyReleased
+            | Self::AlreadyFulfilled
+            | Self::ExceedsHeldQuantity { .. }
+            | Self::ExceedsFulfilled { .. }
+            | Self::ExtendLimitReached { .. }
+            | Self::LinkedCommandFailed
+            | Self::UnknownSku { .. }
+            | Self::UnknownLocation { .. }
+            | Self::UnknownLot { .. }
+            | Self::InvalidArgument(_) => true,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A reservation as it is shown.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CampaignId, ChannelId, CustomerHash, LocationId, LogTime, LotId, OrderRef, ReservationId, Revision, Sku};
+
+/// Where a reservation stands: a summary of its lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ReservationState {
+    /// Its lines lie on several shards, and not all of them have answered.
+    Preparing,
+    /// Units are held, none is sold.
+    Held,
+    /// Units are sold, none is shipped.
+    Committed,
+    /// Units are shipped, and some are held or sold still.
+    PartiallyFulfilled,
+    /// Nothing is left, and something was shipped.
+    Fulfilled,
+    /// Nothing is left, and what was sold was given back.
+    Cancelled,
+    /// Nothing is left: given back.
+    Released,
+    /// Nothing is left: its time was over.
+    Expired,
+    /// Not all shards had what it asked for.
+    Aborted,
+}
+
+impl ReservationState {
+    /// True where nothing is held or committed any more.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        match self {
+            Self::Preparing | Self::Held | Self::Committed | Self::PartiallyFulfilled => false,
+            Self::Fulfilled | Self::Cancelled | Self::Released | Self::Expired | Self::Aborted => true,
+        }
+    }
+}
+
+/// A reservation as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its id.
+    pub id: ReservationId,
+    /// Where it stands.
+    pub state: ReservationState,
+    /// Its lines, in the order they were asked for; amended ones after.
+    pub lines: Vec<ReservationLine>,
+    /// When it was made.
+    pub created_at: LogTime,
+    /// When what is held is released.
+    pub expires_at: LogTime,
+    /// The latest expiry that an extend may give.
+    pub max_expires_at: LogTime,
+    /// When what is committed and not shipped is cancelled.
+    pub cancel_at: Option<LogTime>,
+    /// When it ended.
+    pub ended_at: Option<LogTime>,
+    /// The caller's own word for the order.
+    pub order_ref: Option<OrderRef>,
+    /// For whom.
+    pub customer: Option<CustomerHash>,
+    /// Through which channel.
+    pub channel: Option<ChannelId>,
+    /// In which flash sale.
+    pub campaign: Option<CampaignId>,
+    /// How often it was changed.
+    pub revision: Revision,
+}
+
+/// One line of a reservation: units in each state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationLine {
+    /// The item.
+    pub sku: Sku,
+    /// Where.
+    pub location: LocationId,
+    /// The lot it is bound to.
+    pub lot: Option<LotId>,
+    /// Its lack did not fail the rest.
+    pub optional: bool,
+    /// True where the units are counted in the stock, which they are but for an untracked item.
+    pub counted: bool,
+    /// Units in each state.
+    pub units: LineCounts,
+}
+
+/// Units of one line in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineCounts {
+    /// Held.
+    pub held: u64,
+    /// Promised by choice, without stock.
+    pub backordered: u64,
+    /// Promised, and the stock went away.
+    pub short: u64,
+    /// Sold and not shipped.
+    pub committed: u64,
+    /// Shipped, returned ones included.
+    pub fulfilled: u64,
+    /// Sold and given back.
+    pub cancelled: u64,
+    /// Held and given back.
+    pub released: u64,
+    /// Held until the time was over.
+    pub expired: u64,
+    /// Shipped and come back.
+    pub returned: u64,
+}
