@@ -48,6 +48,7 @@ pub trait Disk: Send + Sync + Debug {
 }
 
 /// An open file. All offsets are bytes from its start.
+#[allow(clippy::len_without_is_empty, reason = "a file's length is an IO operation, asked for rarely")]
 pub trait DiskFile: Send + Sync + Debug {
     /// The file's length.
     fn len(&self) -> IoFuture<'_, u64>;

@@ -33,6 +33,9 @@ pub enum Lane {
 /// When a server shall stop: it takes no new requests and ends when those under way have ended.
 pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
+/// A listener at work: ready when it has stopped.
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+
 /// The limits of one listener.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
@@ -71,7 +74,7 @@ pub trait Network: Send + Sync + Debug {
         routes: tonic::service::Routes,
         options: ServeOptions,
         shutdown: Shutdown,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Pin<Box<dyn Future<Output = ()> + Send>>>> + Send + 'a>>;
+    ) -> crate::IoFuture<'a, Serving>;
 }
 
 /// TCP and HTTP/2 by tonic.
@@ -107,7 +110,7 @@ impl Network for RealNetwork {
         routes: tonic::service::Routes,
         options: ServeOptions,
         shutdown: Shutdown,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Pin<Box<dyn Future<Output = ()> + Send>>>> + Send + 'a>> {
+    ) -> crate::IoFuture<'a, Serving> {
         Box::pin(async move {
             let listener = tokio::net::TcpListener::bind(address).await?;
             let incoming = bounded_connections(listener, options.max_connections);
@@ -121,7 +124,7 @@ impl Network for RealNetwork {
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .add_routes(routes);
             let address = address.to_owned();
-            let serving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let serving: Serving = Box::pin(async move {
                 if let Err(error) = server.serve_with_incoming_shutdown(incoming, shutdown).await {
                     tracing::error!(%address, %error, "a listener has ended");
                 }
