@@ -1,1 +1,5 @@
 //! Placeholder.
+
+pub mod control;
+pub mod log;
+mod segments;

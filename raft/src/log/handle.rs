@@ -1,0 +1,402 @@
+//! The log as others use it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use holdfast_world::World;
+use tokio::sync::oneshot;
+
+use super::damage::Damage;
+use super::ids::{GroupId, LogId, LogPosition, Vote};
+use super::keeper::Keeper;
+use super::read;
+use super::record::{AppendError, Done, GroupLogState, LogOptions, LogRecord, ReadError};
+use super::recover::{self, OpenError};
+use super::state::{Command, Shared, State, cost_of};
+use super::writer::Writer;
+use crate::control::{Control, ControlState};
+
+/// What was found when the log was opened.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// The groups that the log or the control file knows.
+    pub groups: BTreeMap<GroupId, GroupLogState>,
+    /// The groups that must stay out of their quorums.
+    pub damaged: BTreeMap<GroupId, Damage>,
+    /// Damage that concerns every group of the node, also those it does not know: nothing at all may be written.
+    pub node_damage: Option<Damage>,
+    /// Damage of any group that is not in `groups`: it may have lost all there was of it.
+    pub strangers_damage: Option<Damage>,
+    /// Bytes of a torn tail that were cut; they had never been acknowledged.
+    pub cut_bytes: u64,
+    /// How far the log reaches.
+    pub end: LogPosition,
+}
+
+/// A group that keeps the oldest segment from being freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The group.
+    pub group: GroupId,
+    /// Its first entry.
+    pub first_index: u64,
+    /// The segment the entry lies in.
+    pub generation: u64,
+}
+
+/// The room the log takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogUsage {
+    /// Segments in use.
+    pub segments: usize,
+    /// Bytes of the files in use.
+    pub file_bytes: u64,
+    /// Bytes of entries in memory.
+    pub cached_bytes: usize,
+    /// Bytes of entries kept for each group.
+    pub group_bytes: BTreeMap<GroupId, u64>,
+}
+
+/// The open log of a node. Cheap to clone; it is closed when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Log {
+    open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        close(&self.shared);
+    }
+}
+
+fn close(shared: &Shared) {
+    shared.lock().closed = true;
+    shared.queued.notify_one();
+    shared.keeping.notify_one();
+}
+
+impl Log {
+    /// Opens the log in `dir`, creating the folder if the control file names no segment, and starts its writer. What
+    /// rotted is in [`Recovered`]; the log of the other groups works. [`Control::begin_incarnation`] must have been called.
+    ///
+    /// # Errors
+    /// The disk failed, or the options are out of range.
+    pub async fn open(
+        world: &World,
+        dir: &Path,
+        options: LogOptions,
+        control: &Control,
+    ) -> Result<(Self, Recovered), OpenError> {
+        let options = recover::checked(options)?;
+        let found = recover::recover(world, dir, &options, control).await?;
+        let recovered = found.summary();
+        let mut state = State::new(found.groups, found.segments);
+        state.synced = recovered.end;
+        state.node_damage = found.node_damage;
+        state.strangers_damage = found.strangers_damage;
+        state.evidence_from = found.evidence_from;
+        state.next_segment = found.next_segment;
+        let shared = Shared::new(world.clone(), dir.to_owned(), options, control.clone(), state);
+        let marks_of = Arc::downgrade(&shared);
+        control.set_marks(Box::new(move |control| {
+            if let Some(shared) = marks_of.upgrade() {
+                mark(&shared, control);
+            }
+        }));
+        let keeper = Keeper::new(shared.clone(), found.spares, found.next_file);
+        world.threads.dedicated("log-keeper", Box::pin(keeper.run()));
+        if let Some(cursor) = found.cursor {
+            world.threads.dedicated("log-writer", Box::pin(Writer::new(shared.clone(), cursor).run()));
+        }
+        Ok((Self { open: Arc::new(Open { shared }) }, recovered))
+    }
+
+    /// Appends entries to a group's log. When this returns they can be read; `done` is called once they are durable.
+    /// Waits while the queue is full. Entries must follow the last one without a gap.
+    ///
+    /// # Errors
+    /// Nothing was taken; `done` is dropped uncalled.
+    pub async fn append(&self, group: GroupId, mut records: Vec<LogRecord>, done: Done) -> Result<(), AppendError> {
+        let shared = &self.open.shared;
+        let limit = shared.options.max_record_bytes();
+        if let Some(record) = records.iter().find(|record| record.payload.len() > limit) {
+            return Err(AppendError::TooLarge { bytes: record.payload.len(), limit });
+        }
+        if records.is_empty() {
+            // Done when all before it is.
+            self.queue(Vec::new(), group, Some(done)).await?;
+            return Ok(());
+        }
+        let mut done = Some(done);
+        while !records.is_empty() {
+            let rest = records.split_off(first_part(&records, shared.options.batch_limit()));
+            let part_done = if rest.is_empty() { done.take() } else { None };
+            self.queue(records, group, part_done).await?;
+            records = rest;
+        }
+        Ok(())
+    }
+
+    async fn queue(&self, records: Vec<LogRecord>, group: GroupId, done: Option<Done>) -> Result<(), AppendError> {
+        let shared = &self.open.shared;
+        let room = self.room(cost_of(&records)).await?;
+        // `done` is dropped outside the lock: it may call back into who waits for it.
+        let result = shared.lock().append(group, records, done);
+        match result {
+            Ok(()) => {
+                room.forget();
+                shared.queued.notify_one();
+                Ok(())
+            }
+            Err((error, _done)) => Err(error),
+        }
+    }
+
+    /// Saves a vote; ready once it is durable.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn save_vote(&self, group: GroupId, vote: Vote) -> Result<(), AppendError> {
+        self.mark_durably(group, |_, log, done| {
+            log.vote = Some(vote);
+            Some(Command::Vote { group, vote, done })
+        })
+        .await
+    }
+
+    /// Removes the entries after `index`, all of them for `None`; ready once that is durable.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn truncate_after(&self, group: GroupId, index: Option<u64>) -> Result<(), AppendError> {
+        let from_index = index.map_or(0, |index| index.saturating_add(1));
+        self.mark_durably(group, |freed, log, done| {
+            *freed = log.truncate_from(from_index);
+            Some(Command::Truncate { group, from_index, done })
+        })
+        .await
+    }
+
+    /// Removes the entries up to and with `upto`, which need not be there; ready once that is durable. Frees segments.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn purge(&self, group: GroupId, upto: LogId) -> Result<(), AppendError> {
+        self.mark_durably(group, |freed, log, done| {
+            *freed = log.purge(upto);
+            Some(Command::Purge { group, upto, done })
+        })
+        .await
+    }
+
+    /// Notes the committed id: it rides in the next batch, unsynced by itself.
+    pub fn save_committed(&self, group: GroupId, id: LogId) {
+        let mut state = self.open.shared.lock();
+        if let Ok(log) = state.writable(group) {
+            log.committed_is_new |= log.committed != Some(id);
+            log.committed = Some(id);
+        }
+    }
+
+    /// Puts copies in the place of rotten entries; ready once they are durable. Copies whose exact id is not in the log are
+    /// ignored. Works on damaged groups; the damage is over when nothing in it is left ([`Log::damage`]).
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn repair(&self, group: GroupId, copies: Vec<LogRecord>) -> Result<(), AppendError> {
+        let limit = self.open.shared.options.max_record_bytes();
+        for copy in copies {
+            if copy.payload.len() > limit {
+                return Err(AppendError::TooLarge { bytes: copy.payload.len(), limit });
+            }
+            let room = self.room(cost_of(std::slice::from_ref(&copy))).await?;
+            let durable = {
+                let mut state = self.open.shared.lock();
+                if state.closed {
+                    return Err(AppendError::Closed);
+                }
+                if state.node_damage.is_some() {
+                    return Err(AppendError::Damaged { group });
+                }
+                let Some(log) = state.groups.get_mut(&group) else { continue };
+                if log.id(copy.index) != Some(copy.id()) {
+                    continue;
+                }
+                let (done, durable) = oneshot::channel();
+                state.queue.push_back(Command::Repair { group, records: vec![copy], done });
+                durable
+            };
+            room.forget();
+            self.open.shared.queued.notify_one();
+            durable.await.map_err(|_| AppendError::Closed)?;
+        }
+        Ok(())
+    }
+
+    /// The entries at `indexes` in order, from memory or from disk with their checksums verified: as many as fit
+    /// `max_bytes` of payload, but at least one. An empty range gives none.
+    ///
+    /// # Errors
+    /// [`ReadError::Missing`] if a part of the range is not there; it may have been purged meanwhile.
+    pub async fn entries(
+        &self,
+        group: GroupId,
+        indexes: Range<u64>,
+        max_bytes: usize,
+    ) -> Result<Vec<LogRecord>, ReadError> {
+        read::entries(&self.open.shared, group, indexes, max_bytes).await
+    }
+
+    /// What the log holds of a group, writes under way included.
+    #[must_use]
+    pub fn log_state(&self, group: GroupId) -> GroupLogState {
+        self.open.shared.lock().groups.get(&group).map(super::group::GroupLog::state).unwrap_or_default()
+    }
+
+    /// The latest vote of a group.
+    #[must_use]
+    pub fn vote(&self, group: GroupId) -> Option<Vote> {
+        self.log_state(group).vote
+    }
+
+    /// The committed id as last saved.
+    #[must_use]
+    pub fn committed(&self, group: GroupId) -> Option<LogId> {
+        self.log_state(group).committed
+    }
+
+    /// The id of the entry at `index`, or the purged id there.
+    #[must_use]
+    pub fn log_id(&self, group: GroupId, index: u64) -> Option<LogId> {
+        self.open.shared.lock().groups.get(&group)?.id(index)
+    }
+
+    /// The first and last index there are entries at.
+    #[must_use]
+    pub fn first_index(&self, group: GroupId) -> Option<u64> {
+        self.open.shared.lock().groups.get(&group)?.first_index()
+    }
+
+    /// Whether the group must stay out of its quorum on this node.
+    #[must_use]
+    pub fn is_damaged(&self, group: GroupId) -> bool {
+        self.open.shared.lock().is_damaged(group)
+    }
+
+    /// What is wrong with a group now.
+    #[must_use]
+    pub fn damage(&self, group: GroupId) -> Option<Damage> {
+        self.open.shared.lock().damage(group).cloned()
+    }
+
+    /// Everything up to here is durable. It rides in every write of the control file as a floor.
+    #[must_use]
+    pub fn synced_through(&self) -> LogPosition {
+        self.open.shared.lock().synced
+    }
+
+    /// The groups whose first entries lie in the oldest segment, if there is more than one segment: purging them (after a
+    /// checkpoint) lets it be freed.
+    #[must_use]
+    pub fn pinned_by(&self) -> Vec<Pin> {
+        let state = self.open.shared.lock();
+        let Some((&oldest, _)) = state.segments.first_key_value().filter(|_| state.segments.len() > 1) else {
+            return Vec::new();
+        };
+        let pins = state.groups.iter().filter_map(|(&group, log)| {
+            let generation = log.first_generation().filter(|generation| *generation == oldest)?;
+            Some(Pin { group, first_index: log.first_index()?, generation })
+        });
+        pins.collect()
+    }
+
+    /// The room the log takes now.
+    #[must_use]
+    pub fn usage(&self) -> LogUsage {
+        let state = self.open.shared.lock();
+        LogUsage {
+            segments: state.segments.len(),
+            file_bytes: state.segments.len() as u64 * self.open.shared.options.segment_bytes,
+            cached_bytes: state.cached_bytes,
+            group_bytes: state.groups.iter().map(|(&group, log)| (group, log.bytes())).collect(),
+        }
+    }
+
+    /// Closes the log: what waits is written, later calls are refused. Ready when the writer has ended.
+    pub async fn close(&self) {
+        let shared = &self.open.shared;
+        let ended = shared.ended.notified();
+        tokio::pin!(ended);
+        // Listens before the state is looked at, so that the end cannot slip between.
+        ended.as_mut().enable();
+        close(shared);
+        let is_over = {
+            let state = shared.lock();
+            state.drained || state.node_damage.is_some()
+        };
+        if !is_over {
+            ended.await;
+        }
+    }
+
+    async fn room(&self, cost: usize) -> Result<tokio::sync::SemaphorePermit<'_>, AppendError> {
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        self.open.shared.room.acquire_many(cost).await.map_err(|_| AppendError::Closed)
+    }
+
+    async fn mark_durably(
+        &self,
+        group: GroupId,
+        command: impl FnOnce(&mut usize, &mut super::group::GroupLog, oneshot::Sender<()>) -> Option<Command>,
+    ) -> Result<(), AppendError> {
+        let room = self.room(super::state::RECORD_OVERHEAD).await?;
+        let (done, durable) = oneshot::channel();
+        {
+            let mut state = self.open.shared.lock();
+            let mut freed = 0;
+            let log = state.writable(group)?;
+            let Some(command) = command(&mut freed, log, done) else { return Ok(()) };
+            state.truncations_waiting += usize::from(matches!(command, Command::Truncate { .. }));
+            state.uncache(freed);
+            state.queue.push_back(command);
+        }
+        room.forget();
+        self.open.shared.queued.notify_one();
+        durable.await.map_err(|_| AppendError::Closed)
+    }
+}
+
+/// How many of the records make the first part of an append: as many as fit a batch, but at least one.
+fn first_part(records: &[LogRecord], limit: usize) -> usize {
+    let mut cost = 0;
+    let fitting = records.iter().take_while(|record| {
+        cost += cost_of(std::slice::from_ref(*record));
+        cost <= limit
+    });
+    fitting.count().max(1)
+}
+
+/// Raises the floors in the control file to what is durable in the log, and the purged ids to what was decided.
+fn mark(shared: &Shared, control: &mut ControlState) {
+    let state = shared.lock();
+    if state.node_damage.is_some() {
+        // Nothing in the log is to be believed.
+        return;
+    }
+    control.log_floor = control.log_floor.max(state.synced);
+    for (&group, log) in &state.groups {
+        if log.durable_vote.is_none() && log.purged.is_none() {
+            continue;
+        }
+        let floor = control.group_mut(group);
+        floor.vote = floor.vote.max(log.durable_vote);
+        floor.purged = floor.purged.max(log.purged);
+    }
+}
