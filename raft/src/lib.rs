@@ -1,5 +1,6 @@
 //! Placeholder.
 
+pub mod change_log;
 pub mod control;
 pub mod log;
 mod segments;

@@ -1,0 +1,98 @@
+//! Tests of the change log on the real disk.
+
+use std::path::Path;
+
+use holdfast_world::World;
+
+use super::{ChangeLog, ChangeLogError, ChangeLogOptions};
+use crate::log::GroupId;
+
+const GROUP: GroupId = GroupId(4);
+
+fn options() -> ChangeLogOptions {
+    ChangeLogOptions { file_bytes: 4_096, retention_bytes: 20_000 }
+}
+
+async fn open(dir: &Path, checkpoint: u64) -> Result<ChangeLog, ChangeLogError> {
+    ChangeLog::open(&World::real(), dir, GROUP, 9, options(), checkpoint).await
+}
+
+fn event(seq: u64) -> Vec<u8> {
+    format!("event {seq} {}", "x".repeat(usize::try_from(seq % 90).unwrap())).into_bytes()
+}
+
+async fn append(log: &ChangeLog, seqs: std::ops::RangeInclusive<u64>) {
+    for seq in seqs {
+        log.append(seq, &event(seq)).await.unwrap();
+        if seq % 20 == 0 {
+            log.sync_through(seq).await;
+        }
+    }
+}
+
+async fn assert_holds(log: &ChangeLog, from: u64, to: u64) {
+    let changes = log.read(from, usize::MAX).await.unwrap();
+    assert_eq!(changes.first().map(|change| change.seq), Some(from));
+    assert_eq!(changes.last().map(|change| change.seq), Some(to));
+    assert!(changes.iter().all(|change| change.bytes == event(change.seq)));
+}
+
+#[tokio::test]
+async fn a_start_cuts_back_to_the_checkpoint_and_replay_writes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), 0).await.unwrap();
+    append(&log, 1..=130).await;
+    assert_holds(&log, 1, 130).await;
+    drop(log);
+    let log = open(dir.path(), 117).await.unwrap();
+    assert_eq!((log.last_seq(), log.floor()), (117, 1));
+    append(&log, 118..=140).await;
+    assert_holds(&log, 60, 140).await;
+    log.verify().await.unwrap();
+    assert!(matches!(log.append(142, b"").await, Err(ChangeLogError::NotConsecutive { last: 140, .. })));
+}
+
+#[tokio::test]
+async fn retention_drops_whole_old_files_and_tells_the_floor() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), 0).await.unwrap();
+    append(&log, 1..=2_000).await;
+    let floor = log.floor();
+    assert!(floor > 1);
+    assert_holds(&log, floor, 2_000).await;
+    assert!(matches!(log.read(floor - 1, 1).await, Err(ChangeLogError::BelowFloor { .. })));
+    drop(log);
+    let log = open(dir.path(), 2_000).await.unwrap();
+    assert_holds(&log, floor, 2_000).await;
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_its_checkpoint_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), 0).await.unwrap();
+    append(&log, 1..=10).await;
+    log.sync_through(10).await;
+    drop(log);
+    let error = open(dir.path(), 11).await.unwrap_err();
+    assert!(matches!(error, ChangeLogError::EndsEarly { found: 10, wanted: 11, .. }), "{error}");
+    let log = ChangeLog::begin(&World::real(), dir.path(), GROUP, 9, options(), 11).await.unwrap();
+    append(&log, 12..=30).await;
+    assert_holds(&log, 12, 30).await;
+}
+
+#[tokio::test]
+async fn every_flipped_bit_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), 0).await.unwrap();
+    append(&log, 1..=5).await;
+    log.sync_through(5).await;
+    drop(log);
+    let path = dir.path().join(format!("{:020}.changes", 1));
+    let whole = std::fs::read(&path).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(open(dir.path(), 5).await, Err(ChangeLogError::EndsEarly { .. })), "bit {bit}");
+    }
+}
