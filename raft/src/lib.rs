@@ -3,4 +3,6 @@
 pub mod change_log;
 pub mod control;
 pub mod log;
+pub mod runtime;
 mod segments;
+pub mod types;

@@ -19,9 +19,7 @@ openraft::declare_raft_types!(
 /// A node of the cluster; never given to another node again.
 pub type NodeId = u64;
 
-/// A Raft group: 0 is the meta group, shard n is group n + 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupId(pub u64);
+pub use crate::log::GroupId;
 
 impl GroupId {
     /// The group of members, slot map, placement, settings and locations.
@@ -37,15 +35,6 @@ impl GroupId {
     #[must_use]
     pub fn shard(self) -> Option<u32> {
         self.0.checked_sub(1).and_then(|shard| u32::try_from(shard).ok())
-    }
-}
-
-impl fmt::Display for GroupId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.shard() {
-            None => write!(f, "meta"),
-            Some(shard) => write!(f, "shard {shard}"),
-        }
     }
 }
 
