@@ -68,7 +68,7 @@ pub struct ItemSpec {
     pub attributes_json: String,
     /// May it be sold?
     pub status: ItemStatus,
-    /// False: never refused for lack of stock, and no stock is counted for it.
+    /// False: never refused for lack of stock; what is reserved of it is not counted in the stock.
     pub tracked: bool,
     /// Each of its units belongs to a lot.
     pub lot_tracked: bool,

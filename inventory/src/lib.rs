@@ -8,12 +8,18 @@ mod answer;
 mod catalogue;
 mod command;
 pub mod commands;
+mod demand;
 mod event;
+mod inventory;
 mod limits;
+mod once;
 mod parts;
+mod queries;
 mod refusal;
 mod reservation;
+mod state;
 mod stock;
+mod turn;
 mod types;
 
 pub use answer::{Answer, Applied, Success};
@@ -24,11 +30,15 @@ pub use command::{Cause, Command, Entry, MAX_CAUSE_BYTES, MAX_CHAIN, Operation};
 pub use event::{
     ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
 };
+pub use inventory::Inventory;
 pub use limits::Limits;
+pub use once::ResultWindow;
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
+pub use queries::{Counts, Item, Location, ReservationCursor};
 pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
 pub use reservation::{LineCounts, Reservation, ReservationLine, ReservationState};
+pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
     BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, IdParseError, LocationId, LogTime, LotId, MAX_UNITS,

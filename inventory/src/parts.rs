@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::MAX_LINES;
-use crate::{Field, InvalidArgument, Units};
+use crate::state::ReservationRecord;
+use crate::{Field, InvalidArgument, LineCounts, Refusal, Units};
 
 /// Units of one line, by its number in the reservation, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,4 +32,29 @@ pub(crate) fn validate_parts(parts: &[LineUnits]) -> Result<(), InvalidArgument>
         }
     }
     Ok(())
+}
+
+/// Units for each line of the reservation: those of the parts, or without parts all that the line has.
+///
+/// `of` tells what a line has to take from, `exceeds` how to refuse a part that asks for more.
+pub(crate) fn units_of_lines(
+    record: &ReservationRecord,
+    parts: &[LineUnits],
+    of: impl Fn(&LineCounts) -> u64,
+    exceeds: impl Fn(u32, u64) -> Refusal,
+) -> Result<Vec<u64>, Refusal> {
+    if parts.is_empty() {
+        return Ok(record.lines.iter().map(|line| of(&line.units)).collect());
+    }
+    let mut units = vec![0; record.lines.len()];
+    for part in parts {
+        let line = record.lines.get(part.line as usize);
+        let line = line.ok_or(InvalidArgument::in_line(Field::LineNumber, part.line as usize))?;
+        let available = of(&line.units);
+        if part.units.count() > available {
+            return Err(exceeds(part.line, available));
+        }
+        units[part.line as usize] = part.units.count();
+    }
+    Ok(units)
 }

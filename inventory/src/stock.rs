@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LocationId, Revision, Sku};
+use crate::{Condition, LocationId, Revision, Sku};
 
 /// Units at one item, location and lot. `on_hand = free + reserved + committed + damaged + quality_control` [H-QTY].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,4 +84,54 @@ pub struct StockTotals {
     pub counts: StockCounts,
     /// What came and went.
     pub flow: StockFlow,
+}
+
+impl StockCounts {
+    /// The counts after a change; `None` where one would leave its range or [H-QTY] would break.
+    pub(crate) fn plus(&self, delta: &StockDelta) -> Option<Self> {
+        let after = Self {
+            on_hand: self.on_hand.checked_add_signed(delta.on_hand)?,
+            reserved: self.reserved.checked_add_signed(delta.reserved)?,
+            committed: self.committed.checked_add_signed(delta.committed)?,
+            damaged: self.damaged.checked_add_signed(delta.damaged)?,
+            quality_control: self.quality_control.checked_add_signed(delta.quality_control)?,
+        };
+        after.free().map(|_| after)
+    }
+}
+
+impl StockDelta {
+    /// Adds another change of the same counts. Each counter stays within a signed number, and so does each change of it.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.on_hand += other.on_hand;
+        self.reserved += other.reserved;
+        self.committed += other.committed;
+        self.damaged += other.damaged;
+        self.quality_control += other.quality_control;
+    }
+
+    /// Units of that condition come (above 0) or go (below 0).
+    pub(crate) fn of_condition(condition: Condition, units: i64) -> Self {
+        let mut delta = Self { on_hand: units, ..Self::default() };
+        match condition {
+            Condition::Resellable => {}
+            Condition::Damaged => delta.damaged = units,
+            Condition::QualityControl => delta.quality_control = units,
+        }
+        delta
+    }
+}
+
+impl StockFlow {
+    /// The sums after more came or went; `None` where one would leave the range of a signed number.
+    pub(crate) fn plus(&self, more: &Self) -> Option<Self> {
+        let sum = |a: u64, b: u64| a.checked_add(b).filter(|sum| *sum <= i64::MAX as u64);
+        Some(Self {
+            received: sum(self.received, more.received)?,
+            found: sum(self.found, more.found)?,
+            written_off: sum(self.written_off, more.written_off)?,
+            shipped: sum(self.shipped, more.shipped)?,
+            returned: sum(self.returned, more.returned)?,
+        })
+    }
 }

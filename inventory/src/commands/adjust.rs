@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Field, InvalidArgument, LocationId, LotId, MAX_UNITS, Sku};
+use crate::state::{LocationNo, SkuNo};
+use crate::turn::Turn;
+use crate::{
+    Condition, EventKind, Field, InvalidArgument, LocationId, LotId, MAX_UNITS, Refusal, Sku, StockDelta, StockFlow,
+    Success,
+};
 
 /// Units are found (delta above 0) or written off (below 0).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,4 +29,40 @@ impl Adjust {
         let size = self.delta.unsigned_abs();
         if size >= 1 && size <= u64::from(MAX_UNITS) { Ok(()) } else { Err(InvalidArgument::of(Field::Delta)) }
     }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let sku = turn.sku(&self.sku)?;
+        let location = turn.location(&self.location)?;
+        turn.check_lot_of_stock(sku, &self.lot)?;
+        turn.end_what_is_due_of(sku);
+        find_or_write_off(turn, sku, location, &self.lot, self.delta, self.condition)
+    }
+}
+
+/// Adds units that were found, or takes units that are gone. Only what is bound by nothing can be gone.
+pub(super) fn find_or_write_off(
+    turn: &mut Turn<'_>,
+    sku: SkuNo,
+    location: LocationNo,
+    lot: &Option<LotId>,
+    delta: i64,
+    condition: Condition,
+) -> Result<Success, Refusal> {
+    let gone = if delta < 0 { delta.unsigned_abs() } else { 0 };
+    let counts = turn.state.stock(sku).place(location).and_then(|place| place.cell(lot)).map(|cell| cell.counts);
+    let counts = counts.unwrap_or_default();
+    let available = match condition {
+        Condition::Resellable => counts.free().expect("[H-QTY] no part is below 0"),
+        Condition::Damaged => counts.damaged,
+        Condition::QualityControl => counts.quality_control,
+    };
+    if gone > available {
+        return Err(Refusal::InsufficientStock { available, line: 0, recorded: true });
+    }
+    let flow = StockFlow { found: delta.max(0) as u64, written_off: gone, ..StockFlow::default() };
+    let delta = StockDelta::of_condition(condition, delta);
+    turn.check(sku, location, lot, &delta, &flow)?;
+    turn.change(sku, location, lot, &delta, &flow);
+    turn.record(EventKind::StockAdjusted, None, None);
+    Ok(turn.stock_success(sku, location))
 }

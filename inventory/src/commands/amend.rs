@@ -3,7 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Line, MAX_LINES};
-use crate::{Field, InvalidArgument, MAX_UNITS, ReservationId};
+use crate::demand::Demand;
+use crate::state::{LineRecord, ReservationNo};
+use crate::turn::Turn;
+use crate::{
+    EventKind, Field, InvalidArgument, MAX_UNITS, Refusal, ReservationId, ReservationState, StockDelta, StockFlow,
+    Success,
+};
 
 /// New quantities for lines of a hold, found by item, location and lot: more is a new hold, less a release, 0 gives the
 /// line back, another item, location or lot is a new line. Lines that are not named stay. Refused whole, the old hold
@@ -32,4 +38,101 @@ impl Amend {
         }
         Ok(())
     }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let no = turn.reservation(self.reservation)?;
+        let record = turn.state.reservation(no);
+        if record.state() != ReservationState::Held {
+            return Err(record.refuse_without_hold());
+        }
+        let mut max_expires_at = record.max_expires_at;
+        let created_at = record.created_at;
+        let mut lines = record.lines.clone();
+        let mut demand = Demand::default();
+        for (number, line) in self.lines.iter().enumerate() {
+            let sku = turn.sku(&line.sku)?;
+            turn.end_what_is_due_of(sku);
+            let more = amend_line(turn, &mut lines, line)?;
+            if more > 0 {
+                turn.check_sellable(sku)?;
+                let (at, spec) = (turn.new_line(line)?, &turn.state.item(sku).spec);
+                if let Some(limit) = spec.max_hold_s {
+                    max_expires_at = max_expires_at.min(created_at.plus_seconds(limit));
+                }
+                let counted = lines.iter().any(|kept| is_same(kept, &at) && kept.counted);
+                demand.require(turn, &LineRecord { counted, ..at }, number, more)?;
+            }
+        }
+        if lines.len() > MAX_LINES {
+            return Err(InvalidArgument::of(Field::Lines).into());
+        }
+        self.check_order_limits(turn, &lines)?;
+        self.apply(turn, no, lines, max_expires_at);
+        Ok(turn.reservation_success(no))
+    }
+
+    fn check_order_limits(&self, turn: &Turn<'_>, lines: &[LineRecord]) -> Result<(), Refusal> {
+        for line in lines {
+            let item = turn.state.item(line.sku);
+            let Some(limit) = item.spec.max_per_order else { continue };
+            let same = lines.iter().filter(|other| other.sku == line.sku);
+            let is_named = self.lines.iter().any(|named| named.sku == item.sku);
+            if is_named && same.map(|other| other.units.held).sum::<u64>() > u64::from(limit) {
+                return Err(Refusal::OrderLimitExceeded { sku: item.sku.clone(), limit });
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, turn: &mut Turn<'_>, no: ReservationNo, lines: Vec<LineRecord>, max_expires_at: crate::LogTime) {
+        let before: Vec<u64> = turn.state.reservation(no).lines.iter().map(|line| line.units.held).collect();
+        // What is given back goes first, so that no count is above what is there in between.
+        for is_more in [false, true] {
+            for (at, line) in lines.iter().enumerate() {
+                let change = line.units.held as i64 - before.get(at).copied().unwrap_or(0) as i64;
+                if change != 0 && (change > 0) == is_more {
+                    let delta = StockDelta { reserved: change, ..StockDelta::default() };
+                    turn.change_line(line, &delta, &StockFlow::default());
+                }
+            }
+        }
+        turn.state.change_reservation(no, |record| {
+            record.lines = lines;
+            record.max_expires_at = max_expires_at;
+            record.expires_at = record.expires_at.min(max_expires_at);
+        });
+        turn.record(EventKind::ReservationAmended, Some(no), None);
+    }
+}
+
+fn is_same(a: &LineRecord, b: &LineRecord) -> bool {
+    (a.sku, a.location, &a.lot) == (b.sku, b.location, &b.lot)
+}
+
+/// Moves the lines of one item, location and lot to a new sum. Answers how many units more they hold.
+fn amend_line(turn: &Turn<'_>, lines: &mut Vec<LineRecord>, new: &Line) -> Result<u64, Refusal> {
+    let (sku, location) = (turn.sku(&new.sku)?, turn.location(&new.location)?);
+    let is_it = |line: &LineRecord| (line.sku, line.location, &line.lot) == (sku, location, &new.lot);
+    let held: u64 = lines.iter().filter(|line| is_it(line)).map(|line| line.units.held).sum();
+    let asked = new.units.count();
+    if asked > held {
+        let more = asked - held;
+        match lines.iter_mut().find(|line| is_it(line)) {
+            Some(line) => line.units.held += more,
+            None => {
+                let mut line = turn.new_line(new)?;
+                line.units.held = more;
+                lines.push(line);
+            }
+        }
+        return Ok(more);
+    }
+    let mut less = held - asked;
+    for line in lines.iter_mut().rev().filter(|line| is_it(line)) {
+        let part = less.min(line.units.held);
+        line.units.held -= part;
+        line.units.released += part;
+        less -= part;
+    }
+    Ok(0)
 }

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidArgument, LineUnits, ReservationId, validate_parts};
+use crate::parts::units_of_lines;
+use crate::turn::Turn;
+use crate::{
+    EventKind, InvalidArgument, LineUnits, Refusal, ReservationId, StockDelta, StockFlow, Success, validate_parts,
+};
 
 /// Ships committed units: all, or some of some lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,5 +20,36 @@ pub struct Fulfil {
 impl Fulfil {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
         validate_parts(&self.parts)
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let no = turn.reservation(self.reservation)?;
+        let record = turn.state.reservation(no);
+        if record.state().is_ended() {
+            return Err(record.refuse_without_hold());
+        }
+        let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };
+        if !record.has(|units| units.committed) {
+            return Err(exceeds(0, 0));
+        }
+        let shipped = units_of_lines(record, &self.parts, |units| units.committed, exceeds)?;
+        let lines = record.lines.clone();
+        let delta = |units: u64| {
+            let units = units as i64;
+            StockDelta { on_hand: -units, committed: -units, ..StockDelta::default() }
+        };
+        let flow = |units: u64| StockFlow { shipped: units, ..StockFlow::default() };
+        turn.check_lines(&lines, &shipped, |units| (delta(units), flow(units)))?;
+        for (line, &units) in lines.iter().zip(&shipped).filter(|(_, units)| **units > 0) {
+            turn.change_line(line, &delta(units), &flow(units));
+        }
+        turn.state.change_reservation(no, |record| {
+            for (line, &units) in record.lines.iter_mut().zip(&shipped) {
+                line.units.committed -= units;
+                line.units.fulfilled += units;
+            }
+        });
+        turn.record(EventKind::ReservationFulfilled, Some(no), None);
+        Ok(turn.reservation_success(no))
     }
 }

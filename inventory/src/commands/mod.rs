@@ -14,6 +14,9 @@ mod reserve;
 mod return_units;
 mod set;
 
+/// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
+const FULL_RETRY_MS: u64 = 1_000;
+
 pub use adjust::Adjust;
 pub use amend::Amend;
 pub use cancel::Cancel;

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidArgument, ItemSpec, Revision, Sku};
+use std::sync::Arc;
+
+use super::FULL_RETRY_MS;
+use crate::state::ItemRecord;
+use crate::turn::Turn;
+use crate::{EventKind, InvalidArgument, ItemSpec, Refusal, Revision, Sku, Subject, Success};
 
 /// Creates an item, or replaces its attributes. The same attributes again change nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,5 +25,42 @@ pub struct PutItem {
 impl PutItem {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
         self.spec.validate()
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let Some(no) = turn.state.find_sku(&self.sku) else { return self.create(turn) };
+        let item = turn.state.item(no);
+        if self.if_absent {
+            return Err(Refusal::Exists);
+        }
+        if self.if_revision.is_some_and(|expected| expected != item.revision) {
+            return Err(Refusal::RevisionMismatch { actual: item.revision });
+        }
+        if *item.spec == self.spec {
+            return Ok(Success { revision: item.revision, ..Success::default() });
+        }
+        let item = turn.state.item_mut(no);
+        item.spec = Arc::new(self.spec.clone());
+        item.revision = item.revision.next();
+        let revision = item.revision;
+        Ok(self.record(turn, revision))
+    }
+
+    fn create(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let limit = turn.state.header.limits.items.min(u64::from(u32::MAX));
+        if turn.state.item_count() >= limit {
+            return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+        }
+        if self.if_revision.is_some_and(|expected| expected != Revision::default()) {
+            return Err(Refusal::UnknownSku { sku: self.sku.clone() });
+        }
+        let revision = Revision::default().next();
+        turn.state.add_item(ItemRecord { sku: self.sku.clone(), spec: Arc::new(self.spec.clone()), revision });
+        Ok(self.record(turn, revision))
+    }
+
+    fn record(&self, turn: &mut Turn<'_>, revision: Revision) -> Success {
+        turn.record(EventKind::ItemChanged, None, Some(Subject::Item { sku: self.sku.clone(), revision }));
+        Success { revision, ..Success::default() }
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidArgument, LocationId, LocationSpec, Revision};
+use super::FULL_RETRY_MS;
+use crate::state::LocationRecord;
+use crate::turn::Turn;
+use crate::{EventKind, InvalidArgument, LocationId, LocationSpec, Refusal, Revision, Subject, Success};
 
 /// Creates a location, or replaces its attributes. The same attributes again change nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,5 +21,40 @@ pub struct PutLocation {
 impl PutLocation {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
         self.spec.validate()
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let Some(no) = turn.state.find_location(&self.location) else { return self.create(turn) };
+        let location = turn.state.location(no);
+        if self.if_revision.is_some_and(|expected| expected != location.revision) {
+            return Err(Refusal::RevisionMismatch { actual: location.revision });
+        }
+        if location.spec == self.spec {
+            return Ok(Success { revision: location.revision, ..Success::default() });
+        }
+        let location = turn.state.location_mut(no);
+        location.spec = self.spec.clone();
+        location.revision = location.revision.next();
+        let revision = location.revision;
+        Ok(self.record(turn, revision))
+    }
+
+    fn create(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let limit = turn.state.header.limits.items.min(u64::from(u32::MAX));
+        if turn.state.location_count() >= limit {
+            return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+        }
+        if self.if_revision.is_some_and(|expected| expected != Revision::default()) {
+            return Err(Refusal::UnknownLocation { location: self.location.clone() });
+        }
+        let revision = Revision::default().next();
+        turn.state.add_location(LocationRecord { id: self.location.clone(), spec: self.spec.clone(), revision });
+        Ok(self.record(turn, revision))
+    }
+
+    fn record(&self, turn: &mut Turn<'_>, revision: Revision) -> Success {
+        let subject = Subject::Location { location: self.location.clone(), revision };
+        turn.record(EventKind::LocationChanged, None, Some(subject));
+        Success { revision, ..Success::default() }
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Field, InvalidArgument, LocationId, LotId, Sku, Units};
+use crate::turn::Turn;
+use crate::{
+    EventKind, Field, InvalidArgument, LocationId, LotId, Refusal, Sku, StockDelta, StockFlow, Success, Units,
+};
 
 /// Units arrive at a location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,5 +23,17 @@ pub struct Receive {
 impl Receive {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
         if self.units.is_askable() { Ok(()) } else { Err(InvalidArgument::of(Field::Units)) }
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let sku = turn.sku(&self.sku)?;
+        let location = turn.location(&self.location)?;
+        turn.check_lot_of_stock(sku, &self.lot)?;
+        let delta = StockDelta { on_hand: self.units.count() as i64, ..StockDelta::default() };
+        let flow = StockFlow { received: self.units.count(), ..StockFlow::default() };
+        turn.check(sku, location, &self.lot, &delta, &flow)?;
+        turn.change(sku, location, &self.lot, &delta, &flow);
+        turn.record(EventKind::StockReceived, None, None);
+        Ok(turn.stock_success(sku, location))
     }
 }

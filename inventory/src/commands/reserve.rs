@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::FULL_RETRY_MS;
+use crate::demand::Demand;
+use crate::state::{LineRecord, ReservationDetails, ReservationRecord};
+use crate::turn::Turn;
 use crate::{
-    CampaignId, ChannelId, CustomerHash, Field, InvalidArgument, LocationId, LotId, OrderRef, ReservationId, Sku, Units,
+    CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LotId, OrderRef,
+    Refusal, ReservationId, Revision, Sku, StockDelta, StockFlow, Success, Units,
 };
 
 /// Most lines of one reservation.
@@ -64,5 +69,123 @@ impl Reserve {
             return Err(InvalidArgument::of(Field::Ttl));
         }
         Ok(())
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        if turn.state.find_reservation(self.reservation).is_some() {
+            return Err(Refusal::Exists);
+        }
+        let limits = &turn.state.header.limits;
+        let live = turn.state.reservation_count() - turn.state.indexes.ended.len() as u64;
+        if live >= limits.live_reservations {
+            return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+        }
+        let mut max_hold_s = limits.max_hold_s;
+        let mut lines = Vec::with_capacity(self.lines.len());
+        for (at, line) in self.lines.iter().enumerate() {
+            let record = turn.new_line(line)?;
+            let spec = &turn.state.item(record.sku).spec;
+            max_hold_s = max_hold_s.min(spec.max_hold_s.unwrap_or(u32::MAX));
+            if let Some(limit) = spec.max_per_order {
+                let before =
+                    lines.iter().zip(&self.lines[..at]).filter(|(other, _): &(&LineRecord, _)| other.sku == record.sku);
+                let asked: u64 = before.map(|(_, line)| line.units.count()).sum::<u64>() + line.units.count();
+                if asked > u64::from(limit) {
+                    return Err(Refusal::OrderLimitExceeded { sku: line.sku.clone(), limit });
+                }
+            }
+            lines.push(record);
+        }
+        for record in &lines {
+            turn.end_what_is_due_of(record.sku);
+        }
+        let all_held = self.take(turn, &mut lines)?;
+        Ok(self.hold(turn, lines, all_held, max_hold_s))
+    }
+
+    /// Decides what each line gets: what is required first, summed, and then in order what is optional.
+    fn take(&self, turn: &Turn<'_>, lines: &mut [LineRecord]) -> Result<bool, Refusal> {
+        let mut demand = Demand::default();
+        for (at, line) in lines.iter_mut().enumerate().filter(|(_, line)| !line.optional && !self.partial_ok) {
+            let units = self.lines[at].units.count();
+            demand.require(turn, line, at, units)?;
+            line.units.held = units;
+        }
+        let mut all_held = true;
+        let mut first_lack = None;
+        for (at, line) in lines.iter_mut().enumerate().filter(|(_, line)| line.optional || self.partial_ok) {
+            let units = self.lines[at].units.count();
+            match demand.require(turn, line, at, units) {
+                Ok(()) => line.units.held = units,
+                Err(lack) => {
+                    all_held = false;
+                    first_lack.get_or_insert(lack);
+                }
+            }
+        }
+        match first_lack {
+            Some(lack) if lines.iter().all(|line| line.units.held == 0) => Err(lack),
+            _ => Ok(all_held),
+        }
+    }
+
+    fn hold(&self, turn: &mut Turn<'_>, lines: Vec<LineRecord>, all_held: bool, max_hold_s: u32) -> Success {
+        for line in lines.iter().filter(|line| line.units.held > 0) {
+            let delta = StockDelta { reserved: line.units.held as i64, ..StockDelta::default() };
+            turn.change_line(line, &delta, &StockFlow::default());
+        }
+        let held = (!all_held).then(|| lines.iter().map(|line| line.units.held as u32).collect());
+        let now = turn.now();
+        let max_expires_at = now.plus_seconds(max_hold_s);
+        let no = turn.state.add_reservation(ReservationRecord {
+            id: self.reservation,
+            created_at: now,
+            expires_at: now.plus_seconds(self.ttl_s).min(max_expires_at),
+            max_expires_at,
+            cancel_at: None,
+            ended_at: None,
+            revision: Revision::default().next(),
+            details: self.details(),
+            lines,
+        });
+        turn.record(EventKind::ReservationHeld, Some(no), None);
+        Success { held, ..turn.reservation_success(no) }
+    }
+
+    fn details(&self) -> Option<Box<ReservationDetails>> {
+        let details = ReservationDetails {
+            order_ref: self.order_ref.clone(),
+            customer: self.customer,
+            channel: self.channel.clone(),
+            campaign: self.campaign.clone(),
+        };
+        let is_said = details.order_ref.is_some()
+            || details.customer.is_some()
+            || details.channel.is_some()
+            || details.campaign.is_some();
+        is_said.then(|| Box::new(details))
+    }
+}
+
+impl Turn<'_> {
+    /// A line that holds nothing yet, where its item is on sale at an active location.
+    pub(super) fn new_line(&self, line: &Line) -> Result<LineRecord, Refusal> {
+        let sku = self.sku(&line.sku)?;
+        let location = self.active_location(&line.location)?;
+        let spec = &self.state.item(sku).spec;
+        self.check_sellable(sku)?;
+        if let Some(lot) = &line.lot
+            && self.state.stock(sku).place(location).and_then(|place| place.cell(&line.lot)).is_none()
+        {
+            return Err(Refusal::UnknownLot { lot: lot.clone() });
+        }
+        Ok(LineRecord {
+            sku,
+            location,
+            lot: line.lot.clone(),
+            optional: line.optional,
+            counted: spec.tracked,
+            units: LineCounts::default(),
+        })
     }
 }

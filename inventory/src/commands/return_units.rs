@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Field, InvalidArgument, LineUnits, LocationId, ReservationId, validate_parts};
+use crate::parts::units_of_lines;
+use crate::state::{LineRecord, LocationNo};
+use crate::turn::Turn;
+use crate::{
+    Condition, EventKind, Field, InvalidArgument, LineUnits, LocationId, Refusal, ReservationId, StockDelta, StockFlow,
+    Success, validate_parts,
+};
 
 /// Takes shipped units back: a new entry of the ledger, which changes nothing of the sale but its `returned`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,4 +30,30 @@ impl Return {
         }
         validate_parts(&self.parts)
     }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let elsewhere = self.location.as_ref().map(|location| turn.location(location)).transpose()?;
+        let no = turn.reservation(self.reservation)?;
+        let record = turn.state.reservation(no);
+        let exceeds = |line, available| Refusal::ExceedsFulfilled { line, available };
+        let returned = units_of_lines(record, &self.parts, |units| units.fulfilled - units.returned, exceeds)?;
+        let lines: Vec<LineRecord> = record.lines.iter().map(|line| at_location(line, elsewhere)).collect();
+        let delta = |units: u64| StockDelta::of_condition(self.condition, units as i64);
+        let flow = |units: u64| StockFlow { returned: units, ..StockFlow::default() };
+        turn.check_lines(&lines, &returned, |units| (delta(units), flow(units)))?;
+        for (line, &units) in lines.iter().zip(&returned).filter(|(_, units)| **units > 0) {
+            turn.change_line(line, &delta(units), &flow(units));
+        }
+        turn.state.change_reservation(no, |record| {
+            for (line, &units) in record.lines.iter_mut().zip(&returned) {
+                line.units.returned += units;
+            }
+        });
+        turn.record(EventKind::StockReturned, Some(no), None);
+        Ok(turn.reservation_success(no))
+    }
+}
+
+fn at_location(line: &LineRecord, elsewhere: Option<LocationNo>) -> LineRecord {
+    LineRecord { location: elsewhere.unwrap_or(line.location), ..line.clone() }
 }

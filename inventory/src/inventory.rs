@@ -1,0 +1,259 @@
+//! The state machine: an entry of the log goes in, answers and events come out.
+
+use crate::once::Admission;
+use crate::state::{ChunkId, Cut, Digest, LoadError, State};
+use crate::turn::Turn;
+use crate::{
+    Answer, Applied, Command, DifferentField, Entry, Event, Field, InvalidArgument, Limits, LogTime, MAX_CHAIN,
+    Operation, Refusal, Success,
+};
+
+/// Old results and ended reservations that one entry forgets at least, where there are so many; two more for each command.
+const FORGOTTEN_AN_ENTRY: usize = 256;
+
+/// The stock rules of one shard with their state. See the crate's documentation.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    pub(crate) state: State,
+}
+
+impl Inventory {
+    /// An empty shard with these bounds.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { state: State::new(limits) }
+    }
+
+    /// Applies one entry of the log: what is due by its time is ended, then its commands are decided in order.
+    ///
+    /// `out` is cleared first and then has one answer a command, in order, and the events. Whatever the entry holds, this
+    /// does not fail: a command is done or refused.
+    pub fn apply(&mut self, entry: &Entry, out: &mut Applied) {
+        out.answers.clear();
+        out.events.clear();
+        self.state.header.now = self.state.header.now.max(entry.time);
+        let most = FORGOTTEN_AN_ENTRY + 2 * entry.commands.len();
+        self.state.forget_old_results(most);
+        self.state.forget_ended_reservations(most);
+        self.sweep(&mut out.events);
+        let mut rest = entry.commands.as_slice();
+        while let Some((first, after)) = rest.split_first() {
+            if first.linked {
+                let others = after.iter().position(|command| !command.linked).map_or(after.len(), |at| at + 1);
+                let (chain, after) = rest.split_at(1 + others);
+                self.decide_chain(chain, out);
+                rest = after;
+            } else {
+                self.decide_single(first, out);
+                rest = after;
+            }
+        }
+    }
+
+    /// Ends what is due, oldest first, a bounded number of reservations.
+    fn sweep(&mut self, events: &mut Vec<Event>) {
+        for _ in 0..self.state.header.limits.sweep {
+            match self.state.indexes.due.first() {
+                Some(&(due_at, no)) if due_at <= self.state.header.now => {
+                    Turn::of_time(&mut self.state, events).end_what_is_due(no);
+                }
+                _ => break,
+            }
+        }
+    }
+
+    fn decide_single(&mut self, command: &Command, out: &mut Applied) {
+        let (outcome, replayed) = match self.state.admit(command, 0) {
+            Admission::Decided(outcome) => (outcome, true),
+            Admission::Refused(refusal) => (Err(refusal), false),
+            Admission::New => {
+                let outcome = self.decide(command, &mut out.events);
+                if outcome.as_ref().err().is_none_or(Refusal::is_recorded) {
+                    self.state.keep_result(command, &outcome);
+                }
+                (outcome, false)
+            }
+        };
+        out.answers.push(Answer { id: command.id, outcome, replayed });
+    }
+
+    /// Decides commands that succeed or fail together.
+    fn decide_chain(&mut self, chain: &[Command], out: &mut Applied) {
+        if let Some(answers) = self.answer_undecided_chain(chain) {
+            out.answers.extend(answers);
+            return;
+        }
+        let first_event = out.events.len();
+        self.state.begin_chain();
+        let mut outcomes: Vec<Result<Success, Refusal>> = Vec::with_capacity(chain.len());
+        for command in chain {
+            outcomes.push(self.decide(command, &mut out.events));
+            if outcomes.last().is_some_and(Result::is_err) {
+                break;
+            }
+        }
+        let mut is_recorded = true;
+        if let Some(Err(refusal)) = outcomes.last() {
+            is_recorded = refusal.is_recorded();
+            self.state.roll_back_chain();
+            out.events.truncate(first_event);
+            let failed = outcomes.len() - 1;
+            outcomes.resize(chain.len(), Err(Refusal::LinkedCommandFailed));
+            outcomes[..failed].fill(Err(Refusal::LinkedCommandFailed));
+        } else {
+            self.state.keep_chain();
+        }
+        for (command, outcome) in chain.iter().zip(outcomes) {
+            if is_recorded {
+                self.state.keep_result(command, &outcome);
+            }
+            out.answers.push(Answer { id: command.id, outcome, replayed: false });
+        }
+    }
+
+    /// The answers to a chain that is not to be decided: because it was, or because it may not be.
+    fn answer_undecided_chain(&mut self, chain: &[Command]) -> Option<Vec<Answer>> {
+        if chain.len() > MAX_CHAIN {
+            return Some(refuse_chain(chain, |_| Refusal::BatchTooLarge));
+        }
+        let last = chain.len() - 1;
+        if chain[last].linked {
+            let invalid = InvalidArgument::of(Field::Linked);
+            return Some(refuse_chain(chain, |at| refuse_at(at, last, invalid.into())));
+        }
+        let mut ids: Vec<_> = chain.iter().map(|command| command.id).collect();
+        ids.sort_unstable();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            let second = chain.iter().rposition(|command| command.id == pair[0]).unwrap_or(last);
+            let invalid = InvalidArgument::of(Field::CommandId);
+            return Some(refuse_chain(chain, |at| refuse_at(at, second, invalid.into())));
+        }
+        let mut decided = Vec::new();
+        let mut keyed = 0;
+        for (at, command) in chain.iter().enumerate() {
+            match self.state.admit(command, keyed) {
+                Admission::New => keyed += u64::from(command.keyed),
+                Admission::Decided(outcome) => decided.push((at, outcome)),
+                Admission::Refused(refusal) => {
+                    return Some(refuse_chain(chain, |other| refuse_at(other, at, refusal.clone())));
+                }
+            }
+        }
+        if decided.len() == chain.len() {
+            let answers = chain.iter().zip(decided);
+            let replay = |(command, (_, outcome)): (&Command, _)| Answer { id: command.id, outcome, replayed: true };
+            return Some(answers.map(replay).collect());
+        }
+        // Some of it was decided in another company: all together can no longer be had.
+        let (known, _) = decided.first()?;
+        let refusal = Refusal::ExistsWithDifferent { field: DifferentField::Linked };
+        Some(refuse_chain(chain, |at| refuse_at(at, *known, refusal.clone())))
+    }
+
+    fn decide(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<Success, Refusal> {
+        command.validate()?;
+        let mut turn = Turn::of_command(&mut self.state, events, command.id, command.cause.as_deref());
+        let turn = &mut turn;
+        match &command.operation {
+            Operation::PutItem(put) => put.decide(turn),
+            Operation::PutLocation(put) => put.decide(turn),
+            Operation::Receive(receive) => receive.decide(turn),
+            Operation::Adjust(adjust) => adjust.decide(turn),
+            Operation::Set(set) => set.decide(turn),
+            Operation::Reserve(reserve) => reserve.decide(turn),
+            Operation::Amend(amend) => amend.decide(turn),
+            Operation::Extend(extend) => extend.decide(turn),
+            Operation::Commit(commit) => commit.decide(turn),
+            Operation::Release(release) => release.decide(turn),
+            Operation::Fulfil(fulfil) => fulfil.decide(turn),
+            Operation::Cancel(cancel) => cancel.decide(turn),
+            Operation::Return(return_units) => return_units.decide(turn),
+        }
+    }
+
+    /// When the next reservation falls due: the leader of an idle shard proposes a tick then.
+    #[must_use]
+    pub fn next_due(&self) -> Option<LogTime> {
+        self.state.indexes.due.first().map(|(due_at, _)| *due_at)
+    }
+
+    // Leaving memory and coming back.
+
+    /// What changed since the last cut, or since the state was new or loaded. Copies no record: a chunk is copied when it is
+    /// next changed while the cut lives.
+    pub fn cut(&mut self) -> Cut {
+        self.state.cut()
+    }
+
+    /// Takes a cut back whose chunks were not written: the next cut has them again.
+    pub fn uncut(&mut self, cut: &Cut) {
+        self.state.uncut(cut);
+    }
+
+    /// The header as a cut would have it now.
+    #[must_use]
+    pub fn encode_header(&self) -> Vec<u8> {
+        self.state.encode_header()
+    }
+
+    /// Every chunk of the state.
+    #[must_use]
+    pub fn chunk_ids(&self) -> Vec<ChunkId> {
+        self.state.chunk_ids()
+    }
+
+    /// A chunk as a cut would have it now; `None` where there is none of that name.
+    #[must_use]
+    pub fn encode_chunk(&self, id: ChunkId) -> Option<Vec<u8>> {
+        self.state.encode_chunk(id)
+    }
+
+    /// Builds the state from its header and all of its chunks, in any order. Compare [`Inventory::digest`] with what was
+    /// written beside them.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] where bytes are damaged or records do not fit each other.
+    pub fn load<B: AsRef<[u8]>>(
+        header: &[u8],
+        chunks: impl IntoIterator<Item = (ChunkId, B)>,
+    ) -> Result<Self, LoadError> {
+        State::load(header, chunks).map(|state| Self { state })
+    }
+
+    /// The digest of the state. Hashes what changed since somebody last asked; after a load, everything.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.state.digest()
+    }
+
+    /// The same from the records alone, believing nothing that was computed before.
+    #[must_use]
+    pub fn recompute_digest(&self) -> Digest {
+        self.state.recompute_digest()
+    }
+}
+
+fn refuse_chain(chain: &[Command], refusal_at: impl Fn(usize) -> Refusal) -> Vec<Answer> {
+    let answer =
+        |(at, command): (usize, &Command)| Answer { id: command.id, outcome: Err(refusal_at(at)), replayed: false };
+    chain.iter().enumerate().map(answer).collect()
+}
+
+fn refuse_at(at: usize, culprit: usize, refusal: Refusal) -> Refusal {
+    if at == culprit { refusal } else { Refusal::LinkedCommandFailed }
+}
+
+impl State {
+    /// Forgets reservations that ended long ago, or of which there are too many, oldest first, at most `most`.
+    fn forget_ended_reservations(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(&(ended_at, no)) = self.indexes.ended.first() else { break };
+            let is_old = ended_at.plus_ms(self.header.limits.keep_ended_ms) <= self.header.now;
+            if !is_old && self.indexes.ended.len() as u64 <= self.header.limits.ended_reservations {
+                break;
+            }
+            self.forget_reservation(no);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Each command id is decided once [H-ONCE]: the results that are kept, for how long, and what an id that is not among them
+//! may still do.
+//!
+//! A result is kept for a window of log time, within a budget. What falls out raises the horizon, and an id minted at or
+//! before the horizon is never decided again: it may have been decided before. Ids that are the callers' own keys have no
+//! mint time; their results have a quarter of the budget of their own and a minimum time that nothing shortens.
+
+use crate::state::{KeyedResultRecord, ResultRecord, State, hash_id};
+use crate::{Command, CommandId, DifferentField, LogTime, Refusal, Success};
+
+/// What an id may do.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// Decide it.
+    New,
+    /// It was decided: this is the answer.
+    Decided(Result<Success, Refusal>),
+    /// Decide nothing, keep nothing.
+    Refused(Refusal),
+}
+
+/// What the shard remembers of the commands it decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResultWindow {
+    /// Results kept under minted ids.
+    pub results: u64,
+    /// Results kept under the callers' own keys.
+    pub keyed_results: u64,
+    /// When the oldest kept result under a minted id was decided.
+    pub oldest_decided_at: Option<LogTime>,
+    /// Ids minted at or before this are no longer decided.
+    pub horizon: Option<LogTime>,
+}
+
+impl State {
+    pub(crate) fn find_result(&self, id: CommandId) -> Option<&ResultRecord> {
+        let record = |place: u64| match place & 1 {
+            0 => self.results.get(place >> 1),
+            _ => self.keyed_results.get(place >> 1).map(|record| &record.0),
+        };
+        let place =
+            self.indexes.results.find(hash_id(id.0), |place| record(place).is_some_and(|kept| kept.id == id))?;
+        record(place)
+    }
+
+    pub(crate) fn result_window(&self) -> ResultWindow {
+        ResultWindow {
+            results: self.results.live(),
+            keyed_results: self.keyed_results.live(),
+            oldest_decided_at: self.results.oldest().map(|(_, record)| record.decided_at),
+            horizon: self.header.horizon,
+        }
+    }
+
+    fn keyed_budget(&self) -> u64 {
+        self.header.limits.results / 4
+    }
+
+    fn minted_budget(&self) -> u64 {
+        (self.header.limits.results - self.keyed_budget()).max(1)
+    }
+
+    /// What a command may do. `more_keyed`: keyed ids that are to be decided along with it, before it.
+    pub(crate) fn admit(&mut self, command: &Command, more_keyed: u64) -> Admission {
+        if let Some(kept) = self.find_result(command.id) {
+            return if kept.body == command.body {
+                Admission::Decided(kept.outcome.clone())
+            } else {
+                Admission::Refused(Refusal::ExistsWithDifferent { field: DifferentField::Body })
+            };
+        }
+        if command.keyed {
+            return self.admit_keyed(more_keyed);
+        }
+        let now = self.header.now;
+        match self.header.horizon {
+            Some(horizon) if command.minted_at <= horizon => Admission::Refused(Refusal::IdTooOld { horizon }),
+            _ if command.minted_at > now.plus_ms(self.header.limits.mint_ahead_ms) => {
+                Admission::Refused(Refusal::IdFromFuture { now })
+            }
+            _ => Admission::New,
+        }
+    }
+
+    /// Makes room among the keyed results, of which none younger than the minimum may go.
+    fn admit_keyed(&mut self, more_keyed: u64) -> Admission {
+        let now = self.header.now;
+        while self.keyed_results.live() + more_keyed >= self.keyed_budget() {
+            let oldest = self.keyed_results.oldest();
+            let free_at = oldest.map(|(_, oldest)| oldest.0.decided_at.plus_ms(self.header.limits.keyed_minimum_ms));
+            match free_at {
+                Some(free_at) if free_at <= now => self.forget_oldest_keyed(),
+                _ => {
+                    let retry_after_ms = free_at.map_or(self.header.limits.keyed_minimum_ms, |at| at.0 - now.0);
+                    return Admission::Refused(Refusal::Overloaded { retry_after_ms });
+                }
+            }
+        }
+        Admission::New
+    }
+
+    /// Keeps what a command was decided to.
+    pub(crate) fn keep_result(&mut self, command: &Command, outcome: &Result<Success, Refusal>) {
+        let record = ResultRecord {
+            id: command.id,
+            body: command.body,
+            minted_at: command.minted_at,
+            decided_at: self.header.now,
+            outcome: outcome.clone(),
+        };
+        self.header.decided += 1;
+        let hash = hash_id(record.id.0);
+        if command.keyed {
+            let ordinal = self.keyed_results.push(KeyedResultRecord(record));
+            self.indexes.results.insert(hash, ordinal << 1 | 1);
+            return;
+        }
+        while self.results.live() >= self.minted_budget() {
+            self.forget_oldest();
+        }
+        let ordinal = self.results.push(record);
+        self.indexes.results.insert(hash, ordinal << 1);
+    }
+
+    /// Forgets results that are older than the window, oldest first, at most `most`.
+    pub(crate) fn forget_old_results(&mut self, most: usize) {
+        let (now, window) = (self.header.now, self.header.limits.result_window_ms);
+        let is_old = |decided_at: LogTime| decided_at.plus_ms(window) <= now;
+        for _ in 0..most {
+            if !self.results.oldest().is_some_and(|(_, record)| is_old(record.decided_at)) {
+                break;
+            }
+            self.forget_oldest();
+        }
+        for _ in 0..most {
+            if !self.keyed_results.oldest().is_some_and(|(_, record)| is_old(record.0.decided_at)) {
+                break;
+            }
+            self.forget_oldest_keyed();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((ordinal, _)) = self.results.oldest() else { return };
+        if let Some(record) = self.results.remove(ordinal) {
+            self.indexes.results.remove(hash_id(record.id.0), ordinal << 1);
+            self.header.horizon = self.header.horizon.max(Some(record.minted_at));
+        }
+    }
+
+    fn forget_oldest_keyed(&mut self) {
+        let Some((ordinal, _)) = self.keyed_results.oldest() else { return };
+        if let Some(KeyedResultRecord(record)) = self.keyed_results.remove(ordinal) {
+            self.indexes.results.remove(hash_id(record.id.0), ordinal << 1 | 1);
+        }
+    }
+}

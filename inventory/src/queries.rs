@@ -1,0 +1,317 @@
+//! Reads: what a node's services show. They change nothing.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::state::{LocationNo, ReservationNo, ReservationRecord, SkuNo, StockPlace};
+use crate::{
+    Answer, CommandId, EventHash, Inventory, ItemSpec, Limits, LocationId, LocationSpec, LogTime, OrderRef,
+    Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow,
+    StockLevel, StockTotals,
+};
+
+/// An item as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The item.
+    pub sku: Sku,
+    /// Its attributes.
+    pub spec: Arc<ItemSpec>,
+    /// How often it was changed.
+    pub revision: Revision,
+}
+
+/// A location as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The location.
+    pub id: LocationId,
+    /// Its attributes.
+    pub spec: LocationSpec,
+    /// How often it was changed.
+    pub revision: Revision,
+}
+
+/// How many records of each kind there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Items.
+    pub items: u64,
+    /// Locations.
+    pub locations: u64,
+    /// Reservations that have not ended.
+    pub live_reservations: u64,
+    /// Reservations that have ended and are still in memory.
+    pub ended_reservations: u64,
+    /// Results of commands, keyed ones included.
+    pub results: u64,
+    /// Commands decided since the shard began.
+    pub decided: u64,
+}
+
+/// Where a list of reservations goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReservationCursor(pub u64);
+
+impl Inventory {
+    /// Log time: the greatest stamp applied.
+    #[must_use]
+    pub fn now(&self) -> LogTime {
+        self.state.header.now
+    }
+
+    /// Sequence number and hash of the last event; 0 and zeros before the first.
+    #[must_use]
+    pub fn last_event(&self) -> (u64, EventHash) {
+        (self.state.header.seq, self.state.header.last_hash)
+    }
+
+    /// The shard's bounds.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.state.header.limits
+    }
+
+    /// How many records of each kind there are.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let ended = self.state.indexes.ended.len() as u64;
+        Counts {
+            items: self.state.item_count(),
+            locations: self.state.location_count(),
+            live_reservations: self.state.reservation_count() - ended,
+            ended_reservations: ended,
+            results: self.state.results.live() + self.state.keyed_results.live(),
+            decided: self.state.header.decided,
+        }
+    }
+
+    /// What the shard remembers of the commands it decided.
+    #[must_use]
+    pub fn result_window(&self) -> ResultWindow {
+        self.state.result_window()
+    }
+
+    /// What a command was decided to, as a retry would be answered; `None` where it is not remembered.
+    #[must_use]
+    pub fn result_of(&self, id: CommandId) -> Option<Answer> {
+        let kept = self.state.find_result(id)?;
+        Some(Answer { id, outcome: kept.outcome.clone(), replayed: true })
+    }
+
+    /// The item.
+    #[must_use]
+    pub fn item(&self, sku: &Sku) -> Option<Item> {
+        self.state.find_sku(sku).map(|no| self.show_item(no))
+    }
+
+    /// Up to `limit` items after that SKU, in the order of the SKUs.
+    #[must_use]
+    pub fn items(&self, after: Option<&Sku>, limit: usize) -> Vec<Item> {
+        self.skus_after(after).take(limit).map(|no| self.show_item(no)).collect()
+    }
+
+    /// All locations, by id.
+    pub fn locations(&self) -> impl Iterator<Item = Location> {
+        self.state.locations().map(|record| Location {
+            id: record.id.clone(),
+            spec: record.spec.clone(),
+            revision: record.revision,
+        })
+    }
+
+    /// The location.
+    #[must_use]
+    pub fn location(&self, id: &LocationId) -> Option<Location> {
+        let record = self.state.location(self.state.find_location(id)?);
+        Some(Location { id: record.id.clone(), spec: record.spec.clone(), revision: record.revision })
+    }
+
+    /// The item's quantities at every location where it ever was, in the order the locations were made. `None` for an
+    /// unknown item.
+    #[must_use]
+    pub fn stock(&self, sku: &Sku) -> Option<Vec<StockLevel>> {
+        self.state.find_sku(sku).map(|no| self.show_stock(no))
+    }
+
+    /// The quantities of up to `limit` items after that SKU, in the order of the SKUs. An item that never was anywhere
+    /// counts, and has no level.
+    #[must_use]
+    pub fn stock_of_items(&self, after: Option<&Sku>, limit: usize) -> Vec<(Sku, Vec<StockLevel>)> {
+        let skus = self.skus_after(after).take(limit);
+        skus.map(|no| (self.state.item(no).sku.clone(), self.show_stock(no))).collect()
+    }
+
+    /// What may be promised of the item, at one location or over all active ones. `None` for an unknown item.
+    #[must_use]
+    pub fn atp(&self, sku: &Sku, location: Option<&LocationId>) -> Option<u64> {
+        let no = self.state.find_sku(sku)?;
+        if !self.state.item(no).spec.tracked {
+            return Some(u64::from(crate::MAX_UNITS));
+        }
+        let only = location.map(|id| self.state.find_location(id));
+        let places = self.state.stock(no).places.iter().filter(|place| match only {
+            Some(only) => only == Some(place.location),
+            None => self.is_active(place.location),
+        });
+        Some(places.map(StockPlace::atp).sum())
+    }
+
+    /// The sums of every counter of the item over all locations. `None` for an unknown item.
+    #[must_use]
+    pub fn totals(&self, sku: &Sku) -> Option<StockTotals> {
+        self.state.find_sku(sku).map(|no| self.sum_stock(no))
+    }
+
+    /// The same for all items together.
+    #[must_use]
+    pub fn grand_totals(&self) -> StockTotals {
+        self.state.skus().map(|no| self.sum_stock(no)).fold(StockTotals::default(), |sum, of| sum.plus(&of))
+    }
+
+    /// The reservation, as long as it is in memory.
+    #[must_use]
+    pub fn reservation(&self, id: ReservationId) -> Option<Reservation> {
+        let no = self.state.find_reservation(id)?;
+        Some(self.show_reservation(self.state.reservation(no)))
+    }
+
+    /// Up to `limit` reservations from the cursor on, oldest first, of that state or of any; and where to go on, if there
+    /// may be more. Looks at no more than 64 for each one asked for, so a page may be short of what it could have.
+    #[must_use]
+    pub fn reservations(
+        &self,
+        from: ReservationCursor,
+        state: Option<ReservationState>,
+        limit: usize,
+    ) -> (Vec<Reservation>, Option<ReservationCursor>) {
+        const LOOKS: usize = 64;
+        let mut page = Vec::new();
+        for (looked, (no, record)) in self.state.reservations_from(ReservationNo(from.0)).enumerate() {
+            if page.len() == limit || looked == limit.saturating_mul(LOOKS) {
+                return (page, Some(ReservationCursor(no.0)));
+            }
+            if state.is_none_or(|state| record.state() == state) {
+                page.push(self.show_reservation(record));
+            }
+        }
+        (page, None)
+    }
+
+    /// Up to `limit` reservations with that order reference, oldest first.
+    #[must_use]
+    pub fn reservations_of_order(&self, order_ref: &OrderRef, limit: usize) -> Vec<Reservation> {
+        let from = Bound::Included((order_ref.clone(), ReservationNo(0)));
+        let to = Bound::Included((order_ref.clone(), ReservationNo(u64::MAX)));
+        let found = self.state.indexes.by_order_ref.range((from, to)).take(limit);
+        found.map(|(_, no)| self.show_reservation(self.state.reservation(*no))).collect()
+    }
+
+    fn skus_after(&self, after: Option<&Sku>) -> impl Iterator<Item = SkuNo> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.state.indexes.skus_in_order.range((from, Bound::Unbounded)).map(|(_, no)| *no)
+    }
+
+    fn is_active(&self, location: LocationNo) -> bool {
+        self.state.location(location).spec.active
+    }
+
+    fn show_item(&self, no: SkuNo) -> Item {
+        let record = self.state.item(no);
+        Item { sku: record.sku.clone(), spec: Arc::clone(&record.spec), revision: record.revision }
+    }
+
+    fn show_stock(&self, no: SkuNo) -> Vec<StockLevel> {
+        let item = self.state.item(no);
+        let show = |place: &StockPlace| {
+            let atp = if item.spec.tracked { place.atp() } else { u64::from(crate::MAX_UNITS) };
+            StockLevel {
+                sku: item.sku.clone(),
+                location: self.state.location(place.location).id.clone(),
+                counts: place.counts(),
+                free: place.free(),
+                atp: if self.is_active(place.location) { atp } else { 0 },
+                safety_stock: place.safety_stock,
+                flow: place.flow,
+                revision: place.revision,
+            }
+        };
+        self.state.stock(no).places.iter().map(show).collect()
+    }
+
+    fn sum_stock(&self, no: SkuNo) -> StockTotals {
+        let of_place = |place: &StockPlace| StockTotals { counts: place.counts(), flow: place.flow };
+        let places = self.state.stock(no).places.iter();
+        places.map(of_place).fold(StockTotals::default(), |sum, of| sum.plus(&of))
+    }
+
+    fn show_reservation(&self, record: &ReservationRecord) -> Reservation {
+        let details = record.details.as_deref();
+        Reservation {
+            id: record.id,
+            state: record.state(),
+            lines: record.lines.iter().map(|line| self.show_line(line)).collect(),
+            created_at: record.created_at,
+            expires_at: record.expires_at,
+            max_expires_at: record.max_expires_at,
+            cancel_at: record.cancel_at,
+            ended_at: record.ended_at,
+            order_ref: details.and_then(|details| details.order_ref.clone()),
+            customer: details.and_then(|details| details.customer),
+            channel: details.and_then(|details| details.channel.clone()),
+            campaign: details.and_then(|details| details.campaign.clone()),
+            revision: record.revision,
+        }
+    }
+
+    fn show_line(&self, line: &crate::state::LineRecord) -> ReservationLine {
+        ReservationLine {
+            sku: self.state.item(line.sku).sku.clone(),
+            location: self.state.location(line.location).id.clone(),
+            lot: line.lot.clone(),
+            optional: line.optional,
+            counted: line.counted,
+            units: line.units,
+        }
+    }
+}
+
+impl StockPlace {
+    /// The sums over all lots, with the holds that are bound to none.
+    pub(crate) fn counts(&self) -> StockCounts {
+        let unbound = StockCounts { reserved: self.reserved_unbound, ..StockCounts::default() };
+        self.cells.iter().fold(unbound, |sum, cell| sum.and(&cell.counts))
+    }
+}
+
+impl StockTotals {
+    /// The sums of two. Over a whole cluster a sum could leave the range of its counter; it then stays at its end.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self { counts: self.counts.and(&other.counts), flow: self.flow.and(&other.flow) }
+    }
+}
+
+impl StockCounts {
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            on_hand: self.on_hand.saturating_add(other.on_hand),
+            reserved: self.reserved.saturating_add(other.reserved),
+            committed: self.committed.saturating_add(other.committed),
+            damaged: self.damaged.saturating_add(other.damaged),
+            quality_control: self.quality_control.saturating_add(other.quality_control),
+        }
+    }
+}
+
+impl StockFlow {
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            received: self.received.saturating_add(other.received),
+            found: self.found.saturating_add(other.found),
+            written_off: self.written_off.saturating_add(other.written_off),
+            shipped: self.shipped.saturating_add(other.shipped),
+            returned: self.returned.saturating_add(other.returned),
+        }
+    }
+}

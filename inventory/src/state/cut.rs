@@ -1,0 +1,320 @@
+//! Cuts, loading and digests: how the state leaves memory and comes back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::arena::ArenaCut;
+use super::chunk::{ChunkError, ChunkId, ChunkKind};
+use super::header::StoredHeader;
+use super::records::{
+    ItemRecord, KeyedResultRecord, LocationNo, LocationRecord, ReservationNo, ReservationRecord, ResultRecord, SkuNo,
+    StockRecord,
+};
+use super::{State, hash_id};
+
+/// A digest of a whole state: the wrapping sum of the XXH3-128 hashes of the header and of every chunk under its name.
+/// Equal states have equal digests, whatever led to them. It finds damage and bugs, not forgery.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub u128);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What changed since the last cut, as it was at the cut. Shares its chunks with the state, which copies one when it next
+/// changes it; may be encoded on any thread.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    header: StoredHeader,
+    locations: ArenaCut<LocationRecord>,
+    items: ArenaCut<ItemRecord>,
+    stock: ArenaCut<StockRecord>,
+    reservations: ArenaCut<ReservationRecord>,
+    results: ArenaCut<ResultRecord>,
+    keyed_results: ArenaCut<KeyedResultRecord>,
+}
+
+macro_rules! each_kind {
+    ($of:expr, $arena:ident => $do:expr) => {{
+        {
+            let $arena = &$of.locations;
+            $do
+        }
+        {
+            let $arena = &$of.items;
+            $do
+        }
+        {
+            let $arena = &$of.stock;
+            $do
+        }
+        {
+            let $arena = &$of.reservations;
+            $do
+        }
+        {
+            let $arena = &$of.results;
+            $do
+        }
+        {
+            let $arena = &$of.keyed_results;
+            $do
+        }
+    }};
+}
+
+impl Cut {
+    /// The header, which changes with every entry.
+    #[must_use]
+    pub fn header(&self) -> Vec<u8> {
+        self.header.encode()
+    }
+
+    /// The chunks that changed or came, by their ids.
+    #[must_use]
+    pub fn changed(&self) -> Vec<ChunkId> {
+        let mut ids = Vec::new();
+        each_kind!(self, arena => ids.extend(arena.changed.iter().map(|(id, _)| *id)));
+        ids
+    }
+
+    /// The chunks that are gone, by their ids. One that was never written may be among them.
+    #[must_use]
+    pub fn removed(&self) -> Vec<ChunkId> {
+        let mut ids = Vec::new();
+        each_kind!(self, arena => ids.extend_from_slice(&arena.removed));
+        ids
+    }
+
+    /// Encodes the chunks that changed, one by one, by their ids.
+    pub fn encode(&self) -> impl Iterator<Item = (ChunkId, Vec<u8>)> {
+        let locations = self.locations.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let items = self.items.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let stock = self.stock.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let reservations = self.reservations.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let results = self.results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let keyed_results = self.keyed_results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        locations.chain(items).chain(stock).chain(reservations).chain(results).chain(keyed_results)
+    }
+
+    /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut sum = self.header.digest();
+        each_kind!(self, arena => sum = sum.wrapping_add(arena.digest()));
+        Digest(sum)
+    }
+}
+
+/// Why bytes are not a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The header is cut, changed or of an unknown version.
+    #[error("the header of the state is damaged or of an unknown version")]
+    Header,
+    /// A chunk is damaged, of an unknown version or not the state's.
+    #[error("chunk {} of {:?} does not load", id.number, id.kind)]
+    Chunk {
+        /// The chunk.
+        id: ChunkId,
+        /// What is wrong.
+        source: ChunkError,
+    },
+    /// The records do not fit each other.
+    #[error("the records of {kind:?} do not fit the rest of the state")]
+    Inconsistent {
+        /// What does not fit.
+        kind: ChunkKind,
+    },
+}
+
+impl State {
+    fn stored_header(&self) -> StoredHeader {
+        StoredHeader {
+            header: self.header.clone(),
+            next_ordinals: [
+                self.locations.next_ordinal(),
+                self.items.next_ordinal(),
+                self.stock.next_ordinal(),
+                self.reservations.next_ordinal(),
+                self.results.next_ordinal(),
+                self.keyed_results.next_ordinal(),
+            ],
+        }
+    }
+
+    pub(crate) fn encode_header(&self) -> Vec<u8> {
+        self.stored_header().encode()
+    }
+
+    pub(crate) fn cut(&mut self) -> Cut {
+        Cut {
+            header: self.stored_header(),
+            locations: self.locations.cut(),
+            items: self.items.cut(),
+            stock: self.stock.cut(),
+            reservations: self.reservations.cut(),
+            results: self.results.cut(),
+            keyed_results: self.keyed_results.cut(),
+        }
+    }
+
+    pub(crate) fn uncut(&mut self, cut: &Cut) {
+        for id in cut.changed().into_iter().chain(cut.removed()) {
+            let number = std::iter::once(id.number);
+            match id.kind {
+                ChunkKind::Locations => self.locations.mark_changed(number),
+                ChunkKind::Items => self.items.mark_changed(number),
+                ChunkKind::Stock => self.stock.mark_changed(number),
+                ChunkKind::Reservations => self.reservations.mark_changed(number),
+                ChunkKind::Results => self.results.mark_changed(number),
+                ChunkKind::KeyedResults => self.keyed_results.mark_changed(number),
+            }
+        }
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        let mut sum = self.stored_header().digest();
+        each_kind!(self, arena => sum = sum.wrapping_add(arena.digest()));
+        Digest(sum)
+    }
+
+    pub(crate) fn recompute_digest(&self) -> Digest {
+        let mut sum = self.stored_header().digest();
+        each_kind!(self, arena => sum = sum.wrapping_add(arena.recompute_digest()));
+        Digest(sum)
+    }
+
+    pub(crate) fn chunk_ids(&self) -> Vec<ChunkId> {
+        let mut ids = Vec::new();
+        each_kind!(self, arena => ids.extend(arena.chunk_ids()));
+        ids
+    }
+
+    pub(crate) fn encode_chunk(&self, id: ChunkId) -> Option<Vec<u8>> {
+        match id.kind {
+            ChunkKind::Locations => self.locations.encode_chunk(id.number),
+            ChunkKind::Items => self.items.encode_chunk(id.number),
+            ChunkKind::Stock => self.stock.encode_chunk(id.number),
+            ChunkKind::Reservations => self.reservations.encode_chunk(id.number),
+            ChunkKind::Results => self.results.encode_chunk(id.number),
+            ChunkKind::KeyedResults => self.keyed_results.encode_chunk(id.number),
+        }
+    }
+
+    /// Builds a state from its header and all of its chunks, in any order.
+    pub(crate) fn load<B: AsRef<[u8]>>(
+        header: &[u8],
+        chunks: impl IntoIterator<Item = (ChunkId, B)>,
+    ) -> Result<Self, LoadError> {
+        let stored = StoredHeader::decode(header).ok_or(LoadError::Header)?;
+        let mut state = Self::new(stored.header.limits.clone());
+        state.header = stored.header;
+        let [locations, items, stock, reservations, results, keyed_results] = stored.next_ordinals;
+        state.locations.begin_load(locations);
+        state.items.begin_load(items);
+        state.stock.begin_load(stock);
+        state.reservations.begin_load(reservations);
+        state.results.begin_load(results);
+        state.keyed_results.begin_load(keyed_results);
+        for (id, bytes) in chunks {
+            let (number, bytes) = (id.number, bytes.as_ref());
+            match id.kind {
+                ChunkKind::Locations => state.locations.load_chunk(number, bytes),
+                ChunkKind::Items => state.items.load_chunk(number, bytes),
+                ChunkKind::Stock => state.stock.load_chunk(number, bytes),
+                ChunkKind::Reservations => state.reservations.load_chunk(number, bytes),
+                ChunkKind::Results => state.results.load_chunk(number, bytes),
+                ChunkKind::KeyedResults => state.keyed_results.load_chunk(number, bytes),
+            }
+            .map_err(|source| LoadError::Chunk { id, source })?;
+        }
+        state.finish_load()?;
+        Ok(state)
+    }
+
+    fn finish_load(&mut self) -> Result<(), LoadError> {
+        let fits = |kind, ended: Result<(), ChunkError>| ended.map_err(|_| LoadError::Inconsistent { kind });
+        fits(ChunkKind::Locations, self.locations.end_load())?;
+        fits(ChunkKind::Items, self.items.end_load())?;
+        fits(ChunkKind::Stock, self.stock.end_load())?;
+        fits(ChunkKind::Reservations, self.reservations.end_load())?;
+        fits(ChunkKind::Results, self.results.end_load())?;
+        fits(ChunkKind::KeyedResults, self.keyed_results.end_load())?;
+        self.index_catalogue()?;
+        self.index_reservations()?;
+        self.index_results()
+    }
+
+    fn index_catalogue(&mut self) -> Result<(), LoadError> {
+        // Items and locations are never removed, so their ordinals have no gaps.
+        let dense = |live: u64, next: u64| live == next && next <= u64::from(u32::MAX);
+        if !dense(self.locations.live(), self.locations.next_ordinal()) {
+            return Err(LoadError::Inconsistent { kind: ChunkKind::Locations });
+        }
+        let locations = self.locations.iter().map(|(no, record)| (record.id.clone(), LocationNo(no as u32)));
+        self.indexes.locations = locations.collect::<BTreeMap<_, _>>();
+        if self.indexes.locations.len() as u64 != self.locations.live() {
+            return Err(LoadError::Inconsistent { kind: ChunkKind::Locations });
+        }
+        if !dense(self.items.live(), self.items.next_ordinal()) {
+            return Err(LoadError::Inconsistent { kind: ChunkKind::Items });
+        }
+        for (ordinal, record) in self.items.iter() {
+            self.indexes.add_sku(&record.sku, SkuNo(ordinal as u32));
+        }
+        if self.indexes.skus_in_order.len() as u64 != self.items.live() {
+            return Err(LoadError::Inconsistent { kind: ChunkKind::Items });
+        }
+        let places_fit = |record: &StockRecord| {
+            record.places.iter().all(|place| {
+                u64::from(place.location.0) < self.locations.live()
+                    && place.cells.iter().all(|cell| cell.counts.free().is_some())
+                    && place.cells.is_sorted_by(|a, b| a.lot < b.lot)
+            }) && record.places.is_sorted_by(|a, b| a.location < b.location)
+        };
+        if self.stock.live() != self.items.live() || !self.stock.iter().all(|(_, record)| places_fit(record)) {
+            return Err(LoadError::Inconsistent { kind: ChunkKind::Stock });
+        }
+        Ok(())
+    }
+
+    fn index_reservations(&mut self) -> Result<(), LoadError> {
+        let (items, locations) = (self.items.live(), self.locations.live());
+        for (ordinal, record) in self.reservations.iter() {
+            let no = ReservationNo(ordinal);
+            let fits =
+                record.lines.iter().all(|line| u64::from(line.sku.0) < items && u64::from(line.location.0) < locations);
+            if !fits || self.find_reservation(record.id).is_some() {
+                return Err(LoadError::Inconsistent { kind: ChunkKind::Reservations });
+            }
+            self.indexes.name_reservation(no, record);
+            self.indexes.schedule(no, record);
+        }
+        Ok(())
+    }
+
+    fn index_results(&mut self) -> Result<(), LoadError> {
+        for (ordinal, record) in self.results.iter() {
+            if self.find_result(record.id).is_some() {
+                return Err(LoadError::Inconsistent { kind: ChunkKind::Results });
+            }
+            self.indexes.results.insert(hash_id(record.id.0), ordinal << 1);
+        }
+        for (ordinal, KeyedResultRecord(record)) in self.keyed_results.iter() {
+            if self.find_result(record.id).is_some() {
+                return Err(LoadError::Inconsistent { kind: ChunkKind::KeyedResults });
+            }
+            self.indexes.results.insert(hash_id(record.id.0), ordinal << 1 | 1);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! The header: what the state has once.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::{EventHash, Limits, LogTime};
+
+/// The version byte that an encoded header starts with.
+const HEADER_VERSION: u8 = 1;
+
+/// What the state has once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    /// Log time: never goes back.
+    pub(crate) now: LogTime,
+    /// Of the last event.
+    pub(crate) seq: u64,
+    pub(crate) last_hash: EventHash,
+    /// The greatest mint time of a result that was forgotten.
+    pub(crate) horizon: Option<LogTime>,
+    pub(crate) limits: Limits,
+    /// Commands decided since the shard began.
+    pub(crate) decided: u64,
+}
+
+impl Header {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { now: LogTime::default(), seq: 0, last_hash: EventHash::default(), horizon: None, limits, decided: 0 }
+    }
+}
+
+/// The header as it is written: with the next ordinal of each kind, so that none is given twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredHeader {
+    pub(super) header: Header,
+    pub(super) next_ordinals: [u64; 6],
+}
+
+impl StoredHeader {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![HEADER_VERSION])
+            .expect("the header's types serialise, and a Vec takes every byte")
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&version, rest) = bytes.split_first()?;
+        match postcard::take_from_bytes(rest) {
+            Ok((header, [])) if version == HEADER_VERSION => Some(header),
+            _ => None,
+        }
+    }
+
+    pub(super) fn digest(&self) -> u128 {
+        xxh3_128(&self.encode())
+    }
+}

@@ -1,0 +1,134 @@
+//! The indexes: how records are found. They follow from the records alone and are built anew when the state is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::arena::Arena;
+use super::hash_index::HashIndex;
+use super::records::{ItemRecord, LocationNo, ReservationNo, ReservationRecord, SkuNo};
+use crate::{LocationId, LogTime, OrderRef, Sku};
+
+/// The hash that an id is found by.
+pub(crate) fn hash_id(id: u128) -> u64 {
+    xxh3_64(&id.to_le_bytes())
+}
+
+fn hash_sku(sku: &Sku) -> u64 {
+    xxh3_64(sku.as_bytes())
+}
+
+/// The indexes.
+#[derive(Clone, Debug)]
+pub(crate) struct Indexes {
+    pub(super) locations: BTreeMap<LocationId, LocationNo>,
+    skus: HashIndex,
+    /// For lists in the order of the SKUs.
+    pub(crate) skus_in_order: BTreeMap<Sku, SkuNo>,
+    pub(super) reservations: HashIndex,
+    pub(crate) by_order_ref: BTreeSet<(OrderRef, ReservationNo)>,
+    /// What falls due when.
+    pub(crate) due: BTreeSet<(LogTime, ReservationNo)>,
+    /// The same for each item.
+    pub(crate) due_by_sku: Vec<BTreeSet<(LogTime, ReservationNo)>>,
+    /// What has ended when.
+    pub(crate) ended: BTreeSet<(LogTime, ReservationNo)>,
+    /// Results by command id: twice the ordinal, and one more for a keyed id.
+    pub(crate) results: HashIndex,
+}
+
+impl Indexes {
+    pub(super) fn new() -> Self {
+        Self {
+            locations: BTreeMap::new(),
+            skus: HashIndex::new(),
+            skus_in_order: BTreeMap::new(),
+            reservations: HashIndex::new(),
+            by_order_ref: BTreeSet::new(),
+            due: BTreeSet::new(),
+            due_by_sku: Vec::new(),
+            ended: BTreeSet::new(),
+            results: HashIndex::new(),
+        }
+    }
+
+    pub(super) fn find_sku(&self, sku: &Sku, items: &Arena<ItemRecord>) -> Option<SkuNo> {
+        let is_it = |ordinal| items.get(ordinal).is_some_and(|item| item.sku == *sku);
+        self.skus.find(hash_sku(sku), is_it).map(|ordinal| SkuNo(ordinal as u32))
+    }
+
+    pub(super) fn add_sku(&mut self, sku: &Sku, no: SkuNo) {
+        self.skus.insert(hash_sku(sku), u64::from(no.0));
+        self.skus_in_order.insert(sku.clone(), no);
+        debug_assert_eq!(self.due_by_sku.len(), no.0 as usize, "items come in the order of their ordinals");
+        self.due_by_sku.push(BTreeSet::new());
+    }
+
+    pub(super) fn remove_last_sku(&mut self, sku: &Sku, no: SkuNo) {
+        self.skus.remove(hash_sku(sku), u64::from(no.0));
+        self.skus_in_order.remove(sku);
+        self.due_by_sku.truncate(no.0 as usize);
+    }
+
+    pub(super) fn name_reservation(&mut self, no: ReservationNo, record: &ReservationRecord) {
+        self.reservations.insert(hash_id(record.id.0), no.0);
+        if let Some(order_ref) = record.order_ref() {
+            self.by_order_ref.insert((order_ref.clone(), no));
+        }
+    }
+
+    pub(super) fn unname_reservation(&mut self, no: ReservationNo, record: &ReservationRecord) {
+        self.reservations.remove(hash_id(record.id.0), no.0);
+        if let Some(order_ref) = record.order_ref() {
+            self.by_order_ref.remove(&(order_ref.clone(), no));
+        }
+    }
+
+    /// Notes when the reservation falls due, or that it has ended.
+    pub(super) fn schedule(&mut self, no: ReservationNo, record: &ReservationRecord) {
+        if let Some(due_at) = record.due_at() {
+            self.due.insert((due_at, no));
+            for line in &record.lines {
+                self.due_by_sku[line.sku.0 as usize].insert((due_at, no));
+            }
+        }
+        if let Some(ended_at) = record.ended_at {
+            self.ended.insert((ended_at, no));
+        }
+    }
+
+    pub(super) fn unschedule(&mut self, no: ReservationNo, record: &ReservationRecord) {
+        if let Some(due_at) = record.due_at() {
+            self.due.remove(&(due_at, no));
+            for line in &record.lines {
+                self.due_by_sku[line.sku.0 as usize].remove(&(due_at, no));
+            }
+        }
+        if let Some(ended_at) = record.ended_at {
+            self.ended.remove(&(ended_at, no));
+        }
+    }
+
+    /// The same for a reservation of one line, by what it was.
+    pub(super) fn unschedule_one(
+        &mut self,
+        no: ReservationNo,
+        sku: SkuNo,
+        due_at: Option<LogTime>,
+        ended_at: Option<LogTime>,
+    ) {
+        if let Some(due_at) = due_at {
+            self.due.remove(&(due_at, no));
+            self.due_by_sku[sku.0 as usize].remove(&(due_at, no));
+        }
+        if let Some(ended_at) = ended_at {
+            self.ended.remove(&(ended_at, no));
+        }
+    }
+}
+
+impl ReservationRecord {
+    pub(super) fn order_ref(&self) -> Option<&OrderRef> {
+        self.details.as_ref()?.order_ref.as_ref()
+    }
+}

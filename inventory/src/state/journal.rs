@@ -1,0 +1,86 @@
+//! The journal of a linked chain: every record as it was before, so that a chain that fails leaves nothing behind.
+
+use super::records::{ItemRecord, LocationNo, LocationRecord, ReservationNo, ReservationRecord, SkuNo, StockRecord};
+use super::{Header, State};
+
+/// How to take one change back.
+#[derive(Clone, Debug)]
+pub(super) enum Undo {
+    LocationAdded(LocationNo),
+    Location(LocationNo, LocationRecord),
+    ItemAdded(SkuNo),
+    Item(SkuNo, ItemRecord),
+    Stock(SkuNo, StockRecord),
+    ReservationAdded(ReservationNo),
+    Reservation(ReservationNo, ReservationRecord),
+}
+
+/// The changes of an open chain, oldest first.
+#[derive(Clone, Debug)]
+pub(super) struct Journal {
+    header: Header,
+    changes: Vec<Undo>,
+}
+
+impl Journal {
+    pub(super) fn note(&mut self, change: Undo) {
+        self.changes.push(change);
+    }
+}
+
+impl State {
+    pub(super) fn note(&mut self, change: impl FnOnce() -> Undo) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(change());
+        }
+    }
+
+    /// From here on every change can be taken back.
+    pub(crate) fn begin_chain(&mut self) {
+        assert!(self.journal.is_none(), "chains do not nest");
+        self.journal = Some(Journal { header: self.header.clone(), changes: Vec::new() });
+    }
+
+    /// The chain's changes stand.
+    pub(crate) fn keep_chain(&mut self) {
+        assert!(self.journal.take().is_some(), "a chain is open");
+    }
+
+    /// Takes every change since [`State::begin_chain`] back, newest first: the state is what it was.
+    pub(crate) fn roll_back_chain(&mut self) {
+        let journal = self.journal.take().expect("a chain is open");
+        for change in journal.changes.into_iter().rev() {
+            self.take_back(change);
+        }
+        self.header = journal.header;
+    }
+
+    fn take_back(&mut self, change: Undo) {
+        const BELIEF: &str = "what a chain touched is there until the chain ends";
+        match change {
+            Undo::LocationAdded(no) => {
+                let record = self.locations.undo_push(u64::from(no.0)).expect(BELIEF);
+                self.indexes.locations.remove(&record.id);
+            }
+            Undo::Location(no, old) => *self.locations.get_mut(u64::from(no.0)).expect(BELIEF) = old,
+            Undo::ItemAdded(no) => {
+                let record = self.items.undo_push(u64::from(no.0)).expect(BELIEF);
+                self.stock.undo_push(u64::from(no.0)).expect(BELIEF);
+                self.indexes.remove_last_sku(&record.sku, no);
+            }
+            Undo::Item(no, old) => *self.items.get_mut(u64::from(no.0)).expect(BELIEF) = old,
+            Undo::Stock(no, old) => *self.stock.get_mut(u64::from(no.0)).expect(BELIEF) = old,
+            Undo::ReservationAdded(no) => {
+                let record = self.reservations.undo_push(no.0).expect(BELIEF);
+                self.indexes.unschedule(no, &record);
+                self.indexes.unname_reservation(no, &record);
+            }
+            Undo::Reservation(no, old) => {
+                let record = self.reservations.get_mut(no.0).expect(BELIEF);
+                self.indexes.unschedule(no, record);
+                *record = old;
+                self.indexes.schedule(no, record);
+            }
+        }
+    }
+}
