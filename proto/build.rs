@@ -20,8 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("holdfast_descriptor.bin"), prost::Message::encode_to_vec(&descriptors))?;
 
+    // Maps are ordered, so that the same message has the same bytes in every run.
     // Payloads of the log travel as `Bytes`: taken out of a frame without a copy.
     tonic_prost_build::configure()
+        .btree_map(".")
         .bytes(".holdfast.peer.v1")
         .build_transport(false)
         .compile_fds(descriptors)?;
