@@ -2,6 +2,7 @@
 
 pub mod change_log;
 pub mod control;
+pub mod encode;
 pub mod log;
 pub mod runtime;
 mod segments;

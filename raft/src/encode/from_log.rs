@@ -1,0 +1,222 @@
+//! From the log's types to `inventory`'s.
+
+use holdfast_inventory::commands::{
+    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
+    Return, Set,
+};
+use holdfast_inventory::{
+    Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, ItemSpec,
+    ItemStatus, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotId, Operation, OrderRef, ReservationId,
+    Revision, Sku, Units,
+};
+use holdfast_proto::log::v1 as log;
+use holdfast_proto::log::v1::command::Operation as LogOperation;
+
+use super::DecodeError;
+
+pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
+    let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
+    Ok(Command {
+        id: CommandId(id(message.id_high, message.id_low)),
+        minted_at: LogTime(message.minted_at_ms),
+        keyed: message.own_key,
+        body: BodyHash(id(message.body_high, message.body_low)),
+        linked: message.linked,
+        cause: message
+            .cause
+            .map(|cause| Box::new(Cause { actor: cause.actor, reason: cause.reason, reference: cause.reference })),
+        operation: operation(asked)?,
+    })
+}
+
+fn id(high: u64, low: u64) -> u128 {
+    (u128::from(high) << 64) | u128::from(low)
+}
+
+fn reservation(high: u64, low: u64) -> ReservationId {
+    ReservationId(id(high, low))
+}
+
+/// A name that was checked before it entered the log.
+fn name<T, E: std::fmt::Display>(parsed: Result<T, E>) -> Result<T, DecodeError> {
+    parsed.map_err(|error| DecodeError::malformed(error.to_string()))
+}
+
+/// A name, or none where it is empty.
+fn optional<T, E: std::fmt::Display>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, DecodeError> {
+    if text.is_empty() { Ok(None) } else { name(parse(text)).map(Some) }
+}
+
+fn above_zero<T>(number: T, none: &T) -> Option<T>
+where
+    T: PartialEq,
+{
+    if number == *none { None } else { Some(number) }
+}
+
+fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
+    Ok(match message {
+        LogOperation::PutItem(it) => Operation::PutItem(Box::new(put_item(it)?)),
+        LogOperation::PutLocation(it) => Operation::PutLocation(Box::new(put_location(it)?)),
+        LogOperation::Receive(it) => Operation::Receive(Receive {
+            sku: name(Sku::new(&it.sku))?,
+            location: name(LocationId::new(&it.location_id))?,
+            lot: optional(&it.lot_id, LotId::new)?,
+            units: Units(it.units),
+        }),
+        LogOperation::Adjust(it) => Operation::Adjust(Adjust {
+            sku: name(Sku::new(&it.sku))?,
+            location: name(LocationId::new(&it.location_id))?,
+            lot: optional(&it.lot_id, LotId::new)?,
+            delta: it.delta,
+            condition: condition(it.condition)?,
+        }),
+        LogOperation::Set(it) => Operation::Set(Set {
+            sku: name(Sku::new(&it.sku))?,
+            location: name(LocationId::new(&it.location_id))?,
+            lot: optional(&it.lot_id, LotId::new)?,
+            on_hand: it.on_hand,
+            if_revision: Revision(it.if_revision),
+        }),
+        LogOperation::Reserve(it) => Operation::Reserve(reserve(it)?),
+        LogOperation::Amend(it) => Operation::Amend(Amend {
+            reservation: reservation(it.reservation_high, it.reservation_low),
+            lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
+        }),
+        LogOperation::Extend(it) => Operation::Extend(Extend {
+            reservation: reservation(it.reservation_high, it.reservation_low),
+            ttl_s: it.ttl_s,
+        }),
+        LogOperation::Commit(it) => Operation::Commit(commit(&it)),
+        LogOperation::Release(it) => {
+            Operation::Release(Release { reservation: reservation(it.reservation_high, it.reservation_low) })
+        }
+        LogOperation::Fulfil(it) => Operation::Fulfil(Fulfil {
+            reservation: reservation(it.reservation_high, it.reservation_low),
+            parts: parts(&it.lines),
+        }),
+        LogOperation::Cancel(it) => {
+            Operation::Cancel(Cancel { reservation: reservation(it.reservation_high, it.reservation_low) })
+        }
+        LogOperation::Return(it) => Operation::Return(Return {
+            reservation: reservation(it.reservation_high, it.reservation_low),
+            parts: parts(&it.lines),
+            location: optional(&it.location_id, LocationId::new)?,
+            condition: condition(it.condition)?,
+        }),
+    })
+}
+
+fn put_item(it: log::PutItem) -> Result<PutItem, DecodeError> {
+    let status = match it.status {
+        1 => ItemStatus::Active,
+        2 => ItemStatus::Paused,
+        3 => ItemStatus::Discontinued,
+        other => return Err(DecodeError::malformed(format!("item status {other}"))),
+    };
+    let backorder = match it.backorder {
+        None => Backorder::None,
+        Some(log::Backorder { cap, release_at_ms: 0 }) => Backorder::UpTo { cap },
+        Some(log::Backorder { cap, release_at_ms }) => Backorder::Preorder { release_at: LogTime(release_at_ms), cap },
+    };
+    Ok(PutItem {
+        sku: name(Sku::new(&it.sku))?,
+        spec: ItemSpec {
+            name: it.name,
+            brand: it.brand,
+            category: it.category,
+            gtin: it.gtin,
+            attributes_json: it.attributes_json,
+            status,
+            tracked: !it.untracked,
+            lot_tracked: it.lot_tracked,
+            shelf_life_days: it.shelf_life_days,
+            removal_days: it.removal_days,
+            alert_days: it.alert_days,
+            pao_months: it.pao_months,
+            min_remaining_days: it.min_remaining_days,
+            max_per_order: above_zero(it.max_per_order, &0),
+            max_hold_s: above_zero(it.max_hold_s, &0),
+            low_stock_threshold: it.low_stock_threshold,
+            backorder,
+        },
+        if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
+        if_absent: it.if_absent,
+    })
+}
+
+fn put_location(it: log::PutLocation) -> Result<PutLocation, DecodeError> {
+    let kind = match it.kind {
+        1 => LocationKind::Warehouse,
+        2 => LocationKind::Store,
+        3 => LocationKind::Virtual,
+        other => return Err(DecodeError::malformed(format!("location kind {other}"))),
+    };
+    Ok(PutLocation {
+        location: name(LocationId::new(&it.location_id))?,
+        spec: LocationSpec {
+            name: it.name,
+            kind,
+            time_zone: it.time_zone,
+            priority: it.priority,
+            active: !it.inactive,
+        },
+        if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
+    })
+}
+
+fn condition(number: u32) -> Result<Condition, DecodeError> {
+    match number {
+        1 => Ok(Condition::Resellable),
+        2 => Ok(Condition::Damaged),
+        3 => Ok(Condition::QualityControl),
+        other => Err(DecodeError::malformed(format!("condition {other}"))),
+    }
+}
+
+fn line(it: &log::Line) -> Result<Line, DecodeError> {
+    Ok(Line {
+        sku: name(Sku::new(&it.sku))?,
+        location: name(LocationId::new(&it.location_id))?,
+        units: Units(it.units),
+        lot: optional(&it.lot_id, LotId::new)?,
+        optional: it.optional,
+    })
+}
+
+fn parts(parts: &[log::LineUnits]) -> Vec<LineUnits> {
+    parts.iter().map(|part| LineUnits { line: part.line, units: Units(part.units) }).collect()
+}
+
+fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
+    let customer = match it.customer.as_slice() {
+        [] => None,
+        bytes => {
+            let bytes = bytes.try_into().map_err(|_| DecodeError::malformed("a customer hash of another length"))?;
+            Some(CustomerHash(u128::from_be_bytes(bytes)))
+        }
+    };
+    Ok(Reserve {
+        reservation: reservation(it.reservation_high, it.reservation_low),
+        lines: it.lines.iter().map(line).collect::<Result<_, _>>()?,
+        ttl_s: it.ttl_s,
+        partial_ok: it.partial_ok,
+        order_ref: optional(&it.order_ref, OrderRef::new)?,
+        customer,
+        channel: optional(&it.channel, ChannelId::new)?,
+        campaign: optional(&it.campaign_id, CampaignId::new)?,
+    })
+}
+
+fn commit(it: &log::Commit) -> Commit {
+    Commit {
+        reservation: reservation(it.reservation_high, it.reservation_low),
+        parts: parts(&it.lines),
+        last: it.r#final,
+        if_expired: if it.retake_if_expired { IfExpired::Retake } else { IfExpired::Fail },
+        cancel_at: above_zero(LogTime(it.cancel_at_ms), &LogTime(0)),
+    }
+}

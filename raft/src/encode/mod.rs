@@ -1,0 +1,125 @@
+//! The log's encoding of a shard's commands: `holdfast.log.v1` on one side, `inventory`'s own types on the other, translated
+//! here and nowhere else.
+//!
+//! A command is encoded once, by the service that took it in ([`encode_command`]); the shard's actor joins encoded commands
+//! into an entry without looking into them ([`EntryBuilder`]); replicas decode the whole entry ([`decode_entry`]).
+//!
+//! Each entry says its schema version, since protobuf drops what it does not know: a replica that meets a version it does not
+//! know must stop its group rather than differ silently.
+
+mod from_log;
+mod to_log;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use holdfast_inventory::{BodyHash, Command, Entry, LogTime};
+use holdfast_proto::log::v1 as log;
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use xxhash_rust::xxh3::Xxh3;
+
+/// The version of the schema that this build writes, and the greatest it reads.
+pub const SCHEMA: u32 = 1;
+
+/// Longest encoded command, in bytes: the longest attributes, a hundred lines, and room.
+pub const MAX_COMMAND_BYTES: usize = 64 * 1_024;
+
+/// The number of `Entry.commands` in log.proto.
+const COMMANDS_TAG: u32 = 3;
+
+/// Why an entry of the log cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It was written by a later version of Holdfast.
+    #[error("the entry has schema {found}, this version knows up to {SCHEMA}: upgrade this node")]
+    UnknownSchema {
+        /// What the entry says.
+        found: u32,
+    },
+    /// It is no entry. The log checks its bytes, so this is a bug of whoever wrote it.
+    #[error("not an entry of a shard's log: {what}")]
+    Malformed {
+        /// What does not fit.
+        what: String,
+    },
+}
+
+impl DecodeError {
+    fn malformed(what: impl Into<String>) -> Self {
+        Self::Malformed { what: what.into() }
+    }
+}
+
+/// Encodes a command as it will stand in the log, and fills in its `body`: the hash of all that a retry must repeat.
+#[must_use]
+pub fn encode_command(command: &mut Command) -> Bytes {
+    let mut message = to_log::command(command);
+    let body = body_of(&message);
+    command.body = BodyHash(body);
+    message.body_high = (body >> 64) as u64;
+    message.body_low = body as u64;
+    message.encode_to_vec().into()
+}
+
+/// Hashes what must be the same when an id comes again: the operation, the mint time, the cause and the place in a chain, but
+/// not the id itself.
+fn body_of(message: &log::Command) -> u128 {
+    let mut bytes = Vec::with_capacity(256);
+    if let Some(operation) = &message.operation {
+        operation.encode(&mut bytes);
+    }
+    if let Some(cause) = &message.cause {
+        cause.encode(&mut bytes).expect("a vector grows as needed");
+    }
+    let mut hash = Xxh3::new();
+    hash.update(&message.minted_at_ms.to_le_bytes());
+    hash.update(&[u8::from(message.own_key), u8::from(message.linked)]);
+    hash.update(&bytes);
+    hash.digest128()
+}
+
+/// Joins encoded commands into the bytes of one entry.
+#[derive(Debug)]
+pub struct EntryBuilder {
+    bytes: BytesMut,
+}
+
+impl EntryBuilder {
+    /// An entry stamped with `time`.
+    #[must_use]
+    pub fn new(time: LogTime) -> Self {
+        let head = log::Entry { schema: SCHEMA, time_ms: time.0, commands: Vec::new() };
+        let mut bytes = BytesMut::with_capacity(1_024);
+        head.encode(&mut bytes).expect("a buffer grows as needed");
+        Self { bytes }
+    }
+
+    /// Adds a command as [`encode_command`] gave it.
+    pub fn push(&mut self, encoded: &[u8]) {
+        encode_key(COMMANDS_TAG, WireType::LengthDelimited, &mut self.bytes);
+        encode_varint(encoded.len() as u64, &mut self.bytes);
+        self.bytes.put_slice(encoded);
+    }
+
+    /// The entry.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        self.bytes.freeze()
+    }
+}
+
+/// Decodes an entry of a shard's log.
+///
+/// # Errors
+///
+/// A schema this version does not know, or bytes that are no entry.
+pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
+    let entry = log::Entry::decode(bytes).map_err(|error| DecodeError::malformed(error.to_string()))?;
+    if entry.schema == 0 || entry.schema > SCHEMA {
+        return Err(DecodeError::UnknownSchema { found: entry.schema });
+    }
+    let commands = entry.commands.into_iter().map(from_log::command).collect::<Result<_, _>>()?;
+    Ok(Entry { time: LogTime(entry.time_ms), commands })
+}
+
+#[cfg(test)]
+mod tests;

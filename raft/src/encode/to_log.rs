@@ -1,0 +1,224 @@
+//! From `inventory`'s types to the log's.
+
+use holdfast_inventory::commands::{
+    Adjust, Amend, Commit, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Reserve, Return, Set,
+};
+use holdfast_inventory::{
+    Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, Operation, ReservationId,
+};
+use holdfast_proto::log::v1 as log;
+use holdfast_proto::log::v1::command::Operation as LogOperation;
+
+pub(super) fn command(command: &Command) -> log::Command {
+    log::Command {
+        id_high: high(command.id.0),
+        id_low: low(command.id.0),
+        minted_at_ms: command.minted_at.0,
+        own_key: command.keyed,
+        linked: command.linked,
+        body_high: 0,
+        body_low: 0,
+        cause: command.cause.as_deref().map(cause),
+        operation: Some(operation(&command.operation)),
+    }
+}
+
+fn high(id: u128) -> u64 {
+    (id >> 64) as u64
+}
+
+fn low(id: u128) -> u64 {
+    id as u64
+}
+
+fn halves(id: ReservationId) -> (u64, u64) {
+    (high(id.0), low(id.0))
+}
+
+fn cause(cause: &Cause) -> log::Cause {
+    log::Cause { actor: cause.actor.clone(), reason: cause.reason.clone(), reference: cause.reference.clone() }
+}
+
+fn operation(operation: &Operation) -> LogOperation {
+    match operation {
+        Operation::PutItem(it) => LogOperation::PutItem(put_item(it)),
+        Operation::PutLocation(it) => LogOperation::PutLocation(put_location(it)),
+        Operation::Receive(it) => LogOperation::Receive(receive(it)),
+        Operation::Adjust(it) => LogOperation::Adjust(adjust(it)),
+        Operation::Set(it) => LogOperation::Set(set(it)),
+        Operation::Reserve(it) => LogOperation::Reserve(reserve(it)),
+        Operation::Amend(it) => LogOperation::Amend(amend(it)),
+        Operation::Extend(it) => {
+            let (reservation_high, reservation_low) = halves(it.reservation);
+            LogOperation::Extend(log::Extend { reservation_high, reservation_low, ttl_s: it.ttl_s })
+        }
+        Operation::Commit(it) => LogOperation::Commit(commit(it)),
+        Operation::Release(it) => {
+            let (reservation_high, reservation_low) = halves(it.reservation);
+            LogOperation::Release(log::Release { reservation_high, reservation_low })
+        }
+        Operation::Fulfil(it) => LogOperation::Fulfil(fulfil(it)),
+        Operation::Cancel(it) => {
+            let (reservation_high, reservation_low) = halves(it.reservation);
+            LogOperation::Cancel(log::Cancel { reservation_high, reservation_low })
+        }
+        Operation::Return(it) => LogOperation::Return(give_back(it)),
+    }
+}
+
+fn put_item(it: &PutItem) -> log::PutItem {
+    let spec = &it.spec;
+    log::PutItem {
+        sku: it.sku.as_str().to_owned(),
+        name: spec.name.clone(),
+        brand: spec.brand.clone(),
+        category: spec.category.clone(),
+        gtin: spec.gtin.clone(),
+        attributes_json: spec.attributes_json.clone(),
+        status: match spec.status {
+            ItemStatus::Active => 1,
+            ItemStatus::Paused => 2,
+            ItemStatus::Discontinued => 3,
+        },
+        untracked: !spec.tracked,
+        lot_tracked: spec.lot_tracked,
+        shelf_life_days: spec.shelf_life_days,
+        removal_days: spec.removal_days,
+        alert_days: spec.alert_days,
+        pao_months: spec.pao_months,
+        min_remaining_days: spec.min_remaining_days,
+        max_per_order: spec.max_per_order.unwrap_or(0),
+        max_hold_s: spec.max_hold_s.unwrap_or(0),
+        low_stock_threshold: spec.low_stock_threshold,
+        if_revision: it.if_revision.map_or(0, |revision| revision.0),
+        if_absent: it.if_absent,
+        backorder: match spec.backorder {
+            Backorder::None => None,
+            Backorder::UpTo { cap } => Some(log::Backorder { cap, release_at_ms: 0 }),
+            Backorder::Preorder { release_at, cap } => Some(log::Backorder { cap, release_at_ms: release_at.0 }),
+        },
+    }
+}
+
+fn put_location(it: &PutLocation) -> log::PutLocation {
+    let spec = &it.spec;
+    log::PutLocation {
+        location_id: it.location.as_str().to_owned(),
+        name: spec.name.clone(),
+        kind: match spec.kind {
+            LocationKind::Warehouse => 1,
+            LocationKind::Store => 2,
+            LocationKind::Virtual => 3,
+        },
+        time_zone: spec.time_zone.clone(),
+        priority: spec.priority,
+        inactive: !spec.active,
+        if_revision: it.if_revision.map_or(0, |revision| revision.0),
+    }
+}
+
+fn condition(condition: Condition) -> u32 {
+    match condition {
+        Condition::Resellable => 1,
+        Condition::Damaged => 2,
+        Condition::QualityControl => 3,
+    }
+}
+
+fn optional(name: Option<&str>) -> String {
+    name.unwrap_or_default().to_owned()
+}
+
+fn receive(it: &Receive) -> log::Receive {
+    log::Receive {
+        sku: it.sku.as_str().to_owned(),
+        location_id: it.location.as_str().to_owned(),
+        units: it.units.0,
+        lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
+    }
+}
+
+fn adjust(it: &Adjust) -> log::Adjust {
+    log::Adjust {
+        sku: it.sku.as_str().to_owned(),
+        location_id: it.location.as_str().to_owned(),
+        delta: it.delta,
+        lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
+        condition: condition(it.condition),
+    }
+}
+
+fn set(it: &Set) -> log::Set {
+    log::Set {
+        sku: it.sku.as_str().to_owned(),
+        location_id: it.location.as_str().to_owned(),
+        on_hand: it.on_hand,
+        if_revision: it.if_revision.0,
+        lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
+    }
+}
+
+fn line(it: &Line) -> log::Line {
+    log::Line {
+        sku: it.sku.as_str().to_owned(),
+        location_id: it.location.as_str().to_owned(),
+        units: it.units.0,
+        lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
+        optional: it.optional,
+    }
+}
+
+fn parts(parts: &[LineUnits]) -> Vec<log::LineUnits> {
+    parts.iter().map(|part| log::LineUnits { line: part.line, units: part.units.0 }).collect()
+}
+
+fn reserve(it: &Reserve) -> log::Reserve {
+    let (reservation_high, reservation_low) = halves(it.reservation);
+    log::Reserve {
+        reservation_high,
+        reservation_low,
+        lines: it.lines.iter().map(line).collect(),
+        ttl_s: it.ttl_s,
+        customer: it.customer.map(|customer| customer.0.to_be_bytes().to_vec()).unwrap_or_default(),
+        order_ref: optional(it.order_ref.as_ref().map(|name| name.as_str())),
+        channel: optional(it.channel.as_ref().map(|name| name.as_str())),
+        campaign_id: optional(it.campaign.as_ref().map(|name| name.as_str())),
+        partial_ok: it.partial_ok,
+    }
+}
+
+fn amend(it: &Amend) -> log::Amend {
+    let (reservation_high, reservation_low) = halves(it.reservation);
+    log::Amend { reservation_high, reservation_low, lines: it.lines.iter().map(line).collect() }
+}
+
+fn commit(it: &Commit) -> log::Commit {
+    let (reservation_high, reservation_low) = halves(it.reservation);
+    log::Commit {
+        reservation_high,
+        reservation_low,
+        lines: parts(&it.parts),
+        r#final: it.last,
+        retake_if_expired: match it.if_expired {
+            IfExpired::Fail => false,
+            IfExpired::Retake => true,
+        },
+        cancel_at_ms: it.cancel_at.map_or(0, |time| time.0),
+    }
+}
+
+fn fulfil(it: &Fulfil) -> log::Fulfil {
+    let (reservation_high, reservation_low) = halves(it.reservation);
+    log::Fulfil { reservation_high, reservation_low, lines: parts(&it.parts) }
+}
+
+fn give_back(it: &Return) -> log::Return {
+    let (reservation_high, reservation_low) = halves(it.reservation);
+    log::Return {
+        reservation_high,
+        reservation_low,
+        lines: parts(&it.parts),
+        location_id: optional(it.location.as_ref().map(|location| location.as_str())),
+        condition: condition(it.condition),
+    }
+}
