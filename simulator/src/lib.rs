@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Deterministic simulation: several nodes and their clients run on one thread, outside of which nothing is real. Clock,
+//! randomness, network, disk, state store and the life of each process are simulated; the node itself is the one that
+//! ships, built by the same constructor.
+//!
+//! Promises that one seed replays one run, to the same [`Trace`]. Leaves to its callers what is run and what is checked.
+
+// tokio's own randomness (which waiter of a `watch` is woken first) can be seeded only in a build with this flag.
+#[cfg(not(tokio_unstable))]
+compile_error!(
+    "the simulator needs `--cfg tokio_unstable`, which .cargo/config.toml sets: \
+     a RUSTFLAGS in the environment overrides that file; unset it, or add the flag to it"
+);
+
+mod dice;
+mod simulation;
+mod trace;
+pub mod world;
+
+pub use dice::Dice;
+pub use simulation::{Crash, HostId, Simulation, TICK};
+pub use trace::Trace;

@@ -1,0 +1,258 @@
+//! The hosts of one run, stepped in turn on one thread.
+//!
+//! Each process has a current-thread runtime of its own with a paused clock, so that a crash drops everything it had
+//! spawned, by whatever library. A step lets every process, in the order of the hosts, live through one [`TICK`] of
+//! simulated time. Nothing that one process sends reaches another within the same tick (the network's least delay is a
+//! tick), so that the order within a tick carries no meaning.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdfast_raft::runtime::Runtime as RaftRuntime;
+use holdfast_world::World;
+use tokio::runtime::{Builder, RngSeed, Runtime};
+
+use crate::world::{Death, DelayRange, Life, Net, SimDrive, Surroundings};
+use crate::{Dice, Trace};
+
+/// How far each process is run before the next one's turn.
+pub const TICK: Duration = Duration::from_millis(1);
+
+/// One machine of the simulation: a node's or a client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u64);
+
+impl fmt::Display for HostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "h{}", self.0)
+    }
+}
+
+/// What a crash takes from the drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The process is killed: the operating system still writes all that it was given.
+    Kill,
+    /// The machine loses its power: what was not synced is gone.
+    PowerLoss,
+}
+
+/// All hosts of one run.
+#[derive(Debug)]
+pub struct Simulation {
+    seed: u64,
+    now: Duration,
+    hosts: BTreeMap<HostId, Host>,
+    net: Arc<Net>,
+    trace: Arc<Trace>,
+}
+
+#[derive(Debug)]
+struct Host {
+    surroundings: Surroundings,
+    process: Option<Process>,
+    last_death: Option<Death>,
+    /// How many processes have been started on it: each has dice of its own.
+    processes: u64,
+}
+
+#[derive(Debug)]
+struct Process {
+    runtime: Runtime,
+    life: Arc<Life>,
+    /// What openraft's next generator in this process follows from.
+    raft_seed: u64,
+}
+
+impl Simulation {
+    /// A simulation without hosts, at time zero.
+    #[must_use]
+    pub fn new(seed: u64, trace: Arc<Trace>) -> Self {
+        let net = Arc::new(Net::new(Dice::of(seed, "network", 0), DelayRange::default(), trace.clone()));
+        Self { seed, now: Duration::ZERO, hosts: BTreeMap::new(), net, trace }
+    }
+
+    /// Adds a host without a process. `name` is the host part of its addresses.
+    pub fn add_host(&mut self, id: HostId, name: &str) {
+        let surroundings = Surroundings {
+            drive: Arc::new(SimDrive::new(Dice::of(self.seed, "drive", id.0))),
+            wall_offset_ms: Arc::new(AtomicI64::new(0)),
+            net: self.net.clone(),
+            trace: self.trace.clone(),
+        };
+        self.net.name(name, id);
+        self.hosts.insert(id, Host { surroundings, process: None, last_death: None, processes: 0 });
+    }
+
+    /// Starts a process on a host: `main` gets its world. What it spawns goes on when `main` has returned.
+    ///
+    /// # Panics
+    /// When the host is unknown or has a process already.
+    pub fn start<F, M>(&mut self, id: HostId, main: M)
+    where
+        M: FnOnce(World) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let host = self.hosts.get_mut(&id).expect("a process is started on a host that was added");
+        assert!(host.process.is_none(), "{id} runs a process already");
+        host.processes += 1;
+        let mut dice = Dice::of(self.seed, "process", id.0 << 32 | host.processes);
+        let raft_seed = dice.next_u64();
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .rng_seed(RngSeed::from_bytes(&dice.next_u64().to_le_bytes()))
+            .build()
+            .expect("a runtime without sockets needs nothing of the system");
+        let life = Arc::new(Life::new(id, self.now));
+        self.trace.record(self.now, id, format_args!("starts"));
+        {
+            let _entered = runtime.enter();
+            life.begin();
+            let world = host.surroundings.world(&life, dice);
+            runtime.spawn(main(world));
+        }
+        host.process = Some(Process { runtime, life, raft_seed });
+        host.last_death = None;
+    }
+
+    /// Ends a host's process at once; nothing happens when it has none.
+    pub fn crash(&mut self, id: HostId, crash: Crash) {
+        self.trace.record(self.now, id, format_args!("crashes: {crash:?}"));
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.bury(Death::Crashed);
+            host.surroundings.drive.crash(crash);
+        }
+    }
+
+    /// Lets every process live through one tick.
+    ///
+    /// # Panics
+    /// When a process has started a thread: what a thread does is not determined by the seed.
+    pub fn step(&mut self) {
+        let until = self.now + TICK;
+        for (id, host) in &mut self.hosts {
+            let Some(Process { runtime, life, raft_seed }) = &mut host.process else { continue };
+            RaftRuntime::seed_thread(*raft_seed);
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = life.ended() => {}
+                    () = life.sleep_until(until) => {}
+                }
+            });
+            *raft_seed = RaftRuntime::thread_seed().unwrap_or(*raft_seed);
+            let threads = runtime.metrics().num_blocking_threads();
+            assert_eq!(threads, 0, "{id} has started a thread: nothing simulated may use spawn_blocking");
+            if let Some(death) = life.death() {
+                host.bury(death);
+            }
+        }
+        self.now = until;
+    }
+
+    /// Steps until a condition holds; `false` when it did not within `limit` of simulated time.
+    pub fn run_until(&mut self, limit: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
+        let deadline = self.now + limit;
+        loop {
+            if condition(self) {
+                return true;
+            }
+            if self.now >= deadline {
+                return false;
+            }
+            self.step();
+        }
+    }
+
+    /// Steps for some time.
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_until(time, |_| false);
+    }
+
+    /// Runs a process on a host that has none, until `main` returns; then the process is killed. `None` when it did not
+    /// return within `limit` of simulated time.
+    pub fn run<T, F, M>(&mut self, id: HostId, limit: Duration, main: M) -> Option<T>
+    where
+        M: FnOnce(World) -> F,
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let result = Arc::new(Mutex::new(None));
+        let slot = result.clone();
+        self.start(id, |world| {
+            let main = main(world);
+            async move {
+                let value = main.await;
+                *slot.lock().expect("no panic happens while the result is locked") = Some(value);
+            }
+        });
+        let done = || result.lock().expect("no panic happens while the result is locked").is_some();
+        self.run_until(limit, |simulation| done() || !simulation.is_running(id));
+        self.crash(id, Crash::Kill);
+        result.lock().expect("no panic happens while the result is locked").take()
+    }
+
+    /// The simulated time.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Whether a host has a process that lives.
+    #[must_use]
+    pub fn is_running(&self, id: HostId) -> bool {
+        self.hosts.get(&id).is_some_and(|host| host.process.as_ref().is_some_and(|process| process.life.is_alive()))
+    }
+
+    /// How the last process of a host ended, if it has and no other was started.
+    #[must_use]
+    pub fn last_death(&self, id: HostId) -> Option<Death> {
+        self.hosts.get(&id).and_then(|host| host.last_death.clone())
+    }
+
+    /// The network, to cut and heal its links.
+    #[must_use]
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// A host's drive, to make it fail.
+    ///
+    /// # Panics
+    /// When the host is unknown.
+    #[must_use]
+    pub fn drive(&self, id: HostId) -> &SimDrive {
+        &self.hosts.get(&id).expect("a drive is asked of a host that was added").surroundings.drive
+    }
+
+    /// Sets by how many milliseconds a host's wall clock is ahead of simulated time.
+    pub fn set_wall_offset_ms(&mut self, id: HostId, offset_ms: i64) {
+        if let Some(host) = self.hosts.get(&id) {
+            host.surroundings.wall_offset_ms.store(offset_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// The record of the run.
+    #[must_use]
+    pub fn trace(&self) -> &Arc<Trace> {
+        &self.trace
+    }
+}
+
+impl Host {
+    /// Fences the process's world first, then drops all its tasks.
+    fn bury(&mut self, death: Death) {
+        if let Some(Process { runtime, life, .. }) = self.process.take() {
+            life.die(death);
+            self.last_death = life.death();
+            self.surroundings.net.forget_listeners(life.host());
+            drop(runtime);
+            self.surroundings.drive.release_locks();
+        }
+    }
+}

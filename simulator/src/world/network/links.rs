@@ -1,0 +1,159 @@
+//! The links between the hosts: who is where, which way is cut, and how long a frame is under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::serve::Incoming;
+use crate::{Dice, HostId, TICK, Trace};
+
+/// One direction between two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    pub from: HostId,
+    pub to: HostId,
+}
+
+impl Way {
+    pub(super) fn back(self) -> Self {
+        Self { from: self.to, to: self.from }
+    }
+}
+
+/// How long a frame is under way, drawn evenly.
+#[derive(Clone, Copy, Debug)]
+pub struct DelayRange {
+    /// At least a [`TICK`]; less counts as one.
+    pub least: Duration,
+    /// At most this.
+    pub most: Duration,
+}
+
+impl Default for DelayRange {
+    fn default() -> Self {
+        Self { least: TICK, most: 3 * TICK }
+    }
+}
+
+/// The network between all hosts of a run.
+#[derive(Debug)]
+pub struct Net {
+    links: Mutex<Links>,
+    trace: Arc<Trace>,
+}
+
+#[derive(Debug)]
+struct Links {
+    dice: Dice,
+    delay: DelayRange,
+    cut: BTreeSet<Way>,
+    hosts: BTreeMap<String, HostId>,
+    listeners: BTreeMap<String, (HostId, mpsc::Sender<Incoming>)>,
+}
+
+impl Net {
+    pub(crate) fn new(dice: Dice, delay: DelayRange, trace: Arc<Trace>) -> Self {
+        let links = Links { dice, delay, cut: BTreeSet::new(), hosts: BTreeMap::new(), listeners: BTreeMap::new() };
+        Self { links: Mutex::new(links), trace }
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().expect("no panic happens while the links are locked")
+    }
+
+    pub(crate) fn name(&self, name: &str, host: HostId) {
+        self.links().hosts.insert(name.to_owned(), host);
+    }
+
+    /// Cuts one direction: what is under way there is lost too.
+    pub fn cut_way(&self, from: HostId, to: HostId) {
+        self.links().cut.insert(Way { from, to });
+    }
+
+    /// Cuts both directions between two hosts.
+    pub fn cut(&self, one: HostId, other: HostId) {
+        self.cut_way(one, other);
+        self.cut_way(other, one);
+    }
+
+    /// Heals both directions between two hosts. Streams that lost something stay silent; new calls get through.
+    pub fn heal(&self, one: HostId, other: HostId) {
+        let mut links = self.links();
+        links.cut.remove(&Way { from: one, to: other });
+        links.cut.remove(&Way { from: other, to: one });
+    }
+
+    /// Sets how long frames are under way from now on.
+    pub fn set_delay(&self, delay: DelayRange) {
+        self.links().delay = delay;
+    }
+
+    /// Whether nothing is lost on a way at present.
+    pub(super) fn passes(&self, way: Way) -> bool {
+        !self.links().cut.contains(&way)
+    }
+
+    /// Sends a frame: the simulated time of its arrival, not before `earliest`; `None` when it is lost.
+    pub(super) fn send(
+        &self,
+        now: Duration,
+        earliest: Duration,
+        way: Way,
+        frame: &str,
+        bytes: usize,
+    ) -> Option<Duration> {
+        let mut links = self.links();
+        let lost = links.cut.contains(&way);
+        // Drawn for a lost frame too: a cut shifts no other draw.
+        let delay = links.draw_delay();
+        let lost_word = if lost { " lost" } else { "" };
+        self.trace.record(now, way.from, format_args!("> {} {frame} {bytes}{lost_word}", way.to));
+        (!lost).then(|| earliest.max(now + delay))
+    }
+
+    /// How long news of the other end (a refusal, a reset) are under way.
+    pub(super) fn delay(&self) -> Duration {
+        self.links().draw_delay()
+    }
+
+    /// The host of an address, whether or not anybody listens there.
+    pub(super) fn host_of(&self, address: &str) -> Option<HostId> {
+        let name = address.rsplit_once(':').map_or(address, |(name, _port)| name);
+        self.links().hosts.get(name).copied()
+    }
+
+    pub(super) fn listen(&self, host: HostId, address: &str, calls: mpsc::Sender<Incoming>) -> io::Result<()> {
+        if self.host_of(address) != Some(host) {
+            return Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
+        }
+        let mut links = self.links();
+        if links.listeners.contains_key(address) {
+            return Err(io::Error::from(io::ErrorKind::AddrInUse));
+        }
+        links.listeners.insert(address.to_owned(), (host, calls));
+        Ok(())
+    }
+
+    pub(super) fn listener(&self, address: &str) -> Option<mpsc::Sender<Incoming>> {
+        self.links().listeners.get(address).map(|(_, calls)| calls.clone())
+    }
+
+    pub(super) fn forget_listener(&self, address: &str) {
+        self.links().listeners.remove(address);
+    }
+
+    pub(crate) fn forget_listeners(&self, host: HostId) {
+        self.links().listeners.retain(|_, (owner, _)| *owner != host);
+    }
+}
+
+impl Links {
+    fn draw_delay(&mut self) -> Duration {
+        let least = self.delay.least.max(TICK).as_micros() as u64;
+        let most = self.delay.most.as_micros() as u64;
+        Duration::from_micros(self.dice.between(least, most.max(least)))
+    }
+}
