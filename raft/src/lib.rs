@@ -6,4 +6,5 @@ pub mod encode;
 pub mod log;
 pub mod runtime;
 mod segments;
+pub mod store;
 pub mod types;

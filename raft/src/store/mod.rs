@@ -1,0 +1,9 @@
+//! What openraft stores, over what a node has: a group's log over the node's one log, a group's state machine over its
+//! checkpoints.
+
+mod convert;
+mod log_store;
+
+pub use convert::{decode_membership, encode_membership, entry_from_record, record_from_entry};
+pub(crate) use convert::{from_log_id, from_vote, to_log_id, to_vote};
+pub use log_store::{LogReader, LogStore};
