@@ -12,10 +12,12 @@ compile_error!(
 );
 
 mod dice;
+mod messages;
 mod simulation;
 mod trace;
 pub mod world;
 
 pub use dice::Dice;
+pub use messages::Messages;
 pub use simulation::{Crash, HostId, Simulation, TICK};
 pub use trace::Trace;

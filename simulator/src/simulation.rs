@@ -16,6 +16,7 @@ use holdfast_raft::runtime::Runtime as RaftRuntime;
 use holdfast_world::World;
 use tokio::runtime::{Builder, RngSeed, Runtime};
 
+use crate::messages::set_turn;
 use crate::world::{Death, DelayRange, Life, Net, SimDrive, Surroundings};
 use crate::{Dice, Trace};
 
@@ -138,6 +139,7 @@ impl Simulation {
         for (id, host) in &mut self.hosts {
             let Some(Process { runtime, life, raft_seed }) = &mut host.process else { continue };
             RaftRuntime::seed_thread(*raft_seed);
+            set_turn(Some(life.clone()));
             runtime.block_on(async {
                 tokio::select! {
                     biased;
@@ -145,6 +147,7 @@ impl Simulation {
                     () = life.sleep_until(until) => {}
                 }
             });
+            set_turn(None);
             *raft_seed = RaftRuntime::thread_seed().unwrap_or(*raft_seed);
             let threads = runtime.metrics().num_blocking_threads();
             assert_eq!(threads, 0, "{id} has started a thread: nothing simulated may use spawn_blocking");
