@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The node as a library.
+
+pub mod config;
+
+pub use config::{ConfigError, NodeConfig, Overrides};

@@ -1,0 +1,192 @@
+//! What cannot work, said before anything is started.
+
+use std::collections::BTreeSet;
+
+use super::{ConfigError, NodeConfig, NodeLimits, RaftConfig};
+
+/// The most shards a cluster may be founded with.
+const MAX_SHARDS: u32 = 256;
+/// The most nodes that may be listed.
+const MAX_NODES: usize = 9;
+/// The longest cluster id, in bytes.
+const MAX_CLUSTER_ID_BYTES: usize = 64;
+
+fn invalid(key: impl Into<String>, problem: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid { key: key.into(), problem: problem.into(), hint: hint.into() }
+}
+
+impl NodeConfig {
+    /// Says what cannot work.
+    ///
+    /// # Errors
+    ///
+    /// The first setting at fault, with the way out.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_cluster()?;
+        self.check_nodes()?;
+        self.raft.check()?;
+        self.limits.check()
+    }
+
+    fn check_cluster(&self) -> Result<(), ConfigError> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if self.cluster_id.is_empty()
+            || self.cluster_id.len() > MAX_CLUSTER_ID_BYTES
+            || !self.cluster_id.chars().all(is_name)
+        {
+            return Err(invalid(
+                "cluster_id",
+                format!("is `{}`", self.cluster_id),
+                "choose 1 to 64 letters, digits, `-`, `_` or `.`, and never change it",
+            ));
+        }
+        if self.shards == 0 || self.shards > MAX_SHARDS {
+            return Err(invalid("shards", format!("is {}", self.shards), "choose 1 to 256; 8 serves most shops"));
+        }
+        if self.data_dir.as_os_str().is_empty() {
+            return Err(invalid("data_dir", "is empty", "name a folder; `{id}` stands for the node's id"));
+        }
+        Ok(())
+    }
+
+    fn check_nodes(&self) -> Result<(), ConfigError> {
+        if self.nodes.is_empty() || self.nodes.len() > MAX_NODES {
+            return Err(invalid("nodes", format!("lists {} nodes", self.nodes.len()), "list 1 to 9; 3 or 5 are usual"));
+        }
+        let mut ids = BTreeSet::new();
+        let mut taken = BTreeSet::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            if node.id == 0 || !ids.insert(node.id) {
+                let problem = if node.id == 0 { "is 0".to_owned() } else { format!("is {} again", node.id) };
+                return Err(invalid(format!("nodes[{at}].id"), problem, "give each node an id of its own, from 1"));
+            }
+            let http = node.http.iter().map(|http| ("http", http));
+            for (name, address) in [("client", &node.client), ("peer", &node.peer)].into_iter().chain(http) {
+                let key = format!("nodes[{at}].{name}");
+                check_address(&key, address)?;
+                if !taken.insert(address.clone()) {
+                    return Err(invalid(
+                        key,
+                        format!("is {address}, which is taken"),
+                        "give each listener a port of its own",
+                    ));
+                }
+            }
+        }
+        if !ids.contains(&self.node_id) {
+            let listed: Vec<String> = ids.iter().map(u64::to_string).collect();
+            return Err(invalid(
+                "node_id",
+                format!("is {}, which `nodes` does not list", self.node_id),
+                format!("choose one of {}, or add the node to `nodes`", listed.join(", ")),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn check_address(key: &str, address: &str) -> Result<(), ConfigError> {
+    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(port)) if port > 0 => Ok(()),
+        _ => Err(invalid(key, format!("is `{address}`"), "write host:port, such as 10.0.0.7:7400")),
+    }
+}
+
+impl RaftConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.heartbeat_ms < 10 {
+            return Err(invalid("raft.heartbeat_ms", format!("is {}", self.heartbeat_ms), "choose at least 10"));
+        }
+        if self.election_min_ms < 2 * self.heartbeat_ms {
+            return Err(invalid(
+                "raft.election_min_ms",
+                format!("is {}", self.election_min_ms),
+                format!("choose at least twice heartbeat_ms, which is {}", self.heartbeat_ms),
+            ));
+        }
+        if self.election_max_ms <= self.election_min_ms {
+            return Err(invalid(
+                "raft.election_max_ms",
+                format!("is {}", self.election_max_ms),
+                format!("choose more than election_min_ms, which is {}", self.election_min_ms),
+            ));
+        }
+        if self.max_clock_offset_ms == 0 {
+            return Err(invalid("raft.max_clock_offset_ms", "is 0", "no clock is exact: choose some 500"));
+        }
+        Ok(())
+    }
+}
+
+impl NodeLimits {
+    fn check(&self) -> Result<(), ConfigError> {
+        let at_least = |key: &str, value: u64, least: u64| {
+            if value >= least {
+                return Ok(());
+            }
+            Err(invalid(format!("limits.{key}"), format!("is {value}"), format!("choose at least {least}")))
+        };
+        at_least("max_connections", self.max_connections as u64, 1)?;
+        at_least("max_streams", self.max_streams.into(), 1)?;
+        // A whole request must fit, or it could never be admitted.
+        at_least("waiting_commands", self.waiting_commands as u64, super::MAX_BATCH_COMMANDS as u64)?;
+        at_least("waiting_bytes", self.waiting_bytes as u64, 2 * super::MAX_REQUEST_BYTES as u64)?;
+        at_least("entry_commands", self.entry_commands as u64, 1)?;
+        at_least("entry_bytes", self.entry_bytes as u64, 4_096)?;
+        at_least("entries_in_flight", self.entries_in_flight as u64, 1)?;
+        at_least("session_in_flight", self.session_in_flight as u64, 1)?;
+        at_least("request_timeout_ms", self.request_timeout_ms, 100)?;
+        at_least("segment_bytes", self.segment_bytes, 1_024 * 1_024)?;
+        at_least("checkpoint_bytes", self.checkpoint_bytes, 1_024 * 1_024)?;
+        if self.entry_bytes > 1_024 * 1_024 {
+            let problem = format!("is {}", self.entry_bytes);
+            return Err(invalid("limits.entry_bytes", problem, "choose at most 1048576: peers read frames of 4 MiB"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NodeAddresses, Overrides};
+    use super::*;
+
+    fn three() -> NodeConfig {
+        let flags = Overrides { node_id: Some(2), ..Overrides::default() };
+        NodeConfig::from_text(include_str!("../../../cluster.toml"), &flags).unwrap()
+    }
+
+    fn refused(change: impl FnOnce(&mut NodeConfig)) -> String {
+        let mut config = three();
+        change(&mut config);
+        let error = config.check().unwrap_err();
+        format!("{error}; {}", error.hint())
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_its_key_and_the_way_out() {
+        let lines = [
+            refused(|config| config.cluster_id = "a shop".into()),
+            refused(|config| config.shards = 0),
+            refused(|config| config.node_id = 4),
+            refused(|config| config.nodes[2].id = 1),
+            refused(|config| config.nodes[1].client = "localhost".into()),
+            refused(|config| config.nodes[1].peer = config.nodes[0].peer.clone()),
+            refused(|config| config.nodes.clear()),
+            refused(|config| config.raft.election_min_ms = 300),
+            refused(|config| config.raft.election_max_ms = 1_000),
+            refused(|config| config.limits.waiting_commands = 10),
+        ];
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_node_may_go_without_http() {
+        let mut config = three();
+        for NodeAddresses { http, .. } in &mut config.nodes {
+            *http = None;
+        }
+        config.check().unwrap();
+    }
+}

@@ -1,0 +1,191 @@
+//! The configuration of a node: what it is made of, and what each part is when nobody says anything.
+//!
+//! Responsible for names, units and defaults; [`load`](NodeConfig::load) puts file, environment and flags together, and
+//! [`check`](NodeConfig::check) says what cannot work before anything is started. Promises that a key nobody knows is
+//! refused rather than ignored. Leaves to the meta group what must be the same on all nodes for ever.
+
+mod check;
+mod error;
+mod load;
+
+use std::path::PathBuf;
+
+use holdfast_inventory::Limits as ShardLimits;
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use load::Overrides;
+
+/// Everything a node needs to know to start. The same file serves all nodes of a cluster; `node_id` says which one this is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Which of `nodes` this is; from `--node` or `HOLDFAST_NODE_ID`.
+    pub node_id: u64,
+    /// The cluster's name: a node never speaks to one of another cluster.
+    pub cluster_id: String,
+    /// How many shards the cluster is founded with. Looked at once, when it is founded.
+    #[serde(default = "default_shards")]
+    pub shards: u32,
+    /// The folder of this node's data; `{id}` stands for the node's id.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// Every node of the cluster.
+    pub nodes: Vec<NodeAddresses>,
+    /// Heartbeats and elections.
+    #[serde(default)]
+    pub raft: RaftConfig,
+    /// Bounds of this node.
+    #[serde(default)]
+    pub limits: NodeLimits,
+    /// Where log lines go, and in which form.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// The bounds of each shard. Part of the replicated state, and so the same on every node: not read from a file.
+    #[serde(skip)]
+    pub shard_limits: ShardLimits,
+}
+
+/// Where a node is reached, each as `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeAddresses {
+    /// The node's id, never given to another node again.
+    pub id: u64,
+    /// For clients.
+    pub client: String,
+    /// For the other nodes.
+    pub peer: String,
+    /// For health checks and metrics; none: it serves no HTTP.
+    #[serde(default)]
+    pub http: Option<String>,
+}
+
+/// Heartbeats and elections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RaftConfig {
+    /// How often a leader is heard from.
+    pub heartbeat_ms: u64,
+    /// A follower that has heard nothing for this long, at least, stands for election.
+    pub election_min_ms: u64,
+    /// And at most this long.
+    pub election_max_ms: u64,
+    /// A node whose wall clock is further than this from the median of its peers does not lead.
+    pub max_clock_offset_ms: u64,
+}
+
+impl Default for RaftConfig {
+    fn default() -> Self {
+        Self { heartbeat_ms: 250, election_min_ms: 1_000, election_max_ms: 2_000, max_clock_offset_ms: 500 }
+    }
+}
+
+/// Bounds of one node. Each has a named error at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeLimits {
+    /// Connections of clients at once.
+    pub max_connections: usize,
+    /// Requests at once on a connection.
+    pub max_streams: u32,
+    /// Commands that may wait at a shard; more are answered `OVERLOADED`.
+    pub waiting_commands: usize,
+    /// Bytes of commands that may wait at a shard.
+    pub waiting_bytes: usize,
+    /// Commands in one log entry; a linked chain is never split and may go beyond.
+    pub entry_commands: usize,
+    /// Bytes of one log entry; a linked chain may go beyond.
+    pub entry_bytes: usize,
+    /// Log entries of a shard that may be proposed and not yet applied.
+    pub entries_in_flight: usize,
+    /// Requests in flight on one session.
+    pub session_in_flight: usize,
+    /// The longest a request is waited for.
+    pub request_timeout_ms: u64,
+    /// How long a stopping node waits for what is under way.
+    pub drain_ms: u64,
+    /// Size of a segment of the log.
+    pub segment_bytes: u64,
+    /// Bytes of log that a group may have beyond its checkpoint before the next one is taken.
+    pub checkpoint_bytes: u64,
+}
+
+impl Default for NodeLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4_096,
+            max_streams: 128,
+            waiting_commands: 65_536,
+            waiting_bytes: 16 * 1_024 * 1_024,
+            entry_commands: 8_192,
+            entry_bytes: 256 * 1_024,
+            entries_in_flight: 32,
+            session_in_flight: 64,
+            request_timeout_ms: 10_000,
+            drain_ms: 10_000,
+            segment_bytes: 64 * 1_024 * 1_024,
+            checkpoint_bytes: 256 * 1_024 * 1_024,
+        }
+    }
+}
+
+/// The most commands of one request.
+pub const MAX_BATCH_COMMANDS: usize = 8_192;
+/// The largest request, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 1_024 * 1_024;
+/// The largest chain, in bytes as it lies in the log.
+pub const MAX_CHAIN_BYTES: usize = 128 * 1_024;
+
+/// Where log lines go, and in which form. They are written to the standard error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// What is logged, as `tracing` filters read it: `info`, `holdfast_raft=debug,info`. Empty: `info`.
+    pub filter: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn default_shards() -> u32 {
+    8
+}
+
+fn default_data_dir() -> PathBuf {
+    PathBuf::from("data/node-{id}")
+}
+
+impl NodeConfig {
+    /// The addresses of this node.
+    ///
+    /// # Panics
+    ///
+    /// Where the configuration was not [checked](Self::check): a checked one lists this node.
+    #[must_use]
+    pub fn me(&self) -> &NodeAddresses {
+        self.find(self.node_id).expect("a checked configuration lists the node itself")
+    }
+
+    /// The addresses of a node.
+    #[must_use]
+    pub fn find(&self, id: u64) -> Option<&NodeAddresses> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The folder of this node's data.
+    #[must_use]
+    pub fn node_dir(&self) -> PathBuf {
+        PathBuf::from(self.data_dir.to_string_lossy().replace("{id}", &self.node_id.to_string()))
+    }
+}
