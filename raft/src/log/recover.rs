@@ -128,7 +128,9 @@ pub(crate) async fn recover(
     }
     let cut = walk.settle_tail(&known);
     walk.check_floors(&known, control.opened_generation());
-    walk.check_rotten_prologue(options, &known, &mut image).await?;
+    if cut.is_none() {
+        walk.check_rotten_prologue(options, &known, &mut image).await?;
+    }
     walk.replay.finish(&known);
     finish(world, dir, options, control, walk, cut, image).await
 }

@@ -23,6 +23,9 @@ pub(crate) struct Replay {
     in_doubt: BTreeMap<GroupId, (Option<u64>, DamageCause)>,
     /// The last batches that are gone; a group first seen later must begin with its first run.
     last_loss: Option<DamageCause>,
+    /// Groups whose first entries found do not follow what was purged (expected, found): those between were truncated
+    /// later and their segments freed, as the rest of the log must show.
+    afloat: BTreeMap<GroupId, (u64, u64)>,
     /// Groups whose entries do not follow each other: nothing more of them is taken in.
     broken: BTreeSet<GroupId>,
 }
@@ -42,6 +45,7 @@ impl Replay {
             seen: BTreeSet::new(),
             in_doubt: BTreeMap::new(),
             last_loss: None,
+            afloat: BTreeMap::new(),
             broken: BTreeSet::new(),
         }
     }
@@ -83,9 +87,11 @@ impl Replay {
                 }
                 RunKind::Truncate => {
                     log.truncate_from(run.index);
+                    self.land(run.group, |found| run.index <= found);
                 }
                 RunKind::Purge => {
                     log.purge(LogId { term: run.term, leader_node: run.leader, index: run.index });
+                    self.land(run.group, |found| run.index + 1 >= found);
                 }
                 RunKind::Committed => {
                     let id = LogId { term: run.term, leader_node: run.leader, index: run.index };
@@ -116,14 +122,25 @@ impl Replay {
                 continue;
             }
             if let Some(expected) = log.next_index().filter(|expected| *expected != index) {
-                self.broken.insert(run.group);
-                self.damage(run.group, DamageCause::Gap { expected, found: index });
-                return;
+                if log.first_index().is_none() && expected < index {
+                    self.afloat.insert(run.group, (expected, index));
+                } else {
+                    self.broken.insert(run.group);
+                    self.damage(run.group, DamageCause::Gap { expected, found: index });
+                    return;
+                }
             }
             log.push(id, Slot { place: place_of(batch, found), row: found.row }, None);
             if !found.is_whole {
                 self.lost_entry(batch, run.group, id);
             }
+        }
+    }
+
+    /// The entries afloat are accounted for if they begin where `is_landed` says.
+    fn land(&mut self, group: GroupId, is_landed: impl Fn(u64) -> bool) {
+        if self.afloat.get(&group).is_some_and(|&(_, found)| is_landed(found)) {
+            self.afloat.remove(&group);
         }
     }
 
@@ -164,6 +181,9 @@ impl Replay {
     pub(crate) fn finish(&mut self, control: &ControlState) {
         for (group, (_, cause)) in std::mem::take(&mut self.in_doubt) {
             self.damage(group, cause);
+        }
+        for (group, (expected, found)) in std::mem::take(&mut self.afloat) {
+            self.damage(group, DamageCause::Gap { expected, found });
         }
         for (&group, floor) in &control.groups {
             let Some(log) = self.groups.get_mut(&group) else { continue };

@@ -5,6 +5,8 @@
 
 mod buffer;
 mod files;
+#[cfg(test)]
+pub(crate) mod memory_disk;
 mod stamp;
 
 pub(crate) use buffer::{StampedBuffer, StampedReader, physical_len};

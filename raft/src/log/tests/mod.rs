@@ -1,3 +1,6 @@
 //! Tests of the log.
 
 mod basics;
+mod crashes;
+mod node;
+mod rot;
