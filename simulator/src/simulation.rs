@@ -15,6 +15,7 @@ use std::time::Duration;
 use holdfast_raft::runtime::Runtime as RaftRuntime;
 use holdfast_world::World;
 use tokio::runtime::{Builder, RngSeed, Runtime};
+use tokio::task::JoinHandle;
 
 use crate::messages::set_turn;
 use crate::world::{Death, DelayRange, Life, Net, SimDrive, Surroundings};
@@ -65,6 +66,8 @@ struct Host {
 struct Process {
     runtime: Runtime,
     life: Arc<Life>,
+    /// Its main task, until it has returned.
+    main: Option<JoinHandle<()>>,
     /// What openraft's next generator in this process follows from.
     raft_seed: u64,
 }
@@ -111,13 +114,13 @@ impl Simulation {
             .expect("a runtime without sockets needs nothing of the system");
         let life = Arc::new(Life::new(id, self.now));
         self.trace.record(self.now, id, format_args!("starts"));
-        {
+        let main = {
             let _entered = runtime.enter();
             life.begin();
             let world = host.surroundings.world(&life, dice);
-            runtime.spawn(main(world));
-        }
-        host.process = Some(Process { runtime, life, raft_seed });
+            runtime.spawn(main(world))
+        };
+        host.process = Some(Process { runtime, life, main: Some(main), raft_seed });
         host.last_death = None;
     }
 
@@ -133,11 +136,11 @@ impl Simulation {
     /// Lets every process live through one tick.
     ///
     /// # Panics
-    /// When a process has started a thread: what a thread does is not determined by the seed.
+    /// When the `main` of a process has panicked: so does this. When a process has started a thread: what a thread does is not determined by the seed.
     pub fn step(&mut self) {
         let until = self.now + TICK;
         for (id, host) in &mut self.hosts {
-            let Some(Process { runtime, life, raft_seed }) = &mut host.process else { continue };
+            let Some(Process { runtime, life, main, raft_seed }) = &mut host.process else { continue };
             RaftRuntime::seed_thread(*raft_seed);
             set_turn(Some(life.clone()));
             runtime.block_on(async {
@@ -149,6 +152,12 @@ impl Simulation {
             });
             set_turn(None);
             *raft_seed = RaftRuntime::thread_seed().unwrap_or(*raft_seed);
+            if let Some(main) = main.take_if(|main| main.is_finished())
+                && let Err(error) = runtime.block_on(main)
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
             let threads = runtime.metrics().num_blocking_threads();
             assert_eq!(threads, 0, "{id} has started a thread: nothing simulated may use spawn_blocking");
             if let Some(death) = life.death() {
