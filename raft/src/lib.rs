@@ -4,6 +4,8 @@ pub mod change_log;
 pub mod control;
 pub mod encode;
 pub mod log;
+pub mod machine;
+pub mod meta;
 pub mod runtime;
 mod segments;
 pub mod store;

@@ -1,0 +1,196 @@
+//! The changes of the meta group, and their encoding in its log.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use holdfast_inventory::{LocationKind, LocationSpec};
+use holdfast_proto::log::v1 as log;
+use holdfast_proto::log::v1::meta_entry::Change as LogChange;
+use prost::Message;
+
+use super::Member;
+use crate::encode::{DecodeError, SCHEMA};
+use crate::types::NodeId;
+
+/// What a cluster begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Founding {
+    /// From cluster.toml.
+    pub cluster_id: String,
+    /// How many shards the slots are spread over.
+    pub shards: u32,
+    /// The first nodes.
+    pub members: BTreeMap<NodeId, Member>,
+    /// Where a line goes that names no location.
+    pub default_location: String,
+    /// 32 random bytes.
+    pub customer_key: Vec<u8>,
+}
+
+/// One change of the cluster's own records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetaChange {
+    /// The first one.
+    Found(Founding),
+    /// A node comes, or has new addresses.
+    PutMember {
+        /// Its id.
+        node: NodeId,
+        /// Its addresses.
+        member: Member,
+    },
+    /// A node is gone for good.
+    RemoveMember {
+        /// Its id.
+        node: NodeId,
+    },
+    /// A location comes or changes.
+    PutLocation {
+        /// Its id.
+        id: String,
+        /// Its attributes.
+        spec: LocationSpec,
+    },
+    /// A setting changes.
+    PutSetting {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// The bytes of a change as an entry of the meta group's log.
+#[must_use]
+pub fn encode_change(time_ms: u64, id: u128, change: &MetaChange) -> Bytes {
+    let change = match change {
+        MetaChange::Found(founding) => LogChange::Found(log::MetaFound {
+            cluster_id: founding.cluster_id.clone(),
+            shards: founding.shards,
+            members: founding.members.iter().map(|(id, member)| to_log_member(*id, member)).collect(),
+            default_location_id: founding.default_location.clone(),
+            customer_key: founding.customer_key.clone(),
+        }),
+        MetaChange::PutMember { node, member } => {
+            LogChange::PutMember(log::MetaPutMember { member: Some(to_log_member(*node, member)) })
+        }
+        MetaChange::RemoveMember { node } => LogChange::RemoveMember(log::MetaRemoveMember { node_id: *node }),
+        MetaChange::PutLocation { id, spec } => LogChange::PutLocation(log::MetaPutLocation {
+            location_id: id.clone(),
+            name: spec.name.clone(),
+            kind: match spec.kind {
+                LocationKind::Warehouse => 1,
+                LocationKind::Store => 2,
+                LocationKind::Virtual => 3,
+            },
+            time_zone: spec.time_zone.clone(),
+            priority: spec.priority,
+            inactive: !spec.active,
+        }),
+        MetaChange::PutSetting { name, value } => {
+            LogChange::PutSetting(log::MetaPutSetting { name: name.clone(), value: value.clone() })
+        }
+    };
+    let (id_high, id_low) = ((id >> 64) as u64, id as u64);
+    log::MetaEntry { schema: SCHEMA, time_ms, id_high, id_low, change: Some(change) }.encode_to_vec().into()
+}
+
+/// The id and the change in what [`encode_change`] gave.
+///
+/// # Errors
+///
+/// A schema this version does not know, or bytes that are no entry.
+pub fn decode_change(bytes: &[u8]) -> Result<(u128, MetaChange), DecodeError> {
+    let malformed = |what: &str| DecodeError::Malformed { what: what.to_owned() };
+    let entry = log::MetaEntry::decode(bytes).map_err(|error| malformed(&error.to_string()))?;
+    if entry.schema == 0 || entry.schema > SCHEMA {
+        return Err(DecodeError::UnknownSchema { found: entry.schema });
+    }
+    let id = (u128::from(entry.id_high) << 64) | u128::from(entry.id_low);
+    let change = match entry.change.ok_or_else(|| malformed("a meta entry without a change"))? {
+        LogChange::Found(found) => MetaChange::Found(Founding {
+            cluster_id: found.cluster_id,
+            shards: found.shards,
+            members: found.members.into_iter().map(from_log_member).collect(),
+            default_location: found.default_location_id,
+            customer_key: found.customer_key,
+        }),
+        LogChange::PutMember(put) => {
+            let (node, member) = from_log_member(put.member.ok_or_else(|| malformed("a member is missing"))?);
+            MetaChange::PutMember { node, member }
+        }
+        LogChange::RemoveMember(remove) => MetaChange::RemoveMember { node: remove.node_id },
+        LogChange::PutLocation(put) => {
+            let kind = match put.kind {
+                1 => LocationKind::Warehouse,
+                2 => LocationKind::Store,
+                3 => LocationKind::Virtual,
+                _ => return Err(malformed("a location of an unknown kind")),
+            };
+            let spec = LocationSpec {
+                name: put.name,
+                kind,
+                time_zone: put.time_zone,
+                priority: put.priority,
+                active: !put.inactive,
+            };
+            MetaChange::PutLocation { id: put.location_id, spec }
+        }
+        LogChange::PutSetting(put) => MetaChange::PutSetting { name: put.name, value: put.value },
+    };
+    Ok((id, change))
+}
+
+fn to_log_member(node_id: NodeId, member: &Member) -> log::MetaMember {
+    log::MetaMember {
+        node_id,
+        client_address: member.client_address.clone(),
+        peer_address: member.peer_address.clone(),
+        http_address: member.http_address.clone(),
+    }
+}
+
+fn from_log_member(member: log::MetaMember) -> (NodeId, Member) {
+    let addresses = Member {
+        client_address: member.client_address,
+        peer_address: member.peer_address,
+        http_address: member.http_address,
+    };
+    (member.node_id, addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_comes_back_from_the_log_as_it_went_in() {
+        let member = Member { client_address: "a:1".into(), peer_address: "a:2".into(), http_address: String::new() };
+        let changes = [
+            MetaChange::Found(Founding {
+                cluster_id: "c".into(),
+                shards: 8,
+                members: BTreeMap::from([(1, member.clone())]),
+                default_location: "main".into(),
+                customer_key: vec![1; 32],
+            }),
+            MetaChange::PutMember { node: 4, member },
+            MetaChange::RemoveMember { node: 1 },
+            MetaChange::PutLocation {
+                id: "s".into(),
+                spec: LocationSpec { kind: LocationKind::Store, active: false, ..Default::default() },
+            },
+            MetaChange::PutSetting { name: "a".into(), value: "b".into() },
+        ];
+        for change in changes {
+            let id = u128::MAX - 5;
+            assert_eq!(decode_change(&encode_change(3, id, &change)), Ok((id, change)));
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_later_schema_is_refused_by_name() {
+        let bytes = log::MetaEntry { schema: SCHEMA + 1, ..Default::default() }.encode_to_vec();
+        assert_eq!(decode_change(&bytes), Err(DecodeError::UnknownSchema { found: SCHEMA + 1 }));
+    }
+}

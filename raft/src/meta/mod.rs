@@ -1,0 +1,330 @@
+//! The machine of the meta group: the cluster's own records (members, slot map, settings, locations). Pure, as `inventory` is.
+//!
+//! Its log holds `holdfast.log.v1.MetaEntry`. Like a shard's entry each says its schema; like a shard's command each is decided
+//! once under its id.
+
+mod change;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+pub use change::{Founding, MetaChange, decode_change, encode_change};
+
+use crate::types::NodeId;
+
+/// How many ids of changes are remembered: changes are rare and retried within seconds.
+const REMEMBERED: usize = 1_024;
+
+/// Slots of the cluster; the same in `inventory`.
+const SLOTS: u16 = holdfast_inventory::SLOTS;
+
+/// A node as the cluster knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Where clients reach it.
+    pub client_address: String,
+    /// Where other nodes reach it.
+    pub peer_address: String,
+    /// Where its HTTP port is; empty: none.
+    pub http_address: String,
+}
+
+/// A location with the revision the shards are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaLocation {
+    /// Its attributes.
+    pub spec: holdfast_inventory::LocationSpec,
+    /// Raised with each change.
+    pub revision: u64,
+}
+
+/// What a change came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaAnswer {
+    /// The machine's revision after it.
+    pub revision: u64,
+    /// Why nothing was changed.
+    pub refusal: Option<String>,
+}
+
+/// The cluster's own records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Set once, by the founding; empty before.
+    cluster_id: String,
+    shards: u32,
+    members: BTreeMap<NodeId, Member>,
+    locations: BTreeMap<String, MetaLocation>,
+    settings: BTreeMap<String, String>,
+    default_location: String,
+    customer_key: Vec<u8>,
+    /// Raised with each change of the slot map or the members.
+    epoch: u64,
+    /// Raised with each change.
+    revision: u64,
+    decided: BTreeMap<u128, MetaAnswer>,
+    order: VecDeque<u128>,
+}
+
+impl Meta {
+    /// Decides one change, once under its id.
+    pub fn apply(&mut self, id: u128, change: MetaChange) -> MetaAnswer {
+        if let Some(answer) = self.decided.get(&id) {
+            return answer.clone();
+        }
+        let outcome = self.decide(change);
+        if outcome.is_ok() {
+            self.revision += 1;
+        }
+        let answer = MetaAnswer { revision: self.revision, refusal: outcome.err() };
+        self.decided.insert(id, answer.clone());
+        self.order.push_back(id);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.decided.remove(&oldest);
+        }
+        answer
+    }
+
+    fn decide(&mut self, change: MetaChange) -> Result<(), String> {
+        if !self.is_founded() && !matches!(change, MetaChange::Found(_)) {
+            return Err("the cluster is not founded yet".to_owned());
+        }
+        match change {
+            MetaChange::Found(founding) => self.found(founding),
+            MetaChange::PutMember { node, member } => {
+                let taken =
+                    self.members.iter().find(|(id, known)| **id != node && known.peer_address == member.peer_address);
+                if let Some((id, _)) = taken {
+                    return Err(format!("node {id} has that peer address"));
+                }
+                self.members.insert(node, member);
+                self.epoch += 1;
+                Ok(())
+            }
+            MetaChange::RemoveMember { node } => {
+                self.members.remove(&node).ok_or_else(|| format!("node {node} is no member"))?;
+                self.epoch += 1;
+                Ok(())
+            }
+            MetaChange::PutLocation { id, spec } => {
+                let known = self.locations.get(&id);
+                if known.is_some_and(|known| known.spec == spec) {
+                    return Ok(());
+                }
+                let revision = known.map_or(0, |known| known.revision) + 1;
+                self.locations.insert(id, MetaLocation { spec, revision });
+                Ok(())
+            }
+            MetaChange::PutSetting { name, value } => {
+                self.settings.insert(name, value);
+                Ok(())
+            }
+        }
+    }
+
+    fn found(&mut self, founding: Founding) -> Result<(), String> {
+        if self.is_founded() {
+            return Err(format!("the cluster is founded already, as `{}`", self.cluster_id));
+        }
+        let spec = holdfast_inventory::LocationSpec { name: founding.default_location.clone(), ..Default::default() };
+        self.locations.insert(founding.default_location.clone(), MetaLocation { spec, revision: 1 });
+        self.cluster_id = founding.cluster_id;
+        self.shards = founding.shards.max(1);
+        self.members = founding.members;
+        self.default_location = founding.default_location;
+        self.customer_key = founding.customer_key;
+        self.epoch = 1;
+        Ok(())
+    }
+
+    /// Whether the founding entry has been applied.
+    #[must_use]
+    pub fn is_founded(&self) -> bool {
+        !self.cluster_id.is_empty()
+    }
+
+    /// The cluster's id; empty before the founding.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// How many shards there are; 0 before the founding.
+    #[must_use]
+    pub fn shards(&self) -> u32 {
+        self.shards
+    }
+
+    /// The nodes.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<NodeId, Member> {
+        &self.members
+    }
+
+    /// The locations, by id.
+    #[must_use]
+    pub fn locations(&self) -> &BTreeMap<String, MetaLocation> {
+        &self.locations
+    }
+
+    /// A setting.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
+
+    /// Where a line goes that names no location.
+    #[must_use]
+    pub fn default_location(&self) -> &str {
+        &self.default_location
+    }
+
+    /// The key with which nodes hash customers' strings.
+    #[must_use]
+    pub fn customer_key(&self) -> &[u8] {
+        &self.customer_key
+    }
+
+    /// Raised with each change of the slot map or the members.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Raised with each change.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The slots of each shard, as (first, last, shard), both ends included: as even as whole slots allow.
+    #[must_use]
+    pub fn slot_ranges(&self) -> Vec<(u16, u16, u32)> {
+        let shards = self.shards.min(u32::from(SLOTS));
+        (0..shards)
+            .map(|shard| {
+                let first = u32::from(SLOTS) * shard / shards;
+                let after = u32::from(SLOTS) * (shard + 1) / shards;
+                (first as u16, (after - 1) as u16, shard)
+            })
+            .collect()
+    }
+
+    /// The shard of a slot; `None` before the founding.
+    #[must_use]
+    pub fn shard_of(&self, slot: u16) -> Option<u32> {
+        if self.shards == 0 {
+            return None;
+        }
+        let shards = self.shards.min(u32::from(SLOTS));
+        // The least shard whose range ends after the slot.
+        let guess = u32::from(slot) * shards / u32::from(SLOTS);
+        let end = |shard: u32| u32::from(SLOTS) * (shard + 1) / shards;
+        (guess..shards).find(|shard| u32::from(slot) < end(*shard))
+    }
+
+    /// The records as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![STATE_VERSION];
+        bytes.extend(postcard::to_stdvec(self).expect("plain collections are always encoded"));
+        bytes
+    }
+
+    /// The records from what [`Meta::encode`] gave; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first()?;
+        if *version != STATE_VERSION {
+            return None;
+        }
+        postcard::from_bytes(rest).ok()
+    }
+
+    /// A digest of the records: equal on equal records.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        xxh3_128(&self.encode())
+    }
+}
+
+const STATE_VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn founded(shards: u32) -> Meta {
+        let mut meta = Meta::default();
+        let founding = Founding {
+            cluster_id: "c".into(),
+            shards,
+            members: BTreeMap::from([(1, Member::default())]),
+            default_location: "main".into(),
+            customer_key: vec![7; 32],
+        };
+        assert_eq!(meta.apply(1, MetaChange::Found(founding)).refusal, None);
+        meta
+    }
+
+    #[test]
+    fn every_slot_has_one_shard_and_the_ranges_agree() {
+        for shards in [1, 3, 8, 64, 1_000, 16_384] {
+            let meta = founded(shards);
+            let mut next = 0_u32;
+            for (first, last, shard) in meta.slot_ranges() {
+                assert_eq!(u32::from(first), next);
+                for slot in first..=last {
+                    assert_eq!(meta.shard_of(slot), Some(shard), "slot {slot} of {shards} shards");
+                }
+                next = u32::from(last) + 1;
+            }
+            assert_eq!(next, u32::from(SLOTS));
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_founded_once() {
+        let mut meta = founded(8);
+        let again = Founding { cluster_id: "d".into(), ..Founding::default() };
+        assert!(meta.apply(2, MetaChange::Found(again)).refusal.is_some());
+        assert_eq!(meta.cluster_id(), "c");
+    }
+
+    #[test]
+    fn nothing_is_changed_before_the_founding() {
+        let mut meta = Meta::default();
+        let answer = meta.apply(1, MetaChange::PutSetting { name: "a".into(), value: "b".into() });
+        assert!(answer.refusal.is_some());
+        assert_eq!(meta.setting("a"), None);
+    }
+
+    #[test]
+    fn an_id_that_comes_again_changes_nothing_and_gets_the_same_answer() {
+        let mut meta = founded(8);
+        let put = |priority| MetaChange::PutLocation {
+            id: "store-1".into(),
+            spec: holdfast_inventory::LocationSpec { priority, ..Default::default() },
+        };
+        let first = meta.apply(9, put(1));
+        assert_eq!(meta.apply(9, put(2)), first);
+        assert_eq!(meta.locations()["store-1"].spec.priority, 1);
+        assert_eq!(meta.locations()["store-1"].revision, 1);
+        meta.apply(10, put(2));
+        assert_eq!(meta.locations()["store-1"].revision, 2);
+    }
+
+    #[test]
+    fn the_records_come_back_with_the_same_digest_and_damage_does_not_pass_for_them() {
+        let meta = founded(8);
+        let bytes = meta.encode();
+        let back = Meta::decode(&bytes).unwrap();
+        assert_eq!((back.digest(), &back), (meta.digest(), &meta));
+        assert_eq!(Meta::decode(&[]), None);
+        assert_eq!(Meta::decode(&bytes[..bytes.len() - 1]), None);
+    }
+}
