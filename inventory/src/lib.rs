@@ -10,6 +10,7 @@ mod command;
 pub mod commands;
 mod demand;
 mod event;
+pub mod invariants;
 mod inventory;
 mod limits;
 mod once;

@@ -63,6 +63,10 @@ impl Amend {
                 demand.require(turn, &LineRecord { counted, ..at }, number, more)?;
             }
         }
+        if max_expires_at <= turn.now() {
+            // A new item may be held less long than this hold has lived already.
+            return Err(Refusal::ExtendLimitReached { max_expires_at });
+        }
         if lines.len() > MAX_LINES {
             return Err(InvalidArgument::of(Field::Lines).into());
         }

@@ -35,7 +35,8 @@ pub struct Commit {
     pub last: bool,
     /// Where the hold's time is over.
     pub if_expired: IfExpired,
-    /// What is committed and not shipped by then is cancelled; at most [`MAX_CANCEL_AHEAD_MS`] ahead.
+    /// What is committed and not shipped by then is cancelled; at most [`MAX_CANCEL_AHEAD_MS`] ahead. `None`: an earlier
+    /// commit's time stays, where it is not over yet.
     pub cancel_at: Option<LogTime>,
 }
 
@@ -66,7 +67,7 @@ impl Commit {
     }
 
     fn sell_held(&self, turn: &mut Turn<'_>, no: ReservationNo, sold: &[u64]) {
-        let lines = turn.state.reservation(no).lines.clone();
+        let (now, lines) = (turn.now(), turn.state.reservation(no).lines.clone());
         for (line, &units) in lines.iter().zip(sold) {
             let reserved = if self.last { line.units.held } else { units } as i64;
             if reserved != 0 {
@@ -75,7 +76,7 @@ impl Commit {
             }
         }
         turn.state.change_reservation(no, |record| {
-            record.cancel_at = self.cancel_at.or(record.cancel_at);
+            record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
             for (line, &units) in record.lines.iter_mut().zip(sold) {
                 line.units.held -= units;
                 line.units.committed += units;
@@ -105,13 +106,13 @@ impl Commit {
     }
 
     fn sell_expired(&self, turn: &mut Turn<'_>, no: ReservationNo, sold: &[u64]) {
-        let lines = turn.state.reservation(no).lines.clone();
+        let (now, lines) = (turn.now(), turn.state.reservation(no).lines.clone());
         for (line, &units) in lines.iter().zip(sold).filter(|(_, units)| **units > 0) {
             let delta = StockDelta { committed: units as i64, ..StockDelta::default() };
             turn.change_line(line, &delta, &StockFlow::default());
         }
         turn.state.change_reservation(no, |record| {
-            record.cancel_at = self.cancel_at.or(record.cancel_at);
+            record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
             for (line, &units) in record.lines.iter_mut().zip(sold) {
                 line.units.expired -= units;
                 line.units.committed += units;

@@ -1,0 +1,79 @@
+//! What must hold after every entry, whatever happened: a file an invariant, by the ids of docs/ARCHITECTURE.md.
+//!
+//! Tests and the simulator check after every command, an auditor now and then: a check walks the whole state. Checkers
+//! recompute from the records and believe no index and no cached sum.
+
+mod atp;
+mod conserve;
+mod holds;
+mod ledger;
+mod once;
+mod quantities;
+
+use std::fmt;
+
+use crate::Inventory;
+
+/// An invariant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// [H-QTY] The parts of a cell sum to what lies there.
+    Quantities,
+    /// [H-ATP] What may be promised is what is free, less what is kept back.
+    Atp,
+    /// [H-HOLDS] Reservations and stock agree on what is held and sold.
+    Holds,
+    /// [H-LEDGER] What lies there is the sum of what came and went.
+    Ledger,
+    /// [H-CONSERVE] No unit of an item appears or vanishes.
+    Conserve,
+    /// [H-ONCE] A command id is decided once.
+    Once,
+}
+
+impl Invariant {
+    /// Its id in code, tests, documents and reports.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Quantities => "H-QTY",
+            Self::Atp => "H-ATP",
+            Self::Holds => "H-HOLDS",
+            Self::Ledger => "H-LEDGER",
+            Self::Conserve => "H-CONSERVE",
+            Self::Once => "H-ONCE",
+        }
+    }
+}
+
+/// An invariant that does not hold, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// Which.
+    pub invariant: Invariant,
+    /// Where, and what was found.
+    pub finding: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {}", self.invariant.id(), self.finding)
+    }
+}
+
+/// Checks every invariant. Empty: all hold.
+#[must_use]
+pub fn check(inventory: &Inventory) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let state = &inventory.state;
+    let mut collect = |invariant, findings: Vec<String>| {
+        breaches.extend(findings.into_iter().map(|finding| Breach { invariant, finding }));
+    };
+    collect(Invariant::Quantities, quantities::check(state));
+    collect(Invariant::Atp, atp::check(inventory));
+    collect(Invariant::Holds, holds::check(state));
+    collect(Invariant::Ledger, ledger::check(state));
+    collect(Invariant::Conserve, conserve::check(inventory));
+    collect(Invariant::Once, once::check(state));
+    breaches
+}
