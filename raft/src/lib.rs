@@ -1,6 +1,7 @@
 //! Placeholder.
 
 pub mod change_log;
+pub mod checkpoint;
 pub mod control;
 pub mod encode;
 pub mod log;

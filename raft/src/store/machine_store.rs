@@ -1,0 +1,252 @@
+//! A group's state machine as openraft wants it: the machine in memory, checkpoints as its snapshots.
+//!
+//! openraft's apply task is the machine's only writer. Readers take the read lock for a moment ([`SharedMachine`]).
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use futures_util::{Stream, StreamExt};
+use holdfast_inventory as inventory;
+use holdfast_world::{EndReason, World};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::type_config::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, StoredMembership};
+use tokio::sync::watch;
+
+use super::changes::Changes;
+use super::convert::to_log_id;
+use crate::checkpoint::{Checkpoints, Cut, ReceivedSnapshot, Snapshot, membership_of, meta_of};
+use crate::log::{GroupId, LogId};
+use crate::machine::{Machine, MachineKind};
+use crate::types::{Payload, Reply, Types};
+
+/// The machine of a group as its readers see it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SharedMachine {
+    machine: Arc<RwLock<Machine>>,
+    applied: watch::Receiver<Option<LogId>>,
+}
+
+impl SharedMachine {
+    /// Looks at the machine. Applying waits meanwhile: be brief.
+    pub fn read<R>(&self, look: impl FnOnce(&Machine) -> R) -> R {
+        look(&self.machine.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at the machine, told which entry it has applied last.
+    pub fn read_at<R>(&self, look: impl FnOnce(&Machine, Option<LogId>) -> R) -> R {
+        let machine = self.machine.read().unwrap_or_else(PoisonError::into_inner);
+        let applied = *self.applied.borrow();
+        look(&machine, applied)
+    }
+
+    /// The last entry applied, and when it changes.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<Option<LogId>> {
+        self.applied.clone()
+    }
+}
+
+/// The state machine of one group.
+#[derive(Debug)]
+pub struct MachineStore {
+    shared: Arc<Shared>,
+    room: inventory::Applied,
+}
+
+#[derive(Debug)]
+struct Shared {
+    world: World,
+    group: GroupId,
+    kind: MachineKind,
+    machine: Arc<RwLock<Machine>>,
+    /// Changed only while the machine's write lock is held.
+    applied: watch::Sender<Option<LogId>>,
+    membership: Mutex<StoredMembershipOf<Types>>,
+    checkpoints: Arc<Checkpoints>,
+    changes: Option<Changes>,
+}
+
+impl MachineStore {
+    /// The machine as its last checkpoint has it; entries after it come from the log.
+    ///
+    /// # Errors
+    ///
+    /// The checkpoint's membership is damaged.
+    pub fn new(
+        world: &World,
+        group: GroupId,
+        kind: MachineKind,
+        machine: Machine,
+        checkpoints: Arc<Checkpoints>,
+        changes: Option<Changes>,
+    ) -> io::Result<Self> {
+        let record = checkpoints.record();
+        let membership = record.as_ref().map_or(Ok(StoredMembership::default()), membership_of)?;
+        let shared = Shared {
+            world: world.clone(),
+            group,
+            kind,
+            machine: Arc::new(RwLock::new(machine)),
+            applied: watch::channel(record.and_then(|record| record.applied)).0,
+            membership: Mutex::new(membership),
+            checkpoints,
+            changes,
+        };
+        Ok(Self { shared: Arc::new(shared), room: inventory::Applied::default() })
+    }
+
+    /// What readers use.
+    #[must_use]
+    pub fn machine(&self) -> SharedMachine {
+        SharedMachine { machine: self.shared.machine.clone(), applied: self.shared.applied.subscribe() }
+    }
+
+    async fn apply_one(&mut self, entry: EntryOf<Types>) -> io::Result<Reply> {
+        let shared = &self.shared;
+        let id = to_log_id(&entry.log_id);
+        match entry.payload {
+            EntryPayload::Blank => {
+                shared.applied.send_replace(Some(id));
+                Ok(Reply::Nothing)
+            }
+            EntryPayload::Membership(membership) => {
+                *shared.membership() = StoredMembership::new(Some(entry.log_id), membership);
+                shared.applied.send_replace(Some(id));
+                Ok(Reply::Nothing)
+            }
+            EntryPayload::Normal(payload) => {
+                let reply = shared.decide(id, &payload, &mut self.room)?;
+                if let Some(changes) = &shared.changes {
+                    let changes = changes.present();
+                    for event in &self.room.events {
+                        changes.append(event.body.seq, &event.encode()).await.map_err(io::Error::other)?;
+                    }
+                }
+                Ok(reply)
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn membership(&self) -> std::sync::MutexGuard<'_, StoredMembershipOf<Types>> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a payload under the write lock. A panic in there would leave a machine nobody can vouch for: it ends the node.
+    fn decide(&self, id: LogId, payload: &Payload, room: &mut inventory::Applied) -> io::Result<Reply> {
+        let mut machine = self.machine.write().unwrap_or_else(PoisonError::into_inner);
+        let decided = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| machine.apply(id.index, payload, room)));
+        let Ok(decided) = decided else {
+            let belief = format!("applying entry {id} of {} does not panic", self.group);
+            self.world.end.end(EndReason::BrokenInvariant { belief });
+            return Err(io::Error::other("the node has ended"));
+        };
+        let reply = decided.map_err(io::Error::other)?;
+        self.applied.send_replace(Some(id));
+        Ok(reply)
+    }
+
+    /// What a checkpoint needs, all of one position.
+    fn cut(&self) -> Cut {
+        let mut machine = self.machine.write().unwrap_or_else(PoisonError::into_inner);
+        let (applied, membership) = (*self.applied.borrow(), self.membership().clone());
+        Cut { last_event: machine.last_event(), machine: machine.cut(), applied, membership }
+    }
+
+    fn uncut(&self, cut: &Cut) {
+        self.machine.write().unwrap_or_else(PoisonError::into_inner).uncut(&cut.machine);
+    }
+
+    fn current_snapshot(&self) -> io::Result<Option<SnapshotOf<Types, Snapshot>>> {
+        let Some(stored) = self.checkpoints.snapshot() else { return Ok(None) };
+        let meta = meta_of(&stored.record)?;
+        Ok(Some(SnapshotOf::<Types, Snapshot> { meta, snapshot: Snapshot::Stored(stored) }))
+    }
+
+    async fn install(&self, received: ReceivedSnapshot) -> io::Result<()> {
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
+        let machine = received.machine(&self.kind).map_err(|error| invalid(error.to_string()))?;
+        let membership = membership_of(&received.record)?;
+        let from_node = received.record.applied.map_or(0, |id| id.leader_node);
+        let record = self.checkpoints.install(&received, from_node).await?;
+        if let Some(changes) = &self.changes {
+            changes.restart(record.changes_seq).await.map_err(io::Error::other)?;
+        }
+        let mut present = self.machine.write().unwrap_or_else(PoisonError::into_inner);
+        *present = machine;
+        *self.membership() = membership;
+        self.applied.send_replace(record.applied);
+        Ok(())
+    }
+}
+
+impl RaftStateMachine<Types> for MachineStore {
+    type SnapshotData = Snapshot;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogIdOf<Types>>, StoredMembershipOf<Types>), io::Error> {
+        let applied = *self.shared.applied.borrow();
+        let membership = self.shared.membership().clone();
+        Ok((applied.map(super::from_log_id), membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let reply = self.apply_one(entry).await?;
+            if let Some(responder) = responder {
+                responder.send(reply);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        // The cut is taken here, between two entries; writing it goes on beside apply.
+        SnapshotBuilder { shared: self.shared.clone(), cut: Some(self.shared.cut()) }
+    }
+
+    async fn install_snapshot(&mut self, _meta: &SnapshotMetaOf<Types>, snapshot: Snapshot) -> Result<(), io::Error> {
+        match snapshot {
+            Snapshot::Received(received) => self.shared.install(received).await,
+            // openraft hands back only what a peer sent.
+            Snapshot::Stored(stored) => self.shared.install(stored.gather().await?).await,
+        }
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, Snapshot>>, io::Error> {
+        self.shared.current_snapshot()
+    }
+}
+
+/// Writes one checkpoint.
+#[derive(Debug)]
+pub struct SnapshotBuilder {
+    shared: Arc<Shared>,
+    cut: Option<Cut>,
+}
+
+impl RaftSnapshotBuilder<Types> for SnapshotBuilder {
+    type SnapshotData = Snapshot;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, Snapshot>, io::Error> {
+        if let Some(cut) = self.cut.take()
+            && self
+                .shared
+                .checkpoints
+                .write(&cut, self.shared.changes.as_ref().map(Changes::present).as_ref())
+                .await
+                .is_none()
+        {
+            self.shared.uncut(&cut);
+        }
+        self.shared
+            .current_snapshot()?
+            .ok_or_else(|| io::Error::other("the state store took no checkpoint, and there was none before"))
+    }
+}
