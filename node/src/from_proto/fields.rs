@@ -1,0 +1,97 @@
+//! What a field may hold, and the refusals that say so.
+
+use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
+use holdfast_inventory::{
+    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_TEXT_BYTES, MAX_UNITS,
+    NameError, Sku,
+};
+use holdfast_proto::v1::{CommandError, ErrorReason};
+
+/// A refusal of a field: what is wrong with it, as a phrase, and what may stand there.
+pub(crate) fn invalid(field: impl Into<String>, problem: &str, hint: &str) -> CommandError {
+    let field = field.into();
+    CommandError::of(ErrorReason::InvalidArgument, format!("{field} {problem}; {hint}")).at(field)
+}
+
+/// A refusal by the domain's own checks, in words.
+pub(crate) fn invalid_argument(refused: &InvalidArgument) -> CommandError {
+    let name = refused.field.name();
+    let field = refused.line.map_or_else(|| name.to_owned(), |line| format!("lines[{line}].{name}"));
+    invalid(field, "is not valid", &what_may_stand(refused.field))
+}
+
+/// What may stand in a field.
+fn what_may_stand(field: Field) -> String {
+    match field {
+        Field::Actor | Field::Reason | Field::Reference => format!("at most {MAX_CAUSE_BYTES} bytes"),
+        Field::CommandId => "mint a UUIDv7, or take your own key with own_key".to_owned(),
+        Field::Linked => "the last command of a chain has it unset, and a chain has at most 256 commands".to_owned(),
+        Field::Sku | Field::LocationId | Field::LotId | Field::CampaignId | Field::ChannelId => {
+            "1 to 64 bytes of printable UTF-8".to_owned()
+        }
+        Field::Name | Field::Brand | Field::Category | Field::Gtin | Field::TimeZone => {
+            format!("at most {MAX_TEXT_BYTES} bytes")
+        }
+        Field::Attributes => format!("a JSON object of at most {MAX_ATTRIBUTES_BYTES} bytes"),
+        Field::LotTracked => "stock by lot is not kept yet: leave it unset".to_owned(),
+        Field::Backorder => "backorders are not kept yet: leave it unset".to_owned(),
+        Field::ShelfLifeDays => "days, whose sum with the others fits".to_owned(),
+        Field::MaxPerOrder => "at least 1, or 0 for no limit".to_owned(),
+        Field::MaxHold => format!("1 to {MAX_TTL_S} seconds, or 0 for the cluster's maximum"),
+        Field::Units => format!("1 to {MAX_UNITS} units"),
+        Field::Delta => format!("units found or written off: not 0, at most {MAX_UNITS} either way"),
+        Field::OnHand => format!("what was counted, at most {MAX_UNITS} units"),
+        Field::Condition => "resellable, damaged or quality_control".to_owned(),
+        Field::ReservationId => "a UUIDv8 that carries the slot of its first line's SKU (docs/clients.md)".to_owned(),
+        Field::Lines => format!("1 to {MAX_LINES} lines, each item, location and lot once in an amend"),
+        Field::LineNumber => "the number of a line of the reservation, from 0, each once".to_owned(),
+        Field::Ttl => format!("1 to {MAX_TTL_S} seconds"),
+        Field::CancelAt => "a time within the next 31 days, by cluster time".to_owned(),
+    }
+}
+
+fn name_refused(field: &str, error: NameError) -> CommandError {
+    let problem = match error {
+        NameError::Empty => "is empty",
+        NameError::TooLong => "is longer than 64 bytes",
+        NameError::NotPrintable => "has a character that is not printable",
+    };
+    invalid(field, problem, "1 to 64 bytes of printable UTF-8")
+}
+
+pub(super) fn sku_at(field: impl FnOnce() -> String, text: &str) -> Result<Sku, CommandError> {
+    Sku::new(text).map_err(|error| name_refused(&field(), error))
+}
+
+/// The location named; where none is, the cluster's default.
+pub(super) fn location_at(
+    field: impl FnOnce() -> String,
+    text: &str,
+    default: &LocationId,
+) -> Result<LocationId, CommandError> {
+    if text.is_empty() {
+        return Ok(default.clone());
+    }
+    LocationId::new(text).map_err(|error| name_refused(&field(), error))
+}
+
+pub(super) fn lot_at(field: impl FnOnce() -> String, text: &str) -> Result<Option<LotId>, CommandError> {
+    optional_name(text, LotId::new, field)
+}
+
+/// A name that may be left out.
+pub(super) fn optional_name<T>(
+    text: &str,
+    make: fn(&str) -> Result<T, NameError>,
+    field: impl FnOnce() -> String,
+) -> Result<Option<T>, CommandError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    make(text).map(Some).map_err(|error| name_refused(&field(), error))
+}
+
+/// An enum of the wire.
+pub(super) fn enum_at<T: TryFrom<i32>>(field: &str, number: i32, hint: &str) -> Result<T, CommandError> {
+    T::try_from(number).map_err(|_| invalid(field, &format!("is {number}, which nobody knows"), hint))
+}

@@ -1,0 +1,227 @@
+//! The operations of a command, each taken apart.
+
+use holdfast_inventory::commands::{
+    Adjust, Amend, Cancel, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired, Line, MAX_TTL_S, PutItem, Receive,
+    Release, Reserve, Return, Set,
+};
+use holdfast_inventory::{
+    Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime, Operation,
+    OrderRef, Revision, Units, slot_of,
+};
+use holdfast_proto::v1::command::Operation as Wire;
+use holdfast_proto::v1::{self, CommandError, ErrorReason};
+
+use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
+use super::{Words, reservation_id};
+
+/// Longest customer string, in bytes. It is hashed, not kept.
+const MAX_CUSTOMER_BYTES: usize = 255;
+
+pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandError> {
+    Ok(match wire {
+        Wire::PutItem(it) => Operation::PutItem(Box::new(put_item(it)?)),
+        Wire::Receive(it) => Operation::Receive(receive(&it, words)?),
+        Wire::Adjust(it) => Operation::Adjust(adjust(&it, words)?),
+        Wire::Set(it) => Operation::Set(set(&it, words)?),
+        Wire::Reserve(it) => Operation::Reserve(reserve(&it, words)?),
+        Wire::Amend(it) => Operation::Amend(amend(&it, words)?),
+        Wire::Extend(it) => {
+            let reservation = reservation_id(it.reservation_id)?;
+            Operation::Extend(Extend { reservation, ttl_s: ttl_or_default(it.ttl_s) })
+        }
+        Wire::Commit(it) => Operation::Commit(commit(&it)?),
+        Wire::Release(it) => Operation::Release(Release { reservation: reservation_id(it.reservation_id)? }),
+        Wire::Fulfil(it) => {
+            Operation::Fulfil(Fulfil { reservation: reservation_id(it.reservation_id)?, parts: parts(&it.lines) })
+        }
+        Wire::Cancel(it) => Operation::Cancel(Cancel { reservation: reservation_id(it.reservation_id)? }),
+        Wire::Return(it) => Operation::Return(give_back(&it)?),
+    })
+}
+
+fn put_item(wire: v1::PutItem) -> Result<PutItem, CommandError> {
+    let item = wire.item.ok_or_else(|| invalid("item", "is missing", "send the item with its SKU"))?;
+    let status = match enum_at("item.status", item.status, "active, paused or discontinued")? {
+        v1::ItemStatus::Unspecified | v1::ItemStatus::Active => ItemStatus::Active,
+        v1::ItemStatus::Paused => ItemStatus::Paused,
+        v1::ItemStatus::Discontinued => ItemStatus::Discontinued,
+    };
+    if wire.if_absent && wire.if_revision > 0 {
+        return Err(invalid("if_revision", "is given with if_absent", "send one of them"));
+    }
+    if item.max_hold_s > MAX_TTL_S {
+        return Err(invalid("item.max_hold_s", "is too long", "at most 14400, or 0 for the cluster's maximum"));
+    }
+    check_attributes(&item.attributes_json)?;
+    Ok(PutItem {
+        sku: sku_at(|| "item.sku".to_owned(), &item.sku)?,
+        spec: ItemSpec {
+            name: item.name,
+            brand: item.brand,
+            category: item.category,
+            gtin: item.gtin,
+            attributes_json: item.attributes_json,
+            status,
+            tracked: !item.untracked,
+            lot_tracked: item.lot_tracked,
+            shelf_life_days: item.shelf_life_days,
+            removal_days: item.removal_days,
+            alert_days: item.alert_days,
+            pao_months: item.pao_months,
+            min_remaining_days: item.min_remaining_days,
+            max_per_order: (item.max_per_order > 0).then_some(item.max_per_order),
+            max_hold_s: (item.max_hold_s > 0).then_some(item.max_hold_s),
+            low_stock_threshold: item.low_stock_threshold,
+            backorder: Backorder::None,
+        },
+        if_revision: (wire.if_revision > 0).then_some(Revision(wire.if_revision)),
+        if_absent: wire.if_absent,
+    })
+}
+
+fn check_attributes(text: &str) -> Result<(), CommandError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let hint = "a JSON object of at most 16384 bytes, or nothing";
+    if text.len() > holdfast_inventory::MAX_ATTRIBUTES_BYTES {
+        return Err(invalid("item.attributes_json", "is too long", hint));
+    }
+    let is_object = text.trim_start().starts_with('{');
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) if is_object => Ok(()),
+        Ok(_) => Err(invalid("item.attributes_json", "is no JSON object", hint)),
+        Err(error) => Err(invalid("item.attributes_json", &format!("is not valid JSON: {error}"), hint)),
+    }
+}
+
+fn receive(wire: &v1::Receive, words: &Words) -> Result<Receive, CommandError> {
+    Ok(Receive {
+        sku: sku_at(|| "sku".to_owned(), &wire.sku)?,
+        location: location_at(|| "location_id".to_owned(), &wire.location_id, &words.default_location)?,
+        lot: lot_at(|| "lot_id".to_owned(), &wire.lot_id)?,
+        units: Units(wire.units),
+    })
+}
+
+fn adjust(wire: &v1::Adjust, words: &Words) -> Result<Adjust, CommandError> {
+    Ok(Adjust {
+        sku: sku_at(|| "sku".to_owned(), &wire.sku)?,
+        location: location_at(|| "location_id".to_owned(), &wire.location_id, &words.default_location)?,
+        lot: lot_at(|| "lot_id".to_owned(), &wire.lot_id)?,
+        delta: wire.delta,
+        condition: condition(wire.condition, Condition::Resellable)?,
+    })
+}
+
+fn condition(number: i32, unspecified: Condition) -> Result<Condition, CommandError> {
+    Ok(match enum_at("condition", number, "resellable, damaged or quality_control")? {
+        v1::Condition::Unspecified => unspecified,
+        v1::Condition::Resellable => Condition::Resellable,
+        v1::Condition::Damaged => Condition::Damaged,
+        v1::Condition::QualityControl => Condition::QualityControl,
+    })
+}
+
+fn set(wire: &v1::Set, words: &Words) -> Result<Set, CommandError> {
+    Ok(Set {
+        sku: sku_at(|| "sku".to_owned(), &wire.sku)?,
+        location: location_at(|| "location_id".to_owned(), &wire.location_id, &words.default_location)?,
+        lot: lot_at(|| "lot_id".to_owned(), &wire.lot_id)?,
+        on_hand: wire.on_hand,
+        if_revision: Revision(wire.if_revision),
+    })
+}
+
+fn lines(wire: &[v1::Line], words: &Words) -> Result<Vec<Line>, CommandError> {
+    if wire.len() > holdfast_inventory::commands::MAX_LINES {
+        return Err(invalid("lines", &format!("has {} lines", wire.len()), "1 to 100 lines"));
+    }
+    let translate = |(at, line): (usize, &v1::Line)| {
+        Ok(Line {
+            sku: sku_at(|| format!("lines[{at}].sku"), &line.sku)?,
+            location: location_at(|| format!("lines[{at}].location_id"), &line.location_id, &words.default_location)?,
+            units: Units(line.units),
+            lot: lot_at(|| format!("lines[{at}].lot_id"), &line.lot_id)?,
+            optional: line.optional,
+        })
+    };
+    wire.iter().enumerate().map(translate).collect()
+}
+
+fn ttl_or_default(ttl_s: u32) -> u32 {
+    if ttl_s == 0 { DEFAULT_TTL_S } else { ttl_s }
+}
+
+fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
+    let reservation = reservation_id(wire.reservation_id)?;
+    let lines = lines(&wire.lines, words)?;
+    if let Some(first) = lines.first().map(|line| slot_of(&line.sku))
+        && reservation.slot() != first
+    {
+        let problem = format!("carries slot {}, its first line's SKU lies in slot {first}", reservation.slot());
+        return Err(invalid("reservation_id", &problem, "mint it with that slot (docs/clients.md)"));
+    }
+    if wire.customer.len() > MAX_CUSTOMER_BYTES {
+        return Err(invalid("customer", "is too long", "at most 255 bytes"));
+    }
+    if optional_name(&wire.campaign_id, CampaignId::new, || "campaign_id".to_owned())?.is_some() {
+        let message = format!("there is no campaign {}; campaigns are not kept yet", wire.campaign_id);
+        return Err(CommandError::of(ErrorReason::UnknownCampaign, message).at("campaign_id"));
+    }
+    Ok(Reserve {
+        reservation,
+        lines,
+        ttl_s: ttl_or_default(wire.ttl_s),
+        partial_ok: wire.partial_ok,
+        order_ref: optional_name(&wire.order_ref, OrderRef::new, || "order_ref".to_owned())?,
+        customer: hash_customer(&wire.customer, &words.customer_key),
+        channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
+        campaign: None,
+    })
+}
+
+/// The customer as the log knows one: 128 bits of a keyed hash, from which nobody without the key finds the string.
+fn hash_customer(customer: &str, key: &[u8; 32]) -> Option<CustomerHash> {
+    if customer.is_empty() {
+        return None;
+    }
+    let hash = blake3::keyed_hash(key, customer.as_bytes());
+    let half = hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
+    Some(CustomerHash(u128::from_be_bytes(half)))
+}
+
+fn amend(wire: &v1::Amend, words: &Words) -> Result<Amend, CommandError> {
+    Ok(Amend { reservation: reservation_id(wire.reservation_id)?, lines: lines(&wire.lines, words)? })
+}
+
+fn parts(wire: &[v1::LineUnits]) -> Vec<LineUnits> {
+    wire.iter().map(|part| LineUnits { line: part.line, units: Units(part.units) }).collect()
+}
+
+fn commit(wire: &v1::Commit) -> Result<Commit, CommandError> {
+    let if_expired = match enum_at("if_expired", wire.if_expired, "fail or retake")? {
+        v1::IfExpired::Unspecified | v1::IfExpired::Fail => IfExpired::Fail,
+        v1::IfExpired::Retake => IfExpired::Retake,
+    };
+    if wire.r#final && wire.lines.is_empty() {
+        return Err(invalid("final", "is set without lines", "without lines everything held is committed anyway"));
+    }
+    Ok(Commit {
+        reservation: reservation_id(wire.reservation_id)?,
+        parts: parts(&wire.lines),
+        last: wire.r#final,
+        if_expired,
+        cancel_at: (wire.cancel_at_ms > 0).then_some(LogTime(wire.cancel_at_ms)),
+    })
+}
+
+fn give_back(wire: &v1::Return) -> Result<Return, CommandError> {
+    let location = &wire.location_id;
+    Ok(Return {
+        reservation: reservation_id(wire.reservation_id)?,
+        parts: parts(&wire.lines),
+        location: optional_name(location, holdfast_inventory::LocationId::new, || "location_id".to_owned())?,
+        condition: condition(wire.condition, Condition::QualityControl)?,
+    })
+}

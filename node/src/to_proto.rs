@@ -1,0 +1,211 @@
+//! From the domain's own types to the wire: the only place where answers are put together.
+
+use holdfast_inventory::{
+    Answer, Item, ItemStatus, LocationId, LocationKind, LocationSpec, Refusal, Reservation, ReservationLine,
+    ReservationState, StockLevel, Success,
+};
+use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
+
+use crate::from_proto::invalid_argument;
+
+/// An id as its two halves.
+pub(crate) fn id(id: u128) -> v1::Id {
+    v1::Id { high: (id >> 64) as u64, low: id as u64 }
+}
+
+/// What became of a command.
+pub(crate) fn command_result(answer: Answer) -> v1::CommandResult {
+    let outcome = match answer.outcome {
+        Ok(success) => Outcome::Success(command_success(success)),
+        Err(refusal) => Outcome::Error(command_error(&refusal)),
+    };
+    v1::CommandResult { command_id: Some(id(answer.id.0)), outcome: Some(outcome), replayed: answer.replayed }
+}
+
+/// The result of a command that was not admitted.
+pub(crate) fn not_admitted(command_id: Option<v1::Id>, error: CommandError) -> v1::CommandResult {
+    v1::CommandResult { command_id, outcome: Some(Outcome::Error(error)), replayed: false }
+}
+
+fn command_success(success: Success) -> v1::CommandSuccess {
+    v1::CommandSuccess {
+        revision: success.revision.0,
+        atp_after: success.atp_after,
+        expires_at_ms: success.expires_at.map_or(0, |at| at.0),
+        state: success.state.map_or(v1::ReservationState::Unspecified, reservation_state).into(),
+        held: success.held.map(Vec::from).unwrap_or_default(),
+    }
+}
+
+/// A refusal with what the caller needs to act.
+pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
+    let message = refusal.to_string();
+    let of = |reason| CommandError::of(reason, message.clone());
+    match refusal {
+        Refusal::InsufficientStock { available, line, recorded } => {
+            let mut error = of(ErrorReason::InsufficientStock)
+                .at(format!("lines[{line}].units"))
+                .with("available", available)
+                .with("recorded", recorded);
+            if !recorded {
+                error.set_retry(Retry::SameKey);
+            }
+            error
+        }
+        Refusal::QuantityOverflow => of(ErrorReason::QuantityOverflow),
+        Refusal::ItemNotSellable { sku, status } => {
+            of(ErrorReason::ItemNotSellable).with("sku", sku).with("status", status)
+        }
+        Refusal::LotRequired => of(ErrorReason::LotRequired).at("lot_id"),
+        Refusal::OrderLimitExceeded { sku, limit } => {
+            of(ErrorReason::OrderLimitExceeded).with("sku", sku).with("limit", limit)
+        }
+        Refusal::RevisionMismatch { actual } => {
+            of(ErrorReason::RevisionMismatch).at("if_revision").with("actual", actual)
+        }
+        Refusal::Exists => of(ErrorReason::Exists),
+        Refusal::ExistsWithDifferent { field } => of(ErrorReason::ExistsWithDifferent).at(field.name()),
+        Refusal::IdTooOld { horizon } => of(ErrorReason::IdTooOld).at("minted_at_ms").with("horizon_ms", horizon.0),
+        Refusal::IdFromFuture { now } => of(ErrorReason::IdFromFuture).at("minted_at_ms").with("now_ms", now.0),
+        Refusal::ReservationNotFound => of(ErrorReason::ReservationNotFound).at("reservation_id"),
+        Refusal::ReservationExpired { expired_at } => {
+            of(ErrorReason::ReservationExpired).with("expired_at_ms", expired_at.0)
+        }
+        Refusal::AlreadyCommitted => of(ErrorReason::AlreadyCommitted),
+        Refusal::AlreadyReleased => of(ErrorReason::AlreadyReleased),
+        Refusal::AlreadyFulfilled => of(ErrorReason::AlreadyFulfilled),
+        Refusal::ExceedsHeldQuantity { line, available } => {
+            of(ErrorReason::ExceedsHeldQuantity).at(format!("lines[{line}].units")).with("available", available)
+        }
+        Refusal::ExceedsFulfilled { line, available } => {
+            of(ErrorReason::ExceedsFulfilled).at(format!("lines[{line}].units")).with("available", available)
+        }
+        Refusal::ExtendLimitReached { max_expires_at } => {
+            of(ErrorReason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
+        }
+        Refusal::LinkedCommandFailed => of(ErrorReason::LinkedCommandFailed),
+        Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
+        Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
+        Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
+        Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
+        Refusal::InvalidArgument(refused) => invalid_argument(refused),
+        Refusal::Overloaded { retry_after_ms } => {
+            of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
+        }
+    }
+}
+
+pub(crate) const fn reservation_state(state: ReservationState) -> v1::ReservationState {
+    match state {
+        ReservationState::Preparing => v1::ReservationState::Preparing,
+        ReservationState::Held => v1::ReservationState::Held,
+        ReservationState::Committed => v1::ReservationState::Committed,
+        ReservationState::PartiallyFulfilled => v1::ReservationState::PartiallyFulfilled,
+        ReservationState::Fulfilled => v1::ReservationState::Fulfilled,
+        ReservationState::Cancelled => v1::ReservationState::Cancelled,
+        ReservationState::Released => v1::ReservationState::Released,
+        ReservationState::Expired => v1::ReservationState::Expired,
+        ReservationState::Aborted => v1::ReservationState::Aborted,
+    }
+}
+
+pub(crate) fn item(item: Item) -> v1::Item {
+    let spec = &*item.spec;
+    let status = match spec.status {
+        ItemStatus::Active => v1::ItemStatus::Active,
+        ItemStatus::Paused => v1::ItemStatus::Paused,
+        ItemStatus::Discontinued => v1::ItemStatus::Discontinued,
+    };
+    v1::Item {
+        sku: item.sku.as_str().to_owned(),
+        name: spec.name.clone(),
+        brand: spec.brand.clone(),
+        category: spec.category.clone(),
+        gtin: spec.gtin.clone(),
+        attributes_json: spec.attributes_json.clone(),
+        status: status.into(),
+        untracked: !spec.tracked,
+        lot_tracked: spec.lot_tracked,
+        shelf_life_days: spec.shelf_life_days,
+        removal_days: spec.removal_days,
+        alert_days: spec.alert_days,
+        pao_months: spec.pao_months,
+        min_remaining_days: spec.min_remaining_days,
+        max_per_order: spec.max_per_order.unwrap_or(0),
+        max_hold_s: spec.max_hold_s.unwrap_or(0),
+        low_stock_threshold: spec.low_stock_threshold,
+        revision: item.revision.0,
+    }
+}
+
+pub(crate) fn stock_level(level: &StockLevel) -> v1::StockLevel {
+    let adjusted = i128::from(level.flow.found) - i128::from(level.flow.written_off);
+    v1::StockLevel {
+        sku: level.sku.as_str().to_owned(),
+        location_id: level.location.as_str().to_owned(),
+        on_hand: level.counts.on_hand,
+        reserved: level.counts.reserved,
+        committed: level.counts.committed,
+        damaged: level.counts.damaged,
+        quality_control: level.counts.quality_control,
+        free: level.free,
+        atp: level.atp,
+        received: level.flow.received,
+        adjusted: saturated(adjusted),
+        fulfilled: level.flow.shipped,
+        returned: level.flow.returned,
+        revision: level.revision.0,
+    }
+}
+
+/// The nearest number of 64 bits.
+pub(crate) fn saturated(number: i128) -> i64 {
+    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
+}
+
+pub(crate) fn reservation(reservation: &Reservation) -> v1::Reservation {
+    let is_live = !reservation.state.is_ended();
+    v1::Reservation {
+        reservation_id: Some(id(reservation.id.0)),
+        state: reservation_state(reservation.state).into(),
+        lines: reservation.lines.iter().map(reservation_line).collect(),
+        expires_at_ms: if is_live { reservation.expires_at.0 } else { 0 },
+        created_at_ms: reservation.created_at.0,
+        order_ref: reservation.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
+        revision: reservation.revision.0,
+    }
+}
+
+fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
+    v1::ReservationLine {
+        sku: line.sku.as_str().to_owned(),
+        location_id: line.location.as_str().to_owned(),
+        lot_id: line.lot.as_ref().map(ToString::to_string).unwrap_or_default(),
+        held: line.units.held,
+        backordered: line.units.backordered,
+        short: line.units.short,
+        committed: line.units.committed,
+        fulfilled: line.units.fulfilled,
+        cancelled: line.units.cancelled,
+        // What expired was given back too; the reservation's state says why.
+        released: line.units.released.saturating_add(line.units.expired),
+        returned: line.units.returned,
+    }
+}
+
+pub(crate) fn location(id: &LocationId, spec: &LocationSpec, revision: u64) -> v1::Location {
+    let kind = match spec.kind {
+        LocationKind::Warehouse => v1::LocationKind::Warehouse,
+        LocationKind::Store => v1::LocationKind::Store,
+        LocationKind::Virtual => v1::LocationKind::Virtual,
+    };
+    v1::Location {
+        location_id: id.as_str().to_owned(),
+        name: spec.name.clone(),
+        kind: kind.into(),
+        time_zone: spec.time_zone.clone(),
+        priority: spec.priority,
+        inactive: !spec.active,
+        revision,
+    }
+}
