@@ -20,7 +20,7 @@ pub(crate) struct Replay {
     seen: BTreeSet<GroupId>,
     /// Groups that may have lost runs in batches that are gone: the sequence that would prove they have not, and the
     /// batches.
-    in_doubt: BTreeMap<GroupId, (Option<u64>, DamageCause)>,
+    in_doubt: BTreeMap<GroupId, (u64, DamageCause)>,
     /// The last batches that are gone; a group first seen later must begin with its first run.
     last_loss: Option<DamageCause>,
     /// Groups whose first entries found do not follow what was purged (expected, found): those between were truncated
@@ -55,8 +55,9 @@ impl Replay {
     pub(crate) fn lose(&mut self, first: u64, last: u64, generation: u64) {
         let cause = DamageCause::LostBatches { first, last };
         for (&group, log) in &self.groups {
-            let expected = self.seen.contains(&group).then_some(log.next_sequence);
-            self.in_doubt.entry(group).or_insert((expected, cause.clone()));
+            // A group that was not seen yet has lost nothing if it is seen with its first run: the count begins anew only
+            // when nothing of the group is left in the log.
+            self.in_doubt.entry(group).or_insert((log.next_sequence, cause.clone()));
         }
         self.last_loss = Some(cause);
         self.evidence(generation);
@@ -105,7 +106,7 @@ impl Replay {
     fn prove(&mut self, run: &Run) {
         let is_new = self.seen.insert(run.group);
         let lost = match self.in_doubt.remove(&run.group) {
-            Some((expected, cause)) => (expected != Some(run.sequence)).then_some(cause),
+            Some((expected, cause)) => (expected != run.sequence).then_some(cause),
             None if is_new && run.sequence != 1 && !self.groups.contains_key(&run.group) => self.last_loss.clone(),
             None => None,
         };

@@ -12,6 +12,7 @@ use crate::segments::memory_disk::{MemoryDisk, NotedEnd, memory_world};
 
 pub(super) const SEGMENT_BYTES: u64 = 64 << 10;
 
+#[derive(Debug)]
 pub(super) struct Node {
     pub(super) log: Log,
     pub(super) control: Control,
@@ -29,9 +30,11 @@ pub(super) fn options() -> LogOptions {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
+    #[error(transparent)]
     Control(ControlError),
+    #[error(transparent)]
     Open(OpenError),
 }
 
