@@ -1,5 +1,7 @@
 //! The node's log and control file on the simulated disk: what was reported as durable is there after any crash.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -82,7 +84,7 @@ async fn live(world: World, promises: Promises) {
         let group = world.entropy.next_u64() % GROUPS;
         let index = next[group as usize];
         next[group as usize] += 1;
-        if world.entropy.next_u64() % 8 == 0 {
+        if world.entropy.next_u64().is_multiple_of(8) {
             let vote = Vote { term: index, node: 1, committed: false };
             log.save_vote(GroupId(group), vote).await.unwrap();
             let mut promised = promises.lock().unwrap();
@@ -99,7 +101,7 @@ async fn live(world: World, promises: Promises) {
         };
         log.append(GroupId(group), vec![record], Box::new(done)).await.unwrap();
         // Several appends share a sync, as several groups' do.
-        if world.entropy.next_u64() % 4 == 0 {
+        if world.entropy.next_u64().is_multiple_of(4) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

@@ -1,0 +1,108 @@
+//! The life of simulated processes: their clocks, their end, and what one of them can know of another.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdfast_simulator::{Crash, HostId, Simulation, Trace};
+
+const ONE: HostId = HostId(1);
+const OTHER: HostId = HostId(2);
+
+fn simulation(seed: u64) -> Simulation {
+    let mut simulation = Simulation::new(seed, Trace::new().into());
+    simulation.add_host(ONE, "n1");
+    simulation.add_host(OTHER, "n2");
+    simulation
+}
+
+#[test]
+fn a_crash_ends_also_what_a_library_has_spawned() {
+    struct Mark(Arc<AtomicBool>);
+    impl Drop for Mark {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let mut simulation = simulation(1);
+    let (dropped, beats) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (mark, beat) = (Mark(dropped.clone()), beats.clone());
+    simulation.start(ONE, |_world| async move {
+        tokio::spawn(async move {
+            let _mark = mark;
+            loop {
+                beat.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+    });
+    simulation.run_for(Duration::from_secs(1));
+    assert_eq!(beats.load(Ordering::Relaxed), 100);
+    assert!(simulation.is_running(ONE), "a process goes on when its main has returned");
+    simulation.crash(ONE, Crash::Kill);
+    assert!(dropped.load(Ordering::Relaxed));
+    simulation.run_for(Duration::from_secs(1));
+    assert_eq!(beats.load(Ordering::Relaxed), 100);
+}
+
+#[test]
+fn simulated_time_goes_on_over_a_restart_and_monotonic_time_begins_anew() {
+    let mut simulation = simulation(1);
+    let limit = Duration::from_secs(1);
+    let clocks = |world: holdfast_world::World| async move {
+        let first = (world.clock.wall_ms(), world.clock.monotonic());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        (first, (world.clock.wall_ms(), world.clock.monotonic()))
+    };
+    let before = simulation.now();
+    let (start, end) = simulation.run(ONE, limit, clocks).unwrap();
+    assert_eq!(start.1, Duration::ZERO);
+    assert_eq!((end.0 - start.0, end.1), (250, Duration::from_millis(250)));
+
+    simulation.run_for(Duration::from_millis(1_000));
+    simulation.set_wall_offset_ms(ONE, -40);
+    let passed = simulation.now() - before;
+    let (again, _) = simulation.run(ONE, limit, clocks).unwrap();
+    assert_eq!(again.1, Duration::ZERO);
+    assert_eq!(again.0, start.0 + u64::try_from(passed.as_millis()).unwrap() - 40);
+}
+
+#[test]
+fn each_process_draws_its_own_randomness_and_a_seed_draws_it_again() {
+    let drawn = |seed| {
+        let mut simulation = simulation(seed);
+        let numbers = Arc::new(Mutex::new(Vec::new()));
+        for host in [ONE, OTHER, ONE] {
+            let numbers = numbers.clone();
+            simulation.start(host, |world| async move { numbers.lock().unwrap().push(world.entropy.next_u64()) });
+            simulation.run_for(Duration::from_millis(1));
+            simulation.crash(host, Crash::Kill);
+        }
+        Arc::try_unwrap(numbers).unwrap().into_inner().unwrap()
+    };
+    let numbers = drawn(1);
+    assert_eq!(numbers, drawn(1));
+    assert!(numbers[0] != numbers[1] && numbers[0] != numbers[2] && numbers[1] != numbers[2]);
+    assert_ne!(numbers, drawn(2));
+}
+
+#[test]
+#[should_panic(expected = "as the test wants it")]
+fn a_panic_of_a_process_is_a_panic_of_the_simulation() {
+    let mut simulation = simulation(1);
+    simulation.start(ONE, |_world| async { panic!("as the test wants it") });
+    simulation.run_for(Duration::from_secs(1));
+}
+
+#[test]
+#[should_panic(expected = "has started a thread")]
+fn a_thread_started_by_a_process_is_a_panic_of_the_simulation() {
+    let mut simulation = simulation(1);
+    simulation.start(ONE, |_world| async {
+        let _ = tokio::task::spawn_blocking(|| ()).await;
+    });
+    simulation.run_for(Duration::from_secs(1));
+}
