@@ -25,11 +25,11 @@ pub(crate) fn from_log_id(id: LogId) -> LogIdOf<Types> {
     LogIdOf::<Types>::new(LeaderId { term: id.term, node_id: id.leader_node }, id.index)
 }
 
-pub(super) fn to_vote(vote: &VoteOf<Types>) -> Vote {
+pub(crate) fn to_vote(vote: &VoteOf<Types>) -> Vote {
     Vote { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
 }
 
-pub(super) fn from_vote(vote: Vote) -> VoteOf<Types> {
+pub(crate) fn from_vote(vote: Vote) -> VoteOf<Types> {
     if vote.committed {
         VoteOf::<Types>::new_committed(vote.term, vote.node)
     } else {

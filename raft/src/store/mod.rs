@@ -8,6 +8,6 @@ mod machine_store;
 
 pub use changes::Changes;
 pub use convert::{decode_membership, encode_membership, entry_from_record, record_from_entry};
-pub(crate) use convert::{from_log_id, to_log_id};
+pub(crate) use convert::{from_log_id, from_vote, to_log_id, to_vote};
 pub use log_store::{LogReader, LogStore};
 pub use machine_store::{MachineStore, SharedMachine, SnapshotBuilder};
