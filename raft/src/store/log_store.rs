@@ -98,11 +98,10 @@ impl RaftLogReader<Types> for LogStore {
         &mut self,
         range: RB,
     ) -> Result<Vec<EntryOf<Types>>, io::Error> {
-        let state = self.log.log_state(self.group);
-        let after_last = state.last.map_or(0, |last| last.index + 1);
-        let after_purged = state.purged.map_or(0, |purged| purged.index + 1);
+        let after_last = self.log.log_state(self.group).last.map_or(0, |last| last.index + 1);
         let (start, end) = bounds(&range, after_last);
-        let mut start = start.max(after_purged);
+        let Some(first) = self.log.first_index(self.group) else { return Ok(Vec::new()) };
+        let mut start = start.max(first);
         let mut entries = Vec::new();
         while start < end {
             let read = self.read(start, end).await?;

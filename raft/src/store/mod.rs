@@ -5,6 +5,8 @@ mod changes;
 mod convert;
 mod log_store;
 mod machine_store;
+#[cfg(test)]
+mod suite;
 
 pub use changes::Changes;
 pub use convert::{decode_membership, encode_membership, entry_from_record, record_from_entry};
