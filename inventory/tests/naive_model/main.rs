@@ -4,7 +4,10 @@
 //! A failure prints the shrunk steps, the seed and the line that replays it. `PROPTEST_CASES=5000 cargo test -p
 //! holdfast-inventory --test naive_model` looks longer.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
+
 mod generate;
+mod holds;
 mod memory;
 mod model;
 
