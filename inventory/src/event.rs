@@ -296,7 +296,9 @@ impl EventBody {
     }
 
     fn hash_after(&self, prev_hash: EventHash) -> EventHash {
-        chain_hash(prev_hash, &self.append_to(Vec::with_capacity(128)))
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(&prev_hash.0);
+        EventHash(*blake3::hash(&self.append_to(bytes)).as_bytes())
     }
 }
 
