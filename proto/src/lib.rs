@@ -26,4 +26,5 @@ pub mod peer {
 /// The descriptors of all files, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holdfast_descriptor.bin"));
 
+pub mod ids;
 pub mod reason;
