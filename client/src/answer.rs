@@ -1,0 +1,224 @@
+//! What a command is answered: a success, or one of three kinds of failure that differ in what the caller may believe.
+//!
+//! Promises that an error says what it means for the command, whatever the number of attempts behind it: `Refused` is
+//! final under that id, `NotAdmitted` says that no attempt reached the log, `Unknown` that one may have.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use holdfast_proto::v1::{self, CommandError, ConsistencyToken, Effect, ErrorReason, ReservationState, Retry};
+
+use crate::ids::{CommandId, ReservationId};
+
+/// Done: on disk, synced, on a majority.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Success {
+    /// The id it was decided under.
+    pub command_id: CommandId,
+    /// The reservation it was about; of a reserve, the new one.
+    pub reservation_id: Option<ReservationId>,
+    /// Revision of the item, stock or reservation that it was about.
+    pub revision: u64,
+    /// What may be promised of the first SKU after it.
+    pub atp_after: u64,
+    /// Of the reservation, in milliseconds since the Unix epoch, log time; 0: none.
+    pub expires_at_ms: u64,
+    /// Of the reservation.
+    pub state: ReservationState,
+    /// Units held for each line, in order, where lines might be left out. Empty: all as asked.
+    pub held: Vec<u32>,
+    /// It was decided earlier, by another attempt with this id.
+    pub replayed: bool,
+    /// A position of the shard's log by which it is applied.
+    pub token: Option<ConsistencyToken>,
+}
+
+/// What is said of a command or a read that was not done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The reason, by the table of errors.
+    pub reason: ErrorReason,
+    /// What happened, to which thing.
+    pub message: String,
+    /// The field at fault; empty: none.
+    pub field: String,
+    /// May the same thing be asked again?
+    pub retry: Retry,
+    /// May the command have had an effect? Over all attempts.
+    pub effect: Effect,
+    /// What the caller needs to act: `available`, `actual`, `max_expires_at_ms`, …
+    pub metadata: BTreeMap<String, String>,
+    /// When it is worth asking again.
+    pub retry_after: Option<Duration>,
+    /// The id that another attempt must repeat.
+    pub command_id: Option<CommandId>,
+    /// The reservation it was about; of a reserve, the one that may exist if the outcome is unknown.
+    pub reservation_id: Option<ReservationId>,
+    /// How often it was asked.
+    pub attempts: u32,
+}
+
+/// A command or a read that was not done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// Decided against, and final under that id. (One exception: `INSUFFICIENT_STOCK` with `recorded: false` in its
+    /// metadata used nothing up; the same id may be tried again.)
+    Refused(Box<Failure>),
+    /// It never reached the log. The same id may be tried again, unless the input is at fault.
+    NotAdmitted(Box<Failure>),
+    /// It may have happened. Asking again with the same id, or reading the reservation, tells.
+    Unknown(Box<Failure>),
+}
+
+impl Error {
+    /// What is said of it.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        match self {
+            Self::Refused(failure) | Self::NotAdmitted(failure) | Self::Unknown(failure) => failure,
+        }
+    }
+
+    pub(crate) fn failure_mut(&mut self) -> &mut Failure {
+        match self {
+            Self::Refused(failure) | Self::NotAdmitted(failure) | Self::Unknown(failure) => failure,
+        }
+    }
+
+    /// The reason, by the table of errors.
+    #[must_use]
+    pub fn reason(&self) -> ErrorReason {
+        self.failure().reason
+    }
+
+    /// True where it may have happened.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+
+    /// True where it never reached the log.
+    #[must_use]
+    pub const fn is_not_admitted(&self) -> bool {
+        matches!(self, Self::NotAdmitted(_))
+    }
+
+    /// True where it was decided against.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
+    /// What the library itself says, without having asked.
+    pub(crate) fn not_admitted(reason: ErrorReason, message: impl Into<String>) -> Self {
+        Self::from(CommandError::of(reason, message))
+    }
+}
+
+impl From<CommandError> for Error {
+    /// The kind of one attempt's error.
+    fn from(error: CommandError) -> Self {
+        let reason = error.reason();
+        let failure = Box::new(Failure {
+            reason,
+            retry: error.retry(),
+            effect: error.effect(),
+            message: error.message,
+            field: error.field,
+            metadata: error.metadata,
+            retry_after: (error.retry_after_ms > 0).then(|| Duration::from_millis(error.retry_after_ms.into())),
+            command_id: None,
+            reservation_id: None,
+            attempts: 1,
+        });
+        if failure.effect != Effect::None {
+            Self::Unknown(failure)
+        } else if never_reaches_the_log(reason) {
+            Self::NotAdmitted(failure)
+        } else {
+            Self::Refused(failure)
+        }
+    }
+}
+
+/// Reasons given before a command is proposed.
+const fn never_reaches_the_log(reason: ErrorReason) -> bool {
+    matches!(
+        reason,
+        ErrorReason::InvalidArgument
+            | ErrorReason::BatchTooLarge
+            | ErrorReason::ChainSpansShards
+            | ErrorReason::LinesSpanShards
+            | ErrorReason::IdFromFuture
+            | ErrorReason::NotLeader
+            | ErrorReason::StaleRoute
+            | ErrorReason::Overloaded
+            | ErrorReason::Unavailable
+            | ErrorReason::StorageFull
+            | ErrorReason::OrderUndecided
+    )
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failure = self.failure();
+        let kind = match self {
+            Self::Refused(_) => "refused",
+            Self::NotAdmitted(_) => "not admitted",
+            Self::Unknown(_) => "outcome unknown",
+        };
+        write!(f, "{kind}: {}: {}", failure.reason.name(), failure.message)?;
+        if failure.field.is_empty() { Ok(()) } else { write!(f, " (field {})", failure.field) }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Success {
+    pub(crate) fn from_wire(
+        success: v1::CommandSuccess,
+        replayed: bool,
+        command_id: CommandId,
+        reservation_id: Option<ReservationId>,
+        token: Option<ConsistencyToken>,
+    ) -> Self {
+        Self {
+            command_id,
+            reservation_id,
+            revision: success.revision,
+            atp_after: success.atp_after,
+            expires_at_ms: success.expires_at_ms,
+            state: success.state(),
+            held: success.held,
+            replayed,
+            token,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_what_kind_of_answer_it_is() {
+        let kind = |reason| Error::from(CommandError::of(reason, "so"));
+        assert!(kind(ErrorReason::InsufficientStock).is_refused());
+        assert!(kind(ErrorReason::ReservationExpired).is_refused());
+        assert!(kind(ErrorReason::LinkedCommandFailed).is_refused());
+        assert!(kind(ErrorReason::Overloaded).is_not_admitted());
+        assert!(kind(ErrorReason::NotLeader).is_not_admitted());
+        assert!(kind(ErrorReason::InvalidArgument).is_not_admitted());
+        assert!(kind(ErrorReason::OutcomeUnknown).is_unknown());
+        assert!(kind(ErrorReason::IdTooOld).is_unknown());
+        assert!(kind(ErrorReason::Unspecified).is_unknown());
+    }
+
+    #[test]
+    fn a_reason_with_another_effect_than_the_tables_is_taken_at_its_word() {
+        let mut error = CommandError::of(ErrorReason::Unavailable, "draining");
+        error.set_effect(Effect::Unknown);
+        assert!(Error::from(error).is_unknown());
+    }
+}

@@ -1,0 +1,108 @@
+//! Commands as a caller writes them, and as they are sent: with an id, the time of minting and, for a new reservation,
+//! its id, all fixed once for every attempt.
+//!
+//! Leaves to others where a command goes (`routes`) and what became of it (`answer`).
+
+mod holds;
+mod seal;
+mod shipments;
+mod stock;
+
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+
+pub use holds::{Amend, Commit, Extend, Release, Reserve};
+pub(crate) use seal::{Minter, Sealed, seal};
+pub use shipments::{Cancel, Fulfil, Return};
+pub use stock::{Adjust, PutItem, Receive, Set};
+
+use crate::ids::CommandId;
+
+/// What decides a command once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommandKey {
+    /// The client mints an id for this call. The default.
+    #[default]
+    Minted,
+    /// An id from an earlier call or another client: a repetition of that command, or its first attempt. The time of
+    /// minting is read from the id; one without a time in it is sent as an own key.
+    Id(CommandId),
+    /// The caller's own key ([`CommandId::of_key`]): kept for at least ten minutes from receipt.
+    Own(CommandId),
+}
+
+/// One command, ready to be executed. Made from a builder: `Command::from(Release::of(id))`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    pub(crate) operation: Operation,
+    pub(crate) key: CommandKey,
+    pub(crate) linked: bool,
+    pub(crate) cause: Option<v1::Cause>,
+}
+
+impl Command {
+    /// The same, decided once under that key.
+    #[must_use]
+    pub fn with_key(mut self, key: CommandKey) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The same, chained to the next command of the batch: both are done, or neither. A chain is at most 256 commands,
+    /// all of one shard.
+    #[must_use]
+    pub fn linked(mut self) -> Self {
+        self.linked = true;
+        self
+    }
+
+    /// The same, with who did it and why, for the change log.
+    #[must_use]
+    pub fn because(mut self, cause: v1::Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// What it does, in one word: `reserve`.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match &self.operation {
+            Operation::PutItem(_) => "put_item",
+            Operation::Receive(_) => "receive",
+            Operation::Adjust(_) => "adjust",
+            Operation::Set(_) => "set",
+            Operation::Reserve(_) => "reserve",
+            Operation::Amend(_) => "amend",
+            Operation::Extend(_) => "extend",
+            Operation::Commit(_) => "commit",
+            Operation::Release(_) => "release",
+            Operation::Fulfil(_) => "fulfil",
+            Operation::Cancel(_) => "cancel",
+            Operation::Return(_) => "return",
+        }
+    }
+}
+
+impl From<Operation> for Command {
+    fn from(operation: Operation) -> Self {
+        Self { operation, key: CommandKey::Minted, linked: false, cause: None }
+    }
+}
+
+/// Makes a builder a [`Command`].
+macro_rules! into_command {
+    ($($name:ident),+) => {
+        $(impl From<$name> for crate::command::Command {
+            fn from(builder: $name) -> Self {
+                holdfast_proto::v1::command::Operation::$name(builder.0).into()
+            }
+        })+
+    };
+}
+use into_command;
+
+/// Seconds of a duration, rounded up, so that a hold is never shorter than asked.
+fn whole_seconds(duration: std::time::Duration) -> u32 {
+    let round_up = u64::from(duration.subsec_nanos() > 0);
+    u32::try_from(duration.as_secs().saturating_add(round_up)).unwrap_or(u32::MAX)
+}

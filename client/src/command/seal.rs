@@ -1,0 +1,145 @@
+//! Sealing: a command gets its id, its time of minting and its new reservation's id, and is encoded. What is sealed is
+//! sent byte for byte by every attempt.
+
+use bytes::Bytes;
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+use prost::Message;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{Command, CommandKey};
+use crate::cluster_time::{ClusterTime, RandomBits};
+use crate::ids::{CommandId, ReservationId, slot_of};
+
+/// A command that no longer changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    /// A `holdfast.v1.Command`.
+    pub(crate) encoded: Bytes,
+    pub(crate) command_id: CommandId,
+    pub(crate) reservation_id: Option<ReservationId>,
+    /// Of the shard that decides it.
+    pub(crate) slot: u16,
+    pub(crate) linked: bool,
+}
+
+/// Where ids come from.
+#[derive(Debug)]
+pub(crate) struct Minter<'a> {
+    pub(crate) time: &'a ClusterTime,
+    pub(crate) random: &'a RandomBits,
+}
+
+/// Fixes a command for all its attempts.
+pub(crate) fn seal(command: Command, minter: &Minter<'_>) -> Sealed {
+    let Command { mut operation, key, linked, cause } = command;
+    let (command_id, minted_at_ms, own_key) = match key {
+        CommandKey::Minted => {
+            let now_ms = minter.time.now_ms();
+            (CommandId::mint(now_ms, minter.random.next()), now_ms, false)
+        }
+        CommandKey::Id(id) => id.time_ms().map_or((id, 0, true), |time_ms| (id, time_ms, false)),
+        CommandKey::Own(id) => (id, 0, true),
+    };
+    if let Operation::Reserve(reserve) = &mut operation
+        && reserve.reservation_id.is_none()
+    {
+        reserve.reservation_id = Some(new_reservation(reserve, command_id, minted_at_ms).into());
+    }
+    let (slot, reservation_id) = decided_at(&operation);
+    let command = v1::Command {
+        command_id: Some(command_id.into()),
+        minted_at_ms,
+        own_key,
+        linked,
+        cause,
+        operation: Some(operation),
+    };
+    Sealed { encoded: command.encode_to_vec().into(), command_id, reservation_id, slot, linked }
+}
+
+/// The id of the reservation that a command makes follows from the command's own: a repetition by another process, which
+/// knows only the command's id, has the same body.
+fn new_reservation(reserve: &v1::Reserve, command_id: CommandId, minted_at_ms: u64) -> ReservationId {
+    let first_sku = reserve.lines.first().map_or("", |line| line.sku.as_str());
+    ReservationId::mint(minted_at_ms, slot_of(first_sku), xxh3_128(&command_id.0.to_be_bytes()))
+}
+
+/// The slot that a command is decided in, and the reservation it is about. What is missing is for the node to refuse: any
+/// slot will do.
+fn decided_at(operation: &Operation) -> (u16, Option<ReservationId>) {
+    let by_reservation = |id: Option<v1::Id>| {
+        let id = ReservationId::from(id.unwrap_or_default());
+        (id.slot(), Some(id))
+    };
+    match operation {
+        Operation::PutItem(put) => (slot_of(put.item.as_ref().map_or("", |item| item.sku.as_str())), None),
+        Operation::Receive(receive) => (slot_of(&receive.sku), None),
+        Operation::Adjust(adjust) => (slot_of(&adjust.sku), None),
+        Operation::Set(set) => (slot_of(&set.sku), None),
+        Operation::Reserve(reserve) => by_reservation(reserve.reservation_id),
+        Operation::Amend(amend) => by_reservation(amend.reservation_id),
+        Operation::Extend(extend) => by_reservation(extend.reservation_id),
+        Operation::Commit(commit) => by_reservation(commit.reservation_id),
+        Operation::Release(release) => by_reservation(release.reservation_id),
+        Operation::Fulfil(fulfil) => by_reservation(fulfil.reservation_id),
+        Operation::Cancel(cancel) => by_reservation(cancel.reservation_id),
+        Operation::Return(r#return) => by_reservation(r#return.reservation_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_world::World;
+
+    use super::*;
+    use crate::command::{Receive, Release, Reserve};
+
+    fn sealed(command: impl Into<Command>) -> (Sealed, v1::Command) {
+        let world = World::real();
+        let time = ClusterTime::new(world.clock.clone());
+        time.learn(1_790_000_000_000);
+        let random = RandomBits::new(&world);
+        let sealed = seal(command.into(), &Minter { time: &time, random: &random });
+        let command = v1::Command::decode(sealed.encoded.clone()).unwrap();
+        (sealed, command)
+    }
+
+    #[test]
+    fn a_minted_id_carries_the_time_that_the_body_says() {
+        let (sealed, command) = sealed(Receive::of("LIP-01", 10));
+        assert_eq!(sealed.command_id.time_ms(), Some(command.minted_at_ms));
+        assert!(command.minted_at_ms >= 1_790_000_000_000);
+        assert_eq!((sealed.slot, command.own_key), (slot_of("LIP-01"), false));
+    }
+
+    #[test]
+    fn a_reservation_is_decided_where_its_first_line_is() {
+        let (made, _) = sealed(Reserve::new().line("LIP-01", 1).line("NAIL-02", 2));
+        assert_eq!(made.slot, slot_of("LIP-01"));
+        let id = made.reservation_id.unwrap();
+        assert!(id.is_well_formed());
+        let (released, _) = sealed(Release::of(id));
+        assert_eq!((released.slot, released.reservation_id), (made.slot, Some(id)));
+    }
+
+    #[test]
+    fn the_same_id_or_own_key_gives_the_same_bytes_in_another_process() {
+        let id = CommandId::mint(1_789_999_999_000, 5);
+        for key in [CommandKey::Id(id), CommandKey::Own(CommandId::of_key("order-1001"))] {
+            let reserve = || Command::from(Reserve::new().line("LIP-01", 1)).with_key(key);
+            assert_eq!(sealed(reserve()).0.encoded, sealed(reserve()).0.encoded);
+        }
+        assert_eq!(
+            sealed(Command::from(Receive::of("A", 1)).with_key(CommandKey::Id(id))).1.minted_at_ms,
+            1_789_999_999_000
+        );
+    }
+
+    #[test]
+    fn an_own_key_is_sent_without_a_time() {
+        let own = CommandKey::Id(CommandId::of_key("order-1001"));
+        let (_, command) = sealed(Command::from(Receive::of("A", 1)).with_key(own));
+        assert_eq!((command.minted_at_ms, command.own_key), (0, true));
+    }
+}

@@ -1,0 +1,118 @@
+//! Items and their quantities: made, received, corrected, counted.
+
+use holdfast_proto::v1;
+
+use super::into_command;
+
+into_command!(PutItem, Receive, Adjust, Set);
+
+/// Creates an item, or replaces its attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutItem(pub(crate) v1::PutItem);
+
+impl PutItem {
+    /// That item.
+    #[must_use]
+    pub fn new(item: v1::Item) -> Self {
+        Self(v1::PutItem { item: Some(item), ..v1::PutItem::default() })
+    }
+
+    /// Only if the item's revision is this.
+    #[must_use]
+    pub fn if_revision(mut self, revision: u64) -> Self {
+        self.0.if_revision = revision;
+        self
+    }
+
+    /// Only if there is no such item yet.
+    #[must_use]
+    pub fn if_absent(mut self) -> Self {
+        self.0.if_absent = true;
+        self
+    }
+}
+
+/// Units arrive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receive(pub(crate) v1::Receive);
+
+impl Receive {
+    /// So many units of a SKU at the default location.
+    #[must_use]
+    pub fn of(sku: impl Into<String>, units: u32) -> Self {
+        Self(v1::Receive { sku: sku.into(), units, ..v1::Receive::default() })
+    }
+
+    /// At that location.
+    #[must_use]
+    pub fn at(mut self, location_id: impl Into<String>) -> Self {
+        self.0.location_id = location_id.into();
+        self
+    }
+
+    /// Into that lot.
+    #[must_use]
+    pub fn lot(mut self, lot_id: impl Into<String>) -> Self {
+        self.0.lot_id = lot_id.into();
+        self
+    }
+}
+
+/// Units found or written off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adjust(pub(crate) v1::Adjust);
+
+impl Adjust {
+    /// So many more (above 0) or fewer (below 0) resellable units of a SKU at the default location.
+    #[must_use]
+    pub fn of(sku: impl Into<String>, delta: i64) -> Self {
+        Self(v1::Adjust { sku: sku.into(), delta, ..v1::Adjust::default() })
+    }
+
+    /// At that location.
+    #[must_use]
+    pub fn at(mut self, location_id: impl Into<String>) -> Self {
+        self.0.location_id = location_id.into();
+        self
+    }
+
+    /// In that lot.
+    #[must_use]
+    pub fn lot(mut self, lot_id: impl Into<String>) -> Self {
+        self.0.lot_id = lot_id.into();
+        self
+    }
+
+    /// Among the units in that condition.
+    #[must_use]
+    pub fn condition(mut self, condition: v1::Condition) -> Self {
+        self.0.condition = condition.into();
+        self
+    }
+}
+
+/// Sets what is on hand to a counted number, if nothing has changed since the count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Set(pub(crate) v1::Set);
+
+impl Set {
+    /// So many units of a SKU at the default location, if its revision there is still `if_revision`.
+    #[must_use]
+    pub fn of(sku: impl Into<String>, on_hand: u64, if_revision: u64) -> Self {
+        Self(v1::Set { sku: sku.into(), on_hand, if_revision, ..v1::Set::default() })
+    }
+
+    /// At that location.
+    #[must_use]
+    pub fn at(mut self, location_id: impl Into<String>) -> Self {
+        self.0.location_id = location_id.into();
+        self
+    }
+
+    /// In that lot.
+    #[must_use]
+    pub fn lot(mut self, lot_id: impl Into<String>) -> Self {
+        self.0.lot_id = lot_id.into();
+        self
+    }
+}
