@@ -6,6 +6,7 @@ use holdfast_world::World;
 
 use super::{ChangeLog, ChangeLogError, ChangeLogOptions};
 use crate::log::GroupId;
+use crate::segments::memory_disk::{Cut, Dice, MemoryDisk, memory_world};
 
 const GROUP: GroupId = GroupId(4);
 
@@ -94,5 +95,43 @@ async fn every_flipped_bit_is_named() {
         bytes[bit / 8] ^= 1 << (bit % 8);
         std::fs::write(&path, &bytes).unwrap();
         assert!(matches!(open(dir.path(), 5).await, Err(ChangeLogError::EndsEarly { .. })), "bit {bit}");
+    }
+}
+
+#[test]
+fn what_was_synced_survives_power_cuts() {
+    for seed in 0..120 {
+        let run = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        run.block_on(async {
+            let mut dice = Dice(seed);
+            let disk = MemoryDisk::default();
+            let (world, _) = memory_world(&disk);
+            let dir = Path::new("/changes");
+            let log = ChangeLog::open(&world, dir, GROUP, 9, options(), 0).await.unwrap();
+            disk.stop_at(Some(disk.operations() + 1 + dice.below(60)));
+            let work = async {
+                for seq in 1.. {
+                    log.append(seq, &event(seq)).await.unwrap();
+                    if dice.below(15) == 0 {
+                        log.sync_through(seq).await;
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                () = disk.died() => {}
+                () = work => {}
+            }
+            let synced = log.synced();
+            let disk = disk.after_power_cut(Cut::Tears, &mut Dice(seed));
+            let (world, _) = memory_world(&disk);
+            let again = ChangeLog::open(&world, dir, GROUP, 9, options(), synced).await.unwrap();
+            assert_eq!(again.last_seq(), synced, "seed {seed}");
+            if synced > 0 {
+                assert_holds(&again, again.floor(), synced).await;
+            }
+            append(&again, synced + 1..=synced + 50).await;
+            assert_holds(&again, again.floor(), synced + 50).await;
+        });
     }
 }

@@ -24,6 +24,8 @@ pub struct SegmentRef {
     pub file: u32,
     /// The use; grows with every use of any file.
     pub generation: u64,
+    /// The length of the file.
+    pub bytes: u64,
 }
 
 /// A checkpoint of a group's state in the state store.

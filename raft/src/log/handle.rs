@@ -254,6 +254,31 @@ impl Log {
         read::entries(&self.open.shared, group, indexes, max_bytes).await
     }
 
+    /// The entry with exactly this id, for a peer that repairs its log; works on damaged groups too.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] if it is rotten here as well.
+    pub async fn entry(&self, group: GroupId, id: LogId) -> Result<Option<LogRecord>, ReadError> {
+        let purged = self.log_state(group).purged;
+        if self.log_id(group, id.index) != Some(id) || purged.is_some_and(|purged| id.index <= purged.index) {
+            return Ok(None);
+        }
+        match self.entries(group, id.index..id.index + 1, usize::MAX).await {
+            Ok(mut entries) => Ok(entries.pop().filter(|entry| entry.id() == id)),
+            Err(ReadError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads entries back from the disk to see whether they are whole, about `max_bytes` of them; returns how many were
+    /// read. For a scrubber that walks over [`Log::first_index`] and on, slowly.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] for a rotten one: the group counts as damaged from then on.
+    pub async fn scrub(&self, group: GroupId, indexes: Range<u64>, max_bytes: usize) -> Result<usize, ReadError> {
+        read::scrub(&self.open.shared, group, indexes, max_bytes).await
+    }
+
     /// What the log holds of a group, writes under way included.
     #[must_use]
     pub fn log_state(&self, group: GroupId) -> GroupLogState {
@@ -278,7 +303,7 @@ impl Log {
         self.open.shared.lock().groups.get(&group)?.id(index)
     }
 
-    /// The first and last index there are entries at.
+    /// The index of the first entry there is.
     #[must_use]
     pub fn first_index(&self, group: GroupId) -> Option<u64> {
         self.open.shared.lock().groups.get(&group)?.first_index()
@@ -323,7 +348,7 @@ impl Log {
         let state = self.open.shared.lock();
         LogUsage {
             segments: state.segments.len(),
-            file_bytes: state.segments.len() as u64 * self.open.shared.options.segment_bytes,
+            file_bytes: state.segments.values().map(|segment| segment.len).sum(),
             cached_bytes: state.cached_bytes,
             group_bytes: state.groups.iter().map(|(&group, log)| (group, log.bytes())).collect(),
         }

@@ -13,6 +13,7 @@ use crate::segments::{SegmentFile, SegmentSeed, create_zeroed, segment_path};
 #[derive(Debug)]
 pub(crate) struct Spare {
     pub(crate) number: u32,
+    pub(crate) len: u64,
     pub(crate) file: Arc<dyn DiskFile>,
 }
 
@@ -96,8 +97,9 @@ impl Keeper {
         self.retiring = held;
         let free: Vec<Arc<SegmentFile>> = free;
         for segment in free {
-            if self.spares.len() < self.shared.options.spare_segments {
-                self.spares.push(Spare { number: segment.number, file: segment.file.clone() });
+            let options = &self.shared.options;
+            if self.spares.len() < options.spare_segments && segment.len == options.segment_bytes {
+                self.spares.push(Spare { number: segment.number, len: segment.len, file: segment.file.clone() });
             } else {
                 self.shared.world.disk.remove_file(&segment_path(&self.shared.dir, segment.number)).await?;
             }
@@ -119,7 +121,7 @@ fn unneeded(state: &State) -> Vec<u64> {
 async fn create_spare(shared: &Shared, number: u32) -> io::Result<Spare> {
     let path = segment_path(&shared.dir, number);
     let file = create_zeroed(&*shared.world.disk, &path, shared.options.segment_bytes).await?;
-    Ok(Spare { number, file })
+    Ok(Spare { number, len: shared.options.segment_bytes, file })
 }
 
 /// Puts a file to a new use: the control file knows of it before anything in it is acknowledged.
@@ -128,16 +130,16 @@ pub(crate) async fn use_spare(
     identity: u128,
     spare: Spare,
 ) -> Result<SegmentFile, ControlError> {
-    let number = spare.number;
+    let (number, bytes) = (spare.number, spare.len);
     // The keeper, or recovery before it, is the only one that numbers segments.
     let generation = control.read(|control| control.next_segment_generation);
     control
         .update(move |control| {
             control.next_segment_generation = generation + 1;
-            control.segments.push(SegmentRef { file: number, generation });
+            control.segments.push(SegmentRef { file: number, generation, bytes });
         })
         .await?;
-    Ok(SegmentFile { number, seed: SegmentSeed { identity, generation }, file: spare.file })
+    Ok(SegmentFile { number, seed: SegmentSeed { identity, generation }, len: bytes, file: spare.file })
 }
 
 /// Why a segment could not be prepared or freed.

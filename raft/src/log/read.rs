@@ -34,9 +34,32 @@ pub(crate) async fn entries(
     indexes: Range<u64>,
     max_bytes: usize,
 ) -> Result<Vec<LogRecord>, ReadError> {
-    let wanted = locate(shared, group, indexes, max_bytes)?;
+    let wanted = locate(shared, group, indexes, max_bytes, From::MemoryOrDisk)?;
+    read(shared, group, &wanted).await
+}
+
+/// Reads entries from the disk, even if they are in memory, to see whether they are whole; returns how many were read.
+/// Those not written yet end it.
+pub(crate) async fn scrub(
+    shared: &Shared,
+    group: GroupId,
+    indexes: Range<u64>,
+    max_bytes: usize,
+) -> Result<usize, ReadError> {
+    let wanted = locate(shared, group, indexes, max_bytes, From::Disk)?;
+    Ok(read(shared, group, &wanted).await?.len())
+}
+
+/// Where bodies may be taken from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    MemoryOrDisk,
+    Disk,
+}
+
+async fn read(shared: &Shared, group: GroupId, wanted: &[Wanted]) -> Result<Vec<LogRecord>, ReadError> {
     let mut records = Vec::with_capacity(wanted.len());
-    let mut rest = wanted.as_slice();
+    let mut rest = wanted;
     while let Some(first) = rest.first() {
         if let Source::Memory(body) = &first.source {
             records.push(record(first, body.clone()));
@@ -54,7 +77,13 @@ fn record(wanted: &Wanted, payload: Bytes) -> LogRecord {
     LogRecord { index, term, leader_node, kind: wanted.row.kind, payload }
 }
 
-fn locate(shared: &Shared, group: GroupId, indexes: Range<u64>, max_bytes: usize) -> Result<Vec<Wanted>, ReadError> {
+fn locate(
+    shared: &Shared,
+    group: GroupId,
+    indexes: Range<u64>,
+    max_bytes: usize,
+    from: From,
+) -> Result<Vec<Wanted>, ReadError> {
     let missing = || ReadError::Missing { group, wanted: indexes.start..=indexes.end.saturating_sub(1) };
     let state = shared.lock();
     let mut wanted = Vec::new();
@@ -70,11 +99,12 @@ fn locate(shared: &Shared, group: GroupId, indexes: Range<u64>, max_bytes: usize
             return Err(ReadError::Damaged { group, id });
         }
         let source = match (log.body(index), slot.place) {
-            (Some(body), _) => Source::Memory(body.clone()),
-            (None, Place::Written { generation, block, offset }) => {
+            (Some(body), _) if from == From::MemoryOrDisk => Source::Memory(body.clone()),
+            (_, Place::Written { generation, block, offset }) => {
                 let segment = state.segments.get(&generation).ok_or_else(missing)?.clone();
                 Source::Disk { segment, block, offset }
             }
+            (Some(_), Place::Waiting { .. }) => break,
             (None, Place::Waiting { .. }) => return Err(missing()),
         };
         wanted.push(Wanted { id, row: slot.row, source });

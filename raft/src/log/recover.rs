@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use holdfast_world::{DiskFile, OpenMode, World};
+use holdfast_world::{OpenMode, World};
 
 use super::damage::{Damage, DamageCause};
 use super::group::GroupLog;
@@ -124,12 +124,12 @@ pub(crate) async fn recover(
     };
     let mut image = Vec::new();
     for segment in &known.segments {
-        walk.read_segment(world, dir, options, &known, *segment, &mut image).await?;
+        walk.read_segment(world, dir, &known, *segment, &mut image).await?;
     }
     let cut = walk.settle_tail(&known);
     walk.check_floors(&known, control.opened_generation());
     if cut.is_none() {
-        walk.check_rotten_prologue(options, &known, &mut image).await?;
+        walk.check_rotten_prologue(&known, &mut image).await?;
     }
     walk.replay.finish(&known);
     finish(world, dir, options, control, walk, cut, image).await
@@ -140,15 +140,14 @@ impl Walk {
         &mut self,
         world: &World,
         dir: &Path,
-        options: &LogOptions,
         known: &ControlState,
-        SegmentRef { file: number, generation }: SegmentRef,
+        SegmentRef { file: number, generation, bytes }: SegmentRef,
         image: &mut Vec<u8>,
     ) -> Result<(), OpenError> {
         let path = segment_path(dir, number);
         let file = if world.disk.exists(&path).await? {
             let file = world.disk.open(&path, OpenMode::ReadWrite).await?;
-            (file.len().await? == options.segment_bytes).then_some(file)
+            (file.len().await? == bytes).then_some(file)
         } else {
             None
         };
@@ -158,8 +157,8 @@ impl Walk {
             return Ok(());
         };
         let seed = SegmentSeed { identity: known.identity.log, generation };
-        let segment = Arc::new(SegmentFile { number, seed, file });
-        read_image(&*segment.file, options, image).await?;
+        let segment = Arc::new(SegmentFile { number, seed, len: bytes, file });
+        read_image(&segment, image).await?;
         let is_first_ever = known.segments.first().is_some_and(|first| first.generation == 1);
         self.walk_segment(SegmentImage { seed, bytes: image }, is_first_ever);
         self.segments.insert(generation, segment);
@@ -229,17 +228,12 @@ impl Walk {
 
     /// A batch whose first sector bears its stamp while its prologue, which lies within that sector, is wrong, has rotted.
     /// Looks where the next batch would have gone: at the tail, and at the start of the segments after it.
-    async fn check_rotten_prologue(
-        &mut self,
-        options: &LogOptions,
-        known: &ControlState,
-        image: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    async fn check_rotten_prologue(&mut self, known: &ControlState, image: &mut Vec<u8>) -> io::Result<()> {
         let Some((active, tail)) = self.tail() else { return Ok(()) };
         let batch = self.replay.last_batch + 1;
         let first = self.last.as_ref().map(|last| last.prologue.incarnation).unwrap_or_default();
         for (&generation, segment) in self.segments.range(active.seed.generation..) {
-            read_image(&*segment.file, options, image).await?;
+            read_image(&segment, image).await?;
             let at = if generation == active.seed.generation { tail } else { 0 };
             let found = SegmentImage { seed: segment.seed, bytes: image };
             if found.began_here(at, batch, first, known.incarnation) {
@@ -250,9 +244,9 @@ impl Walk {
     }
 }
 
-async fn read_image(file: &dyn DiskFile, options: &LogOptions, image: &mut Vec<u8>) -> io::Result<()> {
-    image.resize(usize::try_from(options.segment_bytes).map_err(io::Error::other)?, 0);
-    file.read_exact_at(image, 0).await
+async fn read_image(segment: &SegmentFile, image: &mut Vec<u8>) -> io::Result<()> {
+    image.resize(usize::try_from(segment.len).map_err(io::Error::other)?, 0);
+    segment.file.read_exact_at(image, 0).await
 }
 
 /// Makes the log ready to be written: wipes what lies past the end, makes durable what was read, has the files sorted.
@@ -292,7 +286,7 @@ async fn finish(
         None => (Arc::new(first_segment(world, dir, options, control, &mut found).await?), 0),
     };
     for segment in walk.segments.range(active.seed.generation..).map(|(_, segment)| segment) {
-        read_image(&*segment.file, options, &mut image).await?;
+        read_image(segment, &mut image).await?;
         let is_active = segment.seed.generation == active.seed.generation;
         let from = if is_active { tail } else { 0 };
         let found = SegmentImage { seed: segment.seed, bytes: &image };
@@ -338,7 +332,7 @@ async fn sort_files(
                 }
                 let file = world.disk.open(&path, OpenMode::ReadWrite).await?;
                 if found.spares.len() < options.spare_segments && file.len().await? == options.segment_bytes {
-                    found.spares.push(Spare { number, file });
+                    found.spares.push(Spare { number, len: options.segment_bytes, file });
                 } else {
                     world.disk.remove_file(&path).await?;
                 }
@@ -366,7 +360,7 @@ async fn first_segment(
             let number = found.next_file;
             found.next_file += 1;
             let file = create_zeroed(&*world.disk, &segment_path(dir, number), options.segment_bytes).await?;
-            Spare { number, file }
+            Spare { number, len: options.segment_bytes, file }
         }
     };
     let identity = control.read(|control| control.identity.log);
@@ -377,7 +371,10 @@ async fn first_segment(
 async fn unlist(control: &Control, unwritten: Vec<Arc<SegmentFile>>, found: &mut Found) -> Result<(), OpenError> {
     let Some(first) = unwritten.first().map(|segment| segment.seed.generation) else { return Ok(()) };
     control.update(move |control| control.segments.retain(|segment| segment.generation < first)).await?;
-    let spares = unwritten.into_iter().map(|segment| Spare { number: segment.number, file: segment.file.clone() });
+    let spares = unwritten.into_iter().map(|segment| {
+        let SegmentFile { number, len, file, .. } = &*segment;
+        Spare { number: *number, len: *len, file: file.clone() }
+    });
     found.spares.extend(spares);
     Ok(())
 }

@@ -106,7 +106,8 @@ impl Writer {
     async fn write(&mut self) -> Result<(), (&'static str, std::io::Error)> {
         self.table.fill(&self.commands, &self.sequences, &self.committed);
         let len = crate::segments::physical_len(self.table.contents()) as u64;
-        if self.cursor.offset + len > self.shared.options.segment_bytes {
+        // A segment made under other options may be too small even when empty.
+        while self.cursor.offset + len > self.cursor.segment.len {
             self.cursor.segment = next_segment(&self.shared).await;
             self.cursor.offset = 0;
         }

@@ -17,6 +17,8 @@ pub(crate) struct SegmentFile {
     pub(crate) number: u32,
     /// What makes this use its own.
     pub(crate) seed: SegmentSeed,
+    /// Its length in bytes.
+    pub(crate) len: u64,
     pub(crate) file: Arc<dyn DiskFile>,
 }
 

@@ -149,10 +149,6 @@ impl MemoryDisk {
         Self { inner: Arc::new(Mutex::new(next)), died: Arc::default() }
     }
 
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        self.inner.lock().unwrap().names.keys().cloned().collect()
-    }
-
     pub(crate) fn contents(&self, path: &Path) -> Vec<u8> {
         let inner = self.inner.lock().unwrap();
         inner.files[inner.names[path]].seen.to_vec()

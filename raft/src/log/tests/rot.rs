@@ -241,7 +241,12 @@ fn an_entry_that_rots_while_the_node_runs_is_named_when_read() {
         assert_eq!(read(0..1).await.unwrap(), [record(0, 1, vec![9; 3_000])] as [LogRecord; 1]);
         let at = disk.contents(Path::new(SEGMENT)).windows(50).position(|window| window == [9; 50]).unwrap();
         disk.tamper(Path::new(SEGMENT), |bytes| bytes[at] ^= 4);
+        // The scrubber would have found it too; it reads from the disk what is in memory.
+        assert_eq!(node.log.scrub(group, 1..2, usize::MAX).await.unwrap(), 1);
         assert!(matches!(read(0..1).await, Err(ReadError::Damaged { id: lost, .. }) if lost == id(1, 0)));
+        assert!(matches!(node.log.scrub(group, 0..2, usize::MAX).await, Err(ReadError::Damaged { .. })));
+        assert_eq!(node.log.entry(group, id(1, 1)).await.unwrap(), Some(record(1, 1, vec![8; 4_000])));
+        assert_eq!(node.log.entry(group, id(2, 1)).await.unwrap(), None);
         assert!(node.log.is_damaged(group));
     });
 }
