@@ -307,3 +307,61 @@ fn chain_hash(prev_hash: EventHash, body: &[u8]) -> EventHash {
     hasher.update(&prev_hash.0).update(body);
     EventHash(*hasher.finalize().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ChainError, Event, EventKind};
+    use crate::test_shop::{Shop, commit, receive, reserve};
+    use crate::*;
+
+    fn events_of_a_shop() -> Vec<Event> {
+        let mut shop = Shop::with_rouge(5);
+        let mut commands = [reserve(1, &[("rouge", 5)]), commit(1), receive("rouge", "LYO", 1)]
+            .map(|operation| shop.command(operation));
+        let (actor, reason, reference) = ("ann".to_owned(), "launch".to_owned(), "https://a.example/1".to_owned());
+        commands[0].cause = Some(Box::new(Cause { actor, reason, reference }));
+        shop.apply(commands.to_vec());
+        shop.applied.events.clone()
+    }
+
+    #[test]
+    fn an_event_reads_back_what_it_wrote() {
+        for event in events_of_a_shop() {
+            assert_eq!(Event::decode(&event.encode()), Ok(event));
+        }
+    }
+
+    #[test]
+    fn an_event_says_who_and_why_and_what_is_there_after() {
+        let events = events_of_a_shop();
+        let held = &events[0].body;
+        assert_eq!((held.kind, held.command.is_some()), (EventKind::ReservationHeld, true));
+        assert_eq!(held.cause.as_ref().unwrap().actor, "ann");
+        let change = &held.changes[0];
+        assert_eq!((change.delta.reserved, change.after.reserved, change.atp_after), (5, 5, 0));
+        assert_eq!(held.reservation.unwrap().state, ReservationState::Held);
+    }
+
+    #[test]
+    fn a_changed_byte_anywhere_is_found() {
+        let bytes = events_of_a_shop()[0].encode();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(Event::decode(&changed).is_err(), "byte {at}");
+            assert!(Event::decode(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_missing_a_repeated_and_a_changed_event_break_the_chain() {
+        let events = events_of_a_shop();
+        let (seq, hash) = (events[0].body.seq - 1, events[0].prev_hash);
+        assert_eq!(Event::verify_chain(seq, hash, &events), Ok(()));
+        let gap = ChainError::Gap { expected: seq + 1, found: seq + 2 };
+        assert_eq!(Event::verify_chain(seq, hash, &events[1..]), Err(gap));
+        let mut changed = events.clone();
+        changed[1].body.time = LogTime(1);
+        assert_eq!(Event::verify_chain(seq, hash, &changed), Err(ChainError::HashMismatch { seq: seq + 2 }));
+    }
+}

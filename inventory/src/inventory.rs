@@ -257,3 +257,147 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::PutItem;
+    use crate::test_shop::{Shop, commit, id, receive, reserve};
+    use crate::*;
+
+    fn linked_failure() -> Vec<Refusal> {
+        vec![Refusal::LinkedCommandFailed]
+    }
+
+    fn refusals(answers: &[Answer]) -> Vec<Refusal> {
+        answers.iter().filter_map(|answer| answer.outcome.clone().err()).collect()
+    }
+
+    #[test]
+    fn a_chain_sees_its_own_changes_and_stands_whole() {
+        let mut shop = Shop::new();
+        let chain = shop.chain(vec![receive("rouge", "PAR", 2), reserve(1, &[("rouge", 2)]), commit(1)]);
+        assert_eq!(refusals(&shop.apply(chain)), []);
+        assert_eq!(shop.stock("rouge").counts.committed, 2);
+    }
+
+    #[test]
+    fn a_chain_that_fails_leaves_nothing_but_its_results() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let before = (shop.stock("rouge"), shop.inventory.last_event(), shop.inventory.chunk_ids());
+        let new_item =
+            PutItem { sku: "serum".parse().unwrap(), spec: ItemSpec::default(), if_revision: None, if_absent: true };
+        let chain = shop.chain(vec![
+            Operation::PutItem(Box::new(new_item)),
+            receive("serum", "PAR", 7),
+            reserve(2, &[("serum", 7), ("rouge", 4)]),
+            commit(1),
+            reserve(3, &[("rouge", 1)]),
+            commit(2),
+        ]);
+        let answers = shop.apply(chain.clone());
+        let lack = Refusal::InsufficientStock { available: 0, line: 0, recorded: true };
+        let linked = Refusal::LinkedCommandFailed;
+        let expected = [linked.clone(), linked.clone(), linked.clone(), linked.clone(), lack, linked];
+        assert_eq!(refusals(&answers), expected);
+        assert_eq!((shop.stock("rouge"), shop.inventory.last_event(), shop.inventory.chunk_ids()), before);
+        assert_eq!((shop.events(), shop.inventory.counts().items), (vec![], 2));
+        assert!(shop.inventory.reservation(id(2)).is_none());
+        // A retry of the whole chain is answered as it was decided.
+        let again = shop.apply(chain);
+        assert!(again.iter().all(|answer| answer.replayed));
+        assert_eq!(refusals(&again), refusals(&answers));
+    }
+
+    #[test]
+    fn a_chain_that_is_rolled_back_leaves_the_digest_as_it_was() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let full = Limits { live_reservations: 2, ..Limits::default() };
+        shop.inventory.state.header.limits = full;
+        let before = shop.digest();
+        // The last one is overloaded, which decides nothing: not even results are kept.
+        let chain = shop.chain(vec![
+            receive("mascara", "LYO", 1),
+            commit(1),
+            reserve(2, &[("rouge", 1)]),
+            reserve(3, &[("rouge", 1)]),
+            reserve(4, &[("rouge", 1)]),
+        ]);
+        let answers = shop.apply(chain);
+        assert!(matches!(answers[3].outcome, Err(Refusal::Overloaded { .. })), "{answers:?}");
+        assert_eq!(shop.digest(), before);
+        assert_eq!(shop.inventory.recompute_digest(), before);
+    }
+
+    #[test]
+    fn a_chain_half_of_which_was_decided_elsewhere_does_nothing() {
+        let mut shop = Shop::with_rouge(5);
+        let chain = shop.chain(vec![receive("rouge", "PAR", 1), reserve(1, &[("rouge", 6)])]);
+        let alone = Command { linked: false, ..chain[0].clone() };
+        shop.apply(vec![alone]);
+        let answers = shop.apply(chain);
+        let different = Refusal::ExistsWithDifferent { field: DifferentField::Linked };
+        assert_eq!(refusals(&answers), [vec![different], linked_failure()].concat());
+        assert!(shop.inventory.reservation(id(1)).is_none());
+    }
+
+    #[test]
+    fn a_chain_without_an_end_or_with_an_id_twice_does_nothing() {
+        let mut shop = Shop::with_rouge(5);
+        let mut chain = shop.chain(vec![receive("rouge", "PAR", 1), receive("rouge", "PAR", 1)]);
+        chain[1].linked = true;
+        let invalid = |field| vec![Refusal::InvalidArgument(InvalidArgument::of(field))];
+        assert_eq!(refusals(&shop.apply(chain.clone())), [linked_failure(), invalid(Field::Linked)].concat());
+        chain[1].linked = false;
+        chain[1].id = chain[0].id;
+        assert_eq!(refusals(&shop.apply(chain)), [linked_failure(), invalid(Field::CommandId)].concat());
+        assert_eq!(shop.stock("rouge").counts.on_hand, 5);
+    }
+
+    #[test]
+    fn a_chain_of_more_than_256_does_nothing() {
+        let mut shop = Shop::new();
+        let chain = shop.chain(vec![receive("rouge", "PAR", 1); 257]);
+        assert!(shop.apply(chain).iter().all(|answer| answer.outcome == Err(Refusal::BatchTooLarge)));
+        let chain = shop.chain(vec![receive("rouge", "PAR", 1); 256]);
+        assert_eq!(refusals(&shop.apply(chain)), []);
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let mut shop = Shop::with_rouge(1);
+        let now = shop.inventory.now();
+        shop.inventory.apply(&Entry { time: LogTime(5), commands: vec![] }, &mut Applied::default());
+        assert_eq!(shop.inventory.now(), now);
+    }
+
+    #[test]
+    fn one_entry_ends_a_bounded_number_of_holds_and_the_next_goes_on() {
+        let mut shop = Shop::with_limits(Limits { sweep: 2, ..Limits::default() });
+        shop.receive("rouge", "PAR", 5).unwrap();
+        (1..=5).for_each(|number| drop(shop.reserve(number, &[("rouge", 1)]).unwrap()));
+        shop.after_s(600);
+        let left: Vec<u64> = (0..4)
+            .map(|_| {
+                shop.tick();
+                shop.stock("rouge").counts.reserved
+            })
+            .collect();
+        assert_eq!(left, [3, 1, 0, 0]);
+    }
+
+    #[test]
+    fn ended_reservations_leave_memory_by_age_and_by_number() {
+        let mut shop = Shop::with_limits(Limits { ended_reservations: 2, keep_ended_ms: 60_000, ..Limits::default() });
+        shop.receive("rouge", "PAR", 5).unwrap();
+        for number in 1..=3 {
+            shop.reserve(number, &[("rouge", 1)]).unwrap();
+            shop.release(number).unwrap();
+        }
+        shop.tick();
+        assert!(shop.inventory.reservation(id(1)).is_none() && shop.inventory.reservation(id(2)).is_some());
+        shop.after_s(60).tick();
+        assert_eq!(shop.inventory.counts().ended_reservations, 0);
+    }
+}

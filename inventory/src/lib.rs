@@ -20,6 +20,8 @@ mod refusal;
 mod reservation;
 mod state;
 mod stock;
+#[cfg(test)]
+mod test_shop;
 mod turn;
 mod types;
 

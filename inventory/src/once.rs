@@ -155,3 +155,96 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::{OPENING, Shop, receive, reserve};
+    use crate::*;
+
+    fn small() -> Limits {
+        // 9 results under minted ids, 3 under keys.
+        Limits { results: 12, result_window_ms: 100_000, keyed_minimum_ms: 10_000, ..Limits::default() }
+    }
+
+    #[test]
+    fn a_retry_gets_the_first_answer_and_does_nothing() {
+        let mut shop = Shop::with_rouge(5);
+        let command = shop.command(reserve(1, &[("rouge", 1)]));
+        let first = shop.apply(vec![command.clone()]).remove(0);
+        shop.commit(1).unwrap();
+        let again = shop.after_s(60).apply(vec![command.clone()]).remove(0);
+        assert_eq!(again, Answer { replayed: true, ..first });
+        assert_eq!(shop.inventory.result_of(command.id), Some(again));
+        assert_eq!(shop.stock("rouge").counts.committed, 1);
+    }
+
+    #[test]
+    fn a_refusal_stays_refused_under_its_id() {
+        let mut shop = Shop::new();
+        shop.receive("rouge", "PAR", 1).unwrap();
+        let command = shop.command(reserve(1, &[("rouge", 2)]));
+        let first = shop.apply(vec![command.clone()]).remove(0);
+        shop.receive("rouge", "PAR", 1).unwrap();
+        assert_eq!(shop.apply(vec![command]).remove(0), Answer { replayed: true, ..first });
+    }
+
+    #[test]
+    fn the_same_id_with_another_body_is_another_command() {
+        let mut shop = Shop::with_rouge(5);
+        let command = shop.command(reserve(1, &[("rouge", 1)]));
+        shop.apply(vec![command.clone()]);
+        let other = Command { body: BodyHash(99), ..command.clone() };
+        let refused = Err(Refusal::ExistsWithDifferent { field: DifferentField::Body });
+        assert_eq!(shop.apply(vec![other]).remove(0).outcome, refused);
+        assert!(shop.apply(vec![command]).remove(0).replayed);
+    }
+
+    #[test]
+    fn what_falls_out_of_the_budget_is_never_decided_again() {
+        let mut shop = Shop::with_limits(small());
+        let command = shop.command(receive("rouge", "PAR", 1));
+        shop.apply(vec![command.clone()]);
+        for _ in 0..9 {
+            shop.after_s(1).receive("rouge", "PAR", 1).unwrap();
+        }
+        let refused = shop.apply(vec![command.clone()]).remove(0).outcome;
+        assert_eq!(refused, Err(Refusal::IdTooOld { horizon: command.minted_at }));
+        assert_eq!(shop.stock("rouge").counts.on_hand, 10);
+        assert_eq!(shop.inventory.result_window().results, 9);
+    }
+
+    #[test]
+    fn results_are_forgotten_after_the_window() {
+        let mut shop = Shop::with_limits(small());
+        let command = shop.command(receive("rouge", "PAR", 1));
+        shop.apply(vec![command.clone()]);
+        assert!(shop.after_s(99).apply(vec![command.clone()])[0].replayed);
+        let refused = shop.after_s(1).apply(vec![command]).remove(0).outcome;
+        assert!(matches!(refused, Err(Refusal::IdTooOld { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn an_id_from_too_far_ahead_is_not_decided_and_may_come_again() {
+        let mut shop = Shop::new();
+        let mut command = shop.command(receive("rouge", "PAR", 1));
+        command.minted_at = LogTime(OPENING + 300_001);
+        let refused = shop.apply(vec![command.clone()]).remove(0).outcome;
+        assert_eq!(refused, Err(Refusal::IdFromFuture { now: LogTime(OPENING) }));
+        let answer = shop.after_s(1).apply(vec![command]).remove(0);
+        assert!(answer.outcome.is_ok() && !answer.replayed);
+    }
+
+    #[test]
+    fn a_key_without_a_time_is_kept_its_minimum_or_not_decided() {
+        let mut shop = Shop::with_limits(small());
+        let keyed = |shop: &mut Shop| Command { keyed: true, ..shop.command(receive("rouge", "PAR", 1)) };
+        let commands: Vec<Command> = (0..4).map(|_| keyed(&mut shop)).collect();
+        let answers = shop.apply(commands.clone());
+        assert!(answers[..3].iter().all(|answer| answer.outcome.is_ok()));
+        assert_eq!(answers[3].outcome, Err(Refusal::Overloaded { retry_after_ms: 10_000 }));
+        assert!(shop.after_s(9).apply(vec![commands[0].clone()])[0].replayed);
+        let answer = shop.after_s(1).apply(vec![commands[3].clone()]).remove(0);
+        assert!(answer.outcome.is_ok() && !answer.replayed);
+        assert_eq!(shop.stock("rouge").counts.on_hand, 4);
+    }
+}

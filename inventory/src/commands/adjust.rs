@@ -66,3 +66,39 @@ pub(super) fn find_or_write_off(
     turn.record(EventKind::StockAdjusted, None, None);
     Ok(turn.stock_success(sku, location))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    #[test]
+    fn only_what_is_bound_by_nothing_can_be_written_off() {
+        let mut shop = Shop::with_rouge(10);
+        shop.reserve(1, &[("rouge", 7)]).unwrap();
+        let refused = shop.adjust("rouge", -4, Condition::Resellable);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 3, line: 0, recorded: true }));
+        shop.adjust("rouge", -3, Condition::Resellable).unwrap();
+        let level = shop.stock("rouge");
+        assert_eq!((level.counts.on_hand, level.atp, level.flow.written_off), (7, 0, 3));
+    }
+
+    #[test]
+    fn damaged_units_are_found_and_written_off_beside_what_is_sold() {
+        let mut shop = Shop::with_rouge(1);
+        shop.adjust("rouge", 2, Condition::Damaged).unwrap();
+        assert_eq!((shop.stock("rouge").counts.damaged, shop.stock("rouge").atp), (2, 1));
+        shop.adjust("rouge", -2, Condition::Damaged).unwrap();
+        assert_eq!((shop.stock("rouge").counts.on_hand, shop.stock("rouge").atp), (1, 1));
+    }
+
+    #[test]
+    fn a_hold_whose_time_is_over_does_not_stand_in_the_way() {
+        let mut shop = Shop::with_limits(Limits { sweep: 1, ..Limits::default() });
+        shop.receive("mascara", "PAR", 1).unwrap();
+        shop.receive("rouge", "PAR", 1).unwrap();
+        shop.reserve(1, &[("mascara", 1)]).unwrap();
+        shop.reserve(2, &[("rouge", 1)]).unwrap();
+        shop.after_s(600).adjust("rouge", -1, Condition::Resellable).unwrap();
+    }
+}

@@ -140,3 +140,70 @@ fn amend_line(turn: &Turn<'_>, lines: &mut Vec<LineRecord>, new: &Line) -> Resul
     }
     Ok(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::{OPENING, Shop};
+    use crate::*;
+
+    #[test]
+    fn more_is_a_new_hold_and_less_a_release() {
+        let mut shop = Shop::with_rouge(5);
+        shop.receive("mascara", "PAR", 5).unwrap();
+        shop.reserve(1, &[("rouge", 2), ("mascara", 4)]).unwrap();
+        shop.amend(1, &[("rouge", 5), ("mascara", 1)]).unwrap();
+        assert_eq!((shop.stock("rouge").atp, shop.stock("mascara").atp), (0, 4));
+        let reservation = shop.reservation(1);
+        let units: Vec<(u64, u64)> =
+            reservation.lines.iter().map(|line| (line.units.held, line.units.released)).collect();
+        assert_eq!((units, reservation.revision), (vec![(5, 0), (1, 3)], Revision(2)));
+    }
+
+    #[test]
+    fn a_refused_amend_leaves_the_old_hold() {
+        let mut shop = Shop::with_rouge(5);
+        shop.receive("mascara", "PAR", 1).unwrap();
+        shop.reserve(1, &[("rouge", 2)]).unwrap();
+        let before = (shop.reservation(1), shop.stock("rouge"), shop.stock("mascara"));
+        let refused = shop.amend(1, &[("rouge", 1), ("mascara", 2)]);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 1, line: 1, recorded: true }));
+        assert_eq!((shop.reservation(1), shop.stock("rouge"), shop.stock("mascara")), before);
+    }
+
+    #[test]
+    fn a_new_item_becomes_a_new_line_and_the_expiry_stays() {
+        let mut shop = Shop::with_rouge(5);
+        shop.receive("mascara", "PAR", 1).unwrap();
+        let expires_at = shop.reserve(1, &[("rouge", 2)]).unwrap().expires_at;
+        assert_eq!(shop.after_s(60).amend(1, &[("mascara", 1)]).unwrap().expires_at, expires_at);
+        assert_eq!(shop.reservation(1).lines.len(), 2);
+        shop.after_s(540).tick();
+        assert_eq!((shop.stock("rouge").atp, shop.stock("mascara").atp), (5, 1));
+    }
+
+    #[test]
+    fn amending_everything_away_releases_the_reservation() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 2)]).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 0)]).unwrap().state, Some(ReservationState::Released));
+        assert_eq!(shop.inventory.next_due(), None);
+    }
+
+    #[test]
+    fn an_item_that_may_not_be_held_that_long_is_not_added() {
+        let mut shop = Shop::with_rouge(5);
+        shop.put_item("mascara", ItemSpec { max_hold_s: Some(60), ..ItemSpec::default() }).unwrap();
+        shop.receive("mascara", "PAR", 1).unwrap();
+        shop.reserve(1, &[("rouge", 2)]).unwrap();
+        let refused = shop.after_s(60).amend(1, &[("mascara", 1)]);
+        assert_eq!(refused, Err(Refusal::ExtendLimitReached { max_expires_at: LogTime(OPENING + 60_000) }));
+    }
+
+    #[test]
+    fn what_is_sold_is_not_amended() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 1)]), Err(Refusal::AlreadyCommitted));
+    }
+}

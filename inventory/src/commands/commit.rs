@@ -124,3 +124,100 @@ impl Commit {
 fn exceeds_held(line: u32, available: u64) -> Refusal {
     Refusal::ExceedsHeldQuantity { line, available }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Commit, IfExpired, MAX_CANCEL_AHEAD_MS};
+    use crate::test_shop::{OPENING, Shop, parts_of};
+    use crate::*;
+
+    const EXPIRED: Refusal = Refusal::ReservationExpired { expired_at: LogTime(OPENING + 600_000) };
+
+    #[test]
+    fn a_commit_at_the_expiry_instant_is_refused() {
+        let mut shop = Shop::with_rouge(1);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        assert_eq!(shop.after_s(600).commit(1), Err(EXPIRED));
+    }
+
+    #[test]
+    fn a_commit_before_the_expiry_ends_the_clock() {
+        let mut shop = Shop::with_rouge(1);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let success = shop.after_s(599).commit(1).unwrap();
+        assert_eq!((success.state, success.expires_at), (Some(ReservationState::Committed), None));
+        shop.after_s(1_000_000).tick();
+        assert_eq!(shop.stock("rouge").counts.committed, 1);
+        assert_eq!(shop.commit(1), Err(Refusal::AlreadyCommitted));
+    }
+
+    #[test]
+    fn a_retake_sells_what_expired_if_it_is_still_there() {
+        let mut shop = Shop::with_rouge(2);
+        shop.reserve(1, &[("rouge", 2)]).unwrap();
+        shop.after_s(600).reserve(2, &[("rouge", 1)]).unwrap();
+        let retake = |commit: &mut Commit| commit.if_expired = IfExpired::Retake;
+        let refused = shop.commit_with(1, retake);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 1, line: 0, recorded: true }));
+        shop.release(2).unwrap();
+        assert_eq!(shop.commit_with(1, retake).unwrap().state, Some(ReservationState::Committed));
+        assert_eq!(shop.stock("rouge").counts.committed, 2);
+    }
+
+    #[test]
+    fn a_partial_commit_leaves_the_rest_held_until_its_time() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 5)]).unwrap();
+        let success = shop.commit_with(1, |commit| commit.parts = parts_of(&[(0, 2)])).unwrap();
+        assert_eq!(success.expires_at, Some(LogTime(OPENING + 600_000)));
+        shop.after_s(600).tick();
+        let counts = shop.stock("rouge").counts;
+        assert_eq!((counts.reserved, counts.committed), (0, 2));
+        assert_eq!(shop.commit(1), Err(EXPIRED));
+    }
+
+    #[test]
+    fn a_last_partial_commit_releases_the_rest() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 5)]).unwrap();
+        let last = |commit: &mut Commit| (commit.parts, commit.last) = (parts_of(&[(0, 2)]), true);
+        shop.commit_with(1, last).unwrap();
+        let units = shop.reservation(1).lines[0].units;
+        assert_eq!((units.committed, units.released, units.held), (2, 3, 0));
+        assert_eq!(shop.stock("rouge").atp, 3);
+    }
+
+    #[test]
+    fn no_more_is_sold_than_is_held() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 2)]).unwrap();
+        let refused = shop.commit_with(1, |commit| commit.parts = parts_of(&[(0, 3)]));
+        assert_eq!(refused, Err(Refusal::ExceedsHeldQuantity { line: 0, available: 2 }));
+        let refused = shop.commit_with(1, |commit| commit.parts = parts_of(&[(1, 1)]));
+        let invalid = InvalidArgument::in_line(Field::LineNumber, 1);
+        assert_eq!(refused, Err(Refusal::InvalidArgument(invalid)));
+    }
+
+    #[test]
+    fn a_slow_payment_is_cancelled_at_its_time() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 5)]).unwrap();
+        let at = LogTime(OPENING + 3_600_000);
+        shop.commit_with(1, |commit| commit.cancel_at = Some(at)).unwrap();
+        assert_eq!(shop.inventory.next_due(), Some(at));
+        shop.fulfil(1, &[(0, 2)]).unwrap();
+        shop.after_s(3_600).tick();
+        assert_eq!(shop.reservation(1).state, ReservationState::Fulfilled);
+        assert_eq!((shop.reservation(1).lines[0].units.cancelled, shop.stock("rouge").atp), (3, 3));
+    }
+
+    #[test]
+    fn a_cancel_time_lies_ahead_and_not_too_far() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 5)]).unwrap();
+        for at in [OPENING, OPENING + MAX_CANCEL_AHEAD_MS + 1] {
+            let refused = shop.commit_with(1, |commit| commit.cancel_at = Some(LogTime(at)));
+            assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::CancelAt))));
+        }
+    }
+}

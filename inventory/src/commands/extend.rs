@@ -37,3 +37,37 @@ impl Extend {
         Ok(turn.reservation_success(no))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::{OPENING, Shop};
+    use crate::*;
+
+    #[test]
+    fn the_later_of_the_present_and_the_new_expiry_holds() {
+        let mut shop = Shop::with_rouge(1);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        assert_eq!(shop.after_s(60).extend(1, 60).unwrap().expires_at, Some(LogTime(OPENING + 600_000)));
+        assert_eq!(shop.extend(1, 600).unwrap().expires_at, Some(LogTime(OPENING + 660_000)));
+        assert_eq!(shop.events(), [EventKind::ReservationExtended]);
+        assert_eq!(shop.inventory.next_due(), Some(LogTime(OPENING + 660_000)));
+    }
+
+    #[test]
+    fn a_hold_is_not_extended_beyond_the_item_s_longest() {
+        let mut shop = Shop::with_rouge(1);
+        shop.put_item("rouge", ItemSpec { max_hold_s: Some(900), ..ItemSpec::default() }).unwrap();
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let refused = shop.after_s(400).extend(1, 501);
+        assert_eq!(refused, Err(Refusal::ExtendLimitReached { max_expires_at: LogTime(OPENING + 900_000) }));
+        shop.extend(1, 500).unwrap();
+    }
+
+    #[test]
+    fn a_hold_that_is_over_is_not_extended() {
+        let mut shop = Shop::with_rouge(1);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let refused = shop.after_s(600).extend(1, 600);
+        assert_eq!(refused, Err(Refusal::ReservationExpired { expired_at: LogTime(OPENING + 600_000) }));
+    }
+}

@@ -53,3 +53,33 @@ impl Fulfil {
         Ok(turn.reservation_success(no))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    #[test]
+    fn what_is_shipped_leaves_the_stock() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 3)]).unwrap();
+        shop.commit(1).unwrap();
+        let success = shop.fulfil(1, &[(0, 1)]).unwrap();
+        assert_eq!(success.state, Some(ReservationState::PartiallyFulfilled));
+        let success = shop.fulfil(1, &[]).unwrap();
+        assert_eq!(success.state, Some(ReservationState::Fulfilled));
+        let level = shop.stock("rouge");
+        assert_eq!((level.counts.on_hand, level.flow.shipped, level.atp), (2, 3, 2));
+        assert_eq!(shop.fulfil(1, &[]), Err(Refusal::AlreadyFulfilled));
+    }
+
+    #[test]
+    fn only_what_is_sold_is_shipped() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 3)]).unwrap();
+        assert_eq!(shop.fulfil(1, &[]), Err(Refusal::ExceedsHeldQuantity { line: 0, available: 0 }));
+        shop.commit(1).unwrap();
+        let refused = shop.fulfil(1, &[(0, 4)]);
+        assert_eq!(refused, Err(Refusal::ExceedsHeldQuantity { line: 0, available: 3 }));
+    }
+}

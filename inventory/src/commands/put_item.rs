@@ -64,3 +64,50 @@ impl PutItem {
         Success { revision, ..Success::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::PutItem;
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    #[test]
+    fn the_same_attributes_again_change_nothing() {
+        let mut shop = Shop::new();
+        let before = shop.inventory.last_event();
+        assert_eq!(shop.put_item("rouge", ItemSpec::default()).unwrap().revision, Revision(1));
+        assert_eq!(shop.inventory.last_event(), before);
+    }
+
+    #[test]
+    fn other_attributes_raise_the_revision_and_are_told() {
+        let mut shop = Shop::new();
+        let spec = ItemSpec { name: "Rouge 12".to_owned(), ..ItemSpec::default() };
+        assert_eq!(shop.put_item("rouge", spec.clone()).unwrap().revision, Revision(2));
+        assert_eq!(shop.events(), [EventKind::ItemChanged]);
+        assert_eq!(*shop.inventory.item(&"rouge".parse().unwrap()).unwrap().spec, spec);
+    }
+
+    #[test]
+    fn an_item_is_put_only_at_the_revision_that_was_read() {
+        let mut shop = Shop::new();
+        let sku: Sku = "rouge".parse().unwrap();
+        let spec = ItemSpec { status: ItemStatus::Paused, ..ItemSpec::default() };
+        let put = PutItem { sku, spec, if_revision: Some(Revision(7)), if_absent: false };
+        let refused = shop.run(Operation::PutItem(Box::new(put.clone())));
+        assert_eq!(refused, Err(Refusal::RevisionMismatch { actual: Revision(1) }));
+        let put = PutItem { if_revision: None, if_absent: true, ..put };
+        assert_eq!(shop.run(Operation::PutItem(Box::new(put))), Err(Refusal::Exists));
+    }
+
+    #[test]
+    fn what_is_not_kept_yet_is_refused_by_its_field() {
+        let mut shop = Shop::new();
+        let by_lot = ItemSpec { lot_tracked: true, ..ItemSpec::default() };
+        let refused = shop.put_item("serum", by_lot);
+        assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::LotTracked))));
+        let backorder = ItemSpec { backorder: Backorder::UpTo { cap: 5 }, ..ItemSpec::default() };
+        let refused = shop.put_item("serum", backorder);
+        assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::Backorder))));
+    }
+}

@@ -58,3 +58,20 @@ impl PutLocation {
         Success { revision, ..Success::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    #[test]
+    fn nothing_new_is_held_at_a_location_that_is_not_active() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        shop.put_location("PAR", false).unwrap();
+        let location: LocationId = "PAR".parse().unwrap();
+        assert_eq!(shop.reserve(2, &[("rouge", 1)]), Err(Refusal::UnknownLocation { location }));
+        assert_eq!((shop.stock("rouge").free, shop.stock("rouge").atp), (4, 0));
+        shop.commit(1).unwrap();
+    }
+}

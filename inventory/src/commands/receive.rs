@@ -37,3 +37,26 @@ impl Receive {
         Ok(turn.stock_success(sku, location))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    #[test]
+    fn what_arrives_may_be_promised() {
+        let shop = Shop::with_rouge(10);
+        assert_eq!(shop.events(), [EventKind::StockReceived, EventKind::AvailabilityBack]);
+        let level = shop.stock("rouge");
+        assert_eq!((level.counts.on_hand, level.atp, level.flow.received, level.revision.0), (10, 10, 10, 1));
+    }
+
+    #[test]
+    fn what_is_not_known_does_not_arrive() {
+        let mut shop = Shop::new();
+        let sku: Sku = "nothing".parse().unwrap();
+        assert_eq!(shop.receive("nothing", "PAR", 1), Err(Refusal::UnknownSku { sku }));
+        let location: LocationId = "nowhere".parse().unwrap();
+        assert_eq!(shop.receive("rouge", "nowhere", 1), Err(Refusal::UnknownLocation { location }));
+    }
+}

@@ -24,3 +24,20 @@ impl Release {
         Ok(turn.reservation_success(no))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    #[test]
+    fn what_is_given_back_may_be_promised_again_and_is_given_back_once() {
+        let mut shop = Shop::with_rouge(1);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let success = shop.release(1).unwrap();
+        assert_eq!((success.atp_after, success.state), (1, Some(ReservationState::Released)));
+        assert_eq!(shop.release(1), Err(Refusal::AlreadyReleased));
+        assert_eq!(shop.commit(1), Err(Refusal::AlreadyReleased));
+        assert_eq!(shop.release(2), Err(Refusal::ReservationNotFound));
+    }
+}

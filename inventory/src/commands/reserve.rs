@@ -189,3 +189,141 @@ impl Turn<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Reserve};
+    use crate::test_shop::{OPENING, Shop, reserve};
+    use crate::*;
+
+    #[test]
+    fn the_last_unit_is_held_once() {
+        let mut shop = Shop::with_rouge(1);
+        let held = shop.reserve(1, &[("rouge", 1)]).unwrap();
+        assert_eq!((held.atp_after, held.expires_at), (0, Some(LogTime(OPENING + 600_000))));
+        assert_eq!(shop.events(), [EventKind::ReservationHeld, EventKind::AvailabilityOut]);
+        let refused = shop.reserve(2, &[("rouge", 1)]);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 0, line: 0, recorded: true }));
+    }
+
+    #[test]
+    fn lines_of_the_same_item_are_summed_before_they_are_checked() {
+        let mut shop = Shop::with_rouge(3);
+        let refused = shop.reserve(1, &[("rouge", 2), ("rouge", 2)]);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 3, line: 1, recorded: true }));
+        shop.reserve(2, &[("rouge", 2), ("rouge", 1)]).unwrap();
+    }
+
+    #[test]
+    fn a_refused_line_holds_nothing_of_the_others() {
+        let mut shop = Shop::with_rouge(3);
+        let before = shop.stock("rouge");
+        let refused = shop.reserve(1, &[("rouge", 1), ("mascara", 1)]);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 0, line: 1, recorded: true }));
+        assert_eq!(shop.stock("rouge"), before);
+    }
+
+    #[test]
+    fn an_optional_line_does_not_fail_the_rest() {
+        let mut shop = Shop::with_rouge(3);
+        let Operation::Reserve(mut reserve) = reserve(1, &[("mascara", 1), ("rouge", 3)]) else { unreachable!() };
+        reserve.lines[0].optional = true;
+        let success = shop.run(Operation::Reserve(reserve)).unwrap();
+        assert_eq!(success.held.as_deref(), Some([0, 3].as_slice()));
+        assert_eq!(shop.reservation(1).lines.len(), 2);
+    }
+
+    #[test]
+    fn a_partial_reserve_of_nothing_is_refused() {
+        let mut shop = Shop::new();
+        let Operation::Reserve(mut reserve) = reserve(1, &[("mascara", 1), ("rouge", 3)]) else { unreachable!() };
+        reserve.partial_ok = true;
+        let refused = shop.run(Operation::Reserve(reserve));
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 0, line: 0, recorded: true }));
+    }
+
+    #[test]
+    fn an_order_may_not_have_more_than_the_item_allows_over_all_lines() {
+        let mut shop = Shop::with_rouge(10);
+        shop.put_item("rouge", ItemSpec { max_per_order: Some(3), ..ItemSpec::default() }).unwrap();
+        let sku: Sku = "rouge".parse().unwrap();
+        let refused = shop.reserve(1, &[("rouge", 2), ("rouge", 2)]);
+        assert_eq!(refused, Err(Refusal::OrderLimitExceeded { sku, limit: 3 }));
+        shop.reserve(2, &[("rouge", 3)]).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_on_sale_is_not_held() {
+        let mut shop = Shop::with_rouge(10);
+        shop.put_item("rouge", ItemSpec { status: ItemStatus::Paused, ..ItemSpec::default() }).unwrap();
+        let (sku, status) = ("rouge".parse().unwrap(), ItemStatus::Paused);
+        assert_eq!(shop.reserve(1, &[("rouge", 1)]), Err(Refusal::ItemNotSellable { sku, status }));
+    }
+
+    #[test]
+    fn an_untracked_item_is_never_refused_and_never_counted() {
+        let mut shop = Shop::with_rouge(1);
+        shop.put_item("rouge", ItemSpec { tracked: false, ..ItemSpec::default() }).unwrap();
+        shop.reserve(1, &[("rouge", 1_000_000)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        assert_eq!(shop.stock("rouge").counts, StockCounts { on_hand: 1, ..StockCounts::default() });
+    }
+
+    #[test]
+    fn a_hold_lasts_no_longer_than_the_item_allows() {
+        let mut shop = Shop::with_rouge(1);
+        shop.put_item("rouge", ItemSpec { max_hold_s: Some(60), ..ItemSpec::default() }).unwrap();
+        assert_eq!(shop.reserve(1, &[("rouge", 1)]).unwrap().expires_at, Some(LogTime(OPENING + 60_000)));
+    }
+
+    #[test]
+    fn a_hold_ends_at_its_expiry_and_not_before() {
+        let mut shop = Shop::with_rouge(1);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        assert_eq!(shop.inventory.next_due(), Some(LogTime(OPENING + 600_000)));
+        shop.after_s(599).tick();
+        assert_eq!(shop.reservation(1).state, ReservationState::Held);
+        shop.after_s(1).tick();
+        assert_eq!(shop.reservation(1).state, ReservationState::Expired);
+        assert_eq!(shop.events(), [EventKind::ReservationExpired, EventKind::AvailabilityBack]);
+        assert_eq!((shop.stock("rouge").atp, shop.inventory.next_due()), (1, None));
+    }
+
+    #[test]
+    fn what_expired_is_sold_again_even_before_the_sweep_comes_to_it() {
+        let mut shop = Shop::with_limits(Limits { sweep: 1, ..Limits::default() });
+        shop.receive("mascara", "PAR", 1).unwrap();
+        shop.receive("rouge", "PAR", 1).unwrap();
+        shop.reserve(1, &[("mascara", 1)]).unwrap();
+        shop.reserve(2, &[("rouge", 1)]).unwrap();
+        // The entry's sweep ends the first hold only; deciding the item ends the second.
+        shop.after_s(600).reserve(3, &[("rouge", 1)]).unwrap();
+    }
+
+    #[test]
+    fn a_reservation_is_made_once() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        assert_eq!(shop.reserve(1, &[("rouge", 1)]), Err(Refusal::Exists));
+    }
+
+    #[test]
+    fn a_shape_that_cannot_be_right_is_refused_by_its_field() {
+        let Operation::Reserve(good) = reserve(1, &[("rouge", 1)]) else { unreachable!() };
+        let line = good.lines[0].clone();
+        let field = |reserve: Reserve| reserve.validate().unwrap_err().field;
+        assert_eq!(good.validate(), Ok(()));
+        assert_eq!(field(Reserve { lines: vec![], ..good.clone() }), Field::Lines);
+        assert_eq!(field(Reserve { lines: vec![line.clone(); 101], ..good.clone() }), Field::Lines);
+        assert_eq!(field(Reserve { ttl_s: 14_401, ..good.clone() }), Field::Ttl);
+        assert_eq!(field(Reserve { ttl_s: 0, ..good.clone() }), Field::Ttl);
+        assert_eq!(field(Reserve { reservation: ReservationId(1), ..good.clone() }), Field::ReservationId);
+        for units in [0, MAX_UNITS + 1] {
+            let bad = Line { units: Units(units), ..line.clone() };
+            let lines = vec![line.clone(), bad];
+            let refused = Reserve { lines, ..good.clone() }.validate();
+            assert_eq!(refused, Err(InvalidArgument::in_line(Field::Units, 1)));
+        }
+    }
+}

@@ -57,3 +57,45 @@ impl Return {
 fn at_location(line: &LineRecord, elsewhere: Option<LocationNo>) -> LineRecord {
     LineRecord { location: elsewhere.unwrap_or(line.location), ..line.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    fn shop_that_shipped_3() -> Shop {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 3)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        shop
+    }
+
+    #[test]
+    fn what_comes_back_is_looked_at_before_it_is_sold() {
+        let mut shop = shop_that_shipped_3();
+        shop.take_back(1, &[(0, 1)], None, Condition::QualityControl).unwrap();
+        let level = shop.stock("rouge");
+        assert_eq!((level.counts.on_hand, level.counts.quality_control, level.atp), (3, 1, 2));
+        shop.take_back(1, &[(0, 1)], None, Condition::Resellable).unwrap();
+        assert_eq!(shop.stock("rouge").atp, 3);
+        assert_eq!(shop.reservation(1).state, ReservationState::Fulfilled);
+    }
+
+    #[test]
+    fn no_more_comes_back_than_was_shipped() {
+        let mut shop = shop_that_shipped_3();
+        shop.take_back(1, &[(0, 2)], None, Condition::Damaged).unwrap();
+        let refused = shop.take_back(1, &[(0, 2)], None, Condition::Damaged);
+        assert_eq!(refused, Err(Refusal::ExceedsFulfilled { line: 0, available: 1 }));
+    }
+
+    #[test]
+    fn it_may_come_back_elsewhere_and_the_item_s_sum_still_holds() {
+        let mut shop = shop_that_shipped_3();
+        shop.take_back(1, &[(0, 3)], Some("LYO"), Condition::Resellable).unwrap();
+        let totals = shop.inventory.totals(&"rouge".parse().unwrap()).unwrap();
+        assert_eq!((totals.counts.on_hand, totals.flow.returned, totals.flow.shipped), (5, 3, 3));
+        assert_eq!(shop.stock("rouge").counts.on_hand, 2);
+    }
+}

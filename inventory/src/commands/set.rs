@@ -42,3 +42,37 @@ impl Set {
         find_or_write_off(turn, sku, location, &self.lot, delta, Condition::Resellable)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    #[test]
+    fn a_count_holds_only_at_the_revision_it_was_made_at() {
+        let mut shop = Shop::with_rouge(10);
+        let counted_at = shop.stock("rouge").revision.0;
+        shop.reserve(1, &[("rouge", 2)]).unwrap();
+        let actual = shop.stock("rouge").revision;
+        assert_eq!(shop.set("rouge", 8, counted_at), Err(Refusal::RevisionMismatch { actual }));
+        shop.set("rouge", 8, actual.0).unwrap();
+        let level = shop.stock("rouge");
+        assert_eq!((level.counts.on_hand, level.atp, level.flow.written_off), (8, 6, 2));
+    }
+
+    #[test]
+    fn a_count_below_what_is_bound_is_refused() {
+        let mut shop = Shop::with_rouge(10);
+        shop.reserve(1, &[("rouge", 6)]).unwrap();
+        let revision = shop.stock("rouge").revision.0;
+        let refused = shop.set("rouge", 5, revision);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 4, line: 0, recorded: true }));
+    }
+
+    #[test]
+    fn stock_that_never_was_has_revision_0() {
+        let mut shop = Shop::new();
+        assert_eq!(shop.set("rouge", 3, 0).unwrap().revision, Revision(1));
+        assert_eq!(shop.stock("rouge").flow.found, 3);
+    }
+}

@@ -318,3 +318,99 @@ impl State {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::Shop;
+    use crate::*;
+
+    fn load_from(cut: &Cut) -> Result<Inventory, LoadError> {
+        Inventory::load(&cut.header(), cut.encode())
+    }
+
+    #[test]
+    fn a_cut_keeps_the_state_as_it_was_and_costs_the_state_nothing() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let (digest, level) = (shop.digest(), shop.stock("rouge"));
+        let cut = shop.inventory.cut();
+        shop.reserve(2, &[("rouge", 2)]).unwrap();
+        assert_eq!(cut.digest(), digest);
+        let loaded = load_from(&cut).unwrap();
+        assert_eq!((loaded.digest(), loaded.recompute_digest()), (digest, digest));
+        assert_eq!(loaded.stock(&"rouge".parse().unwrap()), Some(vec![level]));
+    }
+
+    #[test]
+    fn a_cut_has_only_what_changed_and_an_abandoned_one_comes_again() {
+        let mut shop = Shop::with_rouge(5);
+        drop(shop.inventory.cut());
+        shop.receive("rouge", "PAR", 1).unwrap();
+        let cut = shop.inventory.cut();
+        let kinds: Vec<ChunkKind> = cut.changed().into_iter().map(|id| id.kind).collect();
+        assert_eq!(kinds, [ChunkKind::Stock, ChunkKind::Results]);
+        assert_eq!(shop.inventory.cut().changed(), []);
+        shop.inventory.uncut(&cut);
+        assert_eq!(shop.inventory.cut().changed(), cut.changed());
+        assert_eq!(shop.inventory.cut().digest(), shop.inventory.recompute_digest());
+    }
+
+    #[test]
+    fn a_chunk_whose_records_are_all_gone_is_removed() {
+        let mut shop = Shop::with_limits(Limits { keep_ended_ms: 1_000, ..Limits::default() });
+        shop.receive("rouge", "PAR", 1).unwrap();
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        shop.release(1).unwrap();
+        drop(shop.inventory.cut());
+        shop.after_s(1).tick();
+        let gone = ChunkId { kind: ChunkKind::Reservations, number: 0 };
+        let cut = shop.inventory.cut();
+        assert_eq!((cut.removed(), cut.digest()), (vec![gone], shop.inventory.recompute_digest()));
+        // The next reservation does not get the number of the one that is gone.
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        assert_eq!(shop.inventory.reservations(ReservationCursor(1), None, 9).0.len(), 1);
+    }
+
+    #[test]
+    fn damage_anywhere_is_an_error_or_another_digest() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let digest = shop.digest();
+        let cut = shop.inventory.cut();
+        let chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
+        for (at, (_, bytes)) in chunks.iter().enumerate() {
+            for byte in 0..bytes.len() {
+                let mut damaged = chunks.clone();
+                damaged[at].1[byte] ^= 1;
+                let loaded = Inventory::load(&cut.header(), damaged);
+                assert!(
+                    loaded.is_err() || loaded.is_ok_and(|loaded| loaded.digest() != digest),
+                    "chunk {at} byte {byte}"
+                );
+            }
+            let mut missing = chunks.clone();
+            missing.remove(at);
+            let loaded = Inventory::load(&cut.header(), missing);
+            assert!(loaded.is_err() || loaded.is_ok_and(|loaded| loaded.digest() != digest));
+        }
+        for byte in 0..cut.header().len() {
+            let mut header = cut.header();
+            header[byte] ^= 1;
+            let loaded = Inventory::load(&header, chunks.clone());
+            assert!(loaded.is_err() || loaded.is_ok_and(|loaded| loaded.digest() != digest), "header byte {byte}");
+        }
+    }
+
+    #[test]
+    fn keys_of_chunks_are_ordered_as_the_ids_and_read_back() {
+        let ids: Vec<ChunkId> = ChunkKind::ALL
+            .into_iter()
+            .flat_map(|kind| [0, 1, 255, 256, u64::MAX].map(|number| ChunkId { kind, number }))
+            .collect();
+        let keys: Vec<_> = ids.iter().map(|id| id.key()).collect();
+        assert!(ids.is_sorted() && keys.is_sorted());
+        assert!(ids.iter().all(|id| ChunkId::from_key(&id.key()) == Some(*id)));
+        assert_eq!(ChunkId::from_key(&[9; 9]), None);
+        assert_eq!(ChunkId::from_key(&[1; 8]), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! A shop for tests: one shard with two locations and a few items, and words for what happens in it.
+
+use crate::commands::{
+    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
+    Return, Set,
+};
+use crate::{
+    Answer, Applied, BodyHash, Command, CommandId, Condition, Digest, Entry, EventKind, Inventory, ItemSpec, Limits,
+    LineUnits, LocationSpec, LogTime, Operation, Refusal, Reservation, ReservationId, Revision, Slot, StockLevel,
+    Success, Units, invariants,
+};
+
+/// When every shop opens.
+pub(crate) const OPENING: u64 = 1_000_000;
+
+/// One shard, with the locations `PAR` and `LYO` and the tracked items `rouge` and `mascara`.
+pub(crate) struct Shop {
+    pub(crate) inventory: Inventory,
+    pub(crate) applied: Applied,
+    now: u64,
+    ids: u64,
+}
+
+impl Shop {
+    pub(crate) fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        let inventory = Inventory::new(limits);
+        let mut shop = Self { inventory, applied: Applied::default(), now: OPENING, ids: 0 };
+        for location in ["PAR", "LYO"] {
+            shop.put_location(location, true).expect("a location is made");
+        }
+        for sku in ["rouge", "mascara"] {
+            shop.put_item(sku, ItemSpec::default()).expect("an item is made");
+        }
+        shop
+    }
+
+    /// The same with so many units of `rouge` in `PAR`.
+    pub(crate) fn with_rouge(units: u32) -> Self {
+        let mut shop = Self::new();
+        shop.receive("rouge", "PAR", units).expect("units arrive");
+        shop
+    }
+
+    pub(crate) fn after_s(&mut self, seconds: u64) -> &mut Self {
+        self.now += seconds * 1_000;
+        self
+    }
+
+    /// A command with an id of its own.
+    pub(crate) fn command(&mut self, operation: Operation) -> Command {
+        self.ids += 1;
+        Command {
+            id: CommandId(u128::from(self.ids)),
+            minted_at: LogTime(self.now),
+            keyed: false,
+            body: BodyHash(u128::from(self.ids)),
+            linked: false,
+            cause: None,
+            operation,
+        }
+    }
+
+    /// Applies one entry and checks every invariant after it.
+    pub(crate) fn apply(&mut self, commands: Vec<Command>) -> Vec<Answer> {
+        let entry = Entry { time: LogTime(self.now), commands };
+        self.inventory.apply(&entry, &mut self.applied);
+        assert_eq!(invariants::check(&self.inventory), []);
+        assert_eq!(self.inventory.digest(), self.inventory.recompute_digest());
+        self.applied.answers.clone()
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.apply(Vec::new());
+    }
+
+    pub(crate) fn run(&mut self, operation: Operation) -> Result<Success, Refusal> {
+        let command = self.command(operation);
+        self.apply(vec![command]).remove(0).outcome
+    }
+
+    /// Commands that succeed or fail together.
+    pub(crate) fn chain(&mut self, operations: Vec<Operation>) -> Vec<Command> {
+        let mut commands: Vec<Command> = operations.into_iter().map(|operation| self.command(operation)).collect();
+        let last = commands.len() - 1;
+        commands[..last].iter_mut().for_each(|command| command.linked = true);
+        commands
+    }
+
+    pub(crate) fn events(&self) -> Vec<EventKind> {
+        self.applied.events.iter().map(|event| event.body.kind).collect()
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.inventory.digest()
+    }
+
+    // What happens.
+
+    pub(crate) fn put_location(&mut self, location: &str, active: bool) -> Result<Success, Refusal> {
+        let spec = LocationSpec { active, ..LocationSpec::default() };
+        let put = PutLocation { location: location.parse().expect("a name"), spec, if_revision: None };
+        self.run(Operation::PutLocation(Box::new(put)))
+    }
+
+    pub(crate) fn put_item(&mut self, sku: &str, spec: ItemSpec) -> Result<Success, Refusal> {
+        let put = PutItem { sku: sku.parse().expect("a name"), spec, if_revision: None, if_absent: false };
+        self.run(Operation::PutItem(Box::new(put)))
+    }
+
+    pub(crate) fn receive(&mut self, sku: &str, location: &str, units: u32) -> Result<Success, Refusal> {
+        self.run(receive(sku, location, units))
+    }
+
+    pub(crate) fn adjust(&mut self, sku: &str, delta: i64, condition: Condition) -> Result<Success, Refusal> {
+        let (sku, location) = (sku.parse().expect("a name"), "PAR".parse().expect("a name"));
+        self.run(Operation::Adjust(Adjust { sku, location, lot: None, delta, condition }))
+    }
+
+    pub(crate) fn set(&mut self, sku: &str, on_hand: u64, if_revision: u64) -> Result<Success, Refusal> {
+        let (sku, location) = (sku.parse().expect("a name"), "PAR".parse().expect("a name"));
+        self.run(Operation::Set(Set { sku, location, lot: None, on_hand, if_revision: Revision(if_revision) }))
+    }
+
+    pub(crate) fn reserve(&mut self, number: u64, lines: &[(&str, u32)]) -> Result<Success, Refusal> {
+        self.run(reserve(number, lines))
+    }
+
+    pub(crate) fn amend(&mut self, number: u64, lines: &[(&str, u32)]) -> Result<Success, Refusal> {
+        self.run(Operation::Amend(Amend { reservation: id(number), lines: lines_of(lines) }))
+    }
+
+    pub(crate) fn extend(&mut self, number: u64, ttl_s: u32) -> Result<Success, Refusal> {
+        self.run(Operation::Extend(Extend { reservation: id(number), ttl_s }))
+    }
+
+    pub(crate) fn commit(&mut self, number: u64) -> Result<Success, Refusal> {
+        self.run(commit(number))
+    }
+
+    pub(crate) fn commit_with(&mut self, number: u64, change: impl FnOnce(&mut Commit)) -> Result<Success, Refusal> {
+        let mut commit = Commit {
+            reservation: id(number),
+            parts: vec![],
+            last: false,
+            if_expired: IfExpired::Fail,
+            cancel_at: None,
+        };
+        change(&mut commit);
+        self.run(Operation::Commit(commit))
+    }
+
+    pub(crate) fn release(&mut self, number: u64) -> Result<Success, Refusal> {
+        self.run(Operation::Release(Release { reservation: id(number) }))
+    }
+
+    pub(crate) fn fulfil(&mut self, number: u64, parts: &[(u32, u32)]) -> Result<Success, Refusal> {
+        self.run(Operation::Fulfil(Fulfil { reservation: id(number), parts: parts_of(parts) }))
+    }
+
+    pub(crate) fn cancel(&mut self, number: u64) -> Result<Success, Refusal> {
+        self.run(Operation::Cancel(Cancel { reservation: id(number) }))
+    }
+
+    pub(crate) fn take_back(
+        &mut self,
+        number: u64,
+        parts: &[(u32, u32)],
+        location: Option<&str>,
+        condition: Condition,
+    ) -> Result<Success, Refusal> {
+        let location = location.map(|location| location.parse().expect("a name"));
+        self.run(Operation::Return(Return { reservation: id(number), parts: parts_of(parts), location, condition }))
+    }
+
+    // What is seen.
+
+    pub(crate) fn stock(&self, sku: &str) -> StockLevel {
+        let levels = self.inventory.stock(&sku.parse().expect("a name")).expect("a known item");
+        levels.into_iter().find(|level| level.location.as_str() == "PAR").expect("stock at PAR")
+    }
+
+    pub(crate) fn reservation(&self, number: u64) -> Reservation {
+        self.inventory.reservation(id(number)).expect("a known reservation")
+    }
+}
+
+pub(crate) fn id(number: u64) -> ReservationId {
+    ReservationId::mint(OPENING, Slot::new(9).expect("a slot"), number)
+}
+
+pub(crate) fn receive(sku: &str, location: &str, units: u32) -> Operation {
+    let (sku, location) = (sku.parse().expect("a name"), location.parse().expect("a name"));
+    Operation::Receive(Receive { sku, location, lot: None, units: Units(units) })
+}
+
+/// A hold of 600 s at `PAR`.
+pub(crate) fn reserve(number: u64, lines: &[(&str, u32)]) -> Operation {
+    Operation::Reserve(Reserve {
+        reservation: id(number),
+        lines: lines_of(lines),
+        ttl_s: 600,
+        partial_ok: false,
+        order_ref: None,
+        customer: None,
+        channel: None,
+        campaign: None,
+    })
+}
+
+pub(crate) fn commit(number: u64) -> Operation {
+    let reservation = id(number);
+    Operation::Commit(Commit { reservation, parts: vec![], last: false, if_expired: IfExpired::Fail, cancel_at: None })
+}
+
+fn lines_of(lines: &[(&str, u32)]) -> Vec<Line> {
+    let line = |(sku, units): &(&str, u32)| Line {
+        sku: sku.parse().expect("a name"),
+        location: "PAR".parse().expect("a name"),
+        units: Units(*units),
+        lot: None,
+        optional: false,
+    };
+    lines.iter().map(line).collect()
+}
+
+pub(crate) fn parts_of(parts: &[(u32, u32)]) -> Vec<LineUnits> {
+    parts.iter().map(|(line, units)| LineUnits { line: *line, units: Units(*units) }).collect()
+}
