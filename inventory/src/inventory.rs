@@ -190,6 +190,11 @@ impl Inventory {
         self.state.uncut(cut);
     }
 
+    /// Has the next cut hold every chunk: for a state that was loaded from elsewhere than where cuts are written.
+    pub fn mark_all_changed(&mut self) {
+        self.state.mark_all_changed();
+    }
+
     /// The header as a cut would have it now.
     #[must_use]
     pub fn encode_header(&self) -> Vec<u8> {
@@ -362,6 +367,45 @@ mod tests {
         assert!(shop.apply(chain).iter().all(|answer| answer.outcome == Err(Refusal::BatchTooLarge)));
         let chain = shop.chain(vec![receive("rouge", "PAR", 1); 256]);
         assert_eq!(refusals(&shop.apply(chain)), []);
+    }
+
+    #[test]
+    fn whatever_the_log_holds_is_done_or_refused() {
+        let extremes = [0, 1, MAX_UNITS, MAX_UNITS + 1, u32::MAX];
+        let mut shop = Shop::with_rouge(MAX_UNITS);
+        for time in [0, u64::MAX - 1, u64::MAX, 5] {
+            for (at, units) in extremes.into_iter().enumerate() {
+                let number = at as u64;
+                let line = [("rouge", units); 101];
+                for operation in [
+                    receive("rouge", "PAR", units),
+                    reserve(number, &line[..2]),
+                    reserve(number, &line),
+                    reserve(number, &[]),
+                    commit(number),
+                ] {
+                    let mut command = shop.command(operation);
+                    command.minted_at = LogTime(time);
+                    let entry = Entry { time: LogTime(time), commands: vec![command] };
+                    shop.inventory.apply(&entry, &mut Applied::default());
+                    assert_eq!(invariants::check(&shop.inventory), []);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_counter_never_leaves_its_range() {
+        let mut shop = Shop::new();
+        shop.inventory.state.header.limits.results = 8;
+        let sku = shop.inventory.state.find_sku(&"rouge".parse().unwrap()).unwrap();
+        shop.receive("rouge", "PAR", 1).unwrap();
+        let place = &mut shop.inventory.state.stock_mut(sku).places[0];
+        (place.cells[0].counts.on_hand, place.flow.received) = (i64::MAX as u64, i64::MAX as u64);
+        let before = shop.stock("rouge");
+        assert_eq!(shop.receive("rouge", "PAR", 1), Err(Refusal::QuantityOverflow));
+        assert_eq!(shop.adjust("rouge", 1, Condition::Damaged), Err(Refusal::QuantityOverflow));
+        assert_eq!(shop.stock("rouge"), before);
     }
 
     #[test]

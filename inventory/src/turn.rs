@@ -21,6 +21,8 @@ pub(crate) struct Turn<'a> {
     command: Option<CommandId>,
     cause: Option<&'a Cause>,
     changes: Vec<PendingChange>,
+    /// Reservations that may still be ended on the way, because their time is over.
+    sweep_left: u32,
 }
 
 /// What a turn changed of one item, location and lot.
@@ -40,11 +42,12 @@ impl<'a> Turn<'a> {
         command: CommandId,
         cause: Option<&'a Cause>,
     ) -> Self {
-        Self { state, events, command: Some(command), cause, changes: Vec::new() }
+        let sweep_left = state.header.limits.sweep;
+        Self { state, events, command: Some(command), cause, changes: Vec::new(), sweep_left }
     }
 
     pub(crate) fn of_time(state: &'a mut State, events: &'a mut Vec<Event>) -> Self {
-        Self { state, events, command: None, cause: None, changes: Vec::new() }
+        Self { state, events, command: None, cause: None, changes: Vec::new(), sweep_left: 0 }
     }
 
     pub(crate) fn now(&self) -> crate::LogTime {
@@ -278,14 +281,16 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Before an item is decided, ends what of its reservations is over by now: oldest first, a bounded number.
+    /// Before an item is decided, ends what of its reservations is over by now: oldest first, a number bounded for the whole
+    /// turn.
     pub(crate) fn end_what_is_due_of(&mut self, sku: SkuNo) {
         let now = self.now();
-        for _ in 0..self.state.header.limits.sweep {
+        while self.sweep_left > 0 {
             let Some(&(due_at, no)) = self.state.indexes.due_by_sku[sku.0 as usize].first() else { break };
             if due_at > now {
                 break;
             }
+            self.sweep_left -= 1;
             Turn::of_time(self.state, self.events).end_what_is_due(no);
         }
     }

@@ -257,6 +257,11 @@ impl<T: Record> Arena<T> {
         }
     }
 
+    pub(super) fn mark_all_changed(&mut self) {
+        let numbers: Vec<u64> = self.chunk_ids().map(|id| id.number).collect();
+        self.mark_changed(numbers.into_iter());
+    }
+
     /// Takes in a chunk while the state is loaded.
     pub(super) fn load_chunk(&mut self, number: u64, bytes: &[u8]) -> Result<(), ChunkError> {
         if self.slot(number).is_some() || number > u64::MAX / T::PER_CHUNK as u64 - 1 {
