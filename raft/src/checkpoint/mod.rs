@@ -236,6 +236,27 @@ impl Checkpoints {
         Ok(record)
     }
 
+    /// Writes the whole of a machine that was loaded from a checkpoint of this group into a store that has lost it.
+    ///
+    /// # Errors
+    ///
+    /// The state store does not take it.
+    pub async fn rewrite(&self, machine: &Machine, record: CheckpointRecord) -> io::Result<()> {
+        let _writing = self.writing.lock().await;
+        let generation = record.generation + 1;
+        self.current().last_generation = generation;
+        let mut manifest = Manifest::default();
+        self.write_chunks(&mut manifest, generation, machine.all_chunks()).await?;
+        self.make_current(CheckpointRecord { generation, ..record }, manifest).await;
+        Ok(())
+    }
+
+    /// Forgets the last checkpoint: what it held is all in the log.
+    pub async fn forget(&self) {
+        let group = self.group;
+        self.update_control(move |state| state.group_mut(group).checkpoint = None).await;
+    }
+
     async fn write_chunks(
         &self,
         manifest: &mut Manifest,

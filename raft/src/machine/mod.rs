@@ -140,6 +140,20 @@ impl Machine {
         }
     }
 
+    /// Every chunk of the state as it is now, the header first; encoded as they are asked for.
+    #[must_use]
+    pub fn all_chunks(&self) -> Box<dyn Iterator<Item = (ChunkKey, Vec<u8>)> + Send + '_> {
+        match self {
+            Self::Shard(inventory) => {
+                let header = std::iter::once((HEADER_KEY.to_vec(), inventory.encode_header()));
+                let chunks = inventory.chunk_ids().into_iter();
+                let encoded = chunks.filter_map(|id| Some((id.key().to_vec(), inventory.encode_chunk(id)?)));
+                Box::new(header.chain(encoded))
+            }
+            Self::Meta(meta) => Box::new(std::iter::once((HEADER_KEY.to_vec(), meta.encode()))),
+        }
+    }
+
     /// The digest of the state, recomputed from the records.
     #[must_use]
     pub fn recompute_digest(&self) -> [u8; 32] {

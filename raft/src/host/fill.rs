@@ -1,0 +1,80 @@
+//! Filling a group whose checkpoint is lost from a peer's, before its Raft is built.
+//!
+//! The vote and the log are whole, so that the node keeps its voice; only the state that the log was purged behind is missing.
+//! Any replica's checkpoint holds it, at the purged id or after it.
+
+use std::time::Duration;
+
+use super::{Host, StartGroupError};
+use crate::checkpoint::{Checkpoints, membership_of};
+use crate::log::GroupId;
+use crate::machine::{Machine, MachineKind};
+use crate::types::NodeId;
+
+/// Between two rounds over the peers.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+impl Host {
+    /// Asks peer after peer for a checkpoint until one is whole and put in place. It goes on as long as the node runs: without a
+    /// state there is nothing this replica could do.
+    pub(super) async fn fill(
+        &self,
+        group: GroupId,
+        kind: &MachineKind,
+        checkpoints: &Checkpoints,
+    ) -> Result<Machine, StartGroupError> {
+        let log = self.inner.log.log_state(group);
+        let least = log.purged.map_or(0, |purged| purged.index);
+        if log.purged.is_none() {
+            // Everything is still in the log, from the first entry on.
+            checkpoints.forget().await;
+            return Ok(Machine::fresh(kind));
+        }
+        let peers = self.peers_of(group);
+        self.warn(format!("group {group} has lost its state and waits for a peer's, at index {least} or after"));
+        loop {
+            for (node, address) in &peers {
+                let fetched = self.inner.transport.fetch_snapshot(*node, address, group, least).await;
+                let received = match fetched {
+                    Ok(received) => received,
+                    Err(error) => {
+                        tracing::warn!(%group, node, %error, "a peer did not give its checkpoint");
+                        continue;
+                    }
+                };
+                let machine = match received.machine(kind) {
+                    Ok(machine) => machine,
+                    Err(error) => {
+                        self.warn(format!("the checkpoint of {group} that node {node} gave is not taken: {error}"));
+                        continue;
+                    }
+                };
+                match checkpoints.install(&received, *node).await {
+                    Ok(record) => {
+                        if let Some(applied) = record.applied
+                            && log.last.is_none_or(|last| last.index < applied.index)
+                            && let Err(error) = self.inner.log.purge(group, applied).await
+                        {
+                            tracing::error!(%group, %error, "the log was not moved behind the peer's checkpoint");
+                            continue;
+                        }
+                        self.warn(format!("group {group} was filled from node {node}"));
+                        return Ok(machine);
+                    }
+                    Err(error) => tracing::error!(%group, %error, "the state store does not take a peer's checkpoint"),
+                }
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// The other members of a group with their peer addresses, as its last checkpoint's record knows them.
+    fn peers_of(&self, group: GroupId) -> Vec<(NodeId, String)> {
+        let record = self.inner.control.read(|state| state.groups.get(&group)?.checkpoint.clone());
+        let Some(membership) = record.as_ref().and_then(|record| membership_of(record).ok()) else {
+            return Vec::new();
+        };
+        let others = membership.nodes().filter(|(id, _)| **id != self.node_id());
+        others.map(|(id, node)| (*id, node.addr.clone())).collect()
+    }
+}

@@ -1,0 +1,446 @@
+//! One group of this node, as the rest of the node uses it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_inventory::Inventory;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::impls::ProgressResponder;
+use openraft::raft::ClientWriteResult;
+use openraft::{BasicNode, Instant as _, ChangeMembers, ReadPolicy, ServerState};
+use tokio::time::Instant;
+
+use crate::checkpoint::{Checkpoints, StoredSnapshot};
+use crate::log::{GroupId, Log, LogId};
+use crate::machine::Machine;
+use crate::meta::Meta;
+use crate::store::{SharedMachine, to_log_id};
+use crate::transport::GroupRaft;
+use crate::types::{NodeId, Payload, Reply, Types};
+
+/// How long a leader waits for a follower to have everything before it hands over.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
+
+/// A group of this node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Group {
+    id: GroupId,
+    node: NodeId,
+    raft: GroupRaft,
+    machine: SharedMachine,
+    checkpoints: Arc<Checkpoints>,
+    log: Log,
+}
+
+/// Why a proposal was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// It never reached the log: this node does not lead.
+    #[error("this node does not lead the group")]
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<NodeId>,
+    },
+    /// It may or may not have been committed.
+    #[error("the outcome is not known: {why}")]
+    Unknown {
+        /// What happened.
+        why: String,
+    },
+    /// The group has stopped on this node; the proposal never reached the log.
+    #[error("the group has stopped on this node: {why}")]
+    Stopped {
+        /// What happened.
+        why: String,
+    },
+}
+
+/// Why a read or a change of the group was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// This node does not lead.
+    #[error("this node does not lead the group")]
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<NodeId>,
+    },
+    /// A majority does not answer.
+    #[error("no majority of the group answers: {why}")]
+    NoQuorum {
+        /// What openraft says.
+        why: String,
+    },
+    /// It took longer than it may.
+    #[error("the group did not get there in time")]
+    TimedOut,
+    /// The group has stopped on this node.
+    #[error("the group has stopped on this node: {why}")]
+    Stopped {
+        /// What happened.
+        why: String,
+    },
+    /// The change is refused.
+    #[error("{why}")]
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A proposal on its way.
+#[derive(Debug)]
+pub struct Proposal {
+    result: tokio::sync::oneshot::Receiver<ClientWriteResult<Types>>,
+}
+
+impl Proposal {
+    /// The reply, once the entry has been applied on this node.
+    ///
+    /// # Errors
+    ///
+    /// It was not applied, or nobody knows.
+    pub async fn applied(self) -> Result<Reply, ProposeError> {
+        match self.result.await {
+            Ok(Ok(response)) => Ok(response.data),
+            Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
+                Err(ProposeError::NotLeader { leader: forward.leader_id })
+            }
+            Ok(Err(error)) => Err(ProposeError::Unknown { why: error.to_string() }),
+            Err(_) => Err(ProposeError::Unknown { why: "the group stopped meanwhile".to_owned() }),
+        }
+    }
+}
+
+/// Where a group stands on this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// What this node is in it.
+    pub role: Role,
+    /// The present term.
+    pub term: u64,
+    /// Who leads, if known.
+    pub leader: Option<NodeId>,
+    /// The last entry in the log.
+    pub last_log_index: u64,
+    /// The last entry known to be committed.
+    pub committed_index: u64,
+    /// The last entry applied.
+    pub applied_index: u64,
+    /// The last entry in the last checkpoint.
+    pub checkpointed_index: u64,
+    /// The last entry purged.
+    pub purged_index: u64,
+    /// The voters.
+    pub voters: BTreeSet<NodeId>,
+    /// The learners.
+    pub learners: BTreeSet<NodeId>,
+    /// How long ago a majority last confirmed the leader, in ms; on a leader only.
+    pub since_quorum_ms: Option<u64>,
+}
+
+/// What a node is in a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It decides.
+    Leader,
+    /// It follows.
+    #[default]
+    Follower,
+    /// It stands for election.
+    Candidate,
+    /// It follows without a vote.
+    Learner,
+}
+
+impl Group {
+    pub(super) fn new(
+        id: GroupId,
+        node: NodeId,
+        raft: GroupRaft,
+        machine: SharedMachine,
+        checkpoints: Arc<Checkpoints>,
+        log: Log,
+    ) -> Self {
+        Self { id, node, raft, machine, checkpoints, log }
+    }
+
+    /// Which group it is.
+    #[must_use]
+    pub fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// openraft's handle of it.
+    #[must_use]
+    pub fn raft(&self) -> &GroupRaft {
+        &self.raft
+    }
+
+    /// Gives a group without history its first members, with their peer addresses. To be called on one node only, or on all with
+    /// the same members.
+    ///
+    /// # Errors
+    ///
+    /// The group has a history already, or has stopped.
+    pub async fn initialize(&self, members: BTreeMap<NodeId, String>) -> Result<(), GroupError> {
+        let nodes: BTreeMap<NodeId, BasicNode> =
+            members.into_iter().map(|(id, addr)| (id, BasicNode { addr })).collect();
+        self.raft.initialize(nodes).await.map_err(|error| GroupError::Refused { why: error.to_string() })
+    }
+
+    /// Puts an entry in line: entries are appended in the order of these calls. Ready once it is in line.
+    ///
+    /// # Errors
+    ///
+    /// The group has stopped.
+    pub async fn propose(&self, payload: Payload) -> Result<Proposal, ProposeError> {
+        let (responder, result) = ProgressResponder::complete_only();
+        self.raft
+            .client_write_ff(payload, Some(responder))
+            .await
+            .map_err(|fatal| ProposeError::Stopped { why: fatal.to_string() })?;
+        Ok(Proposal { result })
+    }
+
+    /// Waits until everything acknowledged before the call is applied here, and says up to where.
+    ///
+    /// # Errors
+    ///
+    /// This node does not lead, or no majority answers.
+    pub async fn read_index(&self) -> Result<u64, GroupError> {
+        match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+            Ok(read) => Ok(read.log_id().index),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => Err(not_leader(&forward)),
+            Err(RaftError::APIError(error)) => Err(GroupError::NoQuorum { why: error.to_string() }),
+            Err(RaftError::Fatal(fatal)) => Err(GroupError::Stopped { why: fatal.to_string() }),
+        }
+    }
+
+    /// Waits until the entry at `index` is applied here.
+    ///
+    /// # Errors
+    ///
+    /// The deadline passed, or the group has stopped.
+    pub async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<(), GroupError> {
+        let mut applied = self.machine.applied();
+        let reached = applied.wait_for(|applied| applied.is_some_and(|id| id.index >= index));
+        match tokio::time::timeout_at(deadline, reached).await {
+            Err(_) => Err(GroupError::TimedOut),
+            Ok(Err(_)) => Err(GroupError::Stopped { why: "its state machine is gone".to_owned() }),
+            Ok(Ok(_)) => Ok(()),
+        }
+    }
+
+    /// The last entry applied here.
+    #[must_use]
+    pub fn applied(&self) -> Option<LogId> {
+        *self.machine.applied().borrow()
+    }
+
+    /// The index of the last entry applied here; 0 if there was none.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        self.applied().map_or(0, |id| id.index)
+    }
+
+    /// Who leads, as far as this node knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Whether this node leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.leader() == Some(self.node)
+    }
+
+    /// The present term.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.raft.metrics().borrow_watched().current_term
+    }
+
+    /// Ready when the leader or the term has changed from these.
+    pub async fn leader_changed(&self, leader: Option<NodeId>, term: u64) {
+        let mut metrics = self.raft.metrics();
+        loop {
+            {
+                let now = metrics.borrow_watched();
+                if now.current_leader != leader || now.current_term != term {
+                    return;
+                }
+            }
+            if metrics.changed().await.is_err() {
+                // The group has stopped: nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Where the group stands.
+    #[must_use]
+    pub fn status(&self) -> GroupStatus {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let index = |id: &Option<openraft::type_config::alias::LogIdOf<Types>>| id.as_ref().map_or(0, |id| id.index);
+        GroupStatus {
+            role: match metrics.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Follower | ServerState::Shutdown => Role::Follower,
+            },
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            last_log_index: metrics.last_log_index.unwrap_or(0),
+            committed_index: index(&metrics.local_committed),
+            applied_index: self.applied_index(),
+            checkpointed_index: self.checkpoints.record().and_then(|record| record.applied).map_or(0, |id| id.index),
+            purged_index: self.log.log_state(self.id).purged.map_or(0, |id| id.index),
+            voters: metrics.membership_config.voter_ids().collect(),
+            learners: metrics.membership_config.membership().learner_ids().collect(),
+            since_quorum_ms: metrics
+                .last_quorum_acked
+                .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Looks at a shard's stock; `None` for the meta group. Applying waits meanwhile: be brief.
+    pub fn read_shard<R>(&self, look: impl FnOnce(&Inventory) -> R) -> Option<R> {
+        self.machine.read(|machine| match machine {
+            Machine::Shard(inventory) => Some(look(inventory)),
+            Machine::Meta(_) => None,
+        })
+    }
+
+    /// The same, told which entry was applied last.
+    pub fn read_shard_at<R>(&self, look: impl FnOnce(&Inventory, Option<LogId>) -> R) -> Option<R> {
+        self.machine.read_at(|machine, applied| match machine {
+            Machine::Shard(inventory) => Some(look(inventory, applied)),
+            Machine::Meta(_) => None,
+        })
+    }
+
+    /// Looks at the cluster's own records; `None` for a shard.
+    pub fn read_meta<R>(&self, look: impl FnOnce(&Meta) -> R) -> Option<R> {
+        self.machine.read(|machine| match machine {
+            Machine::Meta(meta) => Some(look(meta)),
+            Machine::Shard(_) => None,
+        })
+    }
+
+    /// When an entry is applied here.
+    #[must_use]
+    pub fn watch_applied(&self) -> tokio::sync::watch::Receiver<Option<LogId>> {
+        self.machine.applied()
+    }
+
+    /// A reader of its last checkpoint.
+    #[must_use]
+    pub fn stored_snapshot(&self) -> Option<StoredSnapshot> {
+        self.checkpoints.snapshot()
+    }
+
+    /// Takes a checkpoint of at least what is applied now, purges the log behind it but for `kept` entries, and says where it
+    /// stands.
+    ///
+    /// # Errors
+    ///
+    /// The deadline passed (the state store takes nothing), or the group has stopped.
+    pub async fn checkpoint(&self, kept: u64, deadline: Instant) -> Result<u64, GroupError> {
+        let wanted = self.applied();
+        let stopped = |fatal: openraft::errors::Fatal<Types>| GroupError::Stopped { why: fatal.to_string() };
+        self.raft.trigger().snapshot().await.map_err(stopped)?;
+        let mut metrics = self.raft.metrics();
+        let done = loop {
+            let done = metrics.borrow_watched().snapshot.as_ref().map(to_log_id);
+            if done >= wanted {
+                break done;
+            }
+            match tokio::time::timeout_at(deadline, metrics.changed()).await {
+                Err(_) => return Err(GroupError::TimedOut),
+                Ok(Err(_)) => return Err(GroupError::Stopped { why: "its core is gone".to_owned() }),
+                Ok(Ok(())) => {}
+            }
+        };
+        let index = done.map_or(0, |id| id.index);
+        if let Some(upto) = index.checked_sub(kept) {
+            self.raft.trigger().purge_log(upto).await.map_err(stopped)?;
+        }
+        Ok(index)
+    }
+
+    /// Hands the leadership to `to`, or to the follower that is furthest. Only a voter that has everything gets it.
+    ///
+    /// # Errors
+    ///
+    /// This node does not lead, or no follower caught up in time.
+    pub async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<NodeId, GroupError> {
+        let deadline = Instant::now() + HAND_OVER_WAIT;
+        let mut metrics = self.raft.metrics();
+        loop {
+            let ready = {
+                let now = metrics.borrow_watched();
+                if now.state != ServerState::Leader {
+                    return Err(GroupError::NotLeader { leader: now.current_leader });
+                }
+                let voters: BTreeSet<NodeId> = now.membership_config.voter_ids().collect();
+                let behind = |id: &NodeId| -> Option<u64> {
+                    let matched = now.replication.as_ref()?.get(id)?.as_ref().map(|log_id| log_id.index);
+                    Some(now.last_log_index.unwrap_or(0).saturating_sub(matched?))
+                };
+                voters
+                    .iter()
+                    .filter(|id| **id != self.node && to.is_none_or(|to| to == **id))
+                    .filter_map(|id| Some((behind(id)?, *id)))
+                    .min()
+                    .filter(|(behind, _)| *behind == 0)
+            };
+            if let Some((_, id)) = ready {
+                let trigger = self.raft.trigger().transfer_leader(id).await;
+                trigger.map_err(|fatal| GroupError::Stopped { why: fatal.to_string() })?;
+                return Ok(id);
+            }
+            match tokio::time::timeout_at(deadline, metrics.changed()).await {
+                Err(_) => return Err(GroupError::TimedOut),
+                Ok(Err(_)) => return Err(GroupError::Stopped { why: "its core is gone".to_owned() }),
+                Ok(Ok(())) => {}
+            }
+        }
+    }
+
+    /// Adds a node that follows without a vote. With `wait` it is ready once the node has caught up.
+    ///
+    /// # Errors
+    ///
+    /// This node does not lead, or another change is under way.
+    pub async fn add_learner(&self, id: NodeId, address: String, wait: bool) -> Result<(), GroupError> {
+        let added = self.raft.add_learner(id, BasicNode { addr: address }, wait).await;
+        added.map(drop).map_err(change_error)
+    }
+
+    /// Gives these nodes the vote, and takes it from all others, which are then no members any more.
+    ///
+    /// # Errors
+    ///
+    /// This node does not lead, another change is under way, or a node is no learner.
+    pub async fn set_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), GroupError> {
+        let changed = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await;
+        changed.map(drop).map_err(change_error)
+    }
+}
+
+fn not_leader(forward: &ForwardToLeader<Types>) -> GroupError {
+    GroupError::NotLeader { leader: forward.leader_id }
+}
+
+fn change_error(error: RaftError<Types, ClientWriteError<Types>>) -> GroupError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => not_leader(&forward),
+        RaftError::APIError(error) => GroupError::Refused { why: error.to_string() },
+        RaftError::Fatal(fatal) => GroupError::Stopped { why: fatal.to_string() },
+    }
+}

@@ -1,0 +1,187 @@
+//! Opening a node's folder: whose it is, what is in it, and whether it can be believed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use holdfast_inventory::Limits;
+use holdfast_world::{StateStore, World};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{Host, HostError, HostOptions, Inner, Loaded};
+use crate::checkpoint::{CheckpointError, Checkpoints};
+use crate::control::{Control, ControlError};
+use crate::log::{GroupId, Log};
+use crate::machine::MachineKind;
+use crate::transport::{Transport, TransportOptions};
+
+/// The folder of the log, below the node's.
+const LOG: &str = "log";
+/// The folder of the state store, below the node's.
+const STATE: &str = "state";
+
+impl Host {
+    /// Takes the folder's lock, opens the control file, the log and the state store, judges them, and begins a new life of the
+    /// node. Nothing speaks to anyone yet.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be this node's, or something could not be opened.
+    pub async fn open(world: World, options: HostOptions) -> Result<Self, HostError> {
+        let config = options.raft_config().map_err(|error| HostError::Options(error.to_string()))?;
+        let dir = options.dir.clone();
+        let failed = |error: io::Error| HostError::Io { dir: dir.clone(), error };
+        world.disk.create_dir_all(&dir).await.map_err(failed)?;
+        let lock = world.disk.lock_dir(&dir).await.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => HostError::InUse { dir: dir.clone() },
+            _ => failed(error),
+        })?;
+        let control = open_control(&world, &options).await?;
+        control.begin_incarnation().await?;
+        let (log, recovered) = Log::open(&world, &dir.join(LOG), options.log.clone(), &control).await?;
+        let mut warnings = Vec::new();
+        let found = load_all(&world, &dir.join(STATE), &control, &log, &mut warnings).await.map_err(failed)?;
+        let transport = Transport::new(&world, TransportOptions::new(options.node_id, options.cluster_id.clone()));
+        let inner = Inner {
+            world,
+            options,
+            config,
+            control,
+            log,
+            recovered,
+            store: found.store,
+            loaded: Mutex::new(found.loaded),
+            groups: Mutex::default(),
+            warnings: Mutex::default(),
+            transport,
+            _lock: lock,
+        };
+        let host = Self { inner: Arc::new(inner) };
+        for warning in warnings {
+            host.warn(warning);
+        }
+        for (group, what) in host.damage() {
+            let whom = group.map_or("every group".to_owned(), |group| format!("group {group}"));
+            host.warn(format!("{whom} is damaged on this node: {what}"));
+        }
+        Ok(host)
+    }
+}
+
+/// The cluster's id in the room the control file has for it.
+fn cluster_number(cluster_id: &str) -> u128 {
+    xxh3_128(cluster_id.as_bytes())
+}
+
+async fn open_control(world: &World, options: &HostOptions) -> Result<Control, HostError> {
+    let dir = &options.dir;
+    let failed = |error: io::Error| HostError::Io { dir: dir.clone(), error };
+    if !Control::exists(world, dir).await? {
+        // A log without a control file is a node that has lost its memory, not a fresh one.
+        if world.disk.exists(&dir.join(LOG)).await.map_err(failed)? {
+            return Err(HostError::Lost { dir: dir.clone(), error: ControlError::Missing });
+        }
+        return Ok(Control::create(world, dir, cluster_number(&options.cluster_id), options.node_id).await?);
+    }
+    let control = Control::open(world, dir).await.map_err(|error| match error {
+        ControlError::Missing | ControlError::Damaged => HostError::Lost { dir: dir.clone(), error },
+        other => HostError::Control(other),
+    })?;
+    let identity = control.read(|state| state.identity);
+    if identity.node != options.node_id || identity.cluster != cluster_number(&options.cluster_id) {
+        return Err(HostError::Foreign { dir: dir.clone(), found: identity.node });
+    }
+    Ok(control)
+}
+
+struct Found {
+    store: Arc<dyn StateStore>,
+    loaded: BTreeMap<GroupId, Loaded>,
+}
+
+/// Loads every checkpoint that the control file names. Where one is not what it says, the whole store is set aside: the ones that
+/// could be loaded are written anew, the others are filled from peers when their groups start.
+async fn load_all(
+    world: &World,
+    dir: &Path,
+    control: &Control,
+    log: &Log,
+    warnings: &mut Vec<String>,
+) -> io::Result<Found> {
+    let named: Vec<GroupId> = control.read(|state| {
+        let named = state.groups.iter().filter(|(_, group)| group.checkpoint.is_some());
+        named.map(|(id, _)| *id).collect()
+    });
+    let existed = world.disk.exists(dir).await?;
+    let opened = world.states.open(dir).await;
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) if existed => {
+            warnings.push(format!("the state store does not open: {error}"));
+            let aside = set_aside(world, dir, control).await?;
+            warnings.push(format!("the state store was set aside as {aside}; what it held is filled from peers"));
+            world.states.open(dir).await?
+        }
+        Err(error) => return Err(error),
+    };
+    let (mut whole, mut damaged) = (BTreeMap::new(), Vec::new());
+    for group in named {
+        let checkpoints = Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
+        match checkpoints.load(&kind_of(group)).await {
+            Ok(machine) => {
+                whole.insert(group, (checkpoints, machine));
+            }
+            Err(error @ (CheckpointError::Damaged { .. } | CheckpointError::Store { .. })) => {
+                warnings.push(error.to_string());
+                damaged.push(group);
+            }
+        }
+    }
+    if damaged.is_empty() {
+        let loaded = whole
+            .into_iter()
+            .map(|(group, (checkpoints, machine))| (group, Loaded::Whole { checkpoints, machine: Box::new(machine) }));
+        return Ok(Found { store, loaded: loaded.collect() });
+    }
+    store.close().await?;
+    drop(store);
+    let mut rescued = Vec::new();
+    for (group, (checkpoints, machine)) in whole {
+        rescued.push((group, checkpoints.record(), machine));
+        drop(checkpoints);
+    }
+    let aside = set_aside(world, dir, control).await?;
+    warnings.push(format!("the state store was set aside as {aside}; what is damaged in it is filled from peers"));
+    let store = world.states.open(dir).await?;
+    let mut loaded = BTreeMap::new();
+    for (group, record, machine) in rescued {
+        let checkpoints = Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
+        if let Some(record) = record {
+            checkpoints.rewrite(&machine, record).await?;
+        }
+        loaded.insert(group, Loaded::Whole { checkpoints, machine: Box::new(machine) });
+    }
+    for group in damaged {
+        let checkpoints = Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
+        loaded.insert(group, Loaded::MustBeFilled { checkpoints });
+    }
+    Ok(Found { store, loaded })
+}
+
+/// Which machine a known group runs; a fresh shard's limits play no part in loading.
+fn kind_of(group: GroupId) -> MachineKind {
+    if group == GroupId::META { MachineKind::Meta } else { MachineKind::Shard(Limits::default()) }
+}
+
+/// Renames a folder so that its evidence is kept, and gives its new name.
+async fn set_aside(world: &World, dir: &Path, control: &Control) -> io::Result<String> {
+    let incarnation = control.read(|state| state.incarnation.counter);
+    let name = format!("{STATE}.damaged-{incarnation}");
+    let aside = dir.with_file_name(&name);
+    world.disk.rename(dir, &aside).await?;
+    if let Some(parent) = dir.parent() {
+        world.disk.sync_dir(parent).await?;
+    }
+    Ok(name)
+}

@@ -1,0 +1,80 @@
+//! What a host is told when it is opened, and what openraft is told from it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::change_log::ChangeLogOptions;
+use crate::log::LogOptions;
+use crate::types::NodeId;
+
+/// How a node keeps and replicates its groups.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// Who this node is; never given to another node again.
+    pub node_id: NodeId,
+    /// Which cluster it belongs to.
+    pub cluster_id: String,
+    /// The folder that is its own.
+    pub dir: PathBuf,
+    /// How often a leader tells its followers that it lives, in ms.
+    pub heartbeat_ms: u64,
+    /// A follower that hears nothing for this long stands for election, in ms.
+    pub election_min_ms: u64,
+    /// The same, at most; between the two it is drawn.
+    pub election_max_ms: u64,
+    /// A group is checkpointed when its log holds this many bytes more than its last checkpoint.
+    pub checkpoint_bytes: u64,
+    /// A group is checkpointed when its log holds this many entries more than its last checkpoint.
+    pub checkpoint_entries: u64,
+    /// So many entries stay in the log behind a checkpoint, for followers that lag a little.
+    pub kept_entries: u64,
+    /// The node's log.
+    pub log: LogOptions,
+    /// The shards' change logs.
+    pub changes: ChangeLogOptions,
+}
+
+impl HostOptions {
+    /// The options of a node with the usual limits.
+    #[must_use]
+    pub fn new(node_id: NodeId, cluster_id: impl Into<String>, dir: impl Into<PathBuf>) -> Self {
+        Self {
+            node_id,
+            cluster_id: cluster_id.into(),
+            dir: dir.into(),
+            heartbeat_ms: 250,
+            election_min_ms: 1_000,
+            election_max_ms: 2_000,
+            checkpoint_bytes: 64 << 20,
+            checkpoint_entries: 50_000,
+            kept_entries: 2_000,
+            log: LogOptions::default(),
+            changes: ChangeLogOptions::default(),
+        }
+    }
+
+    /// What openraft is told; where it differs from openraft's defaults, docs/known-issues.md says why.
+    pub(super) fn raft_config(&self) -> Result<Arc<Config>, openraft::ConfigError> {
+        let config = Config {
+            cluster_name: self.cluster_id.clone(),
+            heartbeat_interval: self.heartbeat_ms,
+            election_timeout_min: self.election_min_ms,
+            election_timeout_max: self.election_max_ms,
+            // Checkpoints and purges are ours: see the policy beside this file.
+            snapshot_policy: SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: self.kept_entries,
+            replication_lag_threshold: self.kept_entries.max(1),
+            purge_batch_size: 256,
+            max_payload_entries: 300,
+            install_snapshot_timeout: 600_000,
+            enable_pre_vote: Some(true),
+            quorum_loss_probe_interval: Some(2 * self.election_max_ms),
+            enable_leader_restore: Some(false),
+            allow_log_reversion: Some(false),
+            ..Config::default()
+        };
+        config.validate().map(Arc::new)
+    }
+}

@@ -1,0 +1,173 @@
+//! What the transport asks of the host: which groups run, what this node tells its peers, and whether a peer can be believed.
+
+use std::cmp::Ordering;
+use std::sync::Weak;
+
+use futures_util::future::BoxFuture;
+use openraft::async_runtime::WatchReceiver;
+use tokio::time::{Duration, Instant};
+
+use super::{Host, Inner};
+use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
+use crate::control::PeerMark;
+use crate::encode::SCHEMA;
+use crate::log::{GroupId, LogId};
+use crate::machine::MachineKind;
+use crate::store::to_log_id;
+use crate::transport::{GroupFacts, GroupRaft, GroupRegistry, NoReplica, NodeFacts};
+use crate::types::NodeId;
+
+/// How long a checkpoint may take that a peer has asked for.
+const ASKED_CHECKPOINT_WAIT: Duration = Duration::from_secs(60);
+
+/// The host as its transport sees it; the transport must not keep it alive.
+pub(super) struct Registry {
+    pub(super) host: Weak<Inner>,
+    pub(super) node: NodeId,
+}
+
+impl Registry {
+    fn host(&self) -> Option<Host> {
+        self.host.upgrade().map(|inner| Host { inner })
+    }
+}
+
+impl GroupRegistry for Registry {
+    fn replica(&self, group: GroupId) -> Result<GroupRaft, NoReplica> {
+        let unknown = NoReplica::Unknown { group, node: self.node };
+        let host = self.host().ok_or_else(|| unknown.clone())?;
+        if let Some(damage) = host.inner.log.damage(group) {
+            return Err(NoReplica::Damaged { group, node: self.node, what: super::told(&damage) });
+        }
+        host.group(group).map(|group| group.raft().clone()).ok_or(unknown)
+    }
+
+    fn facts(&self) -> NodeFacts {
+        self.host().map(|host| host.facts()).unwrap_or_default()
+    }
+
+    fn greet<'a>(&'a self, peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let host = self.host().ok_or_else(|| "this node is stopping".to_owned())?;
+            host.greet(peer).await
+        })
+    }
+
+    fn checkpoint(&self, group: GroupId) -> Option<StoredSnapshot> {
+        let group = self.host()?.group(group)?;
+        let status = group.status();
+        if status.checkpointed_index < status.applied_index {
+            // Whoever asks may need a newer one than there is: it asks again.
+            let fresher = group.clone();
+            tokio::spawn(async move {
+                if let Err(error) = fresher.checkpoint(u64::MAX, Instant::now() + ASKED_CHECKPOINT_WAIT).await {
+                    tracing::warn!(group = %fresher.id(), %error, "no checkpoint was taken for a peer that asked for one");
+                }
+            });
+        }
+        group.stored_snapshot()
+    }
+
+    fn verify(&self, group: GroupId, received: &ReceivedSnapshot) -> Result<(), String> {
+        let kind = match group.shard() {
+            None => MachineKind::Meta,
+            // Its limits are in the snapshot.
+            Some(_) => MachineKind::Shard(holdfast_inventory::Limits::default()),
+        };
+        received.machine(&kind).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Host {
+    /// What this node tells of itself.
+    #[must_use]
+    pub fn facts(&self) -> NodeFacts {
+        let inner = &self.inner;
+        let groups = self.known_groups().into_iter().map(|group| {
+            let state = inner.log.log_state(group);
+            let damage = inner.log.damage(group).map(|damage| super::told(&damage));
+            GroupFacts { group, last_log_id: state.last, vote: state.vote, damage }
+        });
+        NodeFacts {
+            cluster_id: inner.options.cluster_id.clone(),
+            node_id: self.node_id(),
+            incarnation: inner.control.read(|state| state.incarnation),
+            control_generation: inner.control.generation(),
+            fresh: self.is_fresh(),
+            groups: groups.collect(),
+            schemas: (1..=SCHEMA).collect(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Judges a peer: it may never come back with less than was seen of it.
+    pub(super) async fn greet(&self, peer: &NodeFacts) -> Result<(), String> {
+        if peer.cluster_id != self.inner.options.cluster_id {
+            return Err(format!(
+                "it belongs to cluster `{}`, not to `{}`",
+                peer.cluster_id, self.inner.options.cluster_id
+            ));
+        }
+        if peer.node_id == self.node_id() {
+            return Err(format!("it says that it is node {}, which is this node", peer.node_id));
+        }
+        let known = self.inner.control.read(|state| state.peers.get(&peer.node_id).cloned()).unwrap_or_default();
+        self.judge(peer, &known)?;
+        let seen = PeerMark {
+            incarnation: peer.incarnation,
+            control_generation: peer.control_generation,
+            groups: known.groups,
+        };
+        if known.incarnation != seen.incarnation || known.control_generation < seen.control_generation {
+            let id = peer.node_id;
+            let noted = self.inner.control.update(move |state| {
+                state.peers.insert(id, seen);
+            });
+            noted.await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, peer: &NodeFacts, known: &PeerMark) -> Result<(), String> {
+        const OLD_COPY: &str = "its folder is an older copy of itself, or two processes run on copies of one folder; it may not \
+                                vote under its id any more: replace it with `holdfast cluster replace`";
+        let id = peer.node_id;
+        match peer.incarnation.counter.cmp(&known.incarnation.counter) {
+            Ordering::Less => {
+                let (now, then) = (peer.incarnation.counter, known.incarnation.counter);
+                return Err(format!("node {id} comes in its start {now}, but start {then} of it was seen: {OLD_COPY}"));
+            }
+            Ordering::Equal if peer.incarnation.nonce != known.incarnation.nonce => {
+                return Err(format!(
+                    "node {id} was seen in two lives at its start {}: {OLD_COPY}",
+                    known.incarnation.counter
+                ));
+            }
+            Ordering::Equal | Ordering::Greater => {}
+        }
+        if peer.control_generation < known.control_generation {
+            let (now, then) = (peer.control_generation, known.control_generation);
+            return Err(format!("node {id} has generation {now} of its control file, but {then} was seen: {OLD_COPY}"));
+        }
+        for group in self.groups() {
+            let Some(acknowledged) = acknowledged_by(&group, id) else { continue };
+            let told = peer.groups.iter().find(|facts| facts.group == group.id());
+            let last = told.and_then(|facts| facts.last_log_id);
+            let is_damaged = told.is_some_and(|facts| facts.damage.is_some());
+            if !is_damaged && last < Some(acknowledged) {
+                let group = group.id();
+                return Err(format!(
+                    "node {id} has acknowledged {acknowledged} of {group}, but its log ends before: {OLD_COPY}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a follower has acknowledged to this node as the leader of a group.
+fn acknowledged_by(group: &super::Group, node: NodeId) -> Option<LogId> {
+    let metrics = group.raft().metrics();
+    let metrics = metrics.borrow_watched();
+    metrics.replication.as_ref()?.get(&node)?.as_ref().map(to_log_id)
+}
