@@ -212,6 +212,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cancel_time_that_is_over_does_not_cancel_what_is_sold_later() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 5)]).unwrap();
+        let at = LogTime(OPENING + 60_000);
+        shop.commit_with(1, |commit| (commit.parts, commit.cancel_at) = (parts_of(&[(0, 2)]), Some(at))).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        shop.after_s(120).commit(1).unwrap();
+        shop.tick();
+        assert_eq!((shop.stock("rouge").counts.committed, shop.inventory.next_due()), (3, None));
+    }
+
+    #[test]
     fn a_cancel_time_lies_ahead_and_not_too_far() {
         let mut shop = Shop::with_rouge(5);
         shop.reserve(1, &[("rouge", 5)]).unwrap();

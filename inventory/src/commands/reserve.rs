@@ -302,6 +302,19 @@ mod tests {
     }
 
     #[test]
+    fn one_command_ends_a_bounded_number_of_holds_and_is_decided_by_what_is_free_then() {
+        let mut shop = Shop::with_limits(Limits { sweep: 2, ..Limits::default() });
+        shop.receive("rouge", "PAR", 5).unwrap();
+        for number in 1..=5 {
+            shop.reserve(number, &[("rouge", 1)]).unwrap();
+        }
+        // Two end with the entry and two with the command.
+        let refused = shop.after_s(600).reserve(6, &[("rouge", 5)]);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 4, line: 0, recorded: true }));
+        shop.reserve(7, &[("rouge", 5)]).unwrap();
+    }
+
+    #[test]
     fn a_reservation_is_made_once() {
         let mut shop = Shop::with_rouge(5);
         shop.reserve(1, &[("rouge", 1)]).unwrap();
