@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{GroupId, Incarnation, LogId, LogPosition, Vote};
+use crate::log::{DamageCause, GroupId, Incarnation, LogId, LogPosition, Vote};
 
 /// Who a folder belongs to. Never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,8 @@ pub struct ControlState {
     pub identity: NodeIdentity,
     /// The present life of the node.
     pub incarnation: Incarnation,
+    /// What was found wrong with this file itself, once and for all.
+    pub damage: Vec<DamageCause>,
     /// The log was synced at least this far.
     pub log_floor: LogPosition,
     /// The segments in use, by rising generation. The last may still be unwritten.
@@ -114,6 +116,7 @@ impl ControlState {
             generation: 0,
             identity,
             incarnation: Incarnation::default(),
+            damage: Vec::new(),
             log_floor: LogPosition::default(),
             segments: Vec::new(),
             next_segment_generation: 1,

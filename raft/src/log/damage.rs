@@ -46,7 +46,7 @@ pub enum DamageCause {
     /// The contents of entries changed after they were written.
     #[error("entries in batch {} of segment {} are rotten", at.batch, at.generation)]
     RottenEntries {
-        /// The batch.
+        /// The batch; 0 if it was found while reading single entries.
         at: LogPosition,
     },
     /// Batches are gone or their headers rotten, so that it is not known what they held.

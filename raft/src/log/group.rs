@@ -43,8 +43,8 @@ pub(crate) struct GroupLog {
     pub(crate) committed: Option<LogId>,
     /// The committed id has changed since it was last written.
     pub(crate) committed_is_new: bool,
-    /// The sequence of the next run.
-    pub(crate) next_sequence: u64,
+    /// The sequence of the last run; the first is 1.
+    pub(crate) last_sequence: u64,
     pub(crate) damage: Option<Damage>,
     /// The index of the first slot.
     first: u64,
@@ -59,12 +59,14 @@ pub(crate) struct GroupLog {
 }
 
 impl GroupLog {
-    pub(crate) fn new() -> Self {
-        Self::damaged(None)
+    /// The log of a new group, which may be in doubt.
+    pub(crate) fn new(damage: Option<Damage>) -> Self {
+        Self { damage, ..Self::default() }
     }
 
-    pub(crate) fn damaged(damage: Option<Damage>) -> Self {
-        Self { next_sequence: 1, damage, ..Self::default() }
+    /// A log that is known to be purged.
+    pub(crate) fn purged_to(purged: Option<LogId>) -> Self {
+        Self { purged, ..Self::default() }
     }
 
     /// The index an append must begin at; `None` if any will do since the log is empty.

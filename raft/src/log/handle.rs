@@ -122,7 +122,8 @@ impl Log {
     /// Waits while the queue is full. Entries must follow the last one without a gap.
     ///
     /// # Errors
-    /// Nothing was taken; `done` is dropped uncalled.
+    /// `done` is dropped uncalled, and nothing was taken (but when the log closes meanwhile, part of a large append may
+    /// have been).
     pub async fn append(&self, group: GroupId, mut records: Vec<LogRecord>, done: Done) -> Result<(), AppendError> {
         let shared = &self.open.shared;
         let limit = shared.options.max_record_bytes();
@@ -354,7 +355,8 @@ impl Log {
         }
     }
 
-    /// Closes the log: what waits is written, later calls are refused. Ready when the writer has ended.
+    /// Closes the log: what waits is written, later calls are refused. Ready when nothing of it touches the folder any
+    /// more, so that it may be opened again.
     pub async fn close(&self) {
         let shared = &self.open.shared;
         let ended = shared.ended.notified();
@@ -362,13 +364,10 @@ impl Log {
         // Listens before the state is looked at, so that the end cannot slip between.
         ended.as_mut().enable();
         close(shared);
-        let is_over = {
-            let state = shared.lock();
-            state.drained || state.node_damage.is_some()
-        };
-        if !is_over {
-            ended.await;
+        if shared.lock().is_over {
+            return;
         }
+        ended.await;
     }
 
     async fn room(&self, cost: usize) -> Result<tokio::sync::SemaphorePermit<'_>, AppendError> {

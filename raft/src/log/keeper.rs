@@ -39,6 +39,8 @@ impl Keeper {
                 (state.closed, state.drained || state.node_damage.is_some(), wants_next, may_free)
             };
             if closed && drained {
+                self.shared.lock().is_over = true;
+                self.shared.ended.notify_waiters();
                 return;
             }
             // The writer may be waiting for the next segment even while the log closes.
@@ -53,9 +55,29 @@ impl Keeper {
                 Ok::<(), KeepError>(())
             };
             if let Err(error) = done.await {
+                if self.is_not_needed_any_more().await {
+                    continue;
+                }
                 let doing = "prepared or freed a segment of the log".to_owned();
                 self.shared.world.end.end(EndReason::DiskFailed { doing, error: error.to_string() });
                 std::future::pending::<()>().await;
+            }
+            self.shared.keeping.notified().await;
+        }
+    }
+
+    /// Whether the log has been closed and everything in it written: then a segment that could not be readied is no loss,
+    /// nor is a folder that is gone.
+    async fn is_not_needed_any_more(&self) -> bool {
+        loop {
+            {
+                let state = self.shared.lock();
+                if !state.closed || state.drained {
+                    return state.closed;
+                }
+                if state.writer_waits {
+                    return false;
+                }
             }
             self.shared.keeping.notified().await;
         }

@@ -116,7 +116,7 @@ pub(crate) async fn recover(
     }
     let mut walk = Walk {
         replay: Replay::new(&known),
-        node_damage: Damage::default(),
+        node_damage: Damage { causes: known.damage.clone(), ..Damage::default() },
         segments: BTreeMap::new(),
         last: None,
         pending: None,
@@ -127,7 +127,10 @@ pub(crate) async fn recover(
         walk.read_segment(world, dir, &known, *segment, &mut image).await?;
     }
     let cut = walk.settle_tail(&known);
-    walk.check_floors(&known, control.opened_generation());
+    if let Some(rolled_back) = walk.check_floors(&known, control.opened_generation()) {
+        // A few more starts would hide it: the numbers grow with each.
+        control.update(move |control| control.damage.push(rolled_back)).await?;
+    }
     if cut.is_none() {
         walk.check_rotten_prologue(&known, &mut image).await?;
     }
@@ -204,18 +207,20 @@ impl Walk {
         Some(pending)
     }
 
-    /// Compares the log with the control file.
-    fn check_floors(&mut self, known: &ControlState, opened_generation: u64) {
+    /// Compares the log with the control file; returns a finding about the control file itself.
+    fn check_floors(&mut self, known: &ControlState, opened_generation: u64) -> Option<DamageCause> {
         let (found, floor) = (self.replay.last_batch, known.log_floor.batch);
         if found < floor {
             self.node_damage.add(DamageCause::EndsEarly { found, floor });
         }
         let is_from_later_life =
             self.last.as_ref().is_some_and(|last| last.prologue.incarnation.counter >= known.incarnation.counter);
-        if self.control_generation > opened_generation || is_from_later_life {
-            let (control, log) = (opened_generation, self.control_generation);
-            self.node_damage.add(DamageCause::ControlRolledBack { control, log });
+        if self.control_generation <= opened_generation && !is_from_later_life {
+            return None;
         }
+        let rolled_back = DamageCause::ControlRolledBack { control: opened_generation, log: self.control_generation };
+        self.node_damage.add(rolled_back.clone());
+        Some(rolled_back)
     }
 
     /// Where the next batch would go: after the last one, or at the start of the first segment.
@@ -233,7 +238,7 @@ impl Walk {
         let batch = self.replay.last_batch + 1;
         let first = self.last.as_ref().map(|last| last.prologue.incarnation).unwrap_or_default();
         for (&generation, segment) in self.segments.range(active.seed.generation..) {
-            read_image(&segment, image).await?;
+            read_image(segment, image).await?;
             let at = if generation == active.seed.generation { tail } else { 0 };
             let found = SegmentImage { seed: segment.seed, bytes: image };
             if found.began_here(at, batch, first, known.incarnation) {

@@ -34,8 +34,7 @@ impl Replay {
     /// Starts from the floors in the control file.
     pub(crate) fn new(control: &ControlState) -> Self {
         let groups = control.groups.iter().map(|(&group, floor)| {
-            let mut log = GroupLog::new();
-            log.purged = floor.purged;
+            let log = GroupLog::purged_to(floor.purged);
             (group, log)
         });
         Self {
@@ -57,7 +56,7 @@ impl Replay {
         for (&group, log) in &self.groups {
             // A group that was not seen yet has lost nothing if it is seen with its first run: the count begins anew only
             // when nothing of the group is left in the log.
-            self.in_doubt.entry(group).or_insert((log.next_sequence, cause.clone()));
+            self.in_doubt.entry(group).or_insert((log.last_sequence + 1, cause.clone()));
         }
         self.last_loss = Some(cause);
         self.evidence(generation);
@@ -76,8 +75,8 @@ impl Replay {
     fn take_table(&mut self, batch: &FoundBatch, table: &FoundTable) {
         for (run, rows) in &table.runs {
             self.prove(run);
-            let log = self.groups.entry(run.group).or_insert_with(GroupLog::new);
-            log.next_sequence = run.sequence + 1;
+            let log = self.groups.entry(run.group).or_default();
+            log.last_sequence = run.sequence;
             match run.kind {
                 RunKind::Append => self.append(batch, run, rows),
                 RunKind::Repair => self.repair(batch, run, rows),
@@ -171,7 +170,7 @@ impl Replay {
     }
 
     pub(crate) fn damage(&mut self, group: GroupId, cause: DamageCause) {
-        self.groups.entry(group).or_insert_with(GroupLog::new).damage.get_or_insert_default().add(cause);
+        self.groups.entry(group).or_default().damage.get_or_insert_default().add(cause);
     }
 
     fn evidence(&mut self, generation: u64) {

@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub(crate) synced: LogPosition,
     /// The segment that follows the active one, if it is ready.
     pub(crate) next_segment: Option<Arc<SegmentFile>>,
+    /// The writer cannot go on without it.
+    pub(crate) writer_waits: bool,
     /// Something was purged since the keeper last looked.
     pub(crate) may_free: bool,
     /// Damage that concerns every group, also those not known yet.
@@ -94,6 +96,8 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// The writer has written everything after `closed`.
     pub(crate) drained: bool,
+    /// The keeper has ended as well: nothing touches the folder any more.
+    pub(crate) is_over: bool,
 }
 
 impl State {
@@ -108,12 +112,14 @@ impl State {
             segments,
             synced: LogPosition::default(),
             next_segment: None,
+            writer_waits: false,
             may_free: true,
             node_damage: None,
             strangers_damage: None,
             evidence_from: None,
             closed: false,
             drained: false,
+            is_over: false,
         }
     }
 
@@ -126,7 +132,7 @@ impl State {
             return Err(AppendError::Damaged { group });
         }
         let damage = &self.strangers_damage;
-        let log = self.groups.entry(group).or_insert_with(|| GroupLog::damaged(damage.clone()));
+        let log = self.groups.entry(group).or_insert_with(|| GroupLog::new(damage.clone()));
         if log.damage.is_some() { Err(AppendError::Damaged { group }) } else { Ok(log) }
     }
 
@@ -221,7 +227,7 @@ pub(crate) struct Shared {
     pub(crate) keeping: Notify,
     /// The next segment is ready.
     pub(crate) segment_ready: Notify,
-    /// The writer has ended.
+    /// Writer and keeper have ended.
     pub(crate) ended: Notify,
 }
 

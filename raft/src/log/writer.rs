@@ -6,7 +6,7 @@ use holdfast_world::EndReason;
 
 use super::batch::{BatchPlace, BatchTable, CommittedMark};
 use super::format::Row;
-use super::group::{GroupLog, Place, Slot};
+use super::group::{Place, Slot};
 use super::ids::LogPosition;
 use super::record::LogRecord;
 use super::state::{Command, Shared};
@@ -60,9 +60,7 @@ impl Writer {
             }
             self.report();
         }
-        let mut state = self.shared.lock();
-        state.drained = true;
-        self.shared.ended.notify_waiters();
+        self.shared.lock().drained = true;
         self.shared.keeping.notify_one();
     }
 
@@ -81,16 +79,16 @@ impl Writer {
                     }
                     let (group, runs) = (command.group(), command.runs());
                     self.commands.extend(state.queue.pop_front());
-                    let log = state.groups.entry(group).or_insert_with(GroupLog::new);
-                    self.sequences.push(log.next_sequence);
-                    log.next_sequence += runs;
+                    let log = state.groups.entry(group).or_default();
+                    self.sequences.push(log.last_sequence + 1);
+                    log.last_sequence += runs;
                 }
                 if !self.commands.is_empty() {
                     let fresh = state.groups.iter_mut().filter(|(_, log)| log.committed_is_new);
                     for (group, log) in fresh.take(COMMITTED_AT_ONCE) {
                         let Some(id) = log.committed else { continue };
-                        self.committed.push(CommittedMark { group: *group, sequence: log.next_sequence, id });
-                        log.next_sequence += 1;
+                        log.last_sequence += 1;
+                        self.committed.push(CommittedMark { group: *group, sequence: log.last_sequence, id });
                         log.committed_is_new = false;
                     }
                     return true;
@@ -228,9 +226,11 @@ async fn next_segment(shared: &Shared) -> Arc<SegmentFile> {
             let mut state = shared.lock();
             if let Some(next) = state.next_segment.take() {
                 state.segments.insert(next.seed.generation, next.clone());
+                state.writer_waits = false;
                 shared.keeping.notify_one();
                 return next;
             }
+            state.writer_waits = true;
         }
         shared.keeping.notify_one();
         shared.segment_ready.notified().await;

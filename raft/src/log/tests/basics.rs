@@ -65,4 +65,5 @@ async fn entries_votes_and_purges_are_there_after_a_restart() {
     assert_eq!(entries[50..], [record(150, 3, "fresh"), record(151, 3, "")]);
     assert!(log.entries(group, 99..101, 1).await.is_err());
     append(&log, group, vec![record(152, 3, "more")]).await;
+    log.close().await;
 }

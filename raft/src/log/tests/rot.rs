@@ -207,6 +207,12 @@ fn an_older_copy_of_the_control_file_is_named() {
         let node = start(&disk).await.unwrap();
         let damage = node.recovered.node_damage.unwrap();
         assert!(matches!(damage.causes[0], DamageCause::ControlRolledBack { .. }), "{damage:?}");
+        // Starting again and again does not make it good.
+        let mut disk = disk;
+        for _ in 0..10 {
+            disk = clean(&disk);
+            assert!(start(&disk).await.unwrap().recovered.node_damage.is_some());
+        }
     });
 }
 
