@@ -143,7 +143,7 @@ fn what_was_reported_durable_is_there_after_every_crash() {
 
 #[test]
 fn a_sync_that_fails_ends_the_node_and_nothing_it_covered_was_reported() {
-    for nth in 1..=60 {
+    for nth in 1..=100 {
         let mut simulation = simulation(nth);
         let promises = Promises::default();
         start(&mut simulation, &promises);

@@ -1,7 +1,8 @@
 //! The drive of one host: what outlives its processes, and where its failures are set.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -19,8 +20,12 @@ pub struct SimDrive {
     tree: Mutex<Tree>,
     stores: Mutex<Stores>,
     syncs: Mutex<Syncs>,
-    locks: Arc<Mutex<BTreeSet<InodeId>>>,
+    locks: Locks,
+    locks_taken: AtomicU64,
 }
+
+/// The locked folders, each with the number of its lock.
+type Locks = Arc<Mutex<BTreeMap<InodeId, u64>>>;
 
 #[derive(Debug)]
 struct Syncs {
@@ -36,7 +41,8 @@ impl SimDrive {
             tree: Mutex::new(Tree::new()),
             stores: Mutex::new(Stores::default()),
             syncs: Mutex::new(Syncs { dice, begun: 0, ended: 0, fail_at: None }),
-            locks: Arc::default(),
+            locks: Locks::default(),
+            locks_taken: AtomicU64::new(0),
         }
     }
 
@@ -90,11 +96,13 @@ impl SimDrive {
     }
 
     pub(super) fn lock(&self, folder: InodeId) -> io::Result<FolderLock> {
-        if self.locks.lock().expect("no panic happens while the locks are locked").insert(folder) {
-            Ok(FolderLock { folder, locks: self.locks.clone() })
-        } else {
-            Err(io::Error::from(io::ErrorKind::WouldBlock))
+        let mut locks = self.locks.lock().expect("no panic happens while the locks are locked");
+        if locks.contains_key(&folder) {
+            return Err(io::Error::from(io::ErrorKind::WouldBlock));
         }
+        let number = self.locks_taken.fetch_add(1, Ordering::Relaxed);
+        locks.insert(folder, number);
+        Ok(FolderLock { folder, number, locks: self.locks.clone() })
     }
 }
 
@@ -102,11 +110,16 @@ impl SimDrive {
 #[derive(Debug)]
 pub(super) struct FolderLock {
     folder: InodeId,
-    locks: Arc<Mutex<BTreeSet<InodeId>>>,
+    number: u64,
+    locks: Locks,
 }
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        self.locks.lock().expect("no panic happens while the locks are locked").remove(&self.folder);
+        let mut locks = self.locks.lock().expect("no panic happens while the locks are locked");
+        // A dead process's lock may be dropped late, when the folder is another's.
+        if locks.get(&self.folder) == Some(&self.number) {
+            locks.remove(&self.folder);
+        }
     }
 }
