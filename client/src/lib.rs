@@ -1,13 +1,54 @@
 //! The Rust client of Holdfast.
+//!
+//! [`Client::connect`] learns from any node where everything is; then every command finds its shard's leader by itself,
+//! over one connection a node, and is asked again, the same, until it is decided or its deadline comes. docs/clients.md
+//! tells how ids, retries, answers, sessions and reads work.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use holdfast_client::{Client, ClientOptions, Error, Receive, Reserve};
+//!
+//! # async fn shop() -> Result<(), Error> {
+//! let client = Client::connect(ClientOptions::new(["127.0.0.1:7400"])).await?;
+//! client.receive(Receive::of("LIP-ROUGE-01", 100)).await?;
+//! let held = client.reserve(Reserve::new().line("LIP-ROUGE-01", 2).ttl(Duration::from_secs(600))).await?;
+//! if let Some(id) = held.reservation_id {
+//!     client.commit(id).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Leaves to others what a command means (the node decides) and how bytes travel (`holdfast-world`).
 
 mod answer;
+mod batch;
+mod call;
+mod client;
+mod cluster;
 mod cluster_time;
 mod command;
+mod connection;
+mod core;
+mod execute;
+mod gate;
+mod learned;
+mod listing;
+mod node;
 mod options;
+mod reads;
+mod retry;
+mod routes;
+mod session;
+mod wire;
 
 pub use answer::{Error, Failure, Success};
+pub use client::Client;
+pub use cluster::Routing;
 pub use command::{
     Adjust, Amend, Cancel, Command, CommandKey, Commit, Extend, Fulfil, PutItem, Receive, Release, Reserve, Return, Set,
 };
 pub use holdfast_proto::{ids, v1};
+pub use listing::{Listed, Listing, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
+pub use reads::{Consistency, Read, Reader, Stock};

@@ -6,6 +6,7 @@ use holdfast_proto::v1;
 use holdfast_world::World;
 
 use crate::command::CommandKey;
+use crate::reads::Consistency;
 
 /// How commands reach a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +53,8 @@ pub struct ClientOptions {
     pub session_commands: usize,
     /// Requests in flight on a session before commands are gathered.
     pub session_requests: usize,
-    /// Reads that say nothing else see at least what this client wrote, from any replica.
-    pub read_your_writes: bool,
+    /// How fresh a read is that says nothing else.
+    pub consistency: Consistency,
 }
 
 impl ClientOptions {
@@ -83,7 +84,7 @@ impl ClientOptions {
             max_bytes: 64 * 1_024 * 1_024,
             session_commands: 512,
             session_requests: 4,
-            read_your_writes: false,
+            consistency: Consistency::Linearizable,
         }
     }
 }

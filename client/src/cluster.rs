@@ -1,0 +1,144 @@
+//! Questions to the cluster, and its administration.
+
+use std::time::Duration;
+
+use crate::connection::Connection;
+use holdfast_proto::v1;
+use holdfast_proto::v1::ErrorReason;
+use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
+use tokio::time::Instant;
+
+use crate::answer::Error;
+use crate::call::{Calling, Nature, Target};
+use crate::core::channel;
+use crate::{Client, node};
+
+fn cluster(channel: Connection) -> ClusterServiceClient<Connection> {
+    ClusterServiceClient::new(channel)
+}
+
+/// Where the cluster's slots, leaders and nodes are, as this client knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Routing {
+    /// Of the slot map.
+    pub epoch: u64,
+    /// Each shard with its leader, where it is known.
+    pub shards: Vec<(u32, Option<u64>)>,
+    /// The nodes, by their ids.
+    pub members: Vec<v1::Member>,
+    /// Where lines without a location are.
+    pub default_location_id: String,
+    /// Of the cluster.
+    pub cluster_id: String,
+}
+
+impl Client {
+    /// The routes as this client knows them now; asks nobody.
+    #[must_use]
+    pub fn routing(&self) -> Routing {
+        self.core().with_routes(|routes| Routing {
+            epoch: routes.epoch,
+            shards: routes.shards.iter().map(|&shard| (shard, routes.leader_of(shard))).collect(),
+            members: routes.members.values().cloned().collect(),
+            default_location_id: routes.default_location_id.clone(),
+            cluster_id: routes.cluster_id.clone(),
+        })
+    }
+
+    /// Asks for the routes anew.
+    pub async fn refresh_routing(&self) -> Result<Routing, Error> {
+        self.core().fetch_routes().await?;
+        Ok(self.routing())
+    }
+
+    /// What a node says of itself. One attempt.
+    pub async fn status(&self, node_id: u64) -> Result<v1::GetStatusResponse, Error> {
+        let calling = self.core().reading(Target::Node(node_id));
+        let ask = |channel, request| async move { cluster(channel).get_status(request).await };
+        self.core().call(calling, v1::GetStatusRequest {}, ask).await
+    }
+
+    /// What the node at an address says of itself, member or not. One attempt.
+    pub async fn status_at(&self, address: &str) -> Result<v1::GetStatusResponse, Error> {
+        let options = &self.core().options;
+        let ends = Instant::now() + options.attempt_timeout;
+        let mut asked = cluster(channel(options, address)?);
+        let answer = tokio::time::timeout_at(ends, asked.get_status(node::within(v1::GetStatusRequest {}, ends))).await;
+        match answer {
+            Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| node::error_of(&status)),
+            Err(_) => Err(Error::not_admitted(ErrorReason::Unavailable, format!("no answer from {address} in time"))),
+        }
+    }
+
+    /// Digest, position and sums of a node's replica of a shard. With `at_least_index` it waits until that is applied,
+    /// with `verify` the node recomputes and checks everything; `deadline` bounds it.
+    pub async fn replica(
+        &self,
+        node_id: u64,
+        question: v1::GetReplicaRequest,
+        deadline: Duration,
+    ) -> Result<v1::GetReplicaResponse, Error> {
+        let ask = |channel, request| async move { cluster(channel).get_replica(request).await };
+        let calling = self.at_length(Target::Node(node_id), Nature::Read, deadline);
+        self.core().call(calling, question, ask).await
+    }
+
+    /// Creates a location, or replaces what is known of it.
+    pub async fn put_location(&self, location: v1::Location) -> Result<v1::Location, Error> {
+        let question = v1::PutLocationRequest { location: Some(location) };
+        let ask = |channel, request| async move { cluster(channel).put_location(request).await };
+        let calling = self.at_length(Target::MetaLeader, Nature::Change, self.core().options.deadline);
+        let reply: v1::PutLocationResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.location.unwrap_or_default())
+    }
+
+    /// All locations.
+    pub async fn locations(&self) -> Result<Vec<v1::Location>, Error> {
+        let calling = self.core().reading(Target::MetaLeader);
+        let ask = |channel, request| async move { cluster(channel).list_locations(request).await };
+        let reply: v1::ListLocationsResponse = self.core().call(calling, v1::ListLocationsRequest {}, ask).await?;
+        Ok(reply.locations)
+    }
+
+    /// Replaces a member that may not vote by the fresh node at `peer_address`. Answers when it is done.
+    pub async fn replace_node(
+        &self,
+        node_id: u64,
+        peer_address: &str,
+        deadline: Duration,
+    ) -> Result<v1::Member, Error> {
+        let question = v1::ReplaceNodeRequest { node_id, peer_address: peer_address.to_owned() };
+        let ask = |channel, request| async move { cluster(channel).replace_node(request).await };
+        let calling = self.at_length(Target::MetaLeader, Nature::Change, deadline);
+        let reply: v1::ReplaceNodeResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.member.unwrap_or_default())
+    }
+
+    /// Asks a node to hand leadership on. Answers with the number of groups.
+    pub async fn transfer_leadership(
+        &self,
+        node_id: u64,
+        question: v1::TransferLeadershipRequest,
+        deadline: Duration,
+    ) -> Result<u32, Error> {
+        let ask = |channel, request| async move { cluster(channel).transfer_leadership(request).await };
+        let calling = self.at_length(Target::Node(node_id), Nature::Change, deadline);
+        let reply: v1::TransferLeadershipResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.transferred)
+    }
+
+    /// Asks a node for a checkpoint of its replica of a shard, or of all. Answers with the applied index of the
+    /// checkpoint; of all, the least.
+    pub async fn checkpoint(&self, node_id: u64, shard: Option<u32>, deadline: Duration) -> Result<u64, Error> {
+        let question = v1::CheckpointRequest { shard: shard.unwrap_or_default(), all: shard.is_none() };
+        let ask = |channel, request| async move { cluster(channel).checkpoint(request).await };
+        let calling = self.at_length(Target::Node(node_id), Nature::Read, deadline);
+        let reply: v1::CheckpointResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.applied_index)
+    }
+
+    /// A call that may take all of its time in one attempt.
+    fn at_length(&self, target: Target, nature: Nature, deadline: Duration) -> Calling {
+        Calling { target, nature, deadline: Instant::now() + deadline, attempt: deadline }
+    }
+}

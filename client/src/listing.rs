@@ -1,0 +1,160 @@
+//! Listings: everything of one kind, page by page, one shard after the other.
+
+use std::collections::VecDeque;
+use std::future::Future;
+
+use holdfast_proto::v1;
+use holdfast_proto::v1::ReservationState;
+
+use crate::answer::Error;
+use crate::reads::{Reader, inventory};
+
+/// Which reservations are listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reservations {
+    /// Only those in this state.
+    pub state: Option<ReservationState>,
+    /// Only those with this `order_ref`.
+    pub order_ref: Option<String>,
+}
+
+/// A page of one shard.
+#[derive(Debug)]
+pub struct Page<T> {
+    pub(crate) entries: Vec<T>,
+    /// Where the next begins; `None`: this was the shard's last.
+    pub(crate) next: Option<String>,
+}
+
+/// What can be listed.
+pub trait Listed: Sized + Send {
+    /// What narrows the listing.
+    type Filter: Clone + Send + Sync;
+
+    /// One page of a shard, after `cursor`.
+    #[doc(hidden)]
+    fn page(
+        reader: Reader<'_>,
+        shard: u32,
+        cursor: String,
+        filter: &Self::Filter,
+    ) -> impl Future<Output = Result<Page<Self>, Error>> + Send;
+}
+
+/// A listing under way. It is not a snapshot: what changes meanwhile may be seen or not, each entry as it was when its
+/// page was read.
+#[derive(Debug)]
+pub struct Listing<'a, T: Listed> {
+    reader: Reader<'a>,
+    filter: T::Filter,
+    shards: VecDeque<u32>,
+    cursor: String,
+    read: VecDeque<T>,
+}
+
+impl<'a, T: Listed> Listing<'a, T> {
+    pub(crate) fn new(reader: Reader<'a>, filter: T::Filter) -> Self {
+        let shards = reader.core.with_routes(|routes| routes.shards.iter().copied().collect());
+        Self { reader, filter, shards, cursor: String::new(), read: VecDeque::new() }
+    }
+
+    /// Only of that shard.
+    #[must_use]
+    pub fn of_shard(mut self, shard: u32) -> Self {
+        self.shards.retain(|each| *each == shard);
+        self
+    }
+
+    /// The next entry; `None` after the last. After an error the same page may be asked for again.
+    pub async fn next(&mut self) -> Result<Option<T>, Error> {
+        while self.read.is_empty() {
+            match self.fetch().await? {
+                Some(page) => self.read.extend(page),
+                None => return Ok(None),
+            }
+        }
+        Ok(self.read.pop_front())
+    }
+
+    /// The rest of the page that is being read, or the next one, at most 1 000 entries; `None` after the last. A page may
+    /// be empty.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<T>>, Error> {
+        if self.read.is_empty() { self.fetch().await } else { Ok(Some(self.read.drain(..).collect())) }
+    }
+
+    /// All that remains, at most `limit` entries.
+    pub async fn take(mut self, limit: usize) -> Result<Vec<T>, Error> {
+        let mut taken = Vec::new();
+        while taken.len() < limit
+            && let Some(page) = self.next_page().await?
+        {
+            taken.extend(page);
+        }
+        taken.truncate(limit);
+        Ok(taken)
+    }
+
+    async fn fetch(&mut self) -> Result<Option<Vec<T>>, Error> {
+        let Some(&shard) = self.shards.front() else { return Ok(None) };
+        let Page { entries, next } = T::page(self.reader, shard, self.cursor.clone(), &self.filter).await?;
+        match next {
+            Some(cursor) if cursor != self.cursor => self.cursor = cursor,
+            _ => {
+                self.shards.pop_front();
+                self.cursor.clear();
+            }
+        }
+        Ok(Some(entries))
+    }
+}
+
+impl Listed for v1::Item {
+    type Filter = ();
+
+    async fn page(reader: Reader<'_>, shard: u32, after_sku: String, (): &()) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListItemsRequest { shard, after_sku, limit: 0, consistency };
+        let ask = |channel, request| async move { inventory(channel).list_items(request).await };
+        let reply: v1::ListItemsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = reply.items.last().filter(|_| reply.more).map(|item| item.sku.clone());
+        Ok(Page { next, entries: reader.read(reply.items, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::StockLevel {
+    type Filter = ();
+
+    async fn page(reader: Reader<'_>, shard: u32, after_sku: String, (): &()) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListStockRequest { shard, after_sku, limit: 0, consistency };
+        let ask = |channel, request| async move { inventory(channel).list_stock(request).await };
+        let reply: v1::ListStockResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = reply.more.then_some(reply.last_sku);
+        Ok(Page { next, entries: reader.read(reply.levels, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::Reservation {
+    type Filter = Reservations;
+
+    async fn page(
+        reader: Reader<'_>,
+        shard: u32,
+        page_token: String,
+        filter: &Reservations,
+    ) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListReservationsRequest {
+            shard,
+            state: filter.state.unwrap_or_default().into(),
+            page_token,
+            limit: 0,
+            consistency,
+            order_ref: filter.order_ref.clone().unwrap_or_default(),
+        };
+        let ask = |channel, request| async move { inventory(channel).list_reservations(request).await };
+        let reply: v1::ListReservationsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(Page { next, entries: reader.read(reply.reservations, reply.freshness).value })
+    }
+}

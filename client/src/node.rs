@@ -1,0 +1,120 @@
+//! One node as the client reaches it: its channel, and the session that is opened on it at the first command.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::connection::Connection;
+use holdfast_proto::v1::{self, CommandError, ConsistencyToken, ErrorReason};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::{Request, Status};
+
+use crate::answer::Error;
+use crate::learned::Learned;
+use crate::options::{ClientOptions, Transport};
+use crate::session::{self, Session};
+use crate::wire;
+
+/// Commands that travel and are answered together.
+pub(crate) type Commands = Vec<bytes::Bytes>;
+
+/// What one attempt of some commands was answered: a result for each, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) results: Vec<v1::CommandResult>,
+    pub(crate) tokens: Arc<[ConsistencyToken]>,
+}
+
+/// A node, its connection and its session.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) node_id: u64,
+    pub(crate) address: String,
+    pub(crate) channel: Connection,
+    learned: Arc<Learned>,
+    session: OnceLock<Session>,
+}
+
+impl Node {
+    pub(crate) fn new(node_id: u64, address: String, channel: Connection, learned: Arc<Learned>) -> Self {
+        Self { node_id, address, channel, learned, session: OnceLock::new() }
+    }
+
+    /// One attempt of one command or of several.
+    pub(crate) async fn attempt(
+        &self,
+        commands: Commands,
+        epoch: u64,
+        ends: Instant,
+        options: &ClientOptions,
+        life: &watch::Receiver<()>,
+    ) -> Result<Answered, Error> {
+        let count = commands.len();
+        let answered = async {
+            match options.transport {
+                Transport::Session => self.session(options, life).ask(commands, epoch).await,
+                Transport::Unary => self.unary(commands, epoch, ends).await,
+            }
+        };
+        let answered = match tokio::time::timeout_at(ends, answered).await {
+            Ok(answered) => answered?,
+            Err(_) => return Err(no_answer(&self.address)),
+        };
+        if answered.results.len() == count {
+            return Ok(answered);
+        }
+        let message = format!("{} gave {} results for {count} commands", self.address, answered.results.len());
+        Err(Error::from(CommandError::of(ErrorReason::OutcomeUnknown, message)))
+    }
+
+    fn session(&self, options: &ClientOptions, life: &watch::Receiver<()>) -> &Session {
+        self.session.get_or_init(|| {
+            session::open(&self.address, self.channel.clone(), self.learned.clone(), options, life.clone())
+        })
+    }
+
+    async fn unary(&self, mut commands: Commands, route_epoch: u64, ends: Instant) -> Result<Answered, Error> {
+        let (results, tokens, log_time_ms) = if commands.len() == 1 {
+            let command = commands.pop().unwrap_or_default();
+            let request = within(wire::ExecuteRequest { command, route_epoch }, ends);
+            match wire::execute(self.channel.clone(), request).await {
+                Ok(reply) => {
+                    let reply = reply.into_inner();
+                    (reply.result.into_iter().collect(), reply.token.into_iter().collect(), reply.log_time_ms)
+                }
+                Err(status) => return Err(error_of(&status)),
+            }
+        } else {
+            let request = within(wire::ExecuteBatchRequest { commands, route_epoch }, ends);
+            let reply = wire::execute_batch(self.channel.clone(), request).await;
+            let reply = reply.map_err(|status| error_of(&status))?.into_inner();
+            (reply.results, reply.tokens, reply.log_time_ms)
+        };
+        self.learned.learn(&tokens, log_time_ms);
+        Ok(Answered { results, tokens: tokens.into() })
+    }
+}
+
+/// A request that tells the node how long the caller will wait.
+pub(crate) fn within<T>(message: T, ends: Instant) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ends.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
+    request
+}
+
+/// An attempt that was not answered in time.
+pub(crate) fn no_answer(address: &str) -> Error {
+    CommandError::of(ErrorReason::OutcomeUnknown, format!("no answer from {address} in time")).into()
+}
+
+/// What a status says. Where no connection came about, nothing was asked.
+pub(crate) fn error_of(status: &Status) -> Error {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return Error::not_admitted(ErrorReason::Unavailable, format!("cannot connect: {}", status.message()));
+        }
+        source = error.source();
+    }
+    CommandError::from(status).into()
+}

@@ -1,0 +1,132 @@
+//! Reads of items, stock and reservations, as fresh as the caller asks.
+
+use crate::connection::Connection;
+use holdfast_proto::v1;
+use holdfast_proto::v1::ConsistencyToken;
+use holdfast_proto::v1::inventory_service_client::InventoryServiceClient;
+
+use crate::answer::Error;
+use crate::call::Target;
+use crate::core::Core;
+use crate::ids::{ReservationId, slot_of};
+use crate::listing::{Listing, Reservations};
+use crate::wire::MAX_REPLY_BYTES;
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Consistency {
+    /// Everything acknowledged before the read began is seen. Asks the shard's leader.
+    #[default]
+    Linearizable,
+    /// Everything that this client was answered is seen; asks any replica. Linearizable where it was answered nothing yet.
+    ReadYourWrites,
+    /// Any replica, at once; the answer says how old it is.
+    Stale,
+    /// Any replica that has applied at least this.
+    AtLeast(ConsistencyToken),
+}
+
+/// What was read, and how fresh it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read<T> {
+    /// What was read.
+    pub value: T,
+    /// Position and age of the replica that answered.
+    pub freshness: v1::ReadFreshness,
+}
+
+/// The levels of one SKU.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stock {
+    /// One for each location asked for.
+    pub levels: Vec<v1::StockLevel>,
+    /// What may be promised, over them.
+    pub atp: u64,
+}
+
+/// Reads of one consistency.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) consistency: Consistency,
+}
+
+pub(crate) fn inventory(channel: Connection) -> InventoryServiceClient<Connection> {
+    InventoryServiceClient::new(channel).max_decoding_message_size(MAX_REPLY_BYTES)
+}
+
+impl<'a> Reader<'a> {
+    /// One item. `UNKNOWN_SKU` where there is none.
+    pub async fn item(&self, sku: &str) -> Result<Read<v1::Item>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(slot_of(sku)));
+        let question = v1::GetItemRequest { sku: sku.to_owned(), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_item(request).await };
+        let reply: v1::GetItemResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.item.unwrap_or_default(), reply.freshness))
+    }
+
+    /// The quantities of a SKU, at one location or at every one.
+    pub async fn stock(&self, sku: &str, location_id: Option<&str>) -> Result<Read<Stock>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(slot_of(sku)));
+        let location_id = location_id.unwrap_or_default().to_owned();
+        let question = v1::GetStockRequest { sku: sku.to_owned(), location_id, consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_stock(request).await };
+        let reply: v1::GetStockResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(Stock { levels: reply.levels, atp: reply.atp }, reply.freshness))
+    }
+
+    /// One reservation. `RESERVATION_NOT_FOUND` where there is none.
+    pub async fn reservation(&self, id: ReservationId) -> Result<Read<v1::Reservation>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(id.slot()));
+        let question = v1::GetReservationRequest { reservation_id: Some(id.into()), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_reservation(request).await };
+        let reply: v1::GetReservationResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.reservation.unwrap_or_default(), reply.freshness))
+    }
+
+    /// All items, shard by shard, in the order of their SKUs within a shard.
+    #[must_use]
+    pub fn items(&self) -> Listing<'a, v1::Item> {
+        Listing::new(*self, ())
+    }
+
+    /// The quantities of all SKUs, shard by shard, in the order of their SKUs within a shard.
+    #[must_use]
+    pub fn stocks(&self) -> Listing<'a, v1::StockLevel> {
+        Listing::new(*self, ())
+    }
+
+    /// The reservations that match, shard by shard, oldest first within a shard.
+    #[must_use]
+    pub fn reservations(&self, which: Reservations) -> Listing<'a, v1::Reservation> {
+        Listing::new(*self, which)
+    }
+
+    /// Who is asked about a shard, and what it is told.
+    pub(crate) fn how(&self, shard: u32) -> (Target, Option<v1::Consistency>) {
+        use v1::consistency::Level;
+        let (target, level) = match self.consistency {
+            Consistency::Linearizable => (Target::Leader(shard), Level::Linearizable(true)),
+            Consistency::ReadYourWrites => {
+                self.core.learned.token(shard).map_or((Target::Leader(shard), Level::Linearizable(true)), |token| {
+                    (Target::Any, Level::AtLeast(token))
+                })
+            }
+            Consistency::Stale => (Target::Any, Level::Stale(true)),
+            // A token is of one shard; of the others it says nothing.
+            Consistency::AtLeast(token) if token.shard != shard => (Target::Leader(shard), Level::Linearizable(true)),
+            Consistency::AtLeast(token) => (Target::Any, Level::AtLeast(token)),
+        };
+        (target, Some(v1::Consistency { level: Some(level) }))
+    }
+
+    pub(crate) fn read<T>(&self, value: T, freshness: Option<v1::ReadFreshness>) -> Read<T> {
+        let freshness = freshness.unwrap_or_default();
+        // A stale replica's clock and position are not news; a token is a lower bound and may be learned of any.
+        self.core.learned.learn(&[], freshness.log_time_ms);
+        Read { value, freshness }
+    }
+}
