@@ -10,4 +10,5 @@ pub mod meta;
 pub mod runtime;
 mod segments;
 pub mod store;
+pub mod transport;
 pub mod types;

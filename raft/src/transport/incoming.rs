@@ -1,0 +1,273 @@
+//! The receiving end of a peer's stream: gives each session's appends to its group in order, and each heartbeat.
+//!
+//! Reading never waits for a group: what a session may send without a reply is bounded, and who sends more loses the session.
+//! So a group that is slow, or stopped, holds up no other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use holdfast_proto::peer::v1 as wire;
+use openraft::raft::AppendEntriesRequest;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use wire::follower_frame::Frame;
+
+use super::outbox::{Outbox, OutboxError};
+use super::registry::{GroupRaft, GroupRegistry};
+use super::wire::{Answer, answer_to_wire, append_from_wire, heartbeat_answer, heartbeat_from_wire};
+use super::{Context, meter};
+use crate::types::{GroupId, NodeId, Types};
+
+/// Frames of heartbeats answered at once; more are dropped, and the sender's deadline tells it.
+const HEARTBEAT_FRAMES: usize = 64;
+
+/// How long the first answers to a frame of heartbeats wait for the last ones.
+const ANSWERS_HOLD: Duration = Duration::from_millis(10);
+
+/// How long a heartbeat may wait for its group.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(5);
+
+type Request = AppendEntriesRequest<Types>;
+type Replies = Arc<Outbox<wire::FollowerFrame>>;
+
+/// The sessions of one peer's stream.
+pub(super) struct Incoming {
+    context: Arc<Context>,
+    registry: Arc<dyn GroupRegistry>,
+    from: NodeId,
+    replies: Replies,
+    sessions: BTreeMap<u64, Session>,
+    /// The newest session begun; ids only grow.
+    newest: u64,
+    /// Each ends with the id of its session.
+    appending: JoinSet<u64>,
+    beating: JoinSet<()>,
+}
+
+struct Session {
+    requests: mpsc::Sender<Request>,
+    expected: u64,
+}
+
+impl Incoming {
+    pub(super) fn new(context: Arc<Context>, registry: Arc<dyn GroupRegistry>, from: NodeId, replies: Replies) -> Self {
+        Self {
+            context,
+            registry,
+            from,
+            replies,
+            sessions: BTreeMap::new(),
+            newest: 0,
+            appending: JoinSet::new(),
+            beating: JoinSet::new(),
+        }
+    }
+
+    /// Reads the stream to its end, then ends all sessions.
+    pub(super) async fn read(mut self, mut frames: Streaming<wire::LeaderFrame>) {
+        let node_id = self.context.options.node_id;
+        let why = match send(&self.replies, Frame::Welcome(wire::Welcome { node_id })) {
+            Ok(()) => self.read_frames(&mut frames).await,
+            Err(error) => error.to_string(),
+        };
+        tracing::info!(from = self.from, %why, "a peer's stream has ended");
+        self.replies.close();
+    }
+
+    async fn read_frames(&mut self, frames: &mut Streaming<wire::LeaderFrame>) -> String {
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = self.appending.join_next(), if !self.appending.is_empty() => {
+                    if let Ok(session) = ended {
+                        self.sessions.remove(&session);
+                    }
+                }
+                Some(_) = self.beating.join_next(), if !self.beating.is_empty() => {}
+                frame = frames.message() => match frame {
+                    Err(status) => return status.to_string(),
+                    Ok(None) => return "the peer has ended it".to_owned(),
+                    Ok(Some(frame)) => {
+                        meter::received();
+                        if let Err(error) = self.take(frame) {
+                            return error.to_string();
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, frame: wire::LeaderFrame) -> Result<(), OutboxError> {
+        use wire::leader_frame::Frame as Sent;
+        match frame.frame {
+            Some(Sent::Append(append)) => self.append(append),
+            Some(Sent::End(end)) => {
+                // Its requests end; the task answers those it has, and ends.
+                self.sessions.remove(&end.session);
+                Ok(())
+            }
+            Some(Sent::Heartbeats(heartbeats)) => {
+                self.beat(heartbeats);
+                Ok(())
+            }
+            Some(Sent::Ping(ping)) => send(&self.replies, Frame::Pong(ping)),
+            // What a later version may send beside these is none of a session's.
+            Some(Sent::Hello(_)) | None => Ok(()),
+        }
+    }
+
+    fn append(&mut self, append: wire::Append) -> Result<(), OutboxError> {
+        let (id, sequence, group) = (append.session, append.sequence, GroupId(append.group));
+        if !self.sessions.contains_key(&id) {
+            if id <= self.newest || sequence != 0 {
+                meter::late();
+                return Ok(());
+            }
+            if let Err(why) = self.begin(id, group) {
+                return self.end(id, why);
+            }
+        }
+        let request = match append_from_wire(append) {
+            Ok(request) => request,
+            Err(error) => return self.end(id, error.to_string()),
+        };
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        if session.expected != sequence {
+            let why = format!("append {sequence} came where {} comes next", session.expected);
+            return self.end(id, why);
+        }
+        session.expected += 1;
+        match session.requests.try_send(request) {
+            Ok(()) => Ok(()),
+            // The group has refused an earlier append: what was sent before that was known is void.
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                meter::late();
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let limit = self.context.options.session_frames;
+                self.end(id, format!("more than {limit} appends without a reply"))
+            }
+        }
+    }
+
+    fn begin(&mut self, id: u64, group: GroupId) -> Result<(), String> {
+        self.newest = id;
+        let options = &self.context.options;
+        // Tasks of ended sessions that still answer count too.
+        if self.appending.len() >= options.max_sessions {
+            return Err(format!("too many sessions are open ({})", options.max_sessions));
+        }
+        let raft = self.registry.replica(group).map_err(|why| why.to_string())?;
+        let (requests, unread) = mpsc::channel(options.session_frames);
+        self.sessions.insert(id, Session { requests, expected: 0 });
+        self.appending.spawn(serve_session(raft, id, unread, self.replies.clone()));
+        Ok(())
+    }
+
+    fn end(&mut self, session: u64, reason: String) -> Result<(), OutboxError> {
+        self.sessions.remove(&session);
+        send(&self.replies, Frame::End(wire::SessionEnd { session, reason }))
+    }
+
+    fn beat(&mut self, heartbeats: wire::Heartbeats) {
+        if self.beating.len() >= HEARTBEAT_FRAMES {
+            meter::late();
+            return;
+        }
+        let asked: Vec<_> = heartbeats
+            .heartbeats
+            .into_iter()
+            .map(|heartbeat| {
+                let raft = self.registry.replica(GroupId(heartbeat.group)).map_err(|why| why.to_string());
+                (heartbeat, raft)
+            })
+            .collect();
+        self.beating.spawn(answer_heartbeats(asked, self.replies.clone()));
+    }
+}
+
+fn send(replies: &Replies, frame: Frame) -> Result<(), OutboxError> {
+    let frame = wire::FollowerFrame { frame: Some(frame) };
+    let bytes = frame.encoded_len();
+    replies.urgent(frame, bytes)
+}
+
+/// A peer that reads no replies loses its stream; openraft's own error is one more reason to end the session.
+async fn serve_session(raft: GroupRaft, id: u64, requests: mpsc::Receiver<Request>, replies: Replies) -> u64 {
+    let mut answers = std::pin::pin!(raft.stream_append(ReceiverStream::new(requests)));
+    let mut sequence = 0;
+    while let Some(answer) = answers.next().await {
+        let frame = match answer {
+            Ok(answer) => {
+                let outcome = Some(answer_to_wire(Ok(answer)));
+                Frame::Append(wire::AppendReply { session: id, sequence, outcome })
+            }
+            Err(fatal) => Frame::End(wire::SessionEnd { session: id, reason: fatal.to_string() }),
+        };
+        sequence += 1;
+        if send(&replies, frame).is_err() {
+            replies.close();
+            break;
+        }
+    }
+    id
+}
+
+/// Answers heartbeats together, as far as their groups are quick.
+async fn answer_heartbeats(asked: Vec<(wire::Heartbeat, Result<GroupRaft, String>)>, replies: Replies) {
+    let mut pending: FuturesUnordered<_> = asked
+        .into_iter()
+        .map(|(heartbeat, raft)| async move {
+            let number = heartbeat.number;
+            (number, answer_heartbeat(heartbeat, raft).await)
+        })
+        .collect();
+    let patience = tokio::time::sleep(HEARTBEAT_PATIENCE);
+    let mut patience = std::pin::pin!(patience);
+    let mut answered = Vec::with_capacity(pending.len());
+    let mut leave_at = Instant::now() + ANSWERS_HOLD;
+    while !pending.is_empty() {
+        tokio::select! {
+            biased;
+            Some((number, answer)) = pending.next() => {
+                answered.push(wire::HeartbeatReply { number, outcome: Some(answer_to_wire(answer)) });
+                continue;
+            }
+            () = tokio::time::sleep_until(leave_at) => leave_at = Instant::now() + ANSWERS_HOLD,
+            () = &mut patience => break,
+        }
+        if !send_answers(&mut answered, &replies) {
+            return;
+        }
+    }
+    send_answers(&mut answered, &replies);
+}
+
+fn send_answers(answered: &mut Vec<wire::HeartbeatReply>, replies: &Replies) -> bool {
+    if answered.is_empty() {
+        return true;
+    }
+    let frame = Frame::Heartbeats(wire::HeartbeatReplies { replies: std::mem::take(answered) });
+    let is_sent = send(replies, frame).is_ok();
+    if !is_sent {
+        replies.close();
+    }
+    is_sent
+}
+
+async fn answer_heartbeat(heartbeat: wire::Heartbeat, raft: Result<GroupRaft, String>) -> Answer {
+    let raft = raft?;
+    let request = heartbeat_from_wire(heartbeat).map_err(|error| error.to_string())?;
+    let previous = request.prev_log_id;
+    let response = raft.append_entries(request).await.map_err(|error| error.to_string())?;
+    Ok(heartbeat_answer(response, previous))
+}

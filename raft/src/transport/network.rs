@@ -1,0 +1,247 @@
+//! What openraft sends by: one [`GroupNetwork`] for each group and peer.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout};
+use openraft::network::{Backoff, RPCOption, RPCTypes};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::type_config::alias::{SnapshotOf, VoteOf};
+use openraft::{BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+
+use super::session::{AppendSession, unreachable};
+use super::wire::{self, Request};
+use super::{Peer, Reached, Transport, snapshots};
+use crate::checkpoint::Snapshot;
+use crate::types::{GroupId, NodeId, Types};
+
+/// The first pause of openraft after a peer was unreachable; it doubles up to [`BACKOFF_MOST`].
+const BACKOFF_LEAST: Duration = Duration::from_millis(50);
+
+/// The longest pause.
+const BACKOFF_MOST: Duration = Duration::from_millis(500);
+
+/// The part of a heartbeat's deadline that it may wait for others to go with.
+const HOLD_PART: u32 = 4;
+
+/// Makes the networks of one group.
+#[derive(Clone, Debug)]
+pub struct Factory {
+    transport: Transport,
+    group: GroupId,
+}
+
+/// What a group of this node reaches one peer by.
+#[derive(Debug)]
+pub struct GroupNetwork {
+    transport: Transport,
+    group: GroupId,
+    peer: Arc<Peer>,
+    /// Only heartbeats go by it; how many reads wait for one.
+    heartbeats: Option<Arc<AtomicUsize>>,
+}
+
+impl Factory {
+    pub(super) fn new(transport: Transport, group: GroupId) -> Self {
+        Self { transport, group }
+    }
+
+    fn network(&self, target: NodeId, node: &BasicNode, heartbeats: bool) -> GroupNetwork {
+        GroupNetwork {
+            transport: self.transport.clone(),
+            group: self.group,
+            peer: self.transport.peer(target, &node.addr),
+            heartbeats: heartbeats.then(|| self.transport.readers(self.group)),
+        }
+    }
+}
+
+impl RaftNetworkFactory<Types> for Factory {
+    type Network = GroupNetwork;
+
+    async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> GroupNetwork {
+        self.network(target, node, false)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: NodeId, node: &BasicNode) -> GroupNetwork {
+        self.network(target, node, true)
+    }
+}
+
+type Replies<'s> = BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>;
+
+impl GroupNetwork {
+    fn reached(&self) -> Result<&Reached, RPCError<Types>> {
+        self.peer.reached.as_ref().map_err(unreachable)
+    }
+
+    /// Awaits a call at most until its deadline: a connection that was cut may never err.
+    async fn within<T>(
+        &self,
+        action: RPCTypes,
+        option: &RPCOption,
+        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    ) -> Result<T, RPCError<Types>> {
+        match tokio::time::timeout(option.soft_ttl(), call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(unreachable(status)),
+            Err(_) => Err(self.too_late(action, option)),
+        }
+    }
+
+    fn too_late(&self, action: RPCTypes, option: &RPCOption) -> RPCError<Types> {
+        RPCError::Timeout(Timeout {
+            action,
+            id: self.transport.context.options.node_id,
+            target: self.peer.node,
+            timeout: option.soft_ttl(),
+        })
+    }
+
+    fn request<T>(option: &RPCOption, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.set_timeout(option.soft_ttl());
+        request
+    }
+
+    async fn ask_vote(
+        &self,
+        rpc: &VoteRequest<Types>,
+        option: &RPCOption,
+        pre: bool,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let mut client = self.reached()?.control.clone();
+        let envelope = self.transport.context.envelope(self.peer.node);
+        let request = Self::request(option, wire::vote_request_to_wire(envelope, self.group, rpc));
+        let response = if pre {
+            self.within(RPCTypes::Vote, option, client.pre_vote(request)).await?
+        } else {
+            self.within(RPCTypes::Vote, option, client.vote(request)).await?
+        };
+        wire::vote_response_from_wire(response).map_err(unreachable)
+    }
+
+    /// One heartbeat, together with those of other groups.
+    async fn beat(&self, request: &Request, option: &RPCOption) -> Result<StreamAppendResult<Types>, RPCError<Types>> {
+        let link = &self.reached()?.link;
+        let beat = async {
+            let connection = link.connection(option.soft_ttl()).await?;
+            let is_read = self.heartbeats.as_ref().is_some_and(|readers| readers.load(Ordering::Relaxed) > 0);
+            let hold = if is_read {
+                Duration::ZERO
+            } else {
+                self.transport.context.options.heartbeat_hold.min(option.soft_ttl() / HOLD_PART)
+            };
+            connection.beat(self.group, request, hold)?.answer().await
+        };
+        match tokio::time::timeout(option.soft_ttl(), beat).await {
+            Ok(answer) => answer.map_err(unreachable),
+            Err(_) => Err(self.too_late(RPCTypes::AppendEntries, option)),
+        }
+    }
+
+    fn heartbeats<S>(&self, input: S, option: RPCOption) -> Replies<'_>
+    where
+        S: Stream<Item = Request> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(futures_util::stream::unfold(Some((self, input, option)), |state| async move {
+            let (network, mut input, option) = state?;
+            let request = input.next().await?;
+            let reply = network.beat(&request, &option).await;
+            let goes_on = matches!(reply, Ok(Ok(_)));
+            Some((reply, goes_on.then_some((network, input, option))))
+        }))
+    }
+}
+
+impl RaftNetworkV2<Types> for GroupNetwork {
+    type SnapshotData = Snapshot;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let one = futures_util::stream::iter([rpc]);
+        let mut replies = self.stream_append(one, option).await?;
+        let mut last = None;
+        while let Some(reply) = replies.next().await {
+            last = Some(reply?);
+        }
+        last.map(AppendEntriesResponse::from).ok_or_else(|| unreachable("the session ended without a reply"))
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<Replies<'s>, RPCError<Types>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        let this: &'s Self = self;
+        Box::pin(async move {
+            if this.heartbeats.is_some() {
+                return Ok(this.heartbeats(input, option));
+            }
+            let connection = this.reached()?.link.connection(option.soft_ttl()).await.map_err(unreachable)?;
+            let handle = connection.open_session().map_err(unreachable)?;
+            let options = this.transport.context.options.clone();
+            let session = AppendSession::new(handle, this.group, this.peer.node, options, input);
+            Ok(Box::pin(session.replies()) as Replies<'s>)
+        })
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        self.ask_vote(&rpc, &option, false).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        self.ask_vote(&rpc, &option, true).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: VoteOf<Types>,
+        snapshot: SnapshotOf<Types, Snapshot>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let client = self.reached()?.bulk.clone();
+        let sending =
+            snapshots::Sending { context: &self.transport.context, group: self.group, target: self.peer.node, vote };
+        sending.send(client, snapshot.snapshot, cancel).await
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let mut client = self.reached()?.control.clone();
+        let envelope = self.transport.context.envelope(self.peer.node);
+        let request = Self::request(&option, wire::transfer_to_wire(envelope, self.group, &req));
+        let response = self.within(RPCTypes::TransferLeader, &option, client.transfer_leader(request)).await?;
+        wire::transfer_response_from_wire(response).map_err(unreachable)
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        let pauses = std::iter::successors(Some(BACKOFF_LEAST), |pause| Some((*pause * 2).min(BACKOFF_MOST)));
+        Some(Backoff::new(pauses))
+    }
+}

@@ -1,0 +1,95 @@
+//! What the transport asks of the node it belongs to.
+
+use futures_util::future::BoxFuture;
+
+use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
+use crate::log::{Incarnation, LogId, Vote};
+use crate::store::MachineStore;
+use crate::types::{GroupId, NodeId, Types};
+
+/// openraft's handle of a group.
+pub type GroupRaft = openraft::Raft<Types, MachineStore>;
+
+/// Why a group does not answer on this node. Peers take it as unreachable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoReplica {
+    /// The node has no such group, or has not started it yet.
+    #[error("group {group} does not run on node {node}")]
+    Unknown {
+        /// The group.
+        group: GroupId,
+        /// The node.
+        node: NodeId,
+    },
+    /// Its log or state is damaged: it takes no part until it is mended.
+    #[error("group {group} of node {node} is damaged and takes no part: {what}")]
+    Damaged {
+        /// The group.
+        group: GroupId,
+        /// The node.
+        node: NodeId,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// What a node tells of itself before it says anything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Its cluster.
+    pub cluster_id: String,
+    /// Its id.
+    pub node_id: NodeId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// How often its control file was written.
+    pub control_generation: u64,
+    /// No group of it has a vote or a log.
+    pub fresh: bool,
+    /// Its groups, in order.
+    pub groups: Vec<GroupFacts>,
+    /// The schemas of log entries it understands.
+    pub schemas: Vec<u32>,
+    /// The version of its program.
+    pub version: String,
+}
+
+/// What a node tells of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// The group.
+    pub group: GroupId,
+    /// The last entry of its log there.
+    pub last_log_id: Option<LogId>,
+    /// Its vote there.
+    pub vote: Option<Vote>,
+    /// Why it does not run there.
+    pub damage: Option<String>,
+}
+
+/// The groups of a node, and what it knows of itself and of its peers.
+pub trait GroupRegistry: Send + Sync + 'static {
+    /// The group's Raft, or why it does not answer.
+    ///
+    /// # Errors
+    ///
+    /// The group is not there, or is damaged.
+    fn replica(&self, group: GroupId) -> Result<GroupRaft, NoReplica>;
+
+    /// What this node tells its peers.
+    fn facts(&self) -> NodeFacts;
+
+    /// Judges what a peer tells, and remembers the highest seen of it, durably. `Err`: no word is exchanged with it, for
+    /// the reason given.
+    fn greet<'a>(&'a self, peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>>;
+
+    /// The group's last checkpoint, for a peer that asks for it; also where the group's Raft does not run.
+    fn checkpoint(&self, group: GroupId) -> Option<StoredSnapshot>;
+
+    /// Whether a received snapshot is what it claims to be: asked before openraft hears of it.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken.
+    fn verify(&self, group: GroupId, received: &ReceivedSnapshot) -> Result<(), String>;
+}
