@@ -103,6 +103,7 @@ impl Log {
         state.strangers_damage = found.strangers_damage;
         state.evidence_from = found.evidence_from;
         state.next_segment = found.next_segment;
+        state.release_evidence();
         let shared = Shared::new(world.clone(), dir.to_owned(), options, control.clone(), state);
         let marks_of = Arc::downgrade(&shared);
         control.set_marks(Box::new(move |control| {

@@ -196,6 +196,15 @@ impl State {
         }
     }
 
+    /// Lets segments be freed again once nothing in the log is damaged any more.
+    pub(crate) fn release_evidence(&mut self) {
+        let is_whole = self.node_damage.is_none() && self.strangers_damage.is_none();
+        if is_whole && self.groups.values().all(|log| log.damage.is_none()) {
+            self.evidence_from = None;
+            self.may_free = true;
+        }
+    }
+
     /// What keeps the group out of its quorum.
     pub(crate) fn damage(&self, group: GroupId) -> Option<&Damage> {
         let own = || match self.groups.get(&group) {

@@ -120,6 +120,7 @@ impl Writer {
         let image = self.table.encode(place, &self.commands, &mut self.buffer);
         let file = &self.cursor.segment.file;
         file.write_all_at(image, self.cursor.offset).await.map_err(|error| ("wrote the log", error))?;
+        // Not one write with O_DSYNC: measured side by side it was no faster.
         file.sync_data().await.map_err(|error| ("synced the log", error))?;
         self.settle(place);
         self.cursor.last_batch += 1;
@@ -154,6 +155,7 @@ impl Writer {
                             log.mend(record.id(), place, row);
                         }
                     }
+                    state.release_evidence();
                 }
                 Command::Vote { group, vote, .. } => {
                     if let Some(log) = state.groups.get_mut(group) {

@@ -94,6 +94,17 @@ fn a_rotten_entry_is_named_exactly_and_mended_by_a_copy() {
         assert!(again.recovered.damaged.is_empty(), "{:?}", again.recovered);
         let entries = again.log.entries(GroupId(1), 0..3, usize::MAX).await.unwrap();
         assert_eq!(entries, [record(0, 1, vec![1; 300]), record(1, 1, vec![2; 400]), record(2, 3, vec![6])]);
+        // Nothing is kept as evidence any more: once nobody needs them, the segments go.
+        for index in 3..300 {
+            append(&again.log, GroupId(1), vec![record(index, 3, vec![0; 1_000])]).await;
+        }
+        let others = [(GroupId(1), id(3, 298)), (GroupId(2), id(3, 1)), (GroupId(3), id(1, 0))];
+        for (group, upto) in others {
+            again.log.purge(group, upto).await.unwrap();
+        }
+        while again.log.usage().segments > 2 {
+            tokio::task::yield_now().await;
+        }
     });
 }
 
