@@ -28,5 +28,5 @@ fn every_reason_is_documented_with_its_faces() {
     let text = std::fs::read_to_string(path).expect("docs/errors.md is there");
     let missing: Vec<String> = reasons().map(row).filter(|row| !text.contains(row.as_str())).collect();
     assert!(missing.is_empty(), "docs/errors.md lacks:\n{}", missing.join("\n"));
-    assert!(reasons().count() > 50);
+    assert!(reasons().count() >= 50);
 }
