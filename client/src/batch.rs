@@ -210,8 +210,8 @@ async fn ask(
         let answers: Vec<Answer> =
             unit.iter().zip(said.by_ref()).map(|(sealed, result)| outcome(result, sealed, token)).collect();
         let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
-        let hinted = errors.fold(false, |hinted, error| core.mend(error, Some(shard), node.node_id) || hinted);
-        rounds.push(Round { unit: number, answers, hinted });
+        let hints = errors.filter(|error| core.mend(error, Some(shard), node.node_id)).count();
+        rounds.push(Round { unit: number, hinted: hints > 0, answers });
     }
     rounds
 }

@@ -133,8 +133,9 @@ impl Core {
     /// Mends the routes by an attempt's error. True where it named another leader, which may be asked at once.
     pub(crate) fn mend(&self, error: &Error, shard: Option<u32>, asked: u64) -> bool {
         let failure = error.failure();
-        let hinted =
-            failure.metadata.get("leader").and_then(|hint| self.with_routes(|routes| routes.member_named(hint)));
+        let hint =
+            |key| failure.metadata.get(key).and_then(|hint| self.with_routes(|routes| routes.member_named(hint)));
+        let hinted = hint("leader").or_else(|| hint("leader_node_id"));
         match (failure.reason, shard, hinted) {
             (ErrorReason::NotLeader, Some(shard), Some(leader)) if leader != asked => {
                 self.change_routes(|routes| routes.learn_leader(shard, leader));

@@ -52,3 +52,8 @@ pub use holdfast_proto::{ids, v1};
 pub use listing::{Listed, Listing, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
+
+/// The examples of docs/clients.md.
+#[doc = include_str!("../../docs/clients.md")]
+#[cfg(doctest)]
+struct Guide;
