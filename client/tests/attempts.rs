@@ -1,5 +1,7 @@
 //! What a client does about each answer that a node may give, against a cluster that follows a script.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows functions with `#[test]` as tests, not what they call")]
+
 mod scripted;
 
 use std::time::Duration;
