@@ -1,9 +1,11 @@
-//! Placeholder.
+//! A node's groups, each replicated by Raft: one log for all, checkpoints, the transport between nodes, and their host. See
+//! docs/ARCHITECTURE.md.
 
 pub mod change_log;
 pub mod checkpoint;
 pub mod control;
 pub mod encode;
+pub mod host;
 pub mod log;
 pub mod machine;
 pub mod meta;

@@ -34,8 +34,11 @@ impl Host {
         self.warn(format!("group {group} has lost its state and waits for a peer's, at index {least} or after"));
         loop {
             for (node, address) in &peers {
-                let fetched = self.inner.transport.fetch_snapshot(*node, address, group, least).await;
-                let received = match fetched {
+                let received = match self.inner.transport.fetch_snapshot(address, group).await {
+                    Ok(received) if received.record.applied.is_none_or(|applied| applied.index < least) => {
+                        tracing::warn!(%group, node, "a peer's checkpoint ends before the log begins; it is asked again");
+                        continue;
+                    }
                     Ok(received) => received,
                     Err(error) => {
                         tracing::warn!(%group, node, %error, "a peer did not give its checkpoint");

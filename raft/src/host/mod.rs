@@ -21,7 +21,7 @@ use crate::control::{Control, ControlError};
 use crate::log::{Damage, GroupId, Log, Recovered};
 use crate::machine::{Machine, MachineKind};
 use crate::store::{Changes, LogStore, MachineStore};
-use crate::transport::{GroupRaft, Transport};
+use crate::transport::{GroupRaft, HandshakeError, NodeFacts, Transport};
 use crate::types::NodeId;
 
 pub use group::{Group, GroupError, GroupStatus, Proposal, ProposeError, Role};
@@ -138,7 +138,7 @@ struct Inner {
     warnings: Mutex<Vec<String>>,
     transport: Transport,
     /// Gives up the folder's lock when it is dropped.
-    _lock: Box<dyn std::any::Any + Send + Sync>,
+    folder_lock: Mutex<Option<Box<dyn std::any::Any + Send + Sync>>>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -226,10 +226,20 @@ impl Host {
         warnings.push(warning);
     }
 
-    /// The transport to the other nodes.
+    /// What answers the other nodes; to be served at this node's peer address, and asked for once.
     #[must_use]
-    pub fn transport(&self) -> &Transport {
-        &self.inner.transport
+    pub fn peer_routes(&self) -> tonic::service::Routes {
+        let registry = registry::Registry { host: Arc::downgrade(&self.inner), node: self.node_id() };
+        self.inner.transport.routes(Arc::new(registry))
+    }
+
+    /// Asks the node at `address` who it is, and tells it who this one is.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer, or one refuses the other.
+    pub async fn handshake(&self, address: &str) -> Result<NodeFacts, HandshakeError> {
+        self.inner.transport.handshake(address).await
     }
 
     /// A group that was started.
@@ -329,10 +339,12 @@ impl Host {
             }
         }
         Self::lock(&self.inner.groups).clear();
+        self.inner.transport.close();
         self.inner.log.close().await;
         if let Err(error) = self.inner.store.close().await {
             tracing::warn!(%error, "the state store did not close cleanly");
         }
+        Self::lock(&self.inner.folder_lock).take();
     }
 }
 

@@ -55,7 +55,7 @@ impl Host {
             groups: Mutex::default(),
             warnings: Mutex::default(),
             transport,
-            _lock: lock,
+            folder_lock: Mutex::new(Some(lock)),
         };
         let host = Self { inner: Arc::new(inner) };
         for warning in warnings {

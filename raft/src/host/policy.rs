@@ -52,6 +52,8 @@ async fn end_with_the_core(host: Host, group: Group) {
 async fn checkpoint_when_due(host: Host, group: Group) {
     let options = host.options().clone();
     let mut metrics = group.raft().metrics();
+    // What the log keeps behind the last checkpoint, for followers that lag.
+    let mut kept_bytes = 0;
     loop {
         tokio::select! {
             biased;
@@ -61,15 +63,21 @@ async fn checkpoint_when_due(host: Host, group: Group) {
         let status = group.status();
         let since = status.applied_index.saturating_sub(status.checkpointed_index);
         let usage = host.inner.log.usage();
-        let bytes = usage.group_bytes.get(&group.id()).copied().unwrap_or(0);
+        let held_bytes = usage.group_bytes.get(&group.id()).copied().unwrap_or(0);
+        // A purge may come late: it never counts as growth.
+        kept_bytes = held_bytes.min(kept_bytes);
+        let bytes = held_bytes - kept_bytes;
         let crowded = usage.file_bytes > 4 * options.log.segment_bytes;
         let pins = crowded && host.inner.log.pinned_by().iter().any(|pin| pin.group == group.id());
         if since == 0 || (since < options.checkpoint_entries && bytes < options.checkpoint_bytes && !pins) {
             continue;
         }
         let kept = if pins { 0 } else { options.kept_entries };
-        if let Err(error) = group.checkpoint(kept, Instant::now() + CHECKPOINT_WAIT).await {
-            tracing::warn!(group = %group.id(), %error, "a checkpoint was not taken; it is tried again");
+        match group.checkpoint(kept, Instant::now() + CHECKPOINT_WAIT).await {
+            Ok(_) => kept_bytes = held_bytes,
+            Err(error) => {
+                tracing::warn!(group = %group.id(), %error, "a checkpoint was not taken; it is tried again");
+            }
         }
     }
 }
