@@ -9,7 +9,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
-use openraft::{BasicNode, Instant as _, ChangeMembers, ReadPolicy, ServerState};
+use openraft::{BasicNode, ChangeMembers, Instant as _, ReadPolicy, ServerState};
 use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoints, StoredSnapshot};
@@ -17,7 +17,7 @@ use crate::log::{GroupId, Log, LogId};
 use crate::machine::Machine;
 use crate::meta::Meta;
 use crate::store::{SharedMachine, to_log_id};
-use crate::transport::GroupRaft;
+use crate::transport::{GroupRaft, Transport};
 use crate::types::{NodeId, Payload, Reply, Types};
 
 /// How long a leader waits for a follower to have everything before it hands over.
@@ -32,6 +32,7 @@ pub struct Group {
     machine: SharedMachine,
     checkpoints: Arc<Checkpoints>,
     log: Log,
+    transport: Transport,
 }
 
 /// Why a proposal was not applied.
@@ -162,8 +163,9 @@ impl Group {
         machine: SharedMachine,
         checkpoints: Arc<Checkpoints>,
         log: Log,
+        transport: Transport,
     ) -> Self {
-        Self { id, node, raft, machine, checkpoints, log }
+        Self { id, node, raft, machine, checkpoints, log, transport }
     }
 
     /// Which group it is.
@@ -210,6 +212,8 @@ impl Group {
     ///
     /// This node does not lead, or no majority answers.
     pub async fn read_index(&self) -> Result<u64, GroupError> {
+        // The round travels with heartbeats; this one does not wait for those of other groups.
+        let _reading = self.transport.reading(self.id);
         match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
             Ok(read) => Ok(read.log_id().index),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => Err(not_leader(&forward)),
@@ -330,6 +334,14 @@ impl Group {
             Machine::Meta(meta) => Some(look(meta)),
             Machine::Shard(_) => None,
         })
+    }
+
+    /// Its members as this node knows them, learners too, with their peer addresses.
+    #[must_use]
+    pub fn member_addresses(&self) -> BTreeMap<NodeId, String> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.nodes().map(|(id, node)| (*id, node.addr.clone())).collect()
     }
 
     /// When an entry is applied here.

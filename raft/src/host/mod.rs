@@ -3,6 +3,7 @@
 //! Opening judges what is on disk before anything speaks: a folder of another node, a lost control file, a rotten log or a
 //! damaged checkpoint is named here, and keeps the groups it concerns out of their quorums. Nothing is reset silently.
 
+mod beat;
 mod fill;
 mod group;
 mod open;
@@ -301,7 +302,8 @@ impl Host {
         let raft = GroupRaft::new(self.node_id(), inner.config.clone(), factory, log_store, store)
             .await
             .map_err(|fatal| raft_error(fatal.to_string()))?;
-        let group = Group::new(id, self.node_id(), raft, shared, checkpoints, inner.log.clone());
+        let group =
+            Group::new(id, self.node_id(), raft, shared, checkpoints, inner.log.clone(), inner.transport.clone());
         Self::lock(&inner.groups).insert(id, group.clone());
         self.watch(&group);
         Ok(group)

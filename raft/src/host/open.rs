@@ -58,6 +58,7 @@ impl Host {
             folder_lock: Mutex::new(Some(lock)),
         };
         let host = Self { inner: Arc::new(inner) };
+        tokio::spawn(super::beat::beat(Arc::downgrade(&host.inner)));
         for warning in warnings {
             host.warn(warning);
         }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use holdfast_world::EndReason;
-use openraft::async_runtime::WatchReceiver;
 use openraft::RaftMetrics;
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use openraft::type_config::alias::WatchReceiverOf;
 use tokio::time::Instant;
