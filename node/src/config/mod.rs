@@ -32,6 +32,10 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Every node of the cluster.
     pub nodes: Vec<NodeAddresses>,
+    /// A fresh node that shall take the place of another one: it founds nothing, and waits until `holdfast cluster replace`
+    /// names it.
+    #[serde(default)]
+    pub join: bool,
     /// Heartbeats and elections.
     #[serde(default)]
     pub raft: RaftConfig,

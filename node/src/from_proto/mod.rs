@@ -12,7 +12,7 @@ use holdfast_inventory::{Cause, Command, CommandId, LocationId, LogTime, Operati
 use holdfast_proto::v1::{self, CommandError};
 
 pub(crate) use fields::{invalid, invalid_argument};
-pub(crate) use reads::{Freshness, freshness, location, page_limit, reservation_state, sku};
+pub(crate) use reads::{Freshness, freshness, location, location_id, page_limit, reservation_state, sku};
 
 /// What the cluster's records add to what a caller says.
 #[derive(Debug)]

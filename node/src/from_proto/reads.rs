@@ -38,6 +38,12 @@ pub(crate) fn sku(field: &'static str, text: &str) -> Result<Sku, CommandError> 
     sku_at(|| field.to_owned(), text)
 }
 
+/// The location that a read names.
+pub(crate) fn location_id(field: &str, text: &str) -> Result<LocationId, CommandError> {
+    LocationId::new(text)
+        .map_err(|error| invalid(field, &format!("is refused: {error}"), "1 to 64 bytes of printable UTF-8"))
+}
+
 /// How many rows a page has.
 pub(crate) fn page_limit(limit: u32) -> Result<usize, CommandError> {
     match limit {
@@ -67,9 +73,7 @@ pub(crate) fn reservation_state(number: i32) -> Result<Option<ReservationState>,
 /// A location with its id.
 pub(crate) fn location(wire: Option<v1::Location>) -> Result<(LocationId, LocationSpec), CommandError> {
     let wire = wire.ok_or_else(|| invalid("location", "is missing", "send the location with its id"))?;
-    let id = LocationId::new(&wire.location_id).map_err(|error| {
-        invalid("location.location_id", &format!("is refused: {error}"), "1 to 64 bytes of printable UTF-8")
-    })?;
+    let id = location_id("location.location_id", &wire.location_id)?;
     let kind = match enum_at("location.kind", wire.kind, "warehouse, store or virtual")? {
         v1::LocationKind::Unspecified | v1::LocationKind::Warehouse => LocationKind::Warehouse,
         v1::LocationKind::Store => LocationKind::Store,

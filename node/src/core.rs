@@ -1,0 +1,203 @@
+//! What the services of a node share: its groups and shards, the cluster's records, and whether it is ready.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use holdfast_inventory::{Inventory, LogTime};
+use holdfast_proto::v1::{self, CommandError};
+use holdfast_raft::host::{Group, Host};
+use holdfast_raft::types::GroupId;
+use holdfast_world::World;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::NodeConfig;
+use crate::from_proto::Freshness;
+use crate::refusals;
+use crate::routing::Routes;
+use crate::shard::{ShardHandle, Shards};
+
+/// See the module. One a node, behind an `Arc`.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) world: World,
+    pub(crate) config: NodeConfig,
+    pub(crate) host: Host,
+    /// Set when the meta group is started.
+    pub(crate) meta: OnceLock<Group>,
+    /// The shards that are started, by number.
+    pub(crate) shards: RwLock<Shards>,
+    /// The cluster's records; `None` before they are known.
+    pub(crate) routes: watch::Sender<Option<Arc<Routes>>>,
+    /// True from the moment the node begins to stop.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// How far this node's wall clock is from the median of the nodes', in milliseconds; `None` before it is known.
+    pub(crate) clock_offset_ms: watch::Sender<Option<i64>>,
+    /// True once the groups of a fresh node are started and it has seen every other listed node fresh.
+    pub(crate) awaits_founding: watch::Sender<bool>,
+    pub(crate) started_at: Instant,
+}
+
+impl Core {
+    /// True where this node's folder held nothing when it started, and no group has a history since.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.host.is_fresh()
+            && self.groups().iter().all(|group| group.status().last_log_index == 0 && group.term() == 0)
+    }
+
+    /// The cluster's records.
+    pub(crate) fn routes(&self) -> Result<Arc<Routes>, CommandError> {
+        self.routes.borrow().clone().ok_or_else(refusals::not_founded)
+    }
+
+    /// The shards that are started.
+    pub(crate) fn shards(&self) -> Shards {
+        Arc::clone(&self.shards.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One more shard is started.
+    pub(crate) fn add_shard(&self, handle: ShardHandle) {
+        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = shards.as_ref().clone();
+        all.push(handle);
+        all.sort_by_key(ShardHandle::shard);
+        *shards = Arc::new(all);
+    }
+
+    /// A shard of this node.
+    pub(crate) fn shard(&self, shard: u32, routes: &Routes) -> Result<ShardHandle, CommandError> {
+        if shard >= routes.shards {
+            return Err(refusals::no_such_shard(shard, routes));
+        }
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let found = shards.binary_search_by_key(&shard, ShardHandle::shard).ok().map(|at| shards[at].clone());
+        found.ok_or_else(|| refusals::unavailable(shard, "its replica here is not started; /readyz?verbose says why"))
+    }
+
+    /// The meta group.
+    pub(crate) fn meta(&self) -> Result<&Group, CommandError> {
+        self.meta.get().ok_or_else(refusals::not_founded)
+    }
+
+    /// Every group of this node that runs.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        let shards = self.shards();
+        self.meta.get().into_iter().chain(shards.iter().map(ShardHandle::group)).cloned().collect()
+    }
+
+    /// A group of this node that runs.
+    pub(crate) fn group(&self, id: GroupId) -> Option<Group> {
+        self.groups().into_iter().find(|group| group.id() == id)
+    }
+
+    /// When a request that says nothing more is given up.
+    pub(crate) fn deadline(&self, asked: Option<Duration>) -> Instant {
+        let longest = Duration::from_millis(self.config.limits.request_timeout_ms);
+        Instant::now() + asked.map_or(longest, |asked| asked.min(longest))
+    }
+
+    /// An estimate of cluster time: what the shards have seen, or the wall clock, whichever is later.
+    pub(crate) fn log_time_ms(&self) -> u64 {
+        let shards = self.shards();
+        let seen = shards.iter().filter_map(|shard| shard.group().read_shard(|shard| shard.now().0)).max();
+        seen.unwrap_or(0).max(self.world.clock.wall_ms())
+    }
+
+    /// Reads a shard's state, as fresh as asked.
+    pub(crate) async fn read<R>(
+        &self,
+        shard: u32,
+        freshness: Freshness,
+        deadline: Instant,
+        read: impl FnOnce(&Inventory) -> R,
+    ) -> Result<(R, v1::ReadFreshness), CommandError> {
+        let routes = self.routes()?;
+        let handle = self.shard(shard, &routes)?;
+        let group = handle.group();
+        match freshness {
+            Freshness::Linearizable => {
+                in_time(deadline, shard, group.read_index())
+                    .await?
+                    .map_err(|error| refusals::not_read(&error, shard, &routes))?;
+            }
+            Freshness::Stale => {}
+            Freshness::AtLeast { shard: of_shard, index } => {
+                if of_shard != shard {
+                    let hint = format!("send the token of shard {shard}, which has what is asked for");
+                    let problem = format!("is of shard {of_shard}");
+                    return Err(crate::from_proto::invalid("consistency.at_least", &problem, &hint));
+                }
+                in_time(deadline, shard, group.wait_applied(index, deadline))
+                    .await?
+                    .map_err(|error| refusals::not_read(&error, shard, &routes))?;
+            }
+        }
+        let (answer, log_time) = group
+            .read_shard(|shard| (read(shard), shard.now()))
+            .ok_or_else(|| refusals::unavailable(shard, "its replica here has no state"))?;
+        let age_ms = if freshness == Freshness::Linearizable { 0 } else { self.age_ms(group, log_time) };
+        // Taken after the read, so that what the token promises was seen.
+        let token = v1::ConsistencyToken { shard, applied_index: group.applied_index() };
+        Ok((answer, v1::ReadFreshness { token: Some(token), age_ms, log_time_ms: log_time.0 }))
+    }
+
+    /// How old, at most, a replica is that has that log time: nothing later than this was missed.
+    fn age_ms(&self, group: &Group, log_time: LogTime) -> u64 {
+        if group.is_leader() { 0 } else { self.world.clock.wall_ms().saturating_sub(log_time.0) }
+    }
+
+    /// What is missing before this node is ready, each with its reason; empty: ready.
+    pub(crate) fn not_ready(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if *self.stopping.borrow() {
+            missing.push("the node is stopping".to_owned());
+        }
+        let Some(routes) = self.routes.borrow().clone() else {
+            missing.push("the cluster is not founded yet, or this node has not heard of it".to_owned());
+            return missing;
+        };
+        let shards = self.shards();
+        if shards.len() < routes.shards as usize {
+            missing.push(format!("{} of {} shards are started", shards.len(), routes.shards));
+        }
+        for group in self.groups().iter().filter(|group| group.leader().is_none()) {
+            missing.push(format!("{} has no known leader", group.id()));
+        }
+        for shard in shards.iter() {
+            let lacks = shard.group().read_shard(|shard| {
+                routes.locations.iter().any(|(id, spec)| shard.location(id).is_none_or(|known| known.spec != *spec))
+            });
+            if lacks != Some(false) {
+                missing.push(format!("shard {} does not know every location yet", shard.shard()));
+            }
+        }
+        for (group, what) in self.host.damage() {
+            let of = group.map_or_else(|| "the node".to_owned(), |group| group.to_string());
+            missing.push(format!("{of} is damaged: {what}"));
+        }
+        missing
+    }
+
+    /// What an operator should look at.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.not_ready();
+        let offset = *self.clock_offset_ms.borrow();
+        if let Some(offset) = offset.filter(|offset| self.is_clock_off(*offset)) {
+            warnings.push(format!(
+                "the clock is {offset} ms from the median of the nodes: this node does not lead; set it right"
+            ));
+        }
+        warnings
+    }
+
+    /// True where a node with that offset must not lead.
+    pub(crate) fn is_clock_off(&self, offset_ms: i64) -> bool {
+        offset_ms.unsigned_abs() > self.config.raft.max_clock_offset_ms
+    }
+}
+
+/// The outcome of something a read waits for, within its time.
+async fn in_time<T>(deadline: Instant, shard: u32, work: impl Future<Output = T>) -> Result<T, CommandError> {
+    timeout_at(deadline, work).await.map_err(|_| refusals::unavailable(shard, "the read took too long"))
+}

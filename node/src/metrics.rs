@@ -1,0 +1,113 @@
+//! The names of all metrics of a node, and the few handles that the hot path keeps.
+
+use std::time::Duration;
+
+use holdfast_inventory::Inventory;
+use metrics::{Counter, Histogram};
+
+use crate::core::Core;
+
+/// Log entries proposed, by shard.
+pub const ENTRIES: &str = "holdfast_shard_entries_total";
+/// Commands proposed, by shard.
+pub const COMMANDS: &str = "holdfast_shard_commands_total";
+/// Bytes of log entries proposed, by shard.
+pub const ENTRY_BYTES: &str = "holdfast_shard_entry_bytes_total";
+/// Time from proposing an entry until its answers are there, by shard.
+pub const APPLIED: &str = "holdfast_shard_applied_seconds";
+/// Restarts of a shard's actor.
+pub const ACTOR_RESTARTS: &str = "holdfast_shard_actor_restarts_total";
+/// Commands that wait at a shard.
+pub const WAITING: &str = "holdfast_shard_waiting_commands";
+/// Whether this node leads the group: 1 or 0.
+pub const LEADS: &str = "holdfast_group_leads";
+/// Positions of a group's log, by kind.
+pub const LOG_INDEX: &str = "holdfast_group_log_index";
+/// Records of a shard, by kind.
+pub const RECORDS: &str = "holdfast_shard_records";
+/// How far back a shard remembers results, in milliseconds of log time.
+pub const RESULT_WINDOW_MS: &str = "holdfast_shard_result_window_ms";
+/// How far this node's wall clock is from the median of the nodes', in milliseconds.
+pub const CLOCK_OFFSET_MS: &str = "holdfast_clock_offset_ms";
+/// Whether this node is ready: 1 or 0.
+pub const READY: &str = "holdfast_ready";
+
+/// The handles of one shard.
+#[derive(Debug)]
+pub(crate) struct ShardMetrics {
+    entries: Counter,
+    commands: Counter,
+    entry_bytes: Counter,
+    applied: Histogram,
+}
+
+impl ShardMetrics {
+    pub(crate) fn new(shard: u32) -> Self {
+        let shard = shard.to_string();
+        Self {
+            entries: metrics::counter!(ENTRIES, "shard" => shard.clone()),
+            commands: metrics::counter!(COMMANDS, "shard" => shard.clone()),
+            entry_bytes: metrics::counter!(ENTRY_BYTES, "shard" => shard.clone()),
+            applied: metrics::histogram!(APPLIED, "shard" => shard),
+        }
+    }
+
+    pub(crate) fn entry(&self, bytes: usize, commands: usize) {
+        self.entries.increment(1);
+        self.commands.increment(commands as u64);
+        self.entry_bytes.increment(bytes as u64);
+    }
+
+    pub(crate) fn applied(&self, after: Duration) {
+        self.applied.record(after.as_secs_f64());
+    }
+}
+
+pub(crate) fn actor_restarted(shard: u32) {
+    metrics::counter!(ACTOR_RESTARTS, "shard" => shard.to_string()).increment(1);
+}
+
+pub(crate) fn clock_offset(offset_ms: i64) {
+    metrics::gauge!(CLOCK_OFFSET_MS).set(offset_ms as f64);
+}
+
+/// What is looked at when somebody asks for the metrics.
+pub(crate) fn observe(core: &Core) {
+    metrics::gauge!(READY).set(if core.not_ready().is_empty() { 1.0 } else { 0.0 });
+    for group in core.groups() {
+        let status = group.status();
+        let name = group.id().0.to_string();
+        metrics::gauge!(LEADS, "group" => name.clone()).set(if group.is_leader() { 1.0 } else { 0.0 });
+        for (kind, index) in [
+            ("last", status.last_log_index),
+            ("committed", status.committed_index),
+            ("applied", status.applied_index),
+            ("checkpointed", status.checkpointed_index),
+            ("purged", status.purged_index),
+        ] {
+            metrics::gauge!(LOG_INDEX, "group" => name.clone(), "kind" => kind).set(index as f64);
+        }
+    }
+    for shard in core.shards().iter() {
+        let name = shard.shard().to_string();
+        metrics::gauge!(WAITING, "shard" => name.clone()).set(shard.waiting().0 as f64);
+        let Some((counts, window_ms)) = shard.group().read_shard(|shard| (shard.counts(), result_window_ms(shard)))
+        else {
+            continue;
+        };
+        metrics::gauge!(RESULT_WINDOW_MS, "shard" => name.clone()).set(window_ms as f64);
+        for (kind, count) in [
+            ("items", counts.items),
+            ("live_reservations", counts.live_reservations),
+            ("ended_reservations", counts.ended_reservations),
+            ("results", counts.results),
+        ] {
+            metrics::gauge!(RECORDS, "shard" => name.clone(), "kind" => kind).set(count as f64);
+        }
+    }
+}
+
+/// How far back a shard remembers results, in milliseconds of log time.
+pub(crate) fn result_window_ms(shard: &Inventory) -> u64 {
+    shard.result_window().oldest_decided_at.map_or(0, |oldest| shard.now().0.saturating_sub(oldest.0))
+}

@@ -1,0 +1,339 @@
+//! `ClusterService`: routing, state, locations and the operator's changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_inventory::Inventory;
+use holdfast_proto::v1::cluster_service_server::ClusterService;
+use holdfast_proto::v1::{self, CommandError, ErrorReason};
+use holdfast_raft::host::{Group, GroupError, Role};
+use holdfast_raft::meta::MetaChange;
+use holdfast_raft::types::GroupId;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+use tonic::{Request, Response, Status};
+
+use super::{replace, timeout_of};
+use crate::change::{ChangeError, propose_change};
+use crate::core::Core;
+use crate::from_proto::{self, Freshness, invalid};
+use crate::refusals;
+use crate::routing::Routes;
+use crate::to_proto;
+
+/// How long a checkpoint asked for may take.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(120);
+/// Entries that a checkpoint asked for leaves in the log, for followers that lag a little.
+const KEPT_ENTRIES: u64 = 1_000;
+/// Between two looks at whether the shards know a new location.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Rows that are summed under one lock of the shard.
+const SUMMED_AT_ONCE: usize = 1_024;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    core: Arc<Core>,
+    /// One replacement at a time.
+    replacing: Mutex<()>,
+}
+
+impl Cluster {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, replacing: Mutex::new(()) }
+    }
+
+    fn group(&self, number: u64) -> Result<Group, CommandError> {
+        let id = GroupId(number);
+        self.core.group(id).ok_or_else(|| {
+            invalid(
+                "group",
+                &format!("is {number}, which does not run here"),
+                "0 is the meta group, shard n is group n + 1",
+            )
+        })
+    }
+}
+
+fn members(routes: &Routes) -> Vec<v1::Member> {
+    let member = |(id, member): (&u64, &holdfast_raft::meta::Member)| v1::Member {
+        node_id: *id,
+        client_address: member.client_address.clone(),
+        peer_address: member.peer_address.clone(),
+        http_address: member.http_address.clone(),
+    };
+    routes.members.iter().map(member).collect()
+}
+
+pub(super) fn group_error(error: &GroupError, group: GroupId, routes: &Routes) -> CommandError {
+    match error {
+        GroupError::NotLeader { leader } => {
+            let mut not_leader = refusals::not_leader(*leader, group.shard().unwrap_or(0), routes, 0);
+            not_leader.metadata.insert("group".to_owned(), group.0.to_string());
+            not_leader
+        }
+        GroupError::NoQuorum { .. } | GroupError::TimedOut | GroupError::Stopped { .. } => {
+            CommandError::of(ErrorReason::Unavailable, format!("{group}: {error}")).with("group", group.0)
+        }
+        GroupError::Refused { why } => {
+            invalid("group", &format!("{group} refuses the change: {why}"), "try again later")
+        }
+    }
+}
+
+pub(super) fn change_error(error: &ChangeError, routes: &Routes) -> CommandError {
+    match error {
+        ChangeError::NotLeader { leader } => {
+            group_error(&GroupError::NotLeader { leader: *leader }, GroupId::META, routes)
+        }
+        ChangeError::Refused { why } => CommandError::of(ErrorReason::InvalidArgument, why.clone()),
+        ChangeError::Unknown { .. } => CommandError::of(ErrorReason::OutcomeUnknown, error.to_string()),
+    }
+}
+
+#[tonic::async_trait]
+impl ClusterService for Cluster {
+    async fn get_routing(&self, _: Request<v1::GetRoutingRequest>) -> Result<Response<v1::GetRoutingResponse>, Status> {
+        let routes = self.core.routes()?;
+        let range = |(first, last, shard): &(u16, u16, u32)| v1::SlotRange {
+            first: u32::from(*first),
+            last: u32::from(*last),
+            shard: *shard,
+        };
+        let route = |shard: u32| {
+            let group = self.core.group(GroupId::of_shard(shard));
+            v1::ShardRoute { shard, leader_node_id: group.and_then(|group| group.leader()).unwrap_or(0) }
+        };
+        Ok(Response::new(v1::GetRoutingResponse {
+            epoch: routes.epoch,
+            slots: routes.ranges.iter().map(range).collect(),
+            shards: (0..routes.shards).map(route).collect(),
+            members: members(&routes),
+            default_location_id: routes.words.default_location.to_string(),
+            cluster_id: routes.cluster_id.clone(),
+            log_time_ms: self.core.log_time_ms(),
+        }))
+    }
+
+    async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let core = &self.core;
+        let routes = core.routes.borrow().clone();
+        let mut replicas: Vec<v1::ReplicaStatus> =
+            core.groups().iter().map(|group| replica_status(core, group)).collect();
+        for (group, detail) in core.host.damage() {
+            let Some(group) = group else { continue };
+            let role = v1::ReplicaRole::Damaged.into();
+            replicas.push(v1::ReplicaStatus { group: group.0, role, detail, ..Default::default() });
+        }
+        replicas.sort_by_key(|replica| replica.group);
+        Ok(Response::new(v1::GetStatusResponse {
+            node_id: core.config.node_id,
+            cluster_id: core.config.cluster_id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            members: routes.as_deref().map(members).unwrap_or_default(),
+            replicas,
+            ready: core.not_ready().is_empty(),
+            incarnation: core.host.incarnation(),
+            uptime_ms: u64::try_from(core.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
+            warnings: core.warnings(),
+        }))
+    }
+
+    async fn get_replica(
+        &self,
+        request: Request<v1::GetReplicaRequest>,
+    ) -> Result<Response<v1::GetReplicaResponse>, Status> {
+        let deadline = self.core.deadline(timeout_of(&request));
+        let request = request.into_inner();
+        let freshness = match request.at_least_index {
+            0 => Freshness::Stale,
+            index => Freshness::AtLeast { shard: request.shard, index },
+        };
+        let verify = request.verify;
+        let look = move |shard: &Inventory| {
+            let (seq, hash) = shard.last_event();
+            let digest = if verify { shard.recompute_digest() } else { shard.digest() };
+            let breaches = if verify { holdfast_inventory::invariants::check(shard) } else { Vec::new() };
+            v1::GetReplicaResponse {
+                applied_index: 0,
+                digest: digest.0.to_be_bytes().to_vec(),
+                change_log_seq: seq,
+                change_log_hash: hash.0.to_vec(),
+                log_time_ms: shard.now().0,
+                totals: Some(totals(shard)),
+                breaches: breaches.iter().map(ToString::to_string).collect(),
+            }
+        };
+        let routes = self.core.routes()?;
+        let group = self.core.shard(request.shard, &routes)?.group().clone();
+        if let Freshness::AtLeast { index, .. } = freshness {
+            let waited = group.wait_applied(index, deadline).await;
+            waited.map_err(|error| refusals::not_read(&error, request.shard, &routes))?;
+        }
+        let (mut replica, applied) = group
+            .read_shard_at(|shard, applied| (look(shard), applied))
+            .ok_or_else(|| refusals::unavailable(request.shard, "its replica here has no state"))?;
+        replica.applied_index = applied.map_or(0, |id| id.index);
+        Ok(Response::new(replica))
+    }
+
+    async fn put_location(
+        &self,
+        request: Request<v1::PutLocationRequest>,
+    ) -> Result<Response<v1::PutLocationResponse>, Status> {
+        let deadline = self.core.deadline(timeout_of(&request));
+        let (id, spec) = from_proto::location(request.into_inner().location)?;
+        let routes = self.core.routes()?;
+        let meta = self.core.meta()?;
+        let change = MetaChange::PutLocation { id: id.as_str().to_owned(), spec: spec.clone() };
+        propose_change(&self.core, meta, change).await.map_err(|error| change_error(&error, &routes))?;
+        let revision = meta.read_meta(|meta| meta.locations().get(id.as_str()).map_or(0, |known| known.revision));
+        // A command that names the location would be refused by a shard that does not know it yet.
+        let is_known = |shard: &Inventory| shard.location(&id).is_some_and(|known| known.spec == spec);
+        while Instant::now() < deadline
+            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
+        {
+            sleep(LOOK_AGAIN).await;
+        }
+        let location = Some(to_proto::location(&id, &spec, revision.unwrap_or(0)));
+        Ok(Response::new(v1::PutLocationResponse { location }))
+    }
+
+    async fn list_locations(
+        &self,
+        _: Request<v1::ListLocationsRequest>,
+    ) -> Result<Response<v1::ListLocationsResponse>, Status> {
+        let routes = self.core.routes()?;
+        let known = routes.locations.iter().zip(&routes.location_revisions);
+        let locations = known.map(|((id, spec), revision)| to_proto::location(id, spec, *revision)).collect();
+        Ok(Response::new(v1::ListLocationsResponse { locations }))
+    }
+
+    async fn replace_node(
+        &self,
+        request: Request<v1::ReplaceNodeRequest>,
+    ) -> Result<Response<v1::ReplaceNodeResponse>, Status> {
+        let Ok(_alone) = self.replacing.try_lock() else {
+            let message = "a replacement is under way on this node; ask again when it is done";
+            return Err(CommandError::of(ErrorReason::Overloaded, message).after_ms(1_000).into());
+        };
+        let request = request.into_inner();
+        let member = replace::replace(&self.core, request.node_id, &request.peer_address).await?;
+        Ok(Response::new(v1::ReplaceNodeResponse { member: Some(member) }))
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<v1::TransferLeadershipRequest>,
+    ) -> Result<Response<v1::TransferLeadershipResponse>, Status> {
+        let request = request.into_inner();
+        let routes = self.core.routes()?;
+        let to = (request.to_node_id > 0).then_some(request.to_node_id);
+        if let Some(to) = to.filter(|to| !routes.members.contains_key(to)) {
+            return Err(
+                invalid("to_node_id", &format!("is {to}, which is no member"), "name a member, or 0 for any").into()
+            );
+        }
+        if !request.all {
+            let group = self.group(request.group)?;
+            group.transfer_leadership(to).await.map_err(|error| group_error(&error, group.id(), &routes))?;
+            return Ok(Response::new(v1::TransferLeadershipResponse { transferred: 1 }));
+        }
+        let mut transferred = 0;
+        for group in self.core.groups() {
+            if !group.is_leader() {
+                continue;
+            }
+            group.transfer_leadership(to).await.map_err(|error| group_error(&error, group.id(), &routes))?;
+            transferred += 1;
+        }
+        Ok(Response::new(v1::TransferLeadershipResponse { transferred }))
+    }
+
+    async fn checkpoint(
+        &self,
+        request: Request<v1::CheckpointRequest>,
+    ) -> Result<Response<v1::CheckpointResponse>, Status> {
+        let request = request.into_inner();
+        let routes = self.core.routes()?;
+        let groups = if request.all {
+            self.core.groups()
+        } else {
+            vec![self.core.shard(request.shard, &routes)?.group().clone()]
+        };
+        let mut least = u64::MAX;
+        for group in groups {
+            let done = group.checkpoint(KEPT_ENTRIES, Instant::now() + CHECKPOINT_WAIT).await;
+            least = least.min(done.map_err(|error| group_error(&error, group.id(), &routes))?);
+        }
+        Ok(Response::new(v1::CheckpointResponse { applied_index: least }))
+    }
+}
+
+fn replica_status(core: &Core, group: &Group) -> v1::ReplicaStatus {
+    let status = group.status();
+    let role = match status.role {
+        Role::Leader => v1::ReplicaRole::Leader,
+        Role::Follower => v1::ReplicaRole::Follower,
+        Role::Candidate => v1::ReplicaRole::Candidate,
+        Role::Learner => v1::ReplicaRole::Learner,
+    };
+    let shards = core.shards();
+    let shard = shards.iter().find(|shard| shard.group().id() == group.id());
+    let (waiting, capacity) = shard.map_or((0, 0), |shard| shard.waiting());
+    v1::ReplicaStatus {
+        group: group.id().0,
+        role: role.into(),
+        term: status.term,
+        leader_node_id: status.leader.unwrap_or(0),
+        last_log_index: status.last_log_index,
+        committed_index: status.committed_index,
+        applied_index: status.applied_index,
+        checkpointed_index: status.checkpointed_index,
+        purged_index: status.purged_index,
+        detail: String::new(),
+        waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+        capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+    }
+}
+
+/// Sums over a shard, and how many of its stocks do not balance.
+fn totals(shard: &Inventory) -> v1::ShardTotals {
+    let sums = shard.grand_totals();
+    let counts = shard.counts();
+    let (mut free, mut unbalanced) = (0_u64, 0_u64);
+    let mut after = None;
+    loop {
+        let page = shard.stock_of_items(after.as_ref(), SUMMED_AT_ONCE);
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for level in page.iter().flat_map(|(_, levels)| levels) {
+            free = free.saturating_add(level.free);
+            let flow = &level.flow;
+            let came = i128::from(flow.received) + i128::from(flow.found) + i128::from(flow.returned);
+            let went = i128::from(flow.written_off) + i128::from(flow.shipped);
+            let parts = level.counts.free();
+            if came - went != i128::from(level.counts.on_hand) || parts.is_none() {
+                unbalanced += 1;
+            }
+        }
+    }
+    v1::ShardTotals {
+        skus: counts.items,
+        on_hand: sums.counts.on_hand,
+        reserved: sums.counts.reserved,
+        committed: sums.counts.committed,
+        damaged: sums.counts.damaged,
+        quality_control: sums.counts.quality_control,
+        free,
+        received: sums.flow.received,
+        adjusted: to_proto::saturated(i128::from(sums.flow.found) - i128::from(sums.flow.written_off)),
+        fulfilled: sums.flow.shipped,
+        returned: sums.flow.returned,
+        reservations: counts.live_reservations + counts.ended_reservations,
+        results: counts.results,
+        commands: counts.decided,
+        sold: sums.counts.committed.saturating_add(sums.flow.shipped),
+        unbalanced,
+    }
+}

@@ -1,0 +1,220 @@
+//! Commands of one request: checked, sent to their shards, and their answers put back in order.
+
+use holdfast_inventory::{Command, MAX_CHAIN};
+use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason};
+use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
+use tokio::time::Instant;
+
+use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
+use crate::core::Core;
+use crate::from_proto::{self, invalid, slot_of_command, slots_of_lines};
+use crate::refusals;
+use crate::routing::Routes;
+use crate::shard::{EncodedCommand, Submitted};
+use crate::to_proto;
+
+/// What became of a request's commands.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    /// One a command, in order.
+    pub(super) results: Vec<CommandResult>,
+    /// One for each shard that decided a command.
+    pub(super) tokens: Vec<v1::ConsistencyToken>,
+    pub(super) log_time_ms: u64,
+}
+
+/// The commands for one shard, and where they stood in the request.
+struct Work {
+    shard: u32,
+    commands: Vec<EncodedCommand>,
+    places: Vec<u32>,
+}
+
+/// A command that is ready for its shard.
+type Checked = Result<(u32, EncodedCommand), CommandError>;
+
+/// Decides the commands of a request. Those that are not admitted have an error each, the others are decided.
+///
+/// # Errors
+///
+/// None was admitted: there are none, too many, or the cluster is not founded.
+pub(super) async fn decide(
+    core: &Core,
+    commands: Vec<v1::Command>,
+    route_epoch: u64,
+    deadline: Instant,
+) -> Result<Results, CommandError> {
+    if commands.is_empty() {
+        return Err(invalid("commands", "is empty", "send at least one command"));
+    }
+    if commands.len() > MAX_BATCH_COMMANDS {
+        let message = format!("{} commands; a request has at most {MAX_BATCH_COMMANDS}", commands.len());
+        return Err(CommandError::of(ErrorReason::BatchTooLarge, message).at("commands"));
+    }
+    let routes = core.routes()?;
+    let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
+    let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
+    let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
+    check_chains(&mut checked, &linked);
+
+    let mut results: Vec<Option<CommandResult>> = Vec::with_capacity(checked.len());
+    results.resize_with(checked.len(), || None);
+    let mut works: Vec<Work> = Vec::with_capacity(1);
+    for (place, checked) in checked.into_iter().enumerate() {
+        match checked {
+            Err(error) => results[place] = Some(to_proto::not_admitted(ids[place], error)),
+            Ok((shard, command)) => {
+                let at = works.iter().position(|work| work.shard == shard).unwrap_or_else(|| {
+                    works.push(Work { shard, commands: Vec::new(), places: Vec::new() });
+                    works.len() - 1
+                });
+                works[at].commands.push(command);
+                works[at].places.push(place as u32);
+            }
+        }
+    }
+
+    // All are submitted before the first is waited for.
+    let submitted: Vec<_> = works
+        .into_iter()
+        .map(|Work { shard, commands, places }| {
+            (shard, places, submit(core, shard, commands, deadline, &routes, route_epoch))
+        })
+        .collect();
+    let mut answer = Results::default();
+    for (shard, places, submitted) in submitted {
+        collect(shard, &places, submitted, &ids, &mut results, &mut answer, &routes, route_epoch).await;
+    }
+    if answer.log_time_ms == 0 {
+        answer.log_time_ms = core.log_time_ms();
+    }
+    let missing = || CommandError::of(ErrorReason::OutcomeUnknown, "the shard gave no answer");
+    let fill = |(place, result): (usize, Option<CommandResult>)| {
+        result.unwrap_or_else(|| to_proto::not_admitted(ids[place], missing()))
+    };
+    answer.results = results.into_iter().enumerate().map(fill).collect();
+    Ok(answer)
+}
+
+fn submit(
+    core: &Core,
+    shard: u32,
+    commands: Vec<EncodedCommand>,
+    deadline: Instant,
+    routes: &Routes,
+    route_epoch: u64,
+) -> Result<Submitted, CommandError> {
+    let handle = core.shard(shard, routes)?;
+    handle.submit(commands, deadline).map_err(|why| refusals::not_decided(&why, shard, routes, route_epoch))
+}
+
+#[allow(clippy::too_many_arguments, reason = "the request's own parts, each once")]
+async fn collect(
+    shard: u32,
+    places: &[u32],
+    submitted: Result<Submitted, CommandError>,
+    ids: &[Option<v1::Id>],
+    results: &mut [Option<CommandResult>],
+    answer: &mut Results,
+    routes: &Routes,
+    route_epoch: u64,
+) {
+    let submitted = match submitted {
+        Ok(submitted) => submitted,
+        Err(error) => {
+            for place in places.iter().map(|place| *place as usize) {
+                results[place] = Some(to_proto::not_admitted(ids[place], error.clone()));
+            }
+            return;
+        }
+    };
+    let mut places = places.iter().map(|place| *place as usize);
+    let mut token = None;
+    for (commands, outcome) in submitted.outcomes().await {
+        match outcome {
+            Ok(decided) => {
+                token = token.max(Some(decided.index));
+                answer.log_time_ms = answer.log_time_ms.max(decided.log_time.0);
+                for (place, decided) in places.by_ref().take(commands).zip(decided.answers) {
+                    results[place] = Some(to_proto::command_result(decided));
+                }
+            }
+            Err(why) => {
+                let error = refusals::not_decided(&why, shard, routes, route_epoch);
+                for place in places.by_ref().take(commands) {
+                    results[place] = Some(to_proto::not_admitted(ids[place], error.clone()));
+                }
+            }
+        }
+    }
+    if let Some(applied_index) = token {
+        answer.tokens.push(v1::ConsistencyToken { shard, applied_index });
+    }
+}
+
+fn check(wire: v1::Command, routes: &Routes) -> Checked {
+    let mut command = from_proto::command(wire, &routes.words)?;
+    let shard = routes.shard_of(slot_of_command(&command));
+    if let Some(line) = slots_of_lines(&command).position(|slot| routes.shard_of(slot) != shard) {
+        return Err(lines_span_shards(&command, line, shard));
+    }
+    let bytes = encode_command(&mut command);
+    if bytes.len() > MAX_COMMAND_BYTES {
+        let message = format!("the command has {} bytes; at most {MAX_COMMAND_BYTES}", bytes.len());
+        return Err(CommandError::of(ErrorReason::BatchTooLarge, message));
+    }
+    Ok((shard, EncodedCommand { command, bytes }))
+}
+
+fn lines_span_shards(command: &Command, line: usize, shard: u32) -> CommandError {
+    let message = format!(
+        "line {line} of command {} lies on another shard than shard {shard}, which decides the reservation; \
+         make a reservation for each shard",
+        command.id
+    );
+    CommandError::of(ErrorReason::LinesSpanShards, message).at(format!("lines[{line}].sku"))
+}
+
+/// Refuses chains that cannot be decided together: each command of one has an error, or none.
+fn check_chains(checked: &mut [Checked], linked: &[bool]) {
+    let mut start = 0;
+    while start < checked.len() {
+        let end = linked[start..].iter().position(|linked| !linked).map_or(checked.len(), |at| start + at + 1);
+        if linked[start] {
+            let is_open = linked[end - 1];
+            check_chain(&mut checked[start..end], is_open);
+        }
+        start = end;
+    }
+}
+
+fn check_chain(chain: &mut [Checked], is_open: bool) {
+    let refuse_all =
+        |chain: &mut [Checked], error: CommandError| chain.iter_mut().for_each(|it| *it = Err(error.clone()));
+    if is_open {
+        let hint = "the last command of a chain, and of a request, has it unset";
+        return refuse_all(chain, invalid("linked", "is set on the last command of the request", hint));
+    }
+    let bytes: usize = chain.iter().flatten().map(|(_, command)| command.bytes.len()).sum();
+    if chain.len() > MAX_CHAIN || bytes > MAX_CHAIN_BYTES {
+        let message =
+            format!("a chain of {} commands and {bytes} bytes; at most {MAX_CHAIN} and {MAX_CHAIN_BYTES}", chain.len());
+        return refuse_all(chain, CommandError::of(ErrorReason::BatchTooLarge, message).at("linked"));
+    }
+    if chain.iter().any(Result::is_err) {
+        let failed = CommandError::of(ErrorReason::LinkedCommandFailed, "a command linked to this one is refused");
+        for it in chain.iter_mut().filter(|it| it.is_ok()) {
+            *it = Err(failed.clone());
+        }
+        return;
+    }
+    let mut shards = chain.iter().flatten().map(|(shard, _)| *shard);
+    let first = shards.next();
+    if let Some(other) = shards.find(|shard| Some(*shard) != first) {
+        let message = format!(
+            "the chain's commands lie on shards {} and {other}; chain only what one shard decides",
+            first.unwrap_or(0)
+        );
+        refuse_all(chain, CommandError::of(ErrorReason::ChainSpansShards, message).at("linked"));
+    }
+}

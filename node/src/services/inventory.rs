@@ -1,0 +1,196 @@
+//! `InventoryService`: commands and reads.
+
+use std::sync::Arc;
+
+use holdfast_inventory::{OrderRef, ReservationCursor, Sku, slot_of};
+use holdfast_proto::v1::command_result::Outcome;
+use holdfast_proto::v1::inventory_service_server::InventoryService;
+use holdfast_proto::v1::{self, CommandError, ErrorReason};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::decide::{Results, decide};
+use super::{session, timeout_of};
+use crate::core::Core;
+use crate::from_proto::{self, freshness, invalid, page_limit};
+use crate::to_proto;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Inventory {
+    core: Arc<Core>,
+}
+
+impl Inventory {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    fn deadline<T>(&self, request: &Request<T>) -> Instant {
+        self.core.deadline(timeout_of(request))
+    }
+}
+
+/// The SKU after which a page begins.
+fn after(text: &str) -> Result<Option<Sku>, CommandError> {
+    if text.is_empty() { Ok(None) } else { from_proto::sku("after_sku", text).map(Some) }
+}
+
+#[tonic::async_trait]
+impl InventoryService for Inventory {
+    async fn execute(&self, request: Request<v1::ExecuteRequest>) -> Result<Response<v1::ExecuteResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let v1::ExecuteRequest { command, route_epoch } = request.into_inner();
+        let hint = "send the command to execute";
+        let command = command.ok_or_else(|| invalid("command", "is missing", hint))?;
+        let Results { mut results, mut tokens, log_time_ms } =
+            decide(&self.core, vec![command], route_epoch, deadline).await?;
+        let result = results.pop().ok_or_else(|| Status::internal("no result for the command"))?;
+        if let Some(Outcome::Error(error)) = result.outcome {
+            return Err(error.into());
+        }
+        Ok(Response::new(v1::ExecuteResponse { result: Some(result), token: tokens.pop(), log_time_ms }))
+    }
+
+    async fn execute_batch(
+        &self,
+        request: Request<v1::ExecuteBatchRequest>,
+    ) -> Result<Response<v1::ExecuteBatchResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let v1::ExecuteBatchRequest { commands, route_epoch } = request.into_inner();
+        let Results { results, tokens, log_time_ms } = decide(&self.core, commands, route_epoch, deadline).await?;
+        Ok(Response::new(v1::ExecuteBatchResponse { results, tokens, log_time_ms }))
+    }
+
+    type SessionStream = session::Replies;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        Ok(Response::new(session::session(Arc::clone(&self.core), request.into_inner())))
+    }
+
+    async fn get_item(&self, request: Request<v1::GetItemRequest>) -> Result<Response<v1::GetItemResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let sku = from_proto::sku("sku", &request.sku)?;
+        let shard = self.core.routes()?.shard_of(slot_of(&sku));
+        let read = self.core.read(shard, freshness(request.consistency), deadline, |shard| shard.item(&sku)).await?;
+        let (item, freshness) = read;
+        let item = item.ok_or_else(|| unknown_sku(&sku))?;
+        Ok(Response::new(v1::GetItemResponse { item: Some(to_proto::item(item)), freshness: Some(freshness) }))
+    }
+
+    async fn list_items(
+        &self,
+        request: Request<v1::ListItemsRequest>,
+    ) -> Result<Response<v1::ListItemsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (after, limit) = (after(&request.after_sku)?, page_limit(request.limit)?);
+        let page = |shard: &holdfast_inventory::Inventory| shard.items(after.as_ref(), limit + 1);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let (mut items, freshness) = read;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let items = items.into_iter().map(to_proto::item).collect();
+        Ok(Response::new(v1::ListItemsResponse { items, more, freshness: Some(freshness) }))
+    }
+
+    async fn get_stock(&self, request: Request<v1::GetStockRequest>) -> Result<Response<v1::GetStockResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let sku = from_proto::sku("sku", &request.sku)?;
+        let location = match request.location_id.as_str() {
+            "" => None,
+            text => Some(from_proto::location_id("location_id", text)?),
+        };
+        let shard = self.core.routes()?.shard_of(slot_of(&sku));
+        let look = |shard: &holdfast_inventory::Inventory| {
+            Some((shard.stock(&sku)?, shard.atp(&sku, location.as_ref()).unwrap_or(0)))
+        };
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let (levels, atp) = found.ok_or_else(|| unknown_sku(&sku))?;
+        let is_asked =
+            |level: &&holdfast_inventory::StockLevel| location.as_ref().is_none_or(|id| *id == level.location);
+        let levels = levels.iter().filter(is_asked).map(to_proto::stock_level).collect();
+        Ok(Response::new(v1::GetStockResponse { levels, atp, freshness: Some(freshness) }))
+    }
+
+    async fn list_stock(
+        &self,
+        request: Request<v1::ListStockRequest>,
+    ) -> Result<Response<v1::ListStockResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (after, limit) = (after(&request.after_sku)?, page_limit(request.limit)?);
+        let page = |shard: &holdfast_inventory::Inventory| shard.stock_of_items(after.as_ref(), limit + 1);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let (mut skus, freshness) = read;
+        let more = skus.len() > limit;
+        skus.truncate(limit);
+        let last_sku = skus.last().map(|(sku, _)| sku.to_string()).unwrap_or_default();
+        let levels = skus.iter().flat_map(|(_, levels)| levels.iter().map(to_proto::stock_level)).collect();
+        Ok(Response::new(v1::ListStockResponse { levels, more, last_sku, freshness: Some(freshness) }))
+    }
+
+    async fn get_reservation(
+        &self,
+        request: Request<v1::GetReservationRequest>,
+    ) -> Result<Response<v1::GetReservationResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let id = from_proto::reservation_id(request.reservation_id)?;
+        let shard = self.core.routes()?.shard_of(id.slot());
+        let look = |shard: &holdfast_inventory::Inventory| shard.reservation(id);
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let found = found.ok_or_else(|| {
+            let message = format!("there is no reservation {id}, or it ended long ago");
+            CommandError::of(ErrorReason::ReservationNotFound, message).at("reservation_id")
+        })?;
+        let reservation = Some(to_proto::reservation(&found));
+        Ok(Response::new(v1::GetReservationResponse { reservation, freshness: Some(freshness) }))
+    }
+
+    async fn list_reservations(
+        &self,
+        request: Request<v1::ListReservationsRequest>,
+    ) -> Result<Response<v1::ListReservationsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let limit = page_limit(request.limit)?;
+        let state = from_proto::reservation_state(request.state)?;
+        let from = match request.page_token.as_str() {
+            "" => ReservationCursor::default(),
+            text => ReservationCursor(text.parse().map_err(|_| {
+                invalid("page_token", "is none of ours", "send next_page_token of the reply before, or nothing")
+            })?),
+        };
+        let order_ref = match request.order_ref.as_str() {
+            "" => None,
+            text => Some(OrderRef::new(text).map_err(|error| {
+                invalid("order_ref", &format!("is refused: {error}"), "1 to 64 bytes of printable UTF-8")
+            })?),
+        };
+        let page = |shard: &holdfast_inventory::Inventory| match &order_ref {
+            Some(order_ref) => {
+                let mut found = shard.reservations_of_order(order_ref, limit);
+                found.retain(|reservation| state.is_none_or(|state| reservation.state == state));
+                (found, None)
+            }
+            None => shard.reservations(from, state, limit),
+        };
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let ((reservations, next), freshness) = read;
+        Ok(Response::new(v1::ListReservationsResponse {
+            reservations: reservations.iter().map(to_proto::reservation).collect(),
+            next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
+}
+
+fn unknown_sku(sku: &Sku) -> CommandError {
+    CommandError::of(ErrorReason::UnknownSku, format!("there is no item {sku}")).at("sku").with("sku", sku)
+}

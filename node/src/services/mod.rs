@@ -1,0 +1,91 @@
+//! The services of a node on the wire.
+//!
+//! Responsible for limits of requests, deadlines, and for taking requests to the shards and answers back. Promises that every
+//! refusal is an error of the one table, with its reason. Leaves translation to `from_proto` and `to_proto`.
+
+mod cluster;
+mod decide;
+mod introduction;
+mod inventory;
+mod replace;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_proto::peer::v1::introduction_service_server::IntroductionServiceServer;
+use holdfast_proto::v1::cluster_service_server::ClusterServiceServer;
+use holdfast_proto::v1::inventory_service_server::InventoryServiceServer;
+use tonic::service::Routes;
+
+use crate::config::MAX_REQUEST_BYTES;
+use crate::core::Core;
+
+pub(crate) use introduction::{Introduction, introduce};
+
+/// What a message may be larger than its commands: the request around them.
+const MESSAGE_ROOM: usize = 16 * 1_024;
+/// The largest answer: a page of items, each with its attributes.
+const MAX_ANSWER_BYTES: usize = 32 * 1_024 * 1_024;
+
+/// What clients are served. Health is told through `health`.
+pub(crate) fn client_routes(
+    core: &Arc<Core>,
+    health: tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
+) -> Routes {
+    let inventory = InventoryServiceServer::new(inventory::Inventory::new(Arc::clone(core)))
+        .max_decoding_message_size(MAX_REQUEST_BYTES + MESSAGE_ROOM)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let cluster = ClusterServiceServer::new(cluster::Cluster::new(Arc::clone(core)))
+        .max_decoding_message_size(MESSAGE_ROOM)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let mut routes = Routes::new(inventory).add_service(cluster).add_service(health);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    match reflection {
+        Ok(reflection) => routes = routes.add_service(reflection),
+        Err(error) => tracing::warn!(%error, "the API does not describe itself by reflection"),
+    }
+    routes
+}
+
+/// What other nodes are served beside Raft.
+pub(crate) fn introduction_service(introduction: Introduction) -> IntroductionServiceServer<Introduction> {
+    IntroductionServiceServer::new(introduction).max_decoding_message_size(MESSAGE_ROOM)
+}
+
+/// How long a caller will wait, as its `grpc-timeout` says.
+fn timeout_of<T>(request: &tonic::Request<T>) -> Option<Duration> {
+    let text = request.metadata().get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number.saturating_mul(3_600))),
+        "M" => Some(Duration::from_secs(number.saturating_mul(60))),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_time_is_read_from_its_header() {
+        let of = |text: &str| {
+            let mut request = tonic::Request::new(());
+            request.metadata_mut().insert("grpc-timeout", text.parse().unwrap());
+            timeout_of(&request)
+        };
+        assert_eq!(of("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(of("3S"), Some(Duration::from_secs(3)));
+        assert_eq!((of("S"), of("x"), of("12")), (None, None, None));
+        assert_eq!(timeout_of(&tonic::Request::new(())), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Replacing a member by a fresh node: for every group, one after the other, the fresh node becomes a learner, catches up, and
+//! takes the vote of the old one.
+//!
+//! Each step looks at what is already done, so that a replacement that was broken off is finished by asking for it again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use holdfast_proto::peer::v1::IntroduceResponse;
+use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
+use holdfast_proto::v1::{self, CommandError, ErrorReason};
+use holdfast_raft::host::Group;
+use holdfast_raft::meta::{Member, MetaChange};
+use holdfast_raft::types::NodeId;
+use holdfast_world::Lane;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::cluster::{change_error, group_error};
+use super::introduce;
+use crate::change::propose_change;
+use crate::connection::connect;
+use crate::core::Core;
+use crate::from_proto::invalid;
+use crate::routing::Routes;
+
+/// How long a learner may take to catch up with one group.
+const CATCH_UP: Duration = Duration::from_secs(600);
+/// How long this node may take to become the leader of one group.
+const TAKE_LEAD: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Puts the node at `peer_address` in the place of `old`.
+pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Result<v1::Member, CommandError> {
+    let routes = core.routes()?;
+    if old == core.config.node_id {
+        return Err(invalid("node_id", "is the node that was asked", "ask another node to replace this one"));
+    }
+    let said =
+        introduce(&core.world, peer_address, &core.config.cluster_id, core.config.node_id).await.ok_or_else(|| {
+            let hint = "start the fresh node with `join = true`, and name its peer address";
+            invalid("peer_address", "does not answer", hint)
+        })?;
+    check(core, &routes, old, &said)?;
+    let new = said.node_id;
+    for group in core.groups() {
+        lead(core, &routes, &group).await?;
+        let status = group.status();
+        if !status.voters.contains(&new) {
+            let learning = group.add_learner(new, peer_address.to_owned(), true);
+            match timeout_at(Instant::now() + CATCH_UP, learning).await {
+                Ok(done) => done.map_err(|error| group_error(&error, group.id(), &routes))?,
+                Err(_) => {
+                    let message =
+                        format!("node {new} did not catch up with {} in time; ask again to go on", group.id());
+                    return Err(CommandError::of(ErrorReason::Unavailable, message));
+                }
+            }
+        }
+        let mut voters: BTreeSet<NodeId> = group.status().voters;
+        if !voters.contains(&new) || voters.contains(&old) {
+            voters.remove(&old);
+            voters.insert(new);
+            group.set_voters(voters).await.map_err(|error| group_error(&error, group.id(), &routes))?;
+        }
+        tracing::info!(group = %group.id(), old, new, "the fresh node has the vote");
+    }
+    record(core, &routes, old, peer_address, &said).await
+}
+
+fn check(core: &Core, routes: &Routes, old: NodeId, said: &IntroduceResponse) -> Result<(), CommandError> {
+    if said.cluster_id != core.config.cluster_id {
+        let problem = format!("is a node of the cluster `{}`", said.cluster_id);
+        return Err(invalid("peer_address", &problem, "name a fresh node of this cluster"));
+    }
+    if said.node_id == old {
+        let hint = "start the fresh node with an id that no node ever had: an id used again could vote twice";
+        return Err(invalid("peer_address", &format!("is node {old} itself"), hint));
+    }
+    let is_begun = core.groups().iter().any(|group| {
+        let status = group.status();
+        status.voters.contains(&said.node_id) || status.learners.contains(&said.node_id)
+    });
+    let is_member = routes.members.contains_key(&said.node_id);
+    if !routes.members.contains_key(&old) && !is_member {
+        return Err(invalid(
+            "node_id",
+            &format!("is {old}, which is no member"),
+            "`holdfast status` lists the members",
+        ));
+    }
+    if !said.fresh && !is_begun {
+        let hint = "start a node with an empty folder and a new id";
+        return Err(invalid("peer_address", "is a node that has data already", hint));
+    }
+    if is_member && routes.members.contains_key(&old) && !is_begun {
+        return Err(invalid("peer_address", "is a member already", "name a fresh node with a new id"));
+    }
+    Ok(())
+}
+
+/// Makes this node the group's leader: changes of a group are its leader's.
+async fn lead(core: &Core, routes: &Routes, group: &Group) -> Result<(), CommandError> {
+    let deadline = Instant::now() + TAKE_LEAD;
+    while !group.is_leader() {
+        if Instant::now() >= deadline {
+            let message = format!("this node did not come to lead {} in time; ask again", group.id());
+            return Err(CommandError::of(ErrorReason::Unavailable, message));
+        }
+        if let Some(address) = group.leader().and_then(|leader| routes.client_address(leader))
+            && let Ok(channel) = connect(&core.world, address, Lane::Client, CONNECT)
+        {
+            let request =
+                v1::TransferLeadershipRequest { group: group.id().0, all: false, to_node_id: core.config.node_id };
+            if let Ok(Err(status)) =
+                timeout_at(deadline, ClusterServiceClient::new(channel).transfer_leadership(request)).await
+            {
+                tracing::debug!(group = %group.id(), %status, "the leader does not hand over yet");
+            }
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Writes the change of members into the cluster's records.
+async fn record(
+    core: &Core,
+    routes: &Routes,
+    old: NodeId,
+    peer_address: &str,
+    said: &IntroduceResponse,
+) -> Result<v1::Member, CommandError> {
+    let meta = core.meta()?;
+    lead(core, routes, meta).await?;
+    let member = Member {
+        client_address: said.client_address.clone(),
+        peer_address: peer_address.to_owned(),
+        http_address: said.http_address.clone(),
+    };
+    let put = MetaChange::PutMember { node: said.node_id, member: member.clone() };
+    propose_change(core, meta, put).await.map_err(|error| change_error(&error, routes))?;
+    if meta.read_meta(|meta| meta.members().contains_key(&old)).unwrap_or(false) {
+        let remove = MetaChange::RemoveMember { node: old };
+        propose_change(core, meta, remove).await.map_err(|error| change_error(&error, routes))?;
+    }
+    Ok(v1::Member {
+        node_id: said.node_id,
+        client_address: member.client_address,
+        peer_address: member.peer_address,
+        http_address: member.http_address,
+    })
+}

@@ -1,0 +1,306 @@
+//! The actor of a shard: gathers what has arrived into one log entry, proposes it, tells the callers.
+//!
+//! An entry closes when nothing more waits, or when it is full; no timer is waited for, so that an idle shard proposes at
+//! once and a busy one batches by itself. At most `entries_in_flight` entries are on their way; until one comes back,
+//! commands wait in the mailbox, and when that is full they are refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use holdfast_inventory::commands::PutLocation;
+use holdfast_inventory::{BodyHash, Command, CommandId, Entry, LocationId, LocationSpec, LogTime, Operation};
+use holdfast_raft::encode::{EntryBuilder, encode_command};
+use holdfast_raft::host::{Group, ProposeError};
+use holdfast_raft::types::{Payload, Reply};
+use holdfast_world::World;
+use kameo::Actor;
+use kameo::actor::{ActorRef, WeakActorRef};
+use kameo::error::Infallible;
+use kameo::mailbox::{MailboxReceiver, Signal};
+use kameo::message::{Context, Message};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::batch::Batch;
+use super::log_time::LogClock;
+use super::submission::{Caller, Decided, NotDecided, Submit};
+use super::{Control, Locations};
+use crate::config::NodeLimits;
+use crate::metrics::ShardMetrics;
+
+/// How long an idle shard waits, at most, before it looks again at what is due and at the locations.
+const IDLE_LOOK: Duration = Duration::from_millis(500);
+
+/// What an actor is made of; made anew at each restart.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(super) shard: u32,
+    pub(super) group: Group,
+    pub(super) world: World,
+    pub(super) limits: NodeLimits,
+    pub(super) control: mpsc::Receiver<Control>,
+    pub(super) locations: Locations,
+}
+
+/// See the module.
+pub(crate) struct ShardActor {
+    group: Group,
+    world: World,
+    limits: NodeLimits,
+    control: mpsc::Receiver<Control>,
+    batch: Batch,
+    in_flight: FuturesUnordered<BoxFuture<'static, InFlight>>,
+    log_clock: LogClock,
+    locations: Locations,
+    /// The term in which these locations were seen to be known to the shard.
+    told_in_term: Option<u64>,
+    is_stopping: bool,
+    metrics: ShardMetrics,
+}
+
+/// An entry that came back.
+struct InFlight {
+    callers: Vec<Caller>,
+    proposed_at: Instant,
+    outcome: Result<Reply, ProposeError>,
+}
+
+impl Actor for ShardActor {
+    type Args = Parts;
+    type Error = Infallible;
+
+    fn name() -> &'static str {
+        "shard"
+    }
+
+    async fn on_start(parts: Parts, _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(Self {
+            metrics: ShardMetrics::new(parts.shard),
+            log_clock: LogClock::new(Arc::clone(&parts.world.clock)),
+            group: parts.group,
+            world: parts.world,
+            limits: parts.limits,
+            control: parts.control,
+            batch: Batch::default(),
+            in_flight: FuturesUnordered::new(),
+            locations: parts.locations,
+            told_in_term: None,
+            is_stopping: false,
+        })
+    }
+
+    /// Where a batch closes: when nothing more waits in the mailbox.
+    async fn next(
+        &mut self,
+        _: WeakActorRef<Self>,
+        mailbox: &mut MailboxReceiver<Self>,
+    ) -> Result<Option<Signal<Self>>, Infallible> {
+        loop {
+            while let Ok(control) = self.control.try_recv() {
+                self.obey(control);
+            }
+            while let Some(Some(done)) = self.in_flight.next().now_or_never() {
+                self.complete(done);
+            }
+            if self.is_stopping {
+                match self.in_flight.next().await {
+                    Some(done) => self.complete(done),
+                    None => return Ok(None),
+                }
+                continue;
+            }
+            let may_propose = self.in_flight.len() < self.limits.entries_in_flight;
+            if may_propose {
+                if let Ok(signal) = mailbox.try_recv() {
+                    return Ok(Some(signal));
+                }
+                if !self.batch.is_empty() {
+                    self.propose_batch().await;
+                    continue;
+                }
+                if self.in_flight.is_empty() && self.propose_what_is_due().await {
+                    continue;
+                }
+            }
+            let look_at = self.look_at();
+            tokio::select! {
+                biased;
+                control = self.control.recv() => match control {
+                    Some(control) => self.obey(control),
+                    None => self.is_stopping = true,
+                },
+                Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.complete(done),
+                signal = mailbox.recv(), if may_propose => return Ok(signal),
+                () = sleep_until(look_at) => {}
+            }
+        }
+    }
+}
+
+impl Message<Submit> for ShardActor {
+    type Reply = ();
+
+    async fn handle(&mut self, message: Submit, _: &mut Context<Self, ()>) {
+        let now = Instant::now();
+        for part in message.parts {
+            if part.deadline <= now {
+                part.caller.answer(Err(NotDecided::overloaded()));
+                continue;
+            }
+            if self.batch.is_full_for(&part, &self.limits) {
+                self.propose_batch().await;
+            }
+            self.batch.push(part);
+        }
+    }
+}
+
+impl ShardActor {
+    fn obey(&mut self, control: Control) {
+        match control {
+            Control::Locations(locations) => {
+                self.locations = locations;
+                self.told_in_term = None;
+            }
+            Control::Stop => {
+                self.is_stopping = true;
+                self.batch.refuse(&NotDecided::Unavailable { why: "the node is stopping" });
+            }
+            #[cfg(test)]
+            Control::Panic => panic!("a test asked for it"),
+        }
+    }
+
+    /// Log time now; asks the shard only where a term starts or nothing was stamped yet.
+    fn log_time(&mut self) -> LogTime {
+        let applied = self.group.read_shard(|shard| shard.now()).unwrap_or_default();
+        self.log_clock.now(self.group.term(), applied)
+    }
+
+    async fn propose_batch(&mut self) {
+        if !self.group.is_leader() {
+            self.batch.refuse(&NotDecided::NotLeader { leader: self.group.leader() });
+            return;
+        }
+        let time = self.log_time();
+        let (payload, callers) = self.batch.close(time);
+        self.propose(payload, callers).await;
+    }
+
+    /// Puts an entry in line behind those before it.
+    async fn propose(&mut self, payload: Payload, callers: Vec<Caller>) {
+        self.metrics.entry(payload.bytes.len(), payload.decoded.as_ref().map_or(0, |entry| entry.commands.len()));
+        let proposed_at = Instant::now();
+        match self.group.propose(payload).await {
+            Ok(proposal) => {
+                let done = async move { InFlight { callers, proposed_at, outcome: proposal.applied().await } };
+                self.in_flight.push(done.boxed());
+            }
+            Err(error) => refuse(callers, &not_decided(&error)),
+        }
+    }
+
+    /// Proposes what no caller asked for, where this node leads: locations the shard does not know, or a tick when a hold
+    /// or a date has fallen due. Says whether it did.
+    async fn propose_what_is_due(&mut self) -> bool {
+        if !self.group.is_leader() {
+            return false;
+        }
+        let now = self.log_time();
+        let term = self.group.term();
+        if self.told_in_term != Some(term) {
+            let unknown = self.unknown_locations();
+            if !unknown.is_empty() {
+                let payload = self.put_locations(unknown, now);
+                self.propose(payload, Vec::new()).await;
+                return true;
+            }
+            self.told_in_term = Some(term);
+        }
+        if self.next_due().is_some_and(|due| due <= now) {
+            let entry = Entry { time: now, commands: Vec::new() };
+            let bytes = EntryBuilder::new(now).finish();
+            self.propose(Payload { bytes, decoded: Some(Arc::new(entry)) }, Vec::new()).await;
+            return true;
+        }
+        false
+    }
+
+    fn next_due(&self) -> Option<LogTime> {
+        self.group.read_shard(|shard| shard.next_due()).flatten()
+    }
+
+    /// When an idle actor looks again.
+    fn look_at(&mut self) -> Instant {
+        let now = Instant::now();
+        if !self.in_flight.is_empty() || !self.group.is_leader() {
+            return now + IDLE_LOOK;
+        }
+        let log_time = self.log_time();
+        let wait = self.next_due().map_or(IDLE_LOOK, |due| Duration::from_millis(due.0.saturating_sub(log_time.0)));
+        now + wait.clamp(Duration::from_millis(1), IDLE_LOOK)
+    }
+
+    fn unknown_locations(&self) -> Vec<(LocationId, LocationSpec)> {
+        let locations = Arc::clone(&self.locations);
+        let unknown = self.group.read_shard(|shard| {
+            let is_unknown =
+                |(id, spec): &&(LocationId, LocationSpec)| shard.location(id).is_none_or(|known| known.spec != *spec);
+            locations.iter().filter(is_unknown).cloned().collect::<Vec<_>>()
+        });
+        unknown.unwrap_or_default()
+    }
+
+    fn put_locations(&self, unknown: Vec<(LocationId, LocationSpec)>, now: LogTime) -> Payload {
+        let mut builder = EntryBuilder::new(now);
+        let mut commands = Vec::with_capacity(unknown.len());
+        for (location, spec) in unknown {
+            let mut command = Command {
+                id: CommandId(self.world.entropy.next_u128()),
+                minted_at: now,
+                keyed: false,
+                body: BodyHash::default(),
+                linked: false,
+                cause: None,
+                operation: Operation::PutLocation(Box::new(PutLocation { location, spec, if_revision: None })),
+            };
+            builder.push(&encode_command(&mut command));
+            commands.push(command);
+        }
+        Payload { bytes: builder.finish(), decoded: Some(Arc::new(Entry { time: now, commands })) }
+    }
+
+    fn complete(&mut self, done: InFlight) {
+        self.metrics.applied(done.proposed_at.elapsed());
+        match done.outcome {
+            Ok(Reply::Shard { index, log_time, answers }) => {
+                let mut answers = answers.into_iter();
+                for caller in done.callers {
+                    let answers = answers.by_ref().take(caller.commands()).collect();
+                    caller.answer(Ok(Decided { index, log_time, answers }));
+                }
+            }
+            Ok(Reply::Nothing | Reply::Meta { .. }) => {
+                tracing::error!(group = %self.group.id(), "a shard's entry was answered as something else");
+                refuse(done.callers, &NotDecided::unknown("the shard gave no answers"));
+            }
+            Err(error) => refuse(done.callers, &not_decided(&error)),
+        }
+    }
+}
+
+fn refuse(callers: Vec<Caller>, why: &NotDecided) {
+    for caller in callers {
+        caller.answer(Err(why.clone()));
+    }
+}
+
+fn not_decided(error: &ProposeError) -> NotDecided {
+    match error {
+        ProposeError::NotLeader { leader } => NotDecided::NotLeader { leader: *leader },
+        ProposeError::Unknown { why } => NotDecided::OutcomeUnknown { why: why.clone() },
+        ProposeError::Stopped { .. } => NotDecided::Unavailable { why: "the shard's group has stopped on this node" },
+    }
+}

@@ -1,0 +1,128 @@
+//! A shard as the services see it: commands go in, answers come out.
+//!
+//! Responsible for admission (bounded, refused at once when full), for joining what waits into log entries, for stamping
+//! them with log time, and for telling each caller what became of its commands. Promises that commands of one submission are
+//! decided in order, that a linked chain lies in one entry, and that every submission is answered: decided, not admitted, or
+//! outcome unknown. Leaves replication to `raft`, and the rules to `inventory`.
+
+mod actor;
+mod batch;
+mod gate;
+mod log_time;
+mod submission;
+mod supervisor;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use holdfast_inventory::{LocationId, LocationSpec};
+use holdfast_raft::host::Group;
+use kameo::actor::ActorRef;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+pub(crate) use actor::ShardActor;
+pub(crate) use gate::Gate;
+pub(crate) use submission::{EncodedCommand, NotDecided, Submitted};
+pub(crate) use supervisor::{Shards, start_shard};
+
+use crate::config::NodeLimits;
+use submission::Submit;
+
+/// The locations that every shard must know, in the order of their ids.
+pub(crate) type Locations = Arc<Vec<(LocationId, LocationSpec)>>;
+
+/// What overtakes the commands that wait.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// The locations the shard must know: its leader sends it those it does not.
+    Locations(Locations),
+    /// Take nothing more, finish what is proposed, end.
+    Stop,
+    /// For tests: panic where the actor stands.
+    #[cfg(test)]
+    Panic,
+}
+
+/// Where the present actor of a shard is reached; another one after a restart.
+#[derive(Debug)]
+struct Post {
+    actor: ActorRef<ShardActor>,
+    control: mpsc::Sender<Control>,
+}
+
+/// A shard of this node: submits commands to it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardHandle {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shard: u32,
+    group: Group,
+    gate: Arc<Gate>,
+    limits: NodeLimits,
+    post: RwLock<Post>,
+}
+
+impl ShardHandle {
+    /// The shard's number.
+    pub(crate) fn shard(&self) -> u32 {
+        self.inner.shard
+    }
+
+    /// The shard's group.
+    pub(crate) fn group(&self) -> &Group {
+        &self.inner.group
+    }
+
+    /// Commands that wait, and how many may.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.inner.gate.waiting_commands(), self.inner.limits.waiting_commands)
+    }
+
+    /// Hands commands to the shard, to be decided in order. A chain must lie in `commands` whole. What is not proposed by
+    /// `deadline` never is.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was admitted: this node does not lead the shard, or as much waits as may.
+    pub(crate) fn submit(&self, commands: Vec<EncodedCommand>, deadline: Instant) -> Result<Submitted, NotDecided> {
+        if !self.inner.group.is_leader() {
+            return Err(NotDecided::NotLeader { leader: self.inner.group.leader() });
+        }
+        let (parts, submitted) = batch::split(commands, deadline, &self.inner.limits, &self.inner.gate)?;
+        let actor = self.inner.post.read().unwrap_or_else(PoisonError::into_inner).actor.clone();
+        match actor.tell(Submit { parts }).try_send() {
+            Ok(()) => Ok(submitted),
+            Err(kameo::error::SendError::MailboxFull(_)) => Err(NotDecided::overloaded()),
+            Err(_) => Err(NotDecided::Unavailable { why: "the shard's actor is being restarted" }),
+        }
+    }
+
+    /// Tells the shard of the locations there are. Dropped where many such messages wait: it is told again.
+    pub(crate) fn tell_locations(&self, locations: Locations) {
+        let control = self.inner.post.read().unwrap_or_else(PoisonError::into_inner).control.clone();
+        let _told_again_later = control.try_send(Control::Locations(locations));
+    }
+
+    /// Ends the actor when what it proposed is done.
+    pub(crate) async fn stop(&self) {
+        let (actor, control) = {
+            let post = self.inner.post.read().unwrap_or_else(PoisonError::into_inner);
+            (post.actor.clone(), post.control.clone())
+        };
+        if control.send(Control::Stop).await.is_ok() {
+            actor.wait_for_shutdown().await;
+        }
+    }
+
+    #[cfg(test)]
+    async fn panic_actor(&self) {
+        let control = self.inner.post.read().unwrap_or_else(PoisonError::into_inner).control.clone();
+        control.send(Control::Panic).await.expect("the actor lives");
+    }
+}
+
+#[cfg(test)]
+mod tests;

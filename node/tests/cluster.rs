@@ -1,0 +1,185 @@
+//! Whole nodes in one process, over loopback: what a client is promised of one node and of three.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use holdfast_client::{Client, ClientOptions, Command, Consistency, PutItem, Receive, Release, Reserve, v1};
+use holdfast_node::config::NodeAddresses;
+use holdfast_node::{Node, NodeConfig, Overrides, StartError};
+use holdfast_raft::types::GroupId;
+use holdfast_world::World;
+use tokio::time::{Instant, sleep};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Addresses of `count` nodes on ports that nobody has.
+fn addresses(count: u64) -> Vec<NodeAddresses> {
+    // All are held until all are chosen, so that no two are the same.
+    let listeners: Vec<TcpListener> =
+        (0..2 * count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let address = |at: u64| listeners[at as usize].local_addr().expect("a bound port").to_string();
+    (0..count)
+        .map(|at| NodeAddresses { id: at + 1, client: address(2 * at), peer: address(2 * at + 1), http: None })
+        .collect()
+}
+
+fn config(dir: &Path, nodes: &[NodeAddresses], node_id: u64, shards: u32) -> NodeConfig {
+    let text = "cluster_id = \"test\"\nnode_id = 1\nnodes = []";
+    let mut config: NodeConfig = toml::from_str(text).expect("the least configuration");
+    config.node_id = node_id;
+    config.nodes = nodes.to_vec();
+    config.shards = shards;
+    config.data_dir = dir.join("node-{id}");
+    config.raft.heartbeat_ms = 100;
+    config.raft.election_min_ms = 300;
+    config.raft.election_max_ms = 600;
+    config.limits.segment_bytes = 4 * 1_024 * 1_024;
+    config
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+struct Cluster {
+    dir: tempfile::TempDir,
+    addresses: Vec<NodeAddresses>,
+    shards: u32,
+    nodes: Vec<Option<Node>>,
+}
+
+impl Cluster {
+    async fn start(count: u64, shards: u32) -> Self {
+        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("warn,holdfast=info").try_init();
+        let dir = tempfile::tempdir().expect("a folder");
+        let addresses = addresses(count);
+        let mut cluster = Self { dir, addresses, shards, nodes: Vec::new() };
+        for id in 1..=count {
+            let node = cluster.start_node(id).await.expect("the node starts");
+            cluster.nodes.push(Some(node));
+        }
+        cluster.until_ready().await;
+        cluster
+    }
+
+    async fn start_node(&self, id: u64) -> Result<Node, StartError> {
+        Node::start(World::real(), config(self.dir.path(), &self.addresses, id, self.shards)).await
+    }
+
+    async fn until_ready(&self) {
+        for node in self.nodes.iter().flatten() {
+            until("the node is ready", async || node.is_ready()).await;
+        }
+    }
+
+    async fn client(&self) -> Client {
+        let addresses = self.addresses.iter().map(|node| node.client.clone());
+        Client::connect(ClientOptions::new(addresses)).await.expect("a node answers")
+    }
+
+    async fn stop(mut self) {
+        for node in self.nodes.drain(..).flatten() {
+            node.stop().await;
+        }
+    }
+}
+
+fn item(sku: &str) -> Command {
+    PutItem::new(v1::Item { sku: sku.to_owned(), name: sku.to_owned(), ..Default::default() }).into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_sells_what_it_has_and_no_more() {
+    let cluster = Cluster::start(1, 2).await;
+    let client = cluster.client().await;
+    client.execute(item("LIP-1")).await.unwrap();
+    client.receive(Receive::of("LIP-1", 5)).await.unwrap();
+    let held = client.reserve(Reserve::new().line("LIP-1", 3)).await.unwrap();
+    let refused = client.reserve(Reserve::new().line("LIP-1", 3)).await.unwrap_err();
+    assert!(refused.to_string().contains('2'), "{refused}");
+    client.commit(held.reservation_id.unwrap()).await.unwrap();
+    let stock = client.stock("LIP-1", None).await.unwrap();
+    assert_eq!(stock.value.atp, 2);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_started_again_has_what_it_acknowledged() {
+    let mut cluster = Cluster::start(1, 2).await;
+    let client = cluster.client().await;
+    client.execute(item("LIP-1")).await.unwrap();
+    client.receive(Receive::of("LIP-1", 7)).await.unwrap();
+    let node = cluster.nodes[0].take().unwrap();
+    node.stop().await;
+    drop(node);
+    cluster.nodes[0] = Some(cluster.start_node(1).await.expect("it starts again"));
+    cluster.until_ready().await;
+    let client = cluster.client().await;
+    assert_eq!(client.stock("LIP-1", None).await.unwrap().value.atp, 7);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_go_on_when_one_is_stopped() {
+    let mut cluster = Cluster::start(3, 2).await;
+    let client = cluster.client().await;
+    client.execute(item("LIP-1")).await.unwrap();
+    client.receive(Receive::of("LIP-1", 10)).await.unwrap();
+    let leader = cluster.nodes[0].as_ref().unwrap().group(GroupId::of_shard(0)).unwrap().leader().unwrap();
+    let node = cluster.nodes[leader as usize - 1].take().unwrap();
+    node.stop().await;
+    drop(node);
+    for _ in 0..5 {
+        let held = client.reserve(Reserve::new().line("LIP-1", 1)).await.unwrap();
+        client.execute(Release::of(held.reservation_id.unwrap())).await.unwrap();
+    }
+    assert_eq!(client.stock("LIP-1", None).await.unwrap().value.atp, 10);
+    cluster.nodes[leader as usize - 1] = Some(cluster.start_node(leader).await.expect("it starts again"));
+    cluster.until_ready().await;
+    let token = client.token(client.shard_of("LIP-1")).expect("a token of the last command");
+    let stale = client.reader(Consistency::AtLeast(token)).stock("LIP-1", None).await.unwrap();
+    assert_eq!(stale.value.atp, 10);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_folder_was_wiped_refuses_to_start() {
+    let mut cluster = Cluster::start(3, 1).await;
+    let node = cluster.nodes[2].take().unwrap();
+    node.stop().await;
+    drop(node);
+    std::fs::remove_dir_all(cluster.dir.path().join("node-3")).unwrap();
+    let wiped = cluster.start_node(3).await.expect("it listens, and asks the others");
+    let error = wiped.wait().await.unwrap_err();
+    assert!(matches!(*error, StartError::FreshAmongKnown { node: 3, .. }), "{error}");
+    assert!(error.hint().contains("holdfast cluster replace"));
+    wiped.stop().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_another_cluster_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let addresses = addresses(2);
+    let first = Node::start(World::real(), config(dir.path(), &addresses, 1, 1)).await.unwrap();
+    let mut other = config(dir.path(), &addresses, 2, 1);
+    other.cluster_id = "other".to_owned();
+    let second = Node::start(World::real(), other).await.unwrap();
+    let error = second.wait().await.unwrap_err();
+    assert!(matches!(*error, StartError::OtherCluster { .. }), "{error}");
+    first.stop().await;
+    second.stop().await;
+}
+
+#[test]
+fn the_least_configuration_is_valid_once_it_lists_the_node() {
+    let dir = Path::new("data");
+    config(dir, &addresses(3), 2, 4).check().unwrap();
+    let flags = Overrides::default();
+    assert!(NodeConfig::from_text("cluster_id = \"test\"", &flags).is_err());
+}
