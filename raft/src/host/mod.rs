@@ -10,6 +10,8 @@ mod open;
 mod options;
 mod policy;
 mod registry;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

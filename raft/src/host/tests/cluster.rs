@@ -1,0 +1,218 @@
+//! Three hosts, each in a folder of its own, that can be stopped and started again.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use holdfast_inventory::commands::{PutItem, PutLocation, Receive};
+use holdfast_inventory::{
+    BodyHash, Command, CommandId, Entry, ItemSpec, Limits, LocationId, LocationSpec, LogTime, Operation, Sku, Units,
+};
+use holdfast_world::{ServeOptions, World};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+use crate::encode::{EntryBuilder, encode_command};
+use crate::host::{Group, Host, HostOptions, ProposeError};
+use crate::log::LogOptions;
+use crate::machine::MachineKind;
+use crate::types::{GroupId, NodeId, Payload, Reply};
+
+/// How long a cluster may take for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) const SHARD: GroupId = GroupId(1);
+
+pub(super) struct Node {
+    pub(super) host: Host,
+    pub(super) shard: Group,
+    /// A runtime of its own: when it goes, all of the node goes, connections too.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(super) struct Cluster {
+    folder: TempDir,
+    addresses: BTreeMap<NodeId, String>,
+    pub(super) nodes: BTreeMap<NodeId, Node>,
+    /// Of the next command.
+    number: u64,
+}
+
+impl Cluster {
+    /// Three nodes with one shard that has begun.
+    pub(super) async fn founded() -> Self {
+        let sockets: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let addresses = (1..).zip(sockets.iter().map(|socket| socket.local_addr().unwrap().to_string())).collect();
+        drop(sockets);
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = Self { folder, addresses, nodes: BTreeMap::new(), number: 0 };
+        for id in 1..=3 {
+            cluster.start(id).await;
+        }
+        cluster.nodes[&1].shard.initialize(cluster.addresses.clone()).await.unwrap();
+        cluster.leader().await;
+        cluster
+    }
+
+    pub(super) fn dir(&self, id: NodeId) -> PathBuf {
+        self.folder.path().join(format!("node-{id}"))
+    }
+
+    fn options(&self, id: NodeId) -> HostOptions {
+        HostOptions {
+            heartbeat_ms: 60,
+            election_min_ms: 400,
+            election_max_ms: 800,
+            // Checkpoints only where a test asks for one.
+            checkpoint_entries: u64::MAX,
+            checkpoint_bytes: u64::MAX,
+            kept_entries: 0,
+            log: LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() },
+            ..HostOptions::new(id, "test", self.dir(id))
+        }
+    }
+
+    pub(super) async fn start(&mut self, id: NodeId) {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (options, address) = (self.options(id), self.addresses[&id].clone());
+        let starting = runtime.spawn(async move {
+            let world = World::real();
+            let host = Host::open(world.clone(), options).await.unwrap();
+            let (routes, limits) = (host.peer_routes(), ServeOptions::default());
+            let serving =
+                world.network.serve(&address, routes, limits, Box::pin(std::future::pending())).await.unwrap();
+            tokio::spawn(serving);
+            let shard = host.start_group(SHARD, MachineKind::Shard(Limits::default())).await.unwrap();
+            (host, shard)
+        });
+        let (host, shard) = starting.await.unwrap();
+        self.nodes.insert(id, Node { host, shard, runtime: Some(runtime) });
+    }
+
+    /// Stops a node in order.
+    pub(super) async fn stop(&mut self, id: NodeId) {
+        self.nodes[&id].host.stop().await;
+        self.crash(id).await;
+    }
+
+    /// Lets a node vanish amid whatever it does.
+    pub(super) async fn crash(&mut self, id: NodeId) {
+        let mut node = self.nodes.remove(&id).unwrap();
+        let runtime = node.runtime.take().unwrap();
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE)).await.unwrap();
+    }
+
+    /// Waits until `found` gives something.
+    pub(super) async fn until<T>(&self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = found(self) {
+                return found;
+            }
+            let states: Vec<_> = self.nodes.values().map(|node| node.shard.status()).collect();
+            assert!(Instant::now() < deadline, "in vain: {what}; {states:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The node that all running ones take for the leader.
+    pub(super) async fn leader(&self) -> NodeId {
+        self.until("one leader", |cluster| {
+            let mut named = cluster.nodes.values().map(|node| node.shard.leader());
+            let leader = named.next()??;
+            (named.all(|other| other == Some(leader)) && cluster.nodes.contains_key(&leader)).then_some(leader)
+        })
+        .await
+    }
+
+    /// Waits until all running nodes have applied as much, and have the same state.
+    pub(super) async fn agreed(&self) -> u64 {
+        self.until("the same state", |cluster| {
+            let mut states = cluster
+                .nodes
+                .values()
+                .map(|node| node.shard.read_shard_at(|shard, applied| (applied, shard.digest(), shard.last_event())));
+            let first = states.next()??;
+            states.all(|other| other == Some(first)).then(|| first.0.map_or(0, |id| id.index))
+        })
+        .await
+    }
+
+    fn command(&mut self, operation: Operation) -> Command {
+        self.number += 1;
+        Command {
+            id: CommandId(u128::from(self.number)),
+            minted_at: LogTime(1),
+            keyed: true,
+            body: BodyHash::default(),
+            linked: false,
+            cause: None,
+            operation,
+        }
+    }
+
+    /// An entry that creates an item and receives some of it.
+    pub(super) fn delivery(&mut self, number: u64) -> Payload {
+        let sku = Sku::new(&format!("SKU-{number}")).unwrap();
+        let location = LocationId::new("main").unwrap();
+        let place = PutLocation { location: location.clone(), spec: LocationSpec::default(), if_revision: None };
+        let item = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: true };
+        let delivery = Receive { sku, location, lot: None, units: Units(3) };
+        let mut commands = vec![
+            self.command(Operation::PutLocation(Box::new(place))),
+            self.command(Operation::PutItem(Box::new(item))),
+            self.command(Operation::Receive(delivery)),
+        ];
+        let time = LogTime(1_000 + self.number);
+        let mut entry = EntryBuilder::new(time);
+        for command in &mut commands {
+            entry.push(&encode_command(command));
+        }
+        Payload { bytes: entry.finish(), decoded: Some(std::sync::Arc::new(Entry { time, commands })) }
+    }
+
+    /// Proposes until it is applied, following the leader.
+    pub(super) async fn commit(&self, payload: Payload) -> Reply {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "nothing is committed");
+            let leader = self.leader().await;
+            let proposed = self.nodes[&leader].shard.propose(payload.clone()).await;
+            match proposed {
+                Ok(proposal) => match proposal.applied().await {
+                    Ok(reply) => return reply,
+                    Err(ProposeError::NotLeader { .. } | ProposeError::Unknown { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                },
+                Err(error) => panic!("{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Commits deliveries of items with these numbers.
+    pub(super) async fn deliver(&mut self, numbers: std::ops::Range<u64>) {
+        for number in numbers {
+            let payload = self.delivery(number);
+            self.commit(payload).await;
+        }
+    }
+
+    /// Takes a checkpoint on a node and purges its log behind it.
+    pub(super) async fn checkpoint(&self, id: NodeId) -> u64 {
+        let shard = &self.nodes[&id].shard;
+        let index = shard.checkpoint(0, Instant::now() + PATIENCE).await.unwrap();
+        self.until("the purge", |_| (shard.status().purged_index >= index).then_some(())).await;
+        index
+    }
+}

@@ -1,0 +1,143 @@
+//! The life of a group: it commits, and goes on after its nodes were stopped.
+
+use super::cluster::{Cluster, SHARD};
+use crate::types::Reply;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_commit_and_come_to_the_same_state() {
+    let mut cluster = Cluster::founded().await;
+    let payload = cluster.delivery(0);
+    let Reply::Shard { answers, .. } = cluster.commit(payload).await else { panic!("not a shard's reply") };
+    assert_eq!(answers.len(), 3);
+    assert!(answers.iter().all(|answer| answer.outcome.is_ok()), "{answers:?}");
+    cluster.deliver(1..50).await;
+    assert!(cluster.agreed().await >= 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_is_there_after_every_node_was_stopped_and_started() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..20).await;
+    let before = cluster.agreed().await;
+    let digest = cluster.nodes[&1].shard.read_shard(|shard| shard.digest());
+    for id in 1..=3 {
+        cluster.stop(id).await;
+    }
+    for id in 1..=3 {
+        cluster.start(id).await;
+    }
+    cluster.leader().await;
+    assert!(cluster.agreed().await >= before);
+    assert_eq!(cluster.nodes[&2].shard.read_shard(|shard| shard.digest()), digest);
+    cluster.deliver(20..25).await;
+    cluster.agreed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_loads_the_checkpoint_and_replays_what_came_after_it() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..30).await;
+    cluster.agreed().await;
+    for id in 1..=3 {
+        assert!(cluster.checkpoint(id).await > 0);
+    }
+    cluster.deliver(30..40).await;
+    cluster.agreed().await;
+    let state = cluster.nodes[&1].shard.read_shard(|shard| (shard.digest(), shard.last_event()));
+    for id in 1..=3 {
+        cluster.stop(id).await;
+        cluster.start(id).await;
+        cluster.leader().await;
+    }
+    cluster.agreed().await;
+    assert_eq!(cluster.nodes[&3].shard.read_shard(|shard| (shard.digest(), shard.last_event())), state);
+    assert!(cluster.nodes[&3].host.warnings().is_empty(), "{:?}", cluster.nodes[&3].host.warnings());
+    assert_eq!(cluster.nodes[&3].shard.id(), SHARD);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_lags_behind_the_purge_is_filled_by_a_snapshot() {
+    let mut cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let lagging = if leader == 1 { 2 } else { 1 };
+    cluster.deliver(0..5).await;
+    cluster.agreed().await;
+    cluster.stop(lagging).await;
+    cluster.deliver(5..60).await;
+    cluster.agreed().await;
+    let ids: Vec<_> = cluster.nodes.keys().copied().collect();
+    for id in ids {
+        cluster.checkpoint(id).await;
+    }
+    cluster.start(lagging).await;
+    cluster.deliver(60..70).await;
+    cluster.agreed().await;
+    assert!(cluster.nodes[&lagging].shard.status().checkpointed_index > 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_state_store_is_gone_is_filled_from_a_peer_under_its_old_id() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..30).await;
+    cluster.agreed().await;
+    for id in 1..=3 {
+        cluster.checkpoint(id).await;
+    }
+    cluster.deliver(30..35).await;
+    cluster.stop(3).await;
+    std::fs::remove_dir_all(cluster.dir(3).join("state")).unwrap();
+    cluster.start(3).await;
+    cluster.deliver(35..40).await;
+    cluster.agreed().await;
+    let warnings = cluster.nodes[&3].host.warnings();
+    assert!(warnings.iter().any(|warning| warning.contains("was filled from node")), "{warnings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_others_go_on_when_the_leader_vanishes_and_it_comes_back_as_a_follower() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..20).await;
+    let first = cluster.leader().await;
+    let term = cluster.nodes[&first].shard.term();
+    cluster.crash(first).await;
+    cluster.deliver(20..40).await;
+    cluster.start(first).await;
+    cluster.deliver(40..45).await;
+    cluster.agreed().await;
+    assert!(cluster.nodes[&first].shard.term() > term);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_rotted_is_set_aside_and_its_place_filled() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..30).await;
+    cluster.agreed().await;
+    for id in 1..=3 {
+        cluster.checkpoint(id).await;
+    }
+    cluster.stop(2).await;
+    let db = cluster.dir(2).join("state").join("db");
+    let mut bytes = std::fs::read(&db).unwrap();
+    let at = bytes.windows(4).rposition(|window| window == b"SKU-").expect("the store holds the items");
+    bytes[at] ^= 0x20;
+    std::fs::write(&db, bytes).unwrap();
+    cluster.start(2).await;
+    cluster.deliver(30..35).await;
+    cluster.agreed().await;
+    let warnings = cluster.nodes[&2].host.warnings();
+    assert!(warnings.iter().any(|warning| warning.contains("set aside")), "{warnings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_is_handed_to_a_node_that_has_everything() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..10).await;
+    let leader = cluster.leader().await;
+    let to = if leader == 3 { 1 } else { 3 };
+    let handed = cluster.nodes[&leader].shard.transfer_leadership(Some(to)).await.unwrap();
+    assert_eq!(handed, to);
+    cluster.until("the other leads", |cluster| (cluster.nodes[&to].shard.is_leader()).then_some(())).await;
+    cluster.deliver(10..12).await;
+    let index = cluster.nodes[&to].shard.read_index().await.unwrap();
+    assert!(index >= 12);
+}

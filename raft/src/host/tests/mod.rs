@@ -1,0 +1,4 @@
+//! Whole hosts of one process over loopback: real logs, control files, sled and connections.
+
+mod cluster;
+mod life;
