@@ -32,7 +32,7 @@ impl Host {
         let config = options.raft_config().map_err(|error| HostError::Options(error.to_string()))?;
         let dir = options.dir.clone();
         let failed = |error: io::Error| HostError::Io { dir: dir.clone(), error };
-        world.disk.create_dir_all(&dir).await.map_err(failed)?;
+        create_durably(&world, &dir).await.map_err(failed)?;
         let lock = world.disk.lock_dir(&dir).await.map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => HostError::InUse { dir: dir.clone() },
             _ => failed(error),
@@ -68,6 +68,35 @@ impl Host {
         }
         Ok(host)
     }
+}
+
+/// Creates the node's folder. Its name, and the names above it that were missing, are durable when this returns: a loss of power
+/// must not make a member look like a fresh node.
+async fn create_durably(world: &World, dir: &Path) -> io::Result<()> {
+    let mut parents = Vec::new();
+    for made in dir.ancestors() {
+        let Some(parent) = made.parent() else { break };
+        // A relative path begins in the working folder.
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        parents.push(parent);
+        if world.disk.exists(parent).await? {
+            break;
+        }
+    }
+    world.disk.create_dir_all(dir).await?;
+    for parent in parents.into_iter().rev() {
+        world.disk.sync_dir(parent).await?;
+    }
+    Ok(())
+}
+
+/// Opens the state store. Its folder's name is durable when this returns: checkpoints that the control file names lie in it.
+async fn open_store(world: &World, dir: &Path) -> io::Result<Arc<dyn StateStore>> {
+    let store = world.states.open(dir).await?;
+    if let Some(parent) = dir.parent() {
+        world.disk.sync_dir(parent).await?;
+    }
+    Ok(store)
 }
 
 /// The cluster's id in the room the control file has for it.
@@ -115,14 +144,14 @@ async fn load_all(
         named.map(|(id, _)| *id).collect()
     });
     let existed = world.disk.exists(dir).await?;
-    let opened = world.states.open(dir).await;
+    let opened = open_store(world, dir).await;
     let store = match opened {
         Ok(store) => store,
         Err(error) if existed => {
             warnings.push(format!("the state store does not open: {error}"));
             let aside = set_aside(world, dir, control).await?;
             warnings.push(format!("the state store was set aside as {aside}; what it held is filled from peers"));
-            world.states.open(dir).await?
+            open_store(world, dir).await?
         }
         Err(error) => return Err(error),
     };
@@ -154,7 +183,7 @@ async fn load_all(
     }
     let aside = set_aside(world, dir, control).await?;
     warnings.push(format!("the state store was set aside as {aside}; what is damaged in it is filled from peers"));
-    let store = world.states.open(dir).await?;
+    let store = open_store(world, dir).await?;
     let mut loaded = BTreeMap::new();
     for (group, record, machine) in rescued {
         let checkpoints = Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
