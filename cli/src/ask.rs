@@ -1,0 +1,96 @@
+//! One command asked from the command line, and its answer printed.
+
+use clap::Args;
+use holdfast_client::{Command, CommandKey, ExecuteOptions, Success};
+use holdfast_proto::v1::Cause;
+use holdfast_proto::v1::command::Operation;
+use serde::Serialize;
+
+use crate::connect::{ClusterFlags, failure_of};
+use crate::failure::Failure;
+use crate::ids::{KeyText, state_name};
+use crate::ledger::token_text;
+use crate::output::{Answer, Format};
+
+/// Flags of every command that changes something.
+#[derive(Debug, Args)]
+pub struct Asking {
+    /// Decide it once under this id, a UUID or a text of your own: the same again gets the same answer.
+    #[arg(long, value_name = "ID")]
+    id: Option<KeyText>,
+    /// Who does it, for the change log.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    actor: String,
+    /// Why, for the change log.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: String,
+    /// The URI of a document, for the change log.
+    #[arg(long, value_name = "URI", default_value = "", hide_default_value = true)]
+    reference: String,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+}
+
+/// What is printed of a command that was done.
+#[derive(Serialize)]
+struct Done {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reservation: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    state: &'static str,
+    revision: u64,
+    atp_after: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    expires_at_ms: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<u32>,
+    id: String,
+    /// It was decided before, under the same id.
+    replayed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes it so
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Asking {
+    /// Asks, and prints the answer.
+    pub async fn ask(&self, mut operation: Operation, format: Format) -> Result<(), Failure> {
+        if let (Operation::Reserve(reserve), Some(key)) = (&mut operation, self.id)
+            && let Some(first) = reserve.lines.first()
+        {
+            reserve.reservation_id = key.reservation_for(&first.sku).map(Into::into);
+        }
+        let client = self.cluster.connect().await?;
+        let has_cause = [&self.actor, &self.reason, &self.reference].iter().any(|text| !text.is_empty());
+        let cause = has_cause.then(|| Cause {
+            actor: self.actor.clone(),
+            reason: self.reason.clone(),
+            reference: self.reference.clone(),
+        });
+        let key = self.id.map_or(CommandKey::Minted, KeyText::key);
+        let options = ExecuteOptions { key, deadline: Some(self.cluster.deadline()), cause };
+        let done = client.execute_with(Command::from(operation), options).await.map_err(failure_of)?;
+        Answer::record(&Done::from(done)).print(format);
+        Ok(())
+    }
+}
+
+impl From<Success> for Done {
+    fn from(success: Success) -> Self {
+        Self {
+            reservation: success.reservation_id.map(|id| id.to_string()),
+            state: state_name(success.state),
+            revision: success.revision,
+            atp_after: success.atp_after,
+            expires_at_ms: success.expires_at_ms,
+            held: success.held,
+            id: success.command_id.to_string(),
+            replayed: success.replayed,
+            token: success.token.as_ref().map(token_text),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The way to a cluster: the flags that name it, the client, and what is read through it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use holdfast_client::ids::ReservationId;
+use holdfast_client::{Client, ClientOptions, Error, Listed, Listing, Read, Reader, Reservations, Stock, Transport};
+use holdfast_proto::v1;
+
+use crate::consistency::Freshness;
+use crate::failure::Failure;
+use crate::random::Random;
+
+/// Where `holdfast up` serves if nothing is said.
+const DEFAULT_ADDRESSES: &str = "127.0.0.1:7400,127.0.0.1:7410,127.0.0.1:7420";
+
+/// Flags that say where the cluster is.
+#[derive(Clone, Debug, Args)]
+pub struct ClusterFlags {
+    /// Where clients reach its nodes: host:port, several with commas or repeated; one is enough.
+    #[arg(
+        long = "addr",
+        env = "HOLDFAST_ADDR",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        default_value = DEFAULT_ADDRESSES
+    )]
+    addresses: Vec<String>,
+    /// How long to go on trying.
+    #[arg(long, env = "HOLDFAST_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    timeout: u64,
+}
+
+impl ClusterFlags {
+    /// The addresses given.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.iter().map(|address| address.trim().to_owned()).filter(|address| !address.is_empty()).collect()
+    }
+
+    /// How long to go on trying.
+    pub const fn deadline(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    /// A client of the cluster.
+    pub async fn connect(&self) -> Result<Client, Failure> {
+        self.connect_by(false).await
+    }
+
+    /// The same; with `unary`, by a call for each question instead of sessions.
+    pub async fn connect_by(&self, unary: bool) -> Result<Client, Failure> {
+        let mut options = ClientOptions::new(self.addresses());
+        options.deadline = self.deadline();
+        options.transport = if unary { Transport::Unary } else { Transport::Session };
+        Client::connect(options).await.map_err(failure_of)
+    }
+
+    /// Every location.
+    pub async fn locations(&self) -> Result<Vec<v1::Location>, Failure> {
+        self.connect().await?.locations().await.map_err(failure_of)
+    }
+
+    /// Creates a location, or replaces its attributes.
+    pub async fn put_location(&self, location: v1::Location) -> Result<v1::Location, Failure> {
+        self.connect().await?.put_location(location).await.map_err(failure_of)
+    }
+}
+
+/// Flags of every read.
+#[derive(Clone, Debug, Args)]
+pub struct Reading {
+    /// How fresh it must be: linearizable, stale or at-least:SHARD:INDEX (a token that a reply showed).
+    #[arg(long, value_name = "LEVEL", default_value = "linearizable")]
+    consistency: Freshness,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+}
+
+impl Reading {
+    /// The quantities of a SKU; an empty location: everywhere.
+    pub async fn stock(&self, sku: &str, location: &str) -> Result<Read<Stock>, Failure> {
+        let client = self.cluster.connect().await?;
+        let location = Some(location).filter(|location| !location.is_empty());
+        self.reader(&client).stock(sku, location).await.map_err(failure_of)
+    }
+
+    /// An item.
+    pub async fn item(&self, sku: &str) -> Result<v1::Item, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).item(sku).await.map_err(failure_of)?.value)
+    }
+
+    /// A reservation.
+    pub async fn reservation(&self, id: ReservationId) -> Result<v1::Reservation, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).reservation(id).await.map_err(failure_of)?.value)
+    }
+
+    /// Items, shard by shard.
+    pub async fn items(&self, shard: Option<u32>, limit: usize) -> Result<Vec<v1::Item>, Failure> {
+        let client = self.cluster.connect().await?;
+        of_shard(&client, self.reader(&client).items(), shard)?.take(limit).await.map_err(failure_of)
+    }
+
+    /// Reservations, shard by shard.
+    pub async fn reservations(
+        &self,
+        which: Reservations,
+        shard: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<v1::Reservation>, Failure> {
+        let client = self.cluster.connect().await?;
+        of_shard(&client, self.reader(&client).reservations(which), shard)?.take(limit).await.map_err(failure_of)
+    }
+
+    fn reader<'a>(&self, client: &'a Client) -> Reader<'a> {
+        client.reader(self.consistency.into())
+    }
+}
+
+/// The listing of one shard, if one is asked for.
+fn of_shard<'a, T: Listed>(
+    client: &Client,
+    listing: Listing<'a, T>,
+    shard: Option<u32>,
+) -> Result<Listing<'a, T>, Failure> {
+    let Some(shard) = shard else { return Ok(listing) };
+    let known = client.routing().shards;
+    if known.iter().any(|(each, _)| *each == shard) {
+        return Ok(listing.of_shard(shard));
+    }
+    let failure = Failure::usage(format!("there is no shard {shard}"));
+    Err(failure.hint(format!("the cluster has {} shards, the first is 0", known.len())))
+}
+
+/// A client of the nodes at those addresses.
+pub async fn client_at(addresses: Vec<String>) -> Result<Client, Failure> {
+    Client::connect(ClientOptions::new(addresses)).await.map_err(failure_of)
+}
+
+/// A new reservation's id, for callers that must know it before they ask.
+pub fn mint_reservation(slot: u16, random: &mut Random) -> ReservationId {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let bits = (u128::from(random.next()) << 64) | u128::from(random.next());
+    ReservationId::mint(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), slot, bits)
+}
+
+/// What the client's error means for the command line.
+pub fn failure_of(error: Error) -> Failure {
+    Failure::from_client(error.failure())
+}

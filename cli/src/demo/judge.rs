@@ -1,0 +1,214 @@
+//! The verdict: what the customers were told, against what the ledger holds.
+//!
+//! *Lost* is what a customer was told is done and the ledger does not have; *duplicated* is what the ledger has and no
+//! customer's record explains; *oversold* is what was sold beyond what came in.
+
+use std::collections::BTreeMap;
+
+use holdfast_client::ids::ReservationId;
+use holdfast_proto::v1::{Reservation, ReservationState};
+
+use super::records::{Record, Step};
+use super::shop::Shop;
+use crate::ledger::Findings;
+
+/// Remarks kept to be shown.
+const MAX_REMARKS: usize = 20;
+
+/// What was found, in units.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) oversold: u64,
+    pub(super) lost: u64,
+    pub(super) duplicated: u64,
+    /// By the records, resolved ones included.
+    pub(super) held: u64,
+    pub(super) sold: u64,
+    pub(super) remarks: Vec<String>,
+}
+
+impl Verdict {
+    fn remark(&mut self, words: String) {
+        if self.remarks.len() < MAX_REMARKS {
+            self.remarks.push(words);
+        }
+    }
+
+    /// The ledger should have `told` units, and has `found`.
+    fn compare(&mut self, what: impl Fn() -> String, told: u64, found: u64) {
+        if told != found {
+            self.remark(format!("{}: {told} by the customers, {found} by the ledger", what()));
+        }
+        self.lost += told.saturating_sub(found);
+        self.duplicated += found.saturating_sub(told);
+    }
+}
+
+/// Holds every record against the ledger and the ledger against the records.
+pub(super) fn judge(
+    shop: &Shop,
+    records: &BTreeMap<ReservationId, Record>,
+    findings: &Findings,
+    ledger: &[Reservation],
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    compare_reservations(records, ledger, &mut verdict);
+    compare_stock(shop, records, findings, &mut verdict);
+    verdict
+}
+
+fn compare_reservations(records: &BTreeMap<ReservationId, Record>, ledger: &[Reservation], verdict: &mut Verdict) {
+    let mut seen = BTreeMap::new();
+    for reservation in ledger {
+        let Some(id) = reservation.reservation_id.map(ReservationId::from) else { continue };
+        let is_second = seen.insert(id, reservation).is_some();
+        let is_explained = records.get(&id).is_some_and(|record| record.reserve == Step::Done);
+        if is_second || !is_explained {
+            let units = reservation.lines.iter().map(|l| l.held + l.committed + l.fulfilled + l.cancelled + l.released);
+            verdict.duplicated += units.sum::<u64>().max(1);
+            verdict.remark(format!("reservation {id} is in the ledger, and no customer's record explains it"));
+        }
+    }
+    for (id, record) in records.iter().filter(|(_, record)| record.reserve == Step::Done) {
+        let units = u64::from(record.units);
+        verdict.held += units;
+        verdict.sold += if record.commit == Step::Done { units } else { 0 };
+        let Some(found) = seen.get(id) else {
+            verdict.lost += units;
+            verdict.remark(format!("reservation {id} was acknowledged, and is not in the ledger"));
+            continue;
+        };
+        compare_one(record, found, verdict);
+    }
+}
+
+fn compare_one(record: &Record, found: &Reservation, verdict: &mut Verdict) {
+    let told = |step: Step| if step == Step::Done { u64::from(record.units) } else { 0 };
+    let sum = |of: fn(&holdfast_proto::v1::ReservationLine) -> u64| found.lines.iter().map(of).sum::<u64>();
+    let id = record.reservation;
+    verdict.compare(
+        || format!("units committed of {id}"),
+        told(record.commit),
+        sum(|line| line.committed + line.fulfilled + line.cancelled),
+    );
+    verdict.compare(|| format!("units shipped of {id}"), told(record.fulfil), sum(|line| line.fulfilled));
+    let is_released = found.state() == ReservationState::Released;
+    let may_have_expired = record.release == Step::Refused && found.state() == ReservationState::Expired;
+    if (record.release == Step::Done) != is_released && !may_have_expired {
+        verdict.compare(
+            || format!("units released of {id}"),
+            told(record.release),
+            if is_released { record.units.into() } else { 0 },
+        );
+    }
+}
+
+/// By SKU: what came in, what was sold, what was shipped. Differences in sales have been counted by reservation already,
+/// so that only those count here that the reservations do not show.
+fn compare_stock(shop: &Shop, records: &BTreeMap<ReservationId, Record>, findings: &Findings, verdict: &mut Verdict) {
+    let mut told: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for record in records.values() {
+        let (sold, shipped) = told.entry(shop.wares[record.ware as usize].sku.as_str()).or_default();
+        *sold += if record.commit == Step::Done { u64::from(record.units) } else { 0 };
+        *shipped += if record.fulfil == Step::Done { u64::from(record.units) } else { 0 };
+    }
+    let mut oversold = 0;
+    let mut by_stock = Verdict::default();
+    for ware in &shop.wares {
+        let sku = ware.sku.as_str();
+        let levels = findings.levels.range((sku.to_owned(), String::new())..).take_while(|((of, _), _)| of == sku);
+        let (mut received, mut in_sale, mut shipped) = (0, 0, 0);
+        for (_, level) in levels {
+            received += level.received;
+            in_sale += level.committed + level.fulfilled;
+            shipped += level.fulfilled;
+        }
+        let (sold_told, shipped_told) = told.get(sku).copied().unwrap_or_default();
+        by_stock.compare(|| format!("units received of {sku}"), ware.stock.into(), received);
+        by_stock.compare(|| format!("units sold of {sku}"), sold_told, in_sale);
+        by_stock.compare(|| format!("units shipped of {sku}"), shipped_told, shipped);
+        oversold += sold_told.max(in_sale).saturating_sub(ware.stock.into());
+    }
+    verdict.oversold = oversold.max(findings.oversold);
+    verdict.lost = verdict.lost.max(by_stock.lost);
+    verdict.duplicated = verdict.duplicated.max(by_stock.duplicated);
+    for remark in by_stock.remarks {
+        verdict.remark(remark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::v1::{ReservationLine, StockLevel};
+
+    use super::super::shop::Stocked;
+    use super::*;
+    use crate::demand::Demand;
+
+    const ID: ReservationId = ReservationId::mint(1, 2, 3);
+
+    fn shop() -> Shop {
+        Shop { wares: vec![Stocked { sku: "LIP".into(), stock: 10 }], demand: Demand::zipf(1, 1.0) }
+    }
+
+    fn sold() -> Record {
+        Record { reserve: Step::Done, commit: Step::Done, fulfil: Step::Done, ..Record::new(ID, 0, 2) }
+    }
+
+    fn in_ledger() -> Reservation {
+        Reservation {
+            reservation_id: Some(ID.into()),
+            state: ReservationState::Fulfilled.into(),
+            lines: vec![ReservationLine { sku: "LIP".into(), fulfilled: 2, ..ReservationLine::default() }],
+            ..Reservation::default()
+        }
+    }
+
+    fn stock(received: u64, fulfilled: u64) -> Findings {
+        let level = StockLevel {
+            sku: "LIP".into(),
+            received,
+            fulfilled,
+            on_hand: received - fulfilled,
+            ..StockLevel::default()
+        };
+        Findings { levels: [(("LIP".into(), "main".into()), level)].into(), ..Findings::default() }
+    }
+
+    fn verdict(records: &[Record], findings: &Findings, ledger: &[Reservation]) -> (u64, u64, u64) {
+        let records = records.iter().map(|record| (record.reservation, *record)).collect();
+        let verdict = judge(&shop(), &records, findings, ledger);
+        (verdict.oversold, verdict.lost, verdict.duplicated)
+    }
+
+    #[test]
+    fn records_and_a_ledger_that_agree_are_clean() {
+        assert_eq!(verdict(&[sold()], &stock(10, 2), &[in_ledger()]), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_acknowledged_sale_that_the_ledger_does_not_have_is_lost() {
+        assert_eq!(verdict(&[sold()], &stock(10, 0), &[]).1, 4, "sold and shipped, two units each");
+    }
+
+    #[test]
+    fn a_sale_in_the_ledger_that_nobody_made_is_duplicated() {
+        assert!(verdict(&[], &stock(10, 2), &[in_ledger()]).2 >= 2);
+        let refused = Record { reserve: Step::Refused, ..Record::new(ID, 0, 2) };
+        assert!(verdict(&[refused], &stock(10, 2), &[in_ledger()]).2 >= 2);
+    }
+
+    #[test]
+    fn a_commit_that_was_never_acknowledged_and_yet_counts_is_duplicated() {
+        let held_only = Record { commit: Step::NotTaken, fulfil: Step::NotTaken, ..sold() };
+        assert!(verdict(&[held_only], &stock(10, 2), &[in_ledger()]).2 >= 2);
+    }
+
+    #[test]
+    fn more_sold_than_came_in_is_oversold() {
+        let record = Record { units: 12, ..sold() };
+        let mut reservation = in_ledger();
+        reservation.lines[0].fulfilled = 12;
+        assert_eq!(verdict(&[record], &stock(12, 12), &[reservation]).0, 2);
+    }
+}

@@ -1,0 +1,92 @@
+//! The report that the demo ends with.
+
+use serde::Serialize;
+
+use super::judge::Verdict;
+use super::sale::Counts;
+use crate::latency::{Latency, Percentiles};
+use crate::ledger::Findings;
+
+/// What the sale was.
+pub(super) struct Run {
+    pub(super) nodes: usize,
+    pub(super) shards: u32,
+    pub(super) skus: usize,
+    pub(super) customers: u32,
+    pub(super) seed: u64,
+    pub(super) resolved: usize,
+    pub(super) kills: u32,
+    pub(super) seconds: f64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    nodes: usize,
+    shards: u32,
+    skus: usize,
+    customers: u32,
+    seed: u64,
+    /// Decided commands of the customers.
+    commands: u64,
+    /// Units, by the customers' records.
+    held: u64,
+    sold: u64,
+    /// Holds refused for lack of stock.
+    refused: u64,
+    /// Outcomes that were unknown at first, and are known now.
+    resolved: usize,
+    /// Commands that were turned away before they reached the log.
+    not_admitted: u64,
+    oversold: u64,
+    lost: u64,
+    duplicated: u64,
+    unbalanced_skus: usize,
+    kills: u32,
+    replicas_identical: bool,
+    seconds: f64,
+    commands_per_s: u64,
+    latency_us: Percentiles,
+}
+
+impl Report {
+    pub(super) fn of(run: Run, counts: &Counts, latency: &Latency, verdict: &Verdict, findings: &Findings) -> Self {
+        let commands = Counts::get(&counts.commands) + run.resolved as u64;
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        // a rate, rounded
+        let commands_per_s = (commands as f64 / run.seconds.max(0.001)) as u64;
+        Self {
+            nodes: run.nodes,
+            shards: run.shards,
+            skus: run.skus,
+            customers: run.customers,
+            seed: run.seed,
+            commands,
+            held: verdict.held,
+            sold: verdict.sold,
+            refused: Counts::get(&counts.refused),
+            resolved: run.resolved,
+            not_admitted: Counts::get(&counts.not_admitted),
+            oversold: verdict.oversold,
+            lost: verdict.lost,
+            duplicated: verdict.duplicated,
+            unbalanced_skus: findings.unbalanced.len(),
+            kills: run.kills,
+            replicas_identical: findings.identical,
+            seconds: (run.seconds * 1_000.0).round() / 1_000.0,
+            commands_per_s,
+            latency_us: Percentiles::of(&latency.times()),
+        }
+    }
+
+    /// Does everything add up?
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.oversold == 0
+            && self.lost == 0
+            && self.duplicated == 0
+            && self.unbalanced_skus == 0
+            && self.replicas_identical
+            && self.commands > 0
+    }
+}

@@ -1,0 +1,169 @@
+//! What can go wrong in a command: what happened, what to do, and the exit code.
+//!
+//! 0 is done, 1 a failed check, 2 wrong usage; the rest is the table of errors by reason.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use holdfast_proto::v1::{CommandError, Effect, ErrorReason};
+
+/// A check failed: the program worked, the answer is no.
+pub const EXIT_CHECK_FAILED: u8 = 1;
+/// The command line or a file given in it is wrong.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Why a command ends without having done its work. Boxed inside, so that results stay small.
+#[derive(Debug)]
+pub struct Failure(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    message: String,
+    hint: Option<String>,
+    exit: u8,
+    reason: Option<ErrorReason>,
+}
+
+impl Failure {
+    fn new(message: String, exit: u8, reason: Option<ErrorReason>) -> Self {
+        Self(Box::new(Inner { message, hint: None, exit, reason }))
+    }
+
+    /// The caller gave something wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(message.into(), EXIT_USAGE, None)
+    }
+
+    /// A check failed.
+    pub fn check(message: impl Into<String>) -> Self {
+        Self::new(message.into(), EXIT_CHECK_FAILED, None)
+    }
+
+    /// The cluster, or a part of it, cannot serve now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(message.into(), ErrorReason::Unavailable.faces().exit, None)
+    }
+
+    /// The same with what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, about a named thing.
+    #[must_use]
+    pub fn about(mut self, thing: impl fmt::Display) -> Self {
+        self.0.message = format!("{thing}: {}", self.0.message);
+        self
+    }
+
+    /// What happened, without the hint.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The exit code of the process.
+    pub const fn exit(&self) -> u8 {
+        self.0.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.0.message)?;
+        if let Some(reason) = self.0.reason {
+            write!(f, " [{}]", reason.name())?;
+        }
+        if let Some(hint) = &self.0.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        Self::told(error.reason(), &error.message, &error.field, &error.metadata)
+    }
+}
+
+impl Failure {
+    /// What the client library says of a command or a read that was not done.
+    pub fn from_client(told: &holdfast_client::Failure) -> Self {
+        let failure = Self::told(told.reason, &told.message, &told.field, &told.metadata);
+        match told.command_id {
+            Some(id) if told.effect == Effect::Unknown => {
+                failure.hint(format!("it may have happened: ask again with `--id {id}`, which does it at most once"))
+            }
+            _ => failure,
+        }
+    }
+
+    fn told(reason: ErrorReason, message: &str, field: &str, metadata: &BTreeMap<String, String>) -> Self {
+        let mut message = message.to_owned();
+        if reason == ErrorReason::InvalidArgument && !field.is_empty() && !message.contains(field) {
+            message = format!("{field}: {message}");
+        }
+        let is_news = |value: &str| !message.contains(value);
+        let known: Vec<String> =
+            metadata.iter().filter(|(_, value)| is_news(value)).map(|(key, value)| format!("{key} {value}")).collect();
+        if !known.is_empty() {
+            message = format!("{message} ({})", known.join(", "));
+        }
+        let failure = Self::new(message, reason.faces().exit, Some(reason));
+        match hint_for(reason) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// What to do about a reason, where there is one thing to do.
+const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
+    match reason {
+        ErrorReason::UnknownSku => Some("`holdfast item put SKU` makes an item"),
+        ErrorReason::UnknownLocation => Some("`holdfast location list` shows the locations, `location put` makes one"),
+        ErrorReason::InsufficientStock => Some("`holdfast stock get SKU` shows what is free"),
+        ErrorReason::RevisionMismatch => Some("read the present revision with `holdfast stock get SKU`, and ask again"),
+        ErrorReason::ReservationExpired => Some("reserve anew, or commit with `--retake`"),
+        ErrorReason::ExistsWithDifferent => {
+            Some("this id was used for something else: leave `--id` out, or take a new one")
+        }
+        ErrorReason::OutcomeUnknown => {
+            Some("it may have happened: ask again with the same `--id`, or read the reservation")
+        }
+        ErrorReason::IdTooOld => Some("it may have happened long ago: read the reservation or the stock"),
+        ErrorReason::Overloaded => Some("ask again in a moment"),
+        ErrorReason::NotLeader | ErrorReason::StaleRoute | ErrorReason::Unavailable => {
+            Some("`holdfast cluster status` shows which nodes are up; `--addr` names them")
+        }
+        ErrorReason::LinesSpanShards => Some("reserve SKUs of different shards one by one for now"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_shows_its_reason_its_figures_and_what_to_do_and_exits_by_the_table() {
+        let error = CommandError::of(ErrorReason::InsufficientStock, "LIP-01 has not enough").with("available", 3);
+        let failure = Failure::from(error);
+        assert_eq!(failure.exit(), 5);
+        assert_eq!(
+            failure.to_string(),
+            "error: LIP-01 has not enough (available 3) [INSUFFICIENT_STOCK]\nhint: `holdfast stock get SKU` shows what is free"
+        );
+    }
+
+    #[test]
+    fn wrong_usage_exits_2_and_a_failed_check_1() {
+        assert_eq!(Failure::usage("x").exit(), 2);
+        assert_eq!(Failure::check("x").exit(), 1);
+        assert_eq!(Failure::unavailable("x").exit(), 6);
+    }
+}

@@ -1,0 +1,36 @@
+//! `holdfast amend`.
+
+use clap::Args;
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+
+use super::lines::SkuUnits;
+use crate::ask::Asking;
+use crate::failure::Failure;
+use crate::ids::ReservationText;
+use crate::output::Format;
+
+/// Change what a reservation holds: all the new quantities or none; if refused, the old hold stands.
+#[derive(Debug, Args)]
+pub struct Amend {
+    /// The reservation, by the id that `reserve` printed.
+    #[arg(long, value_name = "ID")]
+    reservation: ReservationText,
+    /// The new quantities: SKU=UNITS.
+    #[arg(required = true, value_name = "SKU=UNITS")]
+    lines: Vec<SkuUnits>,
+    /// Where from; the cluster's default location if not given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    location: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Amend {
+    /// Asks for it.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let reservation_id = Some(self.reservation.id());
+        let lines = self.lines.iter().map(|line| line.line(&self.location)).collect();
+        self.asking.ask(Operation::Amend(v1::Amend { reservation_id, lines }), format).await
+    }
+}

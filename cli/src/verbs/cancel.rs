@@ -1,0 +1,28 @@
+//! `holdfast cancel`.
+
+use clap::Args;
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+
+use crate::ask::Asking;
+use crate::failure::Failure;
+use crate::ids::ReservationText;
+use crate::output::Format;
+
+/// Give back what a reservation has committed and not shipped.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The reservation, by the id that `reserve` printed.
+    #[arg(long, value_name = "ID")]
+    reservation: ReservationText,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Cancel {
+    /// Asks for it.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let reservation_id = Some(self.reservation.id());
+        self.asking.ask(Operation::Cancel(v1::Cancel { reservation_id }), format).await
+    }
+}

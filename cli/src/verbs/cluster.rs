@@ -1,0 +1,210 @@
+//! `holdfast cluster`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use holdfast_proto::v1::{GetStatusResponse, ReplicaRole};
+use serde::Serialize;
+
+use crate::connect::{ClusterFlags, failure_of};
+use crate::failure::Failure;
+use crate::members::Members;
+use crate::output::{self, Answer, Format};
+
+/// All groups are copied to the fresh node meanwhile.
+const REPLACE_WITHIN: Duration = Duration::from_secs(3_600);
+
+/// The nodes of a cluster.
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// Show each node, and its replica of each group; exit 1 if a node is not ready.
+    Status(Status),
+    /// Put a fresh node in the place of one that may not vote any more, and wait until it is a member.
+    Replace(Replace),
+}
+
+/// Show each node, and its replica of each group; exit 1 if a node is not ready.
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    cluster: ClusterFlags,
+}
+
+/// Put a fresh node in the place of one that may not vote any more, and wait until it is a member.
+///
+/// Start the fresh node first: an empty folder, and an id that no node of the cluster ever had. It joins as a learner,
+/// becomes a voter when it has caught up, and then the old one is taken out: one change at a time, group by group.
+#[derive(Debug, Args)]
+pub struct Replace {
+    /// The id of the node to replace.
+    node: u64,
+    /// Where peers reach the fresh node: host:port.
+    #[arg(long, value_name = "ADDR")]
+    with: String,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+}
+
+#[derive(Serialize)]
+struct ReplicaRow {
+    /// `meta`, or the shard's number.
+    group: String,
+    role: &'static str,
+    term: u64,
+    leader: u64,
+    last_log: u64,
+    committed: u64,
+    applied: u64,
+    checkpointed: u64,
+    purged: u64,
+    waiting: u32,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct NodeRow {
+    node: u64,
+    address: String,
+    /// `ready`, `not_ready` or `unreachable`.
+    state: &'static str,
+    version: String,
+    uptime_ms: u64,
+    leads: usize,
+    warnings: Vec<String>,
+    replicas: Vec<ReplicaRow>,
+}
+
+#[derive(Serialize)]
+struct ClusterAnswer {
+    cluster_id: String,
+    ready: bool,
+    nodes: Vec<NodeRow>,
+}
+
+impl Cluster {
+    /// Shows or changes it.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        match self {
+            Self::Status(Status { cluster }) => status(&cluster, format).await,
+            Self::Replace(Replace { node, with, cluster }) => {
+                let client = cluster.connect().await?;
+                let waiting = output::spinner(&format!("node {node} is being replaced; this copies its data"));
+                let replaced = client.replace_node(node, &with, REPLACE_WITHIN).await;
+                waiting.finish_and_clear();
+                let member = replaced.map_err(failure_of)?;
+                let row = BTreeMap::from([
+                    ("node", member.node_id.to_string()),
+                    ("client", member.client_address),
+                    ("peer", member.peer_address),
+                    ("http", member.http_address),
+                ]);
+                Answer::record(&row).print(format);
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn status(cluster: &ClusterFlags, format: Format) -> Result<(), Failure> {
+    let members = Members::find(&cluster.addresses()).await?;
+    let mut answer = ClusterAnswer { cluster_id: String::new(), ready: true, nodes: Vec::new() };
+    for (id, address) in members.nodes() {
+        let row = match members.status(id).await {
+            Ok(status) => {
+                answer.cluster_id.clone_from(&status.cluster_id);
+                NodeRow::of(address, status)
+            }
+            Err(failure) => NodeRow {
+                node: id,
+                address: address.to_owned(),
+                state: "unreachable",
+                version: String::new(),
+                uptime_ms: 0,
+                leads: 0,
+                warnings: vec![failure.to_string()],
+                replicas: Vec::new(),
+            },
+        };
+        answer.ready &= row.state == "ready";
+        answer.nodes.push(row);
+    }
+    let rows = answer.nodes.iter().flat_map(NodeRow::table);
+    let header =
+        ["node", "address", "state", "group", "role", "term", "leader", "last log", "applied", "checkpoint", "waiting"];
+    Answer::rows(&answer, header, rows).print(format);
+    for node in &answer.nodes {
+        let damaged = node.replicas.iter().filter(|replica| !replica.detail.is_empty());
+        for line in node.warnings.iter().cloned().chain(damaged.map(|r| format!("{}: {}", r.group, r.detail))) {
+            output::say(&format!("node {}: {line}", node.node));
+        }
+    }
+    if answer.ready { Ok(()) } else { Err(Failure::check("not every node is ready")) }
+}
+
+impl NodeRow {
+    fn of(address: &str, status: GetStatusResponse) -> Self {
+        let replicas: Vec<ReplicaRow> = status
+            .replicas
+            .into_iter()
+            .map(|replica| ReplicaRow {
+                group: replica.group.checked_sub(1).map_or("meta".to_owned(), |shard| shard.to_string()),
+                role: match replica.role() {
+                    ReplicaRole::Unspecified => "unknown",
+                    ReplicaRole::Leader => "leader",
+                    ReplicaRole::Follower => "follower",
+                    ReplicaRole::Candidate => "candidate",
+                    ReplicaRole::Learner => "learner",
+                    ReplicaRole::Damaged => "damaged",
+                },
+                term: replica.term,
+                leader: replica.leader_node_id,
+                last_log: replica.last_log_index,
+                committed: replica.committed_index,
+                applied: replica.applied_index,
+                checkpointed: replica.checkpointed_index,
+                purged: replica.purged_index,
+                waiting: replica.waiting,
+                detail: replica.detail,
+            })
+            .collect();
+        Self {
+            node: status.node_id,
+            address: address.to_owned(),
+            state: if status.ready { "ready" } else { "not_ready" },
+            version: status.version,
+            uptime_ms: status.uptime_ms,
+            leads: replicas.iter().filter(|replica| replica.role == "leader").count(),
+            warnings: status.warnings,
+            replicas,
+        }
+    }
+
+    /// A row for each replica; one without replicas where the node tells of none.
+    fn table(&self) -> Vec<[String; 11]> {
+        let node = [self.node.to_string(), self.address.clone(), self.state.to_owned()];
+        let row = |replica: [String; 8]| {
+            let mut cells = node.iter().cloned().chain(replica);
+            std::array::from_fn(|_| cells.next().unwrap_or_default())
+        };
+        if self.replicas.is_empty() {
+            return vec![row(Default::default())];
+        }
+        let rows = self.replicas.iter().map(|r| {
+            let n = |number: u64| number.to_string();
+            let waiting = r.waiting.to_string();
+            let role = r.role.to_owned();
+            row([
+                r.group.clone(),
+                role,
+                n(r.term),
+                n(r.leader),
+                n(r.last_log),
+                n(r.applied),
+                n(r.checkpointed),
+                waiting,
+            ])
+        });
+        rows.collect()
+    }
+}

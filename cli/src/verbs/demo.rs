@@ -1,0 +1,104 @@
+//! `holdfast demo`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::up::{StopRequest, print_nodes};
+use crate::demo::{self, Plan, Report};
+use crate::development::{DevelopmentCluster, Layout, Wanted, port_base_for};
+use crate::failure::Failure;
+use crate::output::{self, Answer, Format};
+use crate::random::Random;
+
+/// Watch a flash sale: a cluster in a temporary folder, a made-up cosmetics shop, thousands of customers after one
+/// lipstick, and a node killed in the middle. Exit 1 if anything was lost, sold twice, or does not add up.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// End after the report, instead of leaving the cluster up until Ctrl-C.
+    #[arg(long)]
+    exit: bool,
+    /// How long the sale lasts.
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=3_600))]
+    seconds: u64,
+    /// How many customers there are.
+    #[arg(long, default_value_t = 3_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    customers: u32,
+    /// Makes the same shop and the same wishes again; drawn anew if not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The first node's port for clients; 7400 if it is free, else any.
+    #[arg(long, value_name = "PORT")]
+    port_base: Option<u16>,
+}
+
+const NODES: u16 = 3;
+
+impl Demo {
+    /// Runs the cluster, the sale, and the checks.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let folder = tempfile::Builder::new().prefix("holdfast-demo-").tempdir().map_err(|error| {
+            Failure::usage(format!("no temporary folder can be made: {error}")).hint("set TMPDIR to a folder with room")
+        })?;
+        let port_base = match self.port_base {
+            Some(port) => port,
+            None => port_base_for(NODES)?,
+        };
+        let wanted = Wanted { nodes: Some(NODES), port_base: Some(port_base), ..Wanted::default() };
+        let layout = Layout::open_or_found(folder.path(), wanted)?;
+        let mut stop = StopRequest::listen()?;
+        let mut cluster = DevelopmentCluster::start(layout)?;
+        let outcome = tokio::select! {
+            biased;
+            () = stop.asked() => Err(Failure::check("the demo was stopped before its end")),
+            outcome = self.hold_sale(&mut cluster) => outcome,
+        };
+        let outcome = match outcome {
+            Ok(report) => self.tell(&report, &mut cluster, &mut stop, format).await,
+            Err(failure) => Err(failure),
+        };
+        cluster.stop().await;
+        outcome
+    }
+
+    async fn hold_sale(&self, cluster: &mut DevelopmentCluster) -> Result<Report, Failure> {
+        let starting = output::spinner("three nodes are starting");
+        let ready = cluster.ready().await;
+        starting.finish_and_clear();
+        ready?;
+        let plan = Plan {
+            lasts: Duration::from_secs(self.seconds),
+            customers: self.customers,
+            seed: self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000),
+        };
+        demo::run(cluster, plan).await
+    }
+
+    async fn tell(
+        &self,
+        report: &Report,
+        cluster: &mut DevelopmentCluster,
+        stop: &mut StopRequest,
+        format: Format,
+    ) -> Result<(), Failure> {
+        Answer::record(report).print(format);
+        let verdict = if report.is_sound() {
+            output::say("nothing lost, nothing twice, nothing sold that was not there");
+            Ok(())
+        } else {
+            Err(Failure::check("the ledger and the customers' records do not agree"))
+        };
+        if !self.exit {
+            if format == Format::Table {
+                print_nodes(cluster, format);
+            }
+            let addresses = cluster.layout().addresses().join(",");
+            output::say(&format!(
+                "the cluster stays up until Ctrl-C; try: holdfast stock get {} --addr {addresses}",
+                crate::boutique::HOT_SKU
+            ));
+            stop.asked_or_ended(cluster).await?;
+        }
+        verdict
+    }
+}

@@ -1,0 +1,33 @@
+//! `holdfast fulfil`.
+
+use clap::Args;
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+
+use super::lines::LineUnits;
+use crate::ask::Asking;
+use crate::failure::Failure;
+use crate::ids::ReservationText;
+use crate::output::Format;
+
+/// Ship committed units.
+#[derive(Debug, Args)]
+pub struct Fulfil {
+    /// The reservation, by the id that `reserve` printed.
+    #[arg(long, value_name = "ID")]
+    reservation: ReservationText,
+    /// Only these units of these lines: LINE=UNITS, the first line being 0; repeatable. All if not given.
+    #[arg(long = "line", value_name = "LINE=UNITS")]
+    lines: Vec<LineUnits>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Fulfil {
+    /// Asks for it.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let reservation_id = Some(self.reservation.id());
+        let lines = self.lines.iter().map(|part| part.0).collect();
+        self.asking.ask(Operation::Fulfil(v1::Fulfil { reservation_id, lines }), format).await
+    }
+}

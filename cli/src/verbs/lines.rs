@@ -1,0 +1,101 @@
+//! Lines of a reservation, as the command line writes them.
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use holdfast_proto::v1;
+
+/// `SKU` or `SKU=UNITS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SkuUnits {
+    pub(super) sku: String,
+    pub(super) units: u32,
+}
+
+impl FromStr for SkuUnits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (sku, units) = match text.rsplit_once('=') {
+            Some((sku, units)) => {
+                let units = units.parse().map_err(|_| format!("`{units}` is no number of units: write SKU=UNITS"))?;
+                (sku, units)
+            }
+            None => (text, 1),
+        };
+        if sku.is_empty() {
+            return Err("there is no SKU before the `=`".to_owned());
+        }
+        Ok(Self { sku: sku.to_owned(), units })
+    }
+}
+
+impl SkuUnits {
+    /// The line at that location; empty: the cluster's default.
+    pub(super) fn line(&self, location_id: &str) -> v1::Line {
+        v1::Line {
+            sku: self.sku.clone(),
+            location_id: location_id.to_owned(),
+            units: self.units,
+            ..v1::Line::default()
+        }
+    }
+}
+
+/// `LINE=UNITS`: units of a line by its number, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LineUnits(pub(super) v1::LineUnits);
+
+impl FromStr for LineUnits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text
+            .split_once('=')
+            .and_then(|(line, units)| Some(v1::LineUnits { line: line.parse().ok()?, units: units.parse().ok()? }));
+        parts.map(Self).ok_or_else(|| "write LINE=UNITS, the first line being 0".to_owned())
+    }
+}
+
+/// In what state units are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Condition {
+    /// May be sold.
+    Resellable,
+    /// May not.
+    Damaged,
+    /// Not yet decided.
+    QualityControl,
+}
+
+impl Condition {
+    /// As the wire says it; nothing said is left unspecified.
+    pub(super) fn wire(condition: Option<Self>) -> i32 {
+        let condition = match condition {
+            None => v1::Condition::Unspecified,
+            Some(Self::Resellable) => v1::Condition::Resellable,
+            Some(Self::Damaged) => v1::Condition::Damaged,
+            Some(Self::QualityControl) => v1::Condition::QualityControl,
+        };
+        condition.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_sku_with_its_units_one_where_none_are_said() {
+        assert_eq!("LIP-01=2".parse(), Ok(SkuUnits { sku: "LIP-01".into(), units: 2 }));
+        assert_eq!("LIP-01".parse(), Ok(SkuUnits { sku: "LIP-01".into(), units: 1 }));
+        assert_eq!("A=B=3".parse(), Ok(SkuUnits { sku: "A=B".into(), units: 3 }));
+        assert!("=3".parse::<SkuUnits>().is_err() && "A=x".parse::<SkuUnits>().is_err());
+    }
+
+    #[test]
+    fn parts_name_the_line_by_its_number() {
+        assert_eq!("0=5".parse(), Ok(LineUnits(v1::LineUnits { line: 0, units: 5 })));
+        assert!("5".parse::<LineUnits>().is_err());
+    }
+}

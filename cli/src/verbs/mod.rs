@@ -1,0 +1,105 @@
+//! The tree of verbs: what `holdfast help` shows, a file a verb.
+
+mod amend;
+mod bench;
+mod cancel;
+mod cluster;
+mod commit;
+mod completions;
+mod demo;
+mod extend;
+mod fulfil;
+mod import;
+mod item;
+mod lines;
+mod location;
+mod release;
+mod replay;
+mod reservation;
+mod reserve;
+mod return_units;
+mod start;
+mod stock;
+mod up;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::output::Format;
+
+/// Stock that is never sold twice: run a cluster, look after its stock, try it out.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 3 not found, 4 refused by what is known, \
+                        5 not enough stock, 6 cannot serve now, 7 the outcome is unknown: ask again with the same --id."
+)]
+pub struct Arguments {
+    /// How data are printed on stdout.
+    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Demo(demo::Demo),
+    Up(up::Up),
+    Start(start::Start),
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    #[command(subcommand)]
+    Item(item::Item),
+    #[command(subcommand)]
+    Location(location::Location),
+    #[command(subcommand)]
+    Stock(stock::Stock),
+    Reserve(reserve::Reserve),
+    Amend(amend::Amend),
+    Extend(extend::Extend),
+    Commit(commit::Commit),
+    Release(release::Release),
+    Fulfil(fulfil::Fulfil),
+    Cancel(cancel::Cancel),
+    Return(return_units::Return),
+    #[command(subcommand)]
+    Reservation(reservation::Reservation),
+    Import(import::Import),
+    Replay(replay::Replay),
+    Bench(bench::Bench),
+    Completions(completions::Completions),
+}
+
+impl Verb {
+    /// Does it.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        match self {
+            Self::Demo(verb) => verb.run(format).await,
+            Self::Up(verb) => verb.run(format).await,
+            Self::Start(verb) => verb.run(format).await,
+            Self::Cluster(verb) => verb.run(format).await,
+            Self::Item(verb) => verb.run(format).await,
+            Self::Location(verb) => verb.run(format).await,
+            Self::Stock(verb) => verb.run(format).await,
+            Self::Reserve(verb) => verb.run(format).await,
+            Self::Amend(verb) => verb.run(format).await,
+            Self::Extend(verb) => verb.run(format).await,
+            Self::Commit(verb) => verb.run(format).await,
+            Self::Release(verb) => verb.run(format).await,
+            Self::Fulfil(verb) => verb.run(format).await,
+            Self::Cancel(verb) => verb.run(format).await,
+            Self::Return(verb) => verb.run(format).await,
+            Self::Reservation(verb) => verb.run(format).await,
+            Self::Import(verb) => verb.run(format).await,
+            Self::Replay(verb) => verb.run(format).await,
+            Self::Bench(verb) => verb.run(format).await,
+            Self::Completions(verb) => {
+                verb.run();
+                Ok(())
+            }
+        }
+    }
+}

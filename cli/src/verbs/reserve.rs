@@ -1,0 +1,54 @@
+//! `holdfast reserve`.
+
+use clap::Args;
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+
+use super::lines::SkuUnits;
+use crate::ask::Asking;
+use crate::failure::Failure;
+use crate::output::Format;
+
+/// Hold units for a while: all lines or none. Prints the reservation's id.
+#[derive(Debug, Args)]
+pub struct Reserve {
+    /// What to hold: SKU, or SKU=UNITS; up to 100.
+    #[arg(required = true, value_name = "SKU[=UNITS]")]
+    lines: Vec<SkuUnits>,
+    /// Where from; the cluster's default location if not given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    location: String,
+    /// For how long, in seconds; 600 if not given, at most 14 400.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    ttl: u32,
+    /// Who it is for: opaque, hashed by the node, never stored as given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    customer: String,
+    /// The shop's own reference of the order, up to 64 bytes.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    order_ref: String,
+    /// The sales channel.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    channel: String,
+    /// Leave out lines that cannot be held, instead of refusing all.
+    #[arg(long)]
+    partial_ok: bool,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Reserve {
+    /// Asks for the hold.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let reserve = v1::Reserve {
+            lines: self.lines.iter().map(|line| line.line(&self.location)).collect(),
+            ttl_s: self.ttl,
+            customer: self.customer,
+            order_ref: self.order_ref,
+            channel: self.channel,
+            partial_ok: self.partial_ok,
+            ..v1::Reserve::default()
+        };
+        self.asking.ask(Operation::Reserve(reserve), format).await
+    }
+}

@@ -1,0 +1,44 @@
+//! `holdfast return`.
+
+use clap::Args;
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+
+use super::lines::{Condition, LineUnits};
+use crate::ask::Asking;
+use crate::failure::Failure;
+use crate::ids::ReservationText;
+use crate::output::Format;
+
+/// Take shipped units back.
+#[derive(Debug, Args)]
+pub struct Return {
+    /// The reservation, by the id that `reserve` printed.
+    #[arg(long, value_name = "ID")]
+    reservation: ReservationText,
+    /// Only these units of these lines: LINE=UNITS, the first line being 0; repeatable. All if not given.
+    #[arg(long = "line", value_name = "LINE=UNITS")]
+    lines: Vec<LineUnits>,
+    /// Where they came back to; where they were shipped from if not given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    location: String,
+    /// In what state they are; quality-control if not given.
+    #[arg(long, value_enum)]
+    condition: Option<Condition>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Return {
+    /// Asks for it.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let reservation_id = Some(self.reservation.id());
+        let units = v1::Return {
+            reservation_id,
+            lines: self.lines.iter().map(|part| part.0).collect(),
+            location_id: self.location,
+            condition: Condition::wire(self.condition),
+        };
+        self.asking.ask(Operation::Return(units), format).await
+    }
+}

@@ -1,0 +1,139 @@
+//! `holdfast start`: this process becomes a node.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use holdfast_node::config::{LogFormat, NodeConfig, Overrides};
+use holdfast_node::{Node, StartError};
+use holdfast_world::World;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+use crate::output::{Answer, Format};
+
+/// Run one node of a cluster until SIGTERM or Ctrl-C; then hand over its leaderships, finish what is under way, and end.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// The cluster's configuration; see cluster.toml at the root of the sources.
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG", default_value = "cluster.toml")]
+    config: PathBuf,
+    /// Which of its nodes this is.
+    #[arg(long, value_name = "ID")]
+    node: Option<u64>,
+    /// Only check the configuration, and print it as it would be used.
+    #[arg(long)]
+    check: bool,
+    /// A setting in place of the file's: `limits.max_streams=256`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// End when standard input is closed: how the nodes of `up` end when it is gone.
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
+}
+
+impl Start {
+    /// Runs the node until it is asked to stop.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let config = self.load()?;
+        if self.check {
+            let settings = serde_json::to_value(&config).unwrap_or_default();
+            Answer::record(&json!({ "valid": true, "config": settings })).print(format);
+            return Ok(());
+        }
+        log_to_stderr(&config)?;
+        let mut end = EndRequest::listen(self.end_with_parent)?;
+        let node = tokio::select! {
+            biased;
+            () = end.asked() => return Ok(()),
+            started = Node::start(World::real(), config) => started.map_err(|error| start_failure(&error))?,
+        };
+        tokio::select! {
+            biased;
+            () = end.asked() => {}
+            ended = node.wait() => return ended.map_err(|error| start_failure(&error)),
+        }
+        end.or_at_once();
+        node.stop().await;
+        Ok(())
+    }
+
+    fn load(&self) -> Result<NodeConfig, Failure> {
+        let settings = self
+            .settings
+            .iter()
+            .map(|setting| {
+                let (key, value) = setting.split_once('=').ok_or_else(|| {
+                    Failure::usage(format!("`--set {setting}` gives no value")).hint("write it as key=value")
+                })?;
+                Ok((key.trim().to_owned(), value.trim().to_owned()))
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let flags = Overrides { node_id: self.node, settings, ..Overrides::default() };
+        NodeConfig::load(&self.config, &flags).map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))
+    }
+}
+
+fn start_failure(error: &StartError) -> Failure {
+    Failure::unavailable(format!("the node cannot start: {error}")).hint(error.hint())
+}
+
+fn log_to_stderr(config: &NodeConfig) -> Result<(), Failure> {
+    let wanted = if config.log.filter.is_empty() { "info" } else { config.log.filter.as_str() };
+    let filter = EnvFilter::try_new(wanted).map_err(|error| {
+        Failure::usage(format!("log.filter: {error}")).hint("write it as `info` or `holdfast_raft=debug,info`")
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => lines.with_ansi(crate::output::is_watched()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
+
+/// The ways in which a node is asked to end.
+struct EndRequest {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    with_parent: bool,
+}
+
+impl EndRequest {
+    fn listen(with_parent: bool) -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::usage(format!("signals cannot be heard: {error}")));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            with_parent,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => tracing::info!("asked to stop by SIGTERM"),
+            _ = self.interrupt.recv() => tracing::info!("asked to stop by Ctrl-C"),
+            () = parent_gone(), if self.with_parent => tracing::info!("the process that started this node is gone"),
+        }
+    }
+
+    /// Ends the process at a second request, without waiting for what is under way.
+    fn or_at_once(mut self) {
+        self.with_parent = false;
+        tokio::spawn(async move {
+            self.asked().await;
+            std::process::exit(130);
+        });
+    }
+}
+
+/// Returns when the other end of standard input is closed. A thread waits for it, since it may wait for ever.
+async fn parent_gone() {
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = gone.send(());
+    });
+    let _ = is_gone.await;
+}

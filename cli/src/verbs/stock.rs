@@ -1,0 +1,211 @@
+//! `holdfast stock`.
+
+use clap::{Args, Subcommand};
+use holdfast_proto::v1;
+use holdfast_proto::v1::command::Operation;
+use serde::Serialize;
+
+use super::lines::Condition;
+use crate::ask::Asking;
+use crate::connect::Reading;
+use crate::failure::Failure;
+use crate::ledger::token_text;
+use crate::output::{Answer, Format};
+
+/// How many units there are, and where.
+#[derive(Debug, Subcommand)]
+pub enum Stock {
+    /// Show the quantities of a SKU.
+    Get(Get),
+    /// Take in units that have arrived.
+    Receive(Receive),
+    /// Add units that were found, or take off units that are lost.
+    Adjust(Adjust),
+    /// Set the units on hand to a counted number, if nothing has changed since the count.
+    Set(Set),
+}
+
+/// Show the quantities of a SKU.
+#[derive(Debug, Args)]
+pub struct Get {
+    sku: String,
+    /// Only there; every location if not given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    location: String,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// Of which SKU, where.
+#[derive(Debug, Args)]
+struct Place {
+    sku: String,
+    /// Where; the cluster's default location if not given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    location: String,
+}
+
+/// Take in units that have arrived.
+#[derive(Debug, Args)]
+pub struct Receive {
+    #[command(flatten)]
+    place: Place,
+    /// How many.
+    #[arg(long)]
+    units: u32,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Add units that were found, or take off units that are lost.
+#[derive(Debug, Args)]
+pub struct Adjust {
+    #[command(flatten)]
+    place: Place,
+    /// How many more; below 0: fewer.
+    #[arg(long, allow_negative_numbers = true, value_name = "UNITS")]
+    by: i64,
+    /// Which units; resellable ones if not given.
+    #[arg(long, value_enum)]
+    condition: Option<Condition>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Set the units on hand to a counted number, if nothing has changed since the count.
+#[derive(Debug, Args)]
+pub struct Set {
+    #[command(flatten)]
+    place: Place,
+    /// The number counted.
+    #[arg(long, value_name = "UNITS")]
+    on_hand: u64,
+    /// The revision that `stock get` showed at the count.
+    #[arg(long, value_name = "REVISION")]
+    if_revision: u64,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// The quantities at one location.
+#[derive(Serialize)]
+struct LevelRow {
+    location: String,
+    on_hand: u64,
+    free: u64,
+    reserved: u64,
+    committed: u64,
+    damaged: u64,
+    quality_control: u64,
+    atp: u64,
+    received: u64,
+    adjusted: i64,
+    fulfilled: u64,
+    returned: u64,
+    revision: u64,
+}
+
+#[derive(Serialize)]
+struct StockAnswer {
+    sku: String,
+    atp: u64,
+    levels: Vec<LevelRow>,
+    token: Option<String>,
+    age_ms: u64,
+}
+
+impl Stock {
+    /// Shows or changes it.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        match self {
+            Self::Get(get) => get.run(format).await,
+            Self::Receive(Receive { place, units, asking }) => {
+                let receive =
+                    v1::Receive { sku: place.sku, location_id: place.location, units, ..v1::Receive::default() };
+                asking.ask(Operation::Receive(receive), format).await
+            }
+            Self::Adjust(Adjust { place, by, condition, asking }) => {
+                let adjust = v1::Adjust {
+                    sku: place.sku,
+                    location_id: place.location,
+                    delta: by,
+                    condition: Condition::wire(condition),
+                    ..v1::Adjust::default()
+                };
+                asking.ask(Operation::Adjust(adjust), format).await
+            }
+            Self::Set(Set { place, on_hand, if_revision, asking }) => {
+                let set =
+                    v1::Set { sku: place.sku, location_id: place.location, on_hand, if_revision, ..v1::Set::default() };
+                asking.ask(Operation::Set(set), format).await
+            }
+        }
+    }
+}
+
+impl Get {
+    async fn run(self, format: Format) -> Result<(), Failure> {
+        let read = self.reading.stock(&self.sku, &self.location).await?;
+        let (token, age_ms) = (read.freshness.token.as_ref().map(token_text), read.freshness.age_ms);
+        let atp = read.value.atp;
+        let levels: Vec<LevelRow> = read.value.levels.into_iter().map(LevelRow::from).collect();
+        let rows: Vec<_> = levels
+            .iter()
+            .map(|l| {
+                let n = |units: u64| units.to_string();
+                [
+                    l.location.clone(),
+                    n(l.on_hand),
+                    n(l.free),
+                    n(l.reserved),
+                    n(l.committed),
+                    n(l.damaged),
+                    n(l.quality_control),
+                    n(l.atp),
+                    n(l.received),
+                    l.adjusted.to_string(),
+                    n(l.fulfilled),
+                    n(l.returned),
+                    n(l.revision),
+                ]
+            })
+            .collect();
+        let header = [
+            "location",
+            "on hand",
+            "free",
+            "reserved",
+            "committed",
+            "damaged",
+            "qc",
+            "atp",
+            "received",
+            "adjusted",
+            "fulfilled",
+            "returned",
+            "revision",
+        ];
+        Answer::rows(&StockAnswer { sku: self.sku, atp, levels, token, age_ms }, header, rows).print(format);
+        Ok(())
+    }
+}
+
+impl From<v1::StockLevel> for LevelRow {
+    fn from(level: v1::StockLevel) -> Self {
+        Self {
+            location: level.location_id,
+            on_hand: level.on_hand,
+            free: level.free,
+            reserved: level.reserved,
+            committed: level.committed,
+            damaged: level.damaged,
+            quality_control: level.quality_control,
+            atp: level.atp,
+            received: level.received,
+            adjusted: level.adjusted,
+            fulfilled: level.fulfilled,
+            returned: level.returned,
+            revision: level.revision,
+        }
+    }
+}

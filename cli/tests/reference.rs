@@ -1,0 +1,107 @@
+//! The whole help reference as one snapshot, and what the command line does without a cluster.
+
+use std::process::{Command, Output, Stdio};
+
+fn holdfast(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.args(arguments).stdin(Stdio::null());
+    for name in ["HOLDFAST_ADDR", "HOLDFAST_TIMEOUT", "HOLDFAST_CONFIG"] {
+        command.env_remove(name);
+    }
+    command.output().expect("the binary under test starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("what it prints is UTF-8")
+}
+
+/// The help of a verb and of those below it, in the order in which they are listed.
+fn reference(path: &[&str], pages: &mut Vec<String>) {
+    let shown = holdfast(&[path, &["--help"]].concat());
+    assert!(shown.status.success(), "{path:?}");
+    let page = text(&shown.stdout);
+    let verbs: Vec<String> = page
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect();
+    let page: String = page.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    pages.push(format!("# {}\n\n{page}", [&["holdfast"], path].concat().join(" ")));
+    for verb in verbs {
+        reference(&[path, &[verb.as_str()]].concat(), pages);
+    }
+}
+
+#[test]
+fn the_help_is_the_reference() {
+    let mut pages = Vec::new();
+    reference(&[], &mut pages);
+    insta::assert_snapshot!(pages.join("\n"));
+}
+
+#[test]
+fn wrong_usage_exits_2_with_words_on_stderr_and_nothing_on_stdout() {
+    for arguments in [
+        &["reserve"][..],
+        &["reserve", "LIP=many"],
+        &["commit", "--reservation", "no-uuid"],
+        &["stock", "get", "LIP", "--consistency", "fresh"],
+        &["replay", "x.csv", "--stock", "1", "--stock-of-demand", "0.5"],
+        &["replay", "x.csv", "--speed", "0"],
+        &["import", "there-is-no-such-file.csv"],
+        &["nonsense"],
+    ] {
+        let ended = holdfast(arguments);
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {}", text(&ended.stderr));
+        assert!(ended.stdout.is_empty() && !ended.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_cluster_that_is_not_there_exits_6_and_says_how_to_name_one() {
+    for arguments in [&["cluster", "status"][..], &["stock", "get", "LIP"], &["reserve", "LIP"]] {
+        let ended = holdfast(&[arguments, &["--addr", "127.0.0.1:1", "--timeout", "1"]].concat());
+        assert_eq!(ended.status.code(), Some(6), "{arguments:?}: {}", text(&ended.stderr));
+        assert!(text(&ended.stderr).contains("hint: ") && text(&ended.stderr).contains("--addr"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn completions_know_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = holdfast(&["completions", shell]);
+        assert!(script.status.success() && text(&script.stdout).contains("reservation"), "{shell}");
+    }
+}
+
+#[test]
+fn a_busy_port_is_named_with_the_flag_that_chooses_another() {
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let port = busy.local_addr().expect("it is bound").port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("the path is UTF-8");
+    // The busy port is a node's second one, so that the base itself may be any number.
+    let base = (port - 1).to_string();
+    let ended = holdfast(&["up", "--nodes", "1", "--data", data, "--port-base", &base]);
+    assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
+    assert!(text(&ended.stderr).contains(&format!("port {port}")) && text(&ended.stderr).contains("--port-base"));
+}
+
+#[test]
+fn a_configuration_is_checked_without_starting_anything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cluster.toml");
+    let nodes = "nodes = [{ id = 1, client = \"127.0.0.1:7401\", peer = \"127.0.0.1:7402\" }]\n";
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("the file is written");
+        holdfast(&["start", "--check", "--node", "1", "--config", file.to_str().expect("UTF-8")])
+    };
+    assert_eq!(check(&format!("cluster_id = \"shop\"\n{nodes}")).status.code(), Some(0));
+    let refused = check(&format!("cluster_id = \"shop\"\nshard = 4\n{nodes}"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("did you mean `shards`?"), "{}", text(&refused.stderr));
+}
