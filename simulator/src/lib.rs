@@ -13,6 +13,7 @@ compile_error!(
 
 mod dice;
 mod messages;
+pub mod run;
 mod simulation;
 mod trace;
 pub mod world;
