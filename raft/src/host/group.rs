@@ -344,6 +344,12 @@ impl Group {
         metrics.membership_config.nodes().map(|(id, node)| (*id, node.addr.clone())).collect()
     }
 
+    /// Why the group has stopped here, if it met an entry that this version cannot read.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<String> {
+        self.machine.unreadable()
+    }
+
     /// When an entry is applied here.
     #[must_use]
     pub fn watch_applied(&self) -> tokio::sync::watch::Receiver<Option<LogId>> {

@@ -31,20 +31,35 @@ impl Host {
 async fn end_with_the_core(host: Host, group: Group) {
     let mut metrics = group.raft().metrics();
     loop {
-        let fatal = metrics.borrow_watched().running_state.clone().err();
-        match fatal {
-            Some(Fatal::Stopped) => return,
-            Some(fatal) => {
-                let reason = EndReason::RaftCoreEnded { group: group.id().0, error: fatal.to_string() };
-                host.inner.world.end.end(reason);
-                return;
-            }
-            None => {}
+        let (state, has_begun) = {
+            let now = metrics.borrow_watched();
+            (now.running_state.clone(), now.last_log_index.is_some())
+        };
+        match state {
+            Ok(()) => {}
+            Err(Fatal::Stopped) => return,
+            Err(fatal) => return ended(&host, &group, &fatal.to_string()),
+        }
+        if has_begun && let Err(error) = host.mark_initialised(group.id()).await {
+            tracing::warn!(group = %group.id(), %error, "the group's beginning was not noted");
         }
         if metrics.changed().await.is_err() {
+            if metrics.borrow_watched().running_state.is_ok() {
+                ended(&host, &group, "its task is gone without a word: it has panicked");
+            }
             return;
         }
     }
+}
+
+fn ended(host: &Host, group: &Group, error: &str) {
+    let id = group.id();
+    if let Some(what) = group.unreadable() {
+        // It would be the same after a start: this group waits for a newer version, the others go on.
+        host.warn(format!("group {id} has stopped on this node: {what}"));
+        return;
+    }
+    host.inner.world.end.end(EndReason::RaftCoreEnded { group: id.0, error: error.to_owned() });
 }
 
 /// A group is checkpointed when its log has grown by so many bytes or entries since the last one, or when its first entries

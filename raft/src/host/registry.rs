@@ -113,15 +113,13 @@ impl Host {
         }
         let known = self.inner.control.read(|state| state.peers.get(&peer.node_id).cloned()).unwrap_or_default();
         self.judge(peer, &known)?;
-        let seen = PeerMark {
-            incarnation: peer.incarnation,
-            control_generation: peer.control_generation,
-            groups: known.groups,
-        };
-        if known.incarnation != seen.incarnation || known.control_generation < seen.control_generation {
-            let id = peer.node_id;
+        if known.incarnation != peer.incarnation || known.control_generation < peer.control_generation {
+            let (id, incarnation, generation) = (peer.node_id, peer.incarnation, peer.control_generation);
             let noted = self.inner.control.update(move |state| {
-                state.peers.insert(id, seen);
+                let mark = state.peers.entry(id).or_default();
+                // Two handshakes with a peer may overtake each other: a mark is never lowered.
+                mark.incarnation = mark.incarnation.max(incarnation);
+                mark.control_generation = mark.control_generation.max(generation);
             });
             noted.await.map_err(|error| error.to_string())?;
         }
@@ -143,7 +141,9 @@ impl Host {
                     known.incarnation.counter
                 ));
             }
-            Ordering::Equal | Ordering::Greater => {}
+            // The process that was seen before: what it says may be older than what it has said or acknowledged meanwhile.
+            Ordering::Equal => return Ok(()),
+            Ordering::Greater => {}
         }
         if peer.control_generation < known.control_generation {
             let (now, then) = (peer.control_generation, known.control_generation);

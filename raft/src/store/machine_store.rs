@@ -3,7 +3,7 @@
 //! openraft's apply task is the machine's only writer. Readers take the read lock for a moment ([`SharedMachine`]).
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use futures_util::{Stream, StreamExt};
 use holdfast_inventory as inventory;
@@ -25,6 +25,7 @@ use crate::types::{Payload, Reply, Types};
 pub struct SharedMachine {
     machine: Arc<RwLock<Machine>>,
     applied: watch::Receiver<Option<LogId>>,
+    unreadable: Arc<OnceLock<String>>,
 }
 
 impl SharedMachine {
@@ -38,6 +39,12 @@ impl SharedMachine {
         let machine = self.machine.read().unwrap_or_else(PoisonError::into_inner);
         let applied = *self.applied.borrow();
         look(&machine, applied)
+    }
+
+    /// The entry that this version cannot read, if it has met one: the group has stopped before it.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<String> {
+        self.unreadable.get().cloned()
     }
 
     /// The last entry applied, and when it changes.
@@ -65,6 +72,7 @@ struct Shared {
     membership: Mutex<StoredMembershipOf<Types>>,
     checkpoints: Arc<Checkpoints>,
     changes: Option<Changes>,
+    unreadable: Arc<OnceLock<String>>,
 }
 
 impl MachineStore {
@@ -92,6 +100,7 @@ impl MachineStore {
             membership: Mutex::new(membership),
             checkpoints,
             changes,
+            unreadable: Arc::default(),
         };
         Ok(Self { shared: Arc::new(shared), room: inventory::Applied::default() })
     }
@@ -99,7 +108,12 @@ impl MachineStore {
     /// What readers use.
     #[must_use]
     pub fn machine(&self) -> SharedMachine {
-        SharedMachine { machine: self.shared.machine.clone(), applied: self.shared.applied.subscribe() }
+        let shared = &self.shared;
+        SharedMachine {
+            machine: shared.machine.clone(),
+            applied: shared.applied.subscribe(),
+            unreadable: shared.unreadable.clone(),
+        }
     }
 
     async fn apply_one(&mut self, entry: EntryOf<Types>) -> io::Result<Reply> {
@@ -143,7 +157,10 @@ impl Shared {
             self.world.end.end(EndReason::BrokenInvariant { belief });
             return Err(io::Error::other("the node has ended"));
         };
-        let reply = decided.map_err(io::Error::other)?;
+        let reply = decided.map_err(|error| {
+            let _ = self.unreadable.set(format!("entry {id}: {error}"));
+            io::Error::other(error)
+        })?;
         self.applied.send_replace(Some(id));
         Ok(reply)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holdfast_inventory::commands::{PutItem, PutLocation, Receive};
@@ -200,6 +200,25 @@ impl Cluster {
         }
     }
 
+    /// Keeps a copy of a stopped node's folder.
+    pub(super) fn keep_copy(&self, id: NodeId) {
+        copy_folder(&self.dir(id), &self.folder.path().join("copy"));
+    }
+
+    /// Puts the copy in the place of a stopped node's folder.
+    pub(super) fn put_copy_back(&self, id: NodeId) {
+        std::fs::remove_dir_all(self.dir(id)).unwrap();
+        copy_folder(&self.folder.path().join("copy"), &self.dir(id));
+    }
+
+    /// Commits deliveries on a node that leads.
+    pub(super) async fn deliver_by(&mut self, leader: NodeId, numbers: std::ops::Range<u64>) {
+        for number in numbers {
+            let payload = self.delivery(number);
+            self.nodes[&leader].shard.propose(payload).await.unwrap().applied().await.unwrap();
+        }
+    }
+
     /// Commits deliveries of items with these numbers.
     pub(super) async fn deliver(&mut self, numbers: std::ops::Range<u64>) {
         for number in numbers {
@@ -214,5 +233,18 @@ impl Cluster {
         let index = shard.checkpoint(0, Instant::now() + PATIENCE).await.unwrap();
         self.until("the purge", |_| (shard.status().purged_index >= index).then_some(())).await;
         index
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }

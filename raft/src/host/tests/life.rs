@@ -1,7 +1,7 @@
 //! The life of a group: it commits, and goes on after its nodes were stopped.
 
 use super::cluster::{Cluster, SHARD};
-use crate::types::Reply;
+use crate::types::{Payload, Reply};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_commit_and_come_to_the_same_state() {
@@ -140,4 +140,66 @@ async fn leadership_is_handed_to_a_node_that_has_everything() {
     cluster.deliver(10..12).await;
     let index = cluster.nodes[&to].shard.read_index().await.unwrap();
     assert!(index >= 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_a_folder_is_refused() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..10).await;
+    cluster.agreed().await;
+    let leader = cluster.leader().await;
+    let follower = if leader == 3 { 2 } else { 3 };
+    cluster.stop(follower).await;
+    cluster.keep_copy(follower);
+    cluster.start(follower).await;
+    cluster.deliver(10..20).await;
+    let before = cluster.agreed().await;
+    cluster.stop(follower).await;
+    cluster.put_copy_back(follower);
+    cluster.start(follower).await;
+    cluster
+        .until("the refusal", |cluster| {
+            let warnings = cluster.nodes[&leader].host.warnings();
+            warnings.iter().any(|warning| warning.contains("older copy")).then_some(())
+        })
+        .await;
+    cluster.deliver_by(leader, 20..25).await;
+    assert!(cluster.nodes[&follower].shard.applied_index() < before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_are_applied_in_the_order_they_were_proposed() {
+    let mut cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let shard = cluster.nodes[&leader].shard.clone();
+    let mut proposals = Vec::new();
+    for number in 0..500 {
+        proposals.push(shard.propose(cluster.delivery(number)).await.unwrap());
+    }
+    let mut last = 0;
+    for proposal in proposals {
+        let Reply::Shard { index, .. } = proposal.applied().await.unwrap() else { panic!("not a shard's reply") };
+        assert!(index > last);
+        last = index;
+    }
+    assert_eq!(shard.read_index().await.unwrap(), last);
+    cluster.agreed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_a_later_version_stops_its_group_and_nothing_else() {
+    let cluster = Cluster::founded().await;
+    let leader = cluster.leader().await;
+    let mut later = bytes::BytesMut::new();
+    let entry = holdfast_proto::log::v1::Entry { schema: 1_000, time_ms: 1, commands: Vec::new() };
+    prost::Message::encode(&entry, &mut later).unwrap();
+    let payload = Payload { bytes: later.freeze(), decoded: None };
+    assert!(cluster.nodes[&leader].shard.propose(payload).await.unwrap().applied().await.is_err());
+    cluster
+        .until("the groups say why", |cluster| {
+            cluster.nodes.values().all(|node| node.shard.unreadable().is_some()).then_some(())
+        })
+        .await;
+    let why = cluster.nodes[&1].shard.unreadable().unwrap();
+    assert!(why.contains("schema 1000") && why.contains("upgrade"), "{why}");
 }
