@@ -20,8 +20,8 @@ use super::connection::Connection;
 use super::{Context, handshake, meter};
 use crate::types::NodeId;
 
-/// Signs of life asked for within the time a peer may be silent.
-const PROBES: u32 = 4;
+/// How often a sign of life may be asked for within the time a peer may be silent.
+const PROBES: u32 = 2;
 
 /// The stream to one peer.
 #[derive(Debug)]
@@ -171,9 +171,8 @@ impl Shared {
     /// Reads until the stream is over; gives the reason.
     async fn listen(&self, connection: &Connection, mut replies: Streaming<wire::FollowerFrame>) -> String {
         let timeout = self.context.options.link_timeout;
-        let mut silence = Silence { sent_when_heard: connection.outbox.sent(), since: None };
+        let mut life = Life::default();
         let mut probe_at = Instant::now() + timeout / PROBES;
-        let mut probe = 0;
         loop {
             let sent = tokio::select! {
                 biased;
@@ -182,7 +181,7 @@ impl Shared {
                     Ok(None) => return "it has ended the stream".to_owned(),
                     Ok(Some(frame)) => {
                         meter::received();
-                        silence = Silence { sent_when_heard: connection.outbox.sent(), since: None };
+                        life.heard(&frame);
                         if let Err(error) = connection.take(frame) {
                             return error.to_string();
                         }
@@ -192,15 +191,11 @@ impl Shared {
                 () = connection.heartbeats_are_due() => connection.send_heartbeats(),
                 () = tokio::time::sleep_until(probe_at) => {
                     probe_at = Instant::now() + timeout / PROBES;
-                    match silence.lasts(connection.outbox.sent()) {
-                        None => Ok(()),
-                        Some(lasted) if lasted >= timeout => {
-                            return format!("it was silent for {timeout:?} after it was sent something");
-                        }
-                        Some(_) => {
-                            probe += 1;
-                            connection.send_urgent(Frame::Ping(wire::Ping { number: probe }))
-                        }
+                    match life.ask(connection.outbox.progress()) {
+                        Ask::Nothing => Ok(()),
+                        Ask::Ping(number) => connection.send_urgent(Frame::Ping(wire::Ping { number })),
+                        Ask::Waits(silent) if silent < timeout => Ok(()),
+                        Ask::Waits(_) => return format!("it gave no sign of life within {timeout:?}"),
                     }
                 }
             };
@@ -211,18 +206,49 @@ impl Shared {
     }
 }
 
-/// How long a peer that was sent something has said nothing.
-#[derive(Debug)]
-struct Silence {
-    sent_when_heard: u64,
-    since: Option<Instant>,
+/// The signs of life of the peer. What it says shows that it lived, not that it got everything: only the answer to a ping that
+/// left after a frame does.
+#[derive(Debug, Default)]
+struct Life {
+    /// Pings asked so far.
+    pings: u64,
+    /// Since when the last ping waits for its answer and nothing else was heard.
+    silent_since: Option<Instant>,
+    /// The last ping follows so many frames, itself included.
+    asked_through: u64,
 }
 
-impl Silence {
-    fn lasts(&mut self, sent: u64) -> Option<Duration> {
-        if sent == self.sent_when_heard {
-            return None;
+/// What to do about the peer's life.
+enum Ask {
+    /// It has answered for everything.
+    Nothing,
+    /// It is to be asked.
+    Ping(u64),
+    /// It was asked, and was silent for so long.
+    Waits(Duration),
+}
+
+impl Life {
+    fn heard(&mut self, frame: &wire::FollowerFrame) {
+        use wire::follower_frame::Frame;
+        if matches!(&frame.frame, Some(Frame::Pong(pong)) if pong.number == self.pings) {
+            self.silent_since = None;
+        } else if let Some(since) = &mut self.silent_since {
+            *since = Instant::now();
         }
-        Some(self.since.get_or_insert_with(Instant::now).elapsed())
+    }
+
+    fn ask(&mut self, (entered, all_left): (u64, bool)) -> Ask {
+        if let Some(since) = self.silent_since {
+            return Ask::Waits(since.elapsed());
+        }
+        if entered <= self.asked_through {
+            return Ask::Nothing;
+        }
+        // It overtakes appends that wait: of those its answer says nothing.
+        self.asked_through = if all_left { entered + 1 } else { 0 };
+        self.pings += 1;
+        self.silent_since = Some(Instant::now());
+        Ask::Ping(self.pings)
     }
 }

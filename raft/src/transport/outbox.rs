@@ -27,8 +27,8 @@ struct Queues<F> {
     urgent: VecDeque<Waiting<F>>,
     appends: VecDeque<Waiting<F>>,
     closed: bool,
-    /// Frames that have left.
-    sent: u64,
+    /// Frames that were ever entered.
+    entered: u64,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl<F> Outbox<F> {
     pub(super) fn new(bytes: usize, frames: usize, urgent_limit: usize) -> Self {
         let whole_room = bytes.min(u32::MAX as usize).max(1);
         Self {
-            queues: Mutex::new(Queues { urgent: VecDeque::new(), appends: VecDeque::new(), closed: false, sent: 0 }),
+            queues: Mutex::new(Queues { urgent: VecDeque::new(), appends: VecDeque::new(), closed: false, entered: 0 }),
             filled: Notify::new(),
             room: Arc::new(Semaphore::new(whole_room)),
             least_room: (whole_room / frames.max(1)).max(1),
@@ -84,6 +84,7 @@ impl<F> Outbox<F> {
         if queues.closed {
             return Err(OutboxError::Closed);
         }
+        queues.entered += 1;
         queues.appends.push_back(Waiting { frame, bytes, session, _room: Some(room.0) });
         drop(queues);
         self.filled.notify_one();
@@ -99,6 +100,7 @@ impl<F> Outbox<F> {
         if queues.urgent.len() >= self.urgent_limit {
             return Err(OutboxError::Full(queues.urgent.len()));
         }
+        queues.entered += 1;
         queues.urgent.push_back(Waiting { frame, bytes, session: 0, _room: None });
         drop(queues);
         self.filled.notify_one();
@@ -121,9 +123,10 @@ impl<F> Outbox<F> {
         self.filled.notify_one();
     }
 
-    /// Frames that have left so far.
-    pub(super) fn sent(&self) -> u64 {
-        self.queues().sent
+    /// Frames that were ever entered, and whether all of them have left.
+    pub(super) fn progress(&self) -> (u64, bool) {
+        let queues = self.queues();
+        (queues.entered, queues.urgent.is_empty() && queues.appends.is_empty())
     }
 
     /// The next frame to send, for the one sender; `None`: the stream ends.
@@ -133,7 +136,6 @@ impl<F> Outbox<F> {
                 let mut queues = self.queues();
                 let next = queues.urgent.pop_front().or_else(|| queues.appends.pop_front());
                 if let Some(waiting) = next {
-                    queues.sent += 1;
                     drop(queues);
                     meter::sent(1, waiting.bytes);
                     return Some(waiting.frame);

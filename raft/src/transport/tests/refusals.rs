@@ -1,0 +1,104 @@
+//! Who is not spoken with, and why.
+
+use std::time::Duration;
+
+use holdfast_proto::peer::v1 as wire;
+use holdfast_world::Lane;
+use openraft::network::RPCOption;
+use openraft::raft::AppendEntriesRequest;
+use openraft::type_config::alias::VoteOf;
+use openraft::{BasicNode, RaftNetworkFactory, RaftNetworkV2};
+
+use super::cluster::{CLUSTER, Node, address};
+use super::network::Net;
+use crate::transport::{HandshakeError, NodeFacts, Transport, TransportOptions};
+use crate::types::{GroupId, NodeId, Types};
+
+const GROUP: GroupId = GroupId(0);
+
+async fn append_to(transport: &Transport, node: NodeId, address: &str) -> Result<(), String> {
+    let probe = AppendEntriesRequest::<Types> {
+        vote: VoteOf::<Types>::new_committed(1, 1),
+        prev_log_id: None,
+        entries: Vec::new(),
+        leader_commit: None,
+    };
+    let mut network = transport.factory(GROUP).new_client(node, &BasicNode { addr: address.to_owned() }).await;
+    let option = RPCOption::new(Duration::from_secs(1));
+    network.append_entries(probe, option).await.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_nodes_learn_who_the_other_is() {
+    let net = Net::default();
+    let (one, _two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    let facts = one.transport.handshake(&address(2)).await.unwrap();
+    let expected = NodeFacts { cluster_id: CLUSTER.to_owned(), node_id: 2, fresh: true, ..NodeFacts::default() };
+    assert_eq!(facts, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_another_cluster_is_refused_by_name() {
+    let net = Net::default();
+    let stranger = Node::start_with(&net, TransportOptions::new(1, "elsewhere")).await;
+    let two = Node::start(&net, 2).await;
+    two.start_group(GROUP).await;
+    let error = stranger.transport.handshake(&address(2)).await.unwrap_err();
+    assert!(matches!(&error, HandshakeError::Refused(why) if why.contains("`elsewhere`")), "{error}");
+    let error = append_to(&stranger.transport, 2, &address(2)).await.unwrap_err();
+    assert!(error.contains("`elsewhere`"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_node_than_was_meant_is_refused_by_name() {
+    let net = Net::default();
+    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    two.start_group(GROUP).await;
+    let error = append_to(&one.transport, 3, &address(2)).await.unwrap_err();
+    assert!(error.contains("this is node 2, the message is for node 3"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_the_node_does_not_believe_gets_no_frame() {
+    let net = Net::default();
+    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    two.start_group(GROUP).await;
+    *one.groups.refused.lock().unwrap() = Some("its folder is an older copy".to_owned());
+    let error = append_to(&one.transport, 2, &address(2)).await.unwrap_err();
+    assert!(error.contains("older copy"), "{error}");
+    assert_eq!(net.replicate_frames(&address(1), &address(2)), 0);
+    *one.groups.refused.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    append_to(&one.transport, 2, &address(2)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_group_answers_unreachable_and_the_others_go_on() {
+    let net = Net::default();
+    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    two.start_group(GROUP).await;
+    two.groups.damaged.lock().unwrap().insert(GROUP, "record 7 is rotten".to_owned());
+    let error = append_to(&one.transport, 2, &address(2)).await.unwrap_err();
+    assert!(error.contains("record 7 is rotten"), "{error}");
+    two.groups.damaged.lock().unwrap().clear();
+    append_to(&one.transport, 2, &address(2)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_is_too_long_ends_its_stream_and_no_other() {
+    let net = Net::default();
+    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    two.start_group(GROUP).await;
+    let channel = net.of(&address(9)).channel(&address(2), Lane::Append, Duration::from_secs(1)).unwrap();
+    let mut client = wire::peer_service_client::PeerServiceClient::new(channel);
+    let hello = wire::Envelope { cluster_id: CLUSTER.to_owned(), from_node: 9, to_node: 2 };
+    let long = wire::Entry { payload: vec![0; 5 << 20].into(), ..wire::Entry::default() };
+    let append = wire::Append { session: 1, entries: vec![long], ..wire::Append::default() };
+    let frames = [wire::leader_frame::Frame::Hello(hello), wire::leader_frame::Frame::Append(append)];
+    let frames = frames.map(|frame| wire::LeaderFrame { frame: Some(frame) });
+    let mut replies = client.replicate(futures_util::stream::iter(frames)).await.unwrap().into_inner();
+    while let Ok(Some(reply)) = replies.message().await {
+        assert!(matches!(reply.frame, Some(wire::follower_frame::Frame::Welcome(_))), "{reply:?}");
+    }
+    append_to(&one.transport, 2, &address(2)).await.unwrap();
+}
