@@ -47,6 +47,10 @@ pub(crate) async fn bring_up(core: &Arc<Core>, locations: &watch::Receiver<Locat
         mark(core, marker.clone()).await?;
     }
     let is_founding = (is_fresh || was_founding) && !core.config.join;
+    for shard in core.host.known_groups().into_iter().filter_map(GroupId::shard) {
+        // A shard that was here before needs nobody's word to follow its leader.
+        start_one_shard(core, shard, locations).await?;
+    }
     let meta = start_meta(core).await?;
     if is_founding || core.config.join {
         start_shards(core, core.config.shards, locations).await?;
@@ -149,31 +153,46 @@ async fn unmark(core: &Core, marker: PathBuf) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Starts the meta group. Where it is damaged the shards still follow their leaders, and the node is never ready.
 async fn start_meta(core: &Core) -> Result<Group, StartError> {
-    let meta = core.host.start_group(GroupId::META, MachineKind::Meta).await?;
-    Ok(core.meta.get_or_init(|| meta).clone())
+    match core.host.start_group(GroupId::META, MachineKind::Meta).await {
+        Ok(meta) => Ok(core.meta.get_or_init(|| meta).clone()),
+        Err(StartGroupError::Damaged { what, .. }) => {
+            tracing::error!(what, "the meta group is damaged here and kept out of its quorum: no client is served");
+            std::future::pending().await
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Starts the shards that are not started yet. A damaged one is left out, and named.
 async fn start_shards(core: &Arc<Core>, shards: u32, locations: &watch::Receiver<Locations>) -> Result<(), StartError> {
     for shard in 0..shards {
-        let id = GroupId::of_shard(shard);
-        if core.host.group(id).is_some() {
-            continue;
-        }
-        let kind = MachineKind::Shard(core.config.shard_limits.clone());
-        let group = match core.host.start_group(id, kind).await {
-            Ok(group) => group,
-            Err(StartGroupError::Damaged { what, .. }) => {
-                tracing::error!(shard, what, "a shard is damaged here and kept out of its quorum");
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let stopping = core.stopping.subscribe();
-        let handle = start_shard(shard, group, &core.world, &core.config.limits, locations, stopping);
-        core.add_shard(handle);
+        start_one_shard(core, shard, locations).await?;
     }
+    Ok(())
+}
+
+/// Starts a shard that is not started yet. A damaged one is left out, and named.
+async fn start_one_shard(
+    core: &Arc<Core>,
+    shard: u32,
+    locations: &watch::Receiver<Locations>,
+) -> Result<(), StartError> {
+    let id = GroupId::of_shard(shard);
+    if core.group(id).is_some() {
+        return Ok(());
+    }
+    let kind = MachineKind::Shard(core.config.shard_limits.clone());
+    let group = match core.host.start_group(id, kind).await {
+        Ok(group) => group,
+        Err(StartGroupError::Damaged { what, .. }) => {
+            tracing::error!(shard, what, "a shard is damaged here and kept out of its quorum");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let stopping = core.stopping.subscribe();
+    core.add_shard(start_shard(shard, group, &core.world, &core.config.limits, locations, stopping));
     Ok(())
 }
 

@@ -389,8 +389,10 @@ async fn report_health(
 impl Drop for Node {
     fn drop(&mut self) {
         // A node that is dropped without a stop goes as one that crashed: its tasks end, its folder is as it was.
-        for task in self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
-            task.abort();
+        for tasks in [&self.tasks, &self.listeners] {
+            for task in tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
+                task.abort();
+            }
         }
     }
 }

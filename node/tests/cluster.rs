@@ -163,6 +163,53 @@ async fn a_node_whose_folder_was_wiped_refuses_to_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_answers_each_command_and_a_chain_stands_or_falls_whole() {
+    let cluster = Cluster::start(1, 1).await;
+    let client = cluster.client().await;
+    let receive = |units: u32| Command::from(Receive::of("LIP-1", units));
+    let hold = |units: u32| Command::from(Reserve::new().line("LIP-1", units));
+    let commands = vec![item("LIP-1"), receive(5), hold(2).linked(), hold(9), hold(3)];
+    let answers = client.execute_batch(commands).await;
+    let done: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(done, [true, true, false, false, true], "{answers:?}");
+    assert_eq!(client.stock("LIP-1", None).await.unwrap().value.atp, 2);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fresh_node_takes_the_place_of_a_dead_one() {
+    let mut cluster = Cluster::start(3, 1).await;
+    let client = cluster.client().await;
+    client.execute(item("LIP-1")).await.unwrap();
+    client.receive(Receive::of("LIP-1", 10)).await.unwrap();
+    let dead = cluster.nodes[2].take().unwrap();
+    dead.stop().await;
+    drop(dead);
+    let mut fresh = addresses(1).remove(0);
+    fresh.id = 4;
+    let mut nodes = cluster.addresses.clone();
+    nodes.push(fresh.clone());
+    let mut joining = config(cluster.dir.path(), &nodes, 4, 1);
+    joining.join = true;
+    let fourth = Node::start(World::real(), joining).await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", cluster.addresses[0].client)).unwrap();
+    let mut operator = v1::cluster_service_client::ClusterServiceClient::new(channel.connect_lazy());
+    let request = v1::ReplaceNodeRequest { node_id: 3, peer_address: fresh.peer.clone() };
+    let member = operator.replace_node(request).await.unwrap().into_inner().member.unwrap();
+    assert_eq!((member.node_id, member.client_address), (4, fresh.client));
+    until("the fresh node is ready", async || fourth.is_ready()).await;
+    let group = fourth.group(GroupId::of_shard(0)).unwrap();
+    until("it votes", async || group.status().voters.iter().copied().eq([1, 2, 4])).await;
+    // With one of the old nodes gone too, the fresh one is needed for a majority.
+    let second = cluster.nodes[1].take().unwrap();
+    second.stop().await;
+    client.receive(Receive::of("LIP-1", 1)).await.unwrap();
+    assert_eq!(client.stock("LIP-1", None).await.unwrap().value.atp, 11);
+    fourth.stop().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_of_another_cluster_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let addresses = addresses(2);

@@ -174,6 +174,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::result_large_err, reason = "the error is figment's own")]
     fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         figment::Jail::expect_with(|jail| {
             jail.create_file(

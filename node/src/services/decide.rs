@@ -218,3 +218,65 @@ fn check_chain(chain: &mut [Checked], is_open: bool) {
         refuse_all(chain, CommandError::of(ErrorReason::ChainSpansShards, message).at("linked"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_inventory::commands::Release;
+    use holdfast_inventory::{BodyHash, CommandId, LogTime, Operation, ReservationId};
+
+    use super::*;
+
+    fn on_shard(shard: u32, linked: bool) -> (Checked, bool) {
+        let operation = Operation::Release(Release { reservation: ReservationId(9) });
+        let mut command = Command {
+            id: CommandId(1),
+            minted_at: LogTime(1),
+            keyed: false,
+            body: BodyHash::default(),
+            linked,
+            cause: None,
+            operation,
+        };
+        let bytes = encode_command(&mut command);
+        (Ok((shard, EncodedCommand { command, bytes })), linked)
+    }
+
+    fn reasons(commands: Vec<(Checked, bool)>) -> Vec<&'static str> {
+        let (mut checked, linked): (Vec<Checked>, Vec<bool>) = commands.into_iter().unzip();
+        check_chains(&mut checked, &linked);
+        checked.iter().map(|it| it.as_ref().map_or_else(|error| error.reason().name(), |_| "ok")).collect()
+    }
+
+    #[test]
+    fn commands_that_are_not_linked_stand_alone() {
+        let bad = (Err(invalid("sku", "is empty", "")), false);
+        assert_eq!(reasons(vec![on_shard(0, false), bad, on_shard(1, false)]), ["ok", "INVALID_ARGUMENT", "ok"]);
+    }
+
+    #[test]
+    fn a_refused_command_fails_its_chain_and_nothing_else() {
+        let bad = (Err(invalid("sku", "is empty", "")), true);
+        let commands = vec![on_shard(0, false), on_shard(0, true), bad, on_shard(0, false), on_shard(0, false)];
+        let linked = "LINKED_COMMAND_FAILED";
+        assert_eq!(reasons(commands), ["ok", linked, "INVALID_ARGUMENT", linked, "ok"]);
+    }
+
+    #[test]
+    fn a_chain_over_two_shards_is_refused_whole() {
+        let spans = "CHAIN_SPANS_SHARDS";
+        assert_eq!(reasons(vec![on_shard(0, true), on_shard(1, false), on_shard(1, false)]), [spans, spans, "ok"]);
+    }
+
+    #[test]
+    fn a_chain_that_does_not_end_in_the_request_is_refused() {
+        let open = "INVALID_ARGUMENT";
+        assert_eq!(reasons(vec![on_shard(0, false), on_shard(0, true), on_shard(0, true)]), ["ok", open, open]);
+    }
+
+    #[test]
+    fn a_chain_has_at_most_256_commands() {
+        let chain = |length: usize| (0..length).map(|at| on_shard(0, at + 1 < length)).collect::<Vec<_>>();
+        assert!(reasons(chain(256)).iter().all(|reason| *reason == "ok"));
+        assert!(reasons(chain(257)).iter().all(|reason| *reason == "BATCH_TOO_LARGE"));
+    }
+}
