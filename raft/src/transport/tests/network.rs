@@ -168,12 +168,13 @@ fn through(body: Body, way: Arc<Way>, is_append: bool) -> Body {
             if now.breaks != breaks {
                 return Some((Err(Status::unavailable("the stream broke")), None));
             }
-            let passes = !lost && !(is_append && now.held);
+            let waits = is_append && now.held;
+            let passes = !(lost || waits);
             tokio::select! {
                 biased;
                 changed = gate.changed() => if changed.is_err() { std::future::pending::<()>().await },
                 frame = body.frame(), if passes => {
-                    let frame = frame?.map_err(|status| status);
+                    let frame = frame?;
                     if is_append && matches!(&frame, Ok(frame) if Frame::<Bytes>::is_data(frame)) {
                         *way.replicate_frames.lock().unwrap() += 1;
                     }

@@ -132,7 +132,6 @@ async fn idle_frames(groups: u64) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn idle_messages_do_not_grow_with_the_groups() {
     let (few, many) = (idle_frames(4).await, idle_frames(64).await);
-    println!("{few} frames with 4 groups, {many} with 64");
     // Each of 64 groups alone would send a request and a reply to two peers five times a second: 12 800.
     assert!(few > 0 && many < 4 * few && many < 4_000, "{few} frames with 4 groups, {many} with 64");
 }
