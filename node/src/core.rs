@@ -162,7 +162,7 @@ impl Core {
             missing.push(format!("{} of {} shards are started", shards.len(), routes.shards));
         }
         for group in self.groups().iter().filter(|group| group.leader().is_none()) {
-            missing.push(format!("{} has no known leader", group.id()));
+            missing.push(format!("{} has no known leader", group_name(group.id())));
         }
         for shard in shards.iter() {
             let lacks = shard.group().read_shard(|shard| {
@@ -173,7 +173,7 @@ impl Core {
             }
         }
         for (group, what) in self.host.damage() {
-            let of = group.map_or_else(|| "the node".to_owned(), |group| group.to_string());
+            let of = group.map_or_else(|| "the node".to_owned(), group_name);
             missing.push(format!("{of} is damaged: {what}"));
         }
         missing
@@ -195,6 +195,11 @@ impl Core {
     pub(crate) fn is_clock_off(&self, offset_ms: i64) -> bool {
         offset_ms.unsigned_abs() > self.config.raft.max_clock_offset_ms
     }
+}
+
+/// A group's name for people.
+pub(crate) fn group_name(id: GroupId) -> String {
+    id.shard().map_or_else(|| "the meta group".to_owned(), |shard| format!("shard {shard}"))
 }
 
 /// The outcome of something a read waits for, within its time.

@@ -12,7 +12,7 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
-use crate::core::Core;
+use crate::core::{Core, group_name};
 use crate::metrics;
 
 /// The recorder of the process; the nodes of one process share it.
@@ -72,7 +72,7 @@ fn describe(core: &Core, text: &mut String) {
         let _infallible = writeln!(
             text,
             "{}: leader {leader}, term {}, applied {} of {}, checkpoint {}",
-            group.id(),
+            group_name(group.id()),
             status.term,
             status.applied_index,
             status.last_log_index,

@@ -82,7 +82,7 @@ pub enum StartError {
         expected: NodeId,
     },
     /// The groups could not be given their members.
-    #[error("the cluster could not be founded: {group}: {error}")]
+    #[error("the cluster could not be founded: group {group}: {error}")]
     Founding {
         /// The group.
         group: GroupId,

@@ -4,11 +4,13 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
+use holdfast_client::v1::command_result::Outcome;
 use holdfast_client::{Client, ClientOptions, Command, Consistency, PutItem, Receive, Release, Reserve, v1};
 use holdfast_node::config::NodeAddresses;
 use holdfast_node::{Node, NodeConfig, Overrides, StartError};
 use holdfast_raft::types::GroupId;
 use holdfast_world::World;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -174,6 +176,63 @@ async fn a_batch_answers_each_command_and_a_chain_stands_or_falls_whole() {
     assert_eq!(done, [true, true, false, false, true], "{answers:?}");
     assert_eq!(client.stock("LIP-1", None).await.unwrap().value.atp, 2);
     cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_answers_every_request_by_its_number_and_outlives_a_bad_one() {
+    let cluster = Cluster::start(1, 1).await;
+    let client = cluster.client().await;
+    client.execute(item("LIP-1")).await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", cluster.addresses[0].client)).unwrap();
+    let mut wire = v1::inventory_service_client::InventoryServiceClient::new(channel.connect_lazy());
+    let minted_at_ms = client.cluster_time_ms();
+    let receive = move |number: u64| {
+        let receive = v1::Receive { sku: "LIP-1".to_owned(), units: 1, ..Default::default() };
+        let command = v1::Command {
+            command_id: Some(v1::Id { high: 7, low: number + 1 }),
+            minted_at_ms,
+            operation: Some(v1::command::Operation::Receive(receive)),
+            ..Default::default()
+        };
+        // The last one has no command: it is refused, and the stream goes on.
+        let commands = if number == 199 { Vec::new() } else { vec![command] };
+        v1::SessionRequest { number, commands, ..Default::default() }
+    };
+    let requests = tokio_stream::iter((0..200).map(receive));
+    let mut replies = wire.session(requests).await.unwrap().into_inner();
+    let mut numbers = std::collections::BTreeSet::new();
+    let mut refused = 0;
+    while let Some(reply) = replies.message().await.unwrap() {
+        assert!(numbers.insert(reply.number), "{} is answered twice", reply.number);
+        refused += reply.results.iter().filter(|it| matches!(it.outcome, Some(Outcome::Error(_)))).count();
+    }
+    assert_eq!((numbers.len(), refused), (200, 1));
+    assert_eq!(client.stock("LIP-1", None).await.unwrap().value.atp, 199);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_and_metrics_are_told_over_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = addresses(2);
+    let http = nodes.remove(1).client;
+    nodes[0].http = Some(http.clone());
+    let node = Node::start(World::real(), config(dir.path(), &nodes, 1, 1)).await.unwrap();
+    until("the node is ready", async || node.is_ready()).await;
+    let get = async |path: &str| {
+        let mut stream = tokio::net::TcpStream::connect(&http).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
+    let ready = get("/readyz?verbose").await;
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("shard 0: leader 1"), "{ready}");
+    let metrics = get("/metrics").await;
+    assert!(metrics.contains("holdfast_ready 1") && metrics.contains("holdfast_group_log_index"), "{metrics}");
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,8 @@ use super::{ConfigError, NodeConfig};
 const PREFIX: &str = "HOLDFAST_";
 
 /// Variables with our prefix that are not settings of a node: the command line reads them itself.
-const OF_THE_COMMAND_LINE: &[&str] = &["addr", "config", "cluster", "nodes", "output", "timeout", "color", "color_mode"];
+const OF_THE_COMMAND_LINE: &[&str] =
+    &["addr", "config", "cluster", "nodes", "output", "timeout", "color", "color_mode"];
 
 /// What the command line says: the strongest word.
 #[derive(Clone, Debug, Default)]

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::{replace, timeout_of};
 use crate::change::{ChangeError, propose_change};
-use crate::core::Core;
+use crate::core::{Core, group_name};
 use crate::from_proto::{self, Freshness, invalid};
 use crate::refusals;
 use crate::routing::Routes;
@@ -73,10 +73,10 @@ pub(super) fn group_error(error: &GroupError, group: GroupId, routes: &Routes) -
             not_leader
         }
         GroupError::NoQuorum { .. } | GroupError::TimedOut | GroupError::Stopped { .. } => {
-            CommandError::of(ErrorReason::Unavailable, format!("{group}: {error}")).with("group", group.0)
+            CommandError::of(ErrorReason::Unavailable, format!("{}: {error}", group_name(group))).with("group", group.0)
         }
         GroupError::Refused { why } => {
-            invalid("group", &format!("{group} refuses the change: {why}"), "try again later")
+            invalid("group", &format!("of {} is not changed: {why}", group_name(group)), "try again later")
         }
     }
 }

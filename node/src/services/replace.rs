@@ -19,7 +19,7 @@ use super::cluster::{change_error, group_error};
 use super::introduce;
 use crate::change::propose_change;
 use crate::connection::connect;
-use crate::core::Core;
+use crate::core::{Core, group_name};
 use crate::from_proto::invalid;
 use crate::routing::Routes;
 
@@ -51,8 +51,10 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
             match timeout_at(Instant::now() + CATCH_UP, learning).await {
                 Ok(done) => done.map_err(|error| group_error(&error, group.id(), &routes))?,
                 Err(_) => {
-                    let message =
-                        format!("node {new} did not catch up with {} in time; ask again to go on", group.id());
+                    let message = format!(
+                        "node {new} did not catch up with {} in time; ask again to go on",
+                        group_name(group.id())
+                    );
                     return Err(CommandError::of(ErrorReason::Unavailable, message));
                 }
             }
@@ -104,7 +106,7 @@ async fn lead(core: &Core, routes: &Routes, group: &Group) -> Result<(), Command
     let deadline = Instant::now() + TAKE_LEAD;
     while !group.is_leader() {
         if Instant::now() >= deadline {
-            let message = format!("this node did not come to lead {} in time; ask again", group.id());
+            let message = format!("this node did not come to lead {} in time; ask again", group_name(group.id()));
             return Err(CommandError::of(ErrorReason::Unavailable, message));
         }
         if let Some(address) = group.leader().and_then(|leader| routes.client_address(leader))
