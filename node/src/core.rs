@@ -182,6 +182,7 @@ impl Core {
     /// What an operator should look at.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.not_ready();
+        warnings.extend(self.host.warnings());
         let offset = *self.clock_offset_ms.borrow();
         if let Some(offset) = offset.filter(|offset| self.is_clock_off(*offset)) {
             warnings.push(format!(

@@ -1,3 +1,5 @@
+//! What bad input is refused with, and what good input becomes.
+
 use holdfast_inventory::{SLOTS, Sku};
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, ErrorReason};

@@ -1,3 +1,5 @@
+//! A shard alone on a node: order, bounds, entries and restarts.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
