@@ -3,6 +3,7 @@
 //! The vote and the log are whole, so that the node keeps its voice; only the state that the log was purged behind is missing.
 //! Any replica's checkpoint holds it, at the purged id or after it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Host, StartGroupError};
@@ -71,13 +72,15 @@ impl Host {
         }
     }
 
-    /// The other members of a group with their peer addresses, as its last checkpoint's record knows them.
-    fn peers_of(&self, group: GroupId) -> Vec<(NodeId, String)> {
+    /// The other members of a group with their peer addresses, as its last checkpoint's record knows them, and the nodes that
+    /// the configuration names.
+    pub(super) fn peers_of(&self, group: GroupId) -> BTreeMap<NodeId, String> {
+        let mut peers = self.inner.options.peers.clone();
         let record = self.inner.control.read(|state| state.groups.get(&group)?.checkpoint.clone());
-        let Some(membership) = record.as_ref().and_then(|record| membership_of(record).ok()) else {
-            return Vec::new();
-        };
-        let others = membership.nodes().filter(|(id, _)| **id != self.node_id());
-        others.map(|(id, node)| (*id, node.addr.clone())).collect()
+        if let Some(membership) = record.as_ref().and_then(|record| membership_of(record).ok()) {
+            peers.extend(membership.nodes().map(|(id, node)| (*id, node.addr.clone())));
+        }
+        peers.remove(&self.node_id());
+        peers
     }
 }

@@ -6,6 +6,7 @@
 mod beat;
 mod fill;
 mod group;
+mod mend;
 mod open;
 mod options;
 mod policy;
@@ -139,6 +140,10 @@ struct Inner {
     loaded: Mutex<BTreeMap<GroupId, Loaded>>,
     groups: Mutex<BTreeMap<GroupId, Group>>,
     warnings: Mutex<Vec<String>>,
+    /// The peers that are not believed, and why.
+    refused: Mutex<BTreeMap<NodeId, String>>,
+    /// Checkpoints are written one after the other: they share a disk with the log.
+    checkpointing: tokio::sync::Mutex<()>,
     transport: Transport,
     /// Gives up the folder's lock when it is dropped.
     folder_lock: Mutex<Option<Box<dyn std::any::Any + Send + Sync>>>,
@@ -273,6 +278,7 @@ impl Host {
         if let Some(group) = self.group(id) {
             return Ok(group);
         }
+        self.mend(id).await;
         if let Some((_, what)) = self.damage().into_iter().find(|(group, _)| group.is_none_or(|group| group == id)) {
             return Err(StartGroupError::Damaged { group: id, what });
         }

@@ -54,6 +54,8 @@ impl Host {
             loaded: Mutex::new(found.loaded),
             groups: Mutex::default(),
             warnings: Mutex::default(),
+            refused: Mutex::default(),
+            checkpointing: tokio::sync::Mutex::new(()),
             transport,
             folder_lock: Mutex::new(Some(lock)),
         };

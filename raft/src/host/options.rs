@@ -1,5 +1,6 @@
 //! What a host is told when it is opened, and what openraft is told from it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct HostOptions {
     pub cluster_id: String,
     /// The folder that is its own.
     pub dir: PathBuf,
+    /// The peer addresses of the nodes that the configuration names: where help is asked for before a group knows its members.
+    pub peers: BTreeMap<NodeId, String>,
     /// How often a leader tells its followers that it lives, in ms.
     pub heartbeat_ms: u64,
     /// A follower that hears nothing for this long stands for election, in ms.
@@ -44,6 +47,7 @@ impl HostOptions {
             node_id,
             cluster_id: cluster_id.into(),
             dir: dir.into(),
+            peers: BTreeMap::new(),
             heartbeat_ms: 250,
             election_min_ms: 1_000,
             election_max_ms: 2_000,

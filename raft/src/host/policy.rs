@@ -88,6 +88,7 @@ async fn checkpoint_when_due(host: Host, group: Group) {
             continue;
         }
         let kept = if pins { 0 } else { options.kept_entries };
+        let _writing = host.inner.checkpointing.lock().await;
         match group.checkpoint(kept, Instant::now() + CHECKPOINT_WAIT).await {
             Ok(_) => kept_bytes = held_bytes,
             Err(error) => {

@@ -11,7 +11,7 @@ use super::{Host, Inner};
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
 use crate::control::PeerMark;
 use crate::encode::SCHEMA;
-use crate::log::{GroupId, LogId};
+use crate::log::{GroupId, LogId, LogRecord};
 use crate::machine::MachineKind;
 use crate::store::to_log_id;
 use crate::transport::{GroupFacts, GroupRaft, GroupRegistry, NoReplica, NodeFacts};
@@ -51,6 +51,14 @@ impl GroupRegistry for Registry {
             let host = self.host().ok_or_else(|| "this node is stopping".to_owned())?;
             host.greet(peer).await
         })
+    }
+
+    fn refusal(&self, peer: NodeId) -> Option<String> {
+        Host::lock(&self.host()?.inner.refused).get(&peer).cloned()
+    }
+
+    fn entry(&self, group: GroupId, id: LogId) -> BoxFuture<'_, Option<LogRecord>> {
+        Box::pin(async move { self.host()?.inner.log.entry(group, id).await.ok().flatten() })
     }
 
     fn checkpoint(&self, group: GroupId) -> Option<StoredSnapshot> {
@@ -112,7 +120,15 @@ impl Host {
             return Err(format!("it says that it is node {}, which is this node", peer.node_id));
         }
         let known = self.inner.control.read(|state| state.peers.get(&peer.node_id).cloned()).unwrap_or_default();
-        self.judge(peer, &known)?;
+        let judged = self.judge(peer, &known);
+        {
+            let mut refused = Self::lock(&self.inner.refused);
+            match &judged {
+                Ok(()) => refused.remove(&peer.node_id),
+                Err(why) => refused.insert(peer.node_id, why.clone()),
+            };
+        }
+        judged?;
         if known.incarnation != peer.incarnation || known.control_generation < peer.control_generation {
             let (id, incarnation, generation) = (peer.node_id, peer.incarnation, peer.control_generation);
             let noted = self.inner.control.update(move |state| {

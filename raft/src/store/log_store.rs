@@ -26,8 +26,11 @@ const DECODED_ENTRIES: usize = 256;
 pub struct LogStore {
     log: Log,
     group: GroupId,
-    decoded: Arc<Mutex<BTreeMap<u64, (LogIdOf<Types>, Arc<inventory::Entry>)>>>,
+    decoded: Arc<Mutex<Decoded>>,
 }
+
+/// Decoded entries by index, each with the id it is of.
+type Decoded = BTreeMap<u64, (LogIdOf<Types>, Arc<inventory::Entry>)>;
 
 /// Reads the log of one group.
 pub type LogReader = LogStore;

@@ -10,6 +10,7 @@
 
 mod channel;
 mod connection;
+mod entries;
 mod handshake;
 mod incoming;
 mod link;
@@ -36,6 +37,7 @@ use holdfast_proto::peer::v1::peer_service_client::PeerServiceClient;
 use holdfast_proto::peer::v1::peer_service_server::PeerServiceServer;
 use holdfast_world::{Lane, World};
 
+use crate::log::{LogId, LogRecord};
 use crate::types::{GroupId, NodeId};
 use channel::PeerChannel;
 use link::Link;
@@ -154,6 +156,22 @@ impl Transport {
     pub async fn fetch_snapshot(&self, address: &str, group: GroupId) -> Result<ReceivedSnapshot, FetchError> {
         let client = self.context.client(address, Lane::Bulk).map_err(FetchError::Unreachable)?;
         snapshots::fetch(&self.context, client, group).await
+    }
+
+    /// Fetches entries of `group` by their exact ids from the node at `address`: those that it has whole, as many as fit one
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer, or sends what are no entries.
+    pub async fn fetch_entries(
+        &self,
+        address: &str,
+        group: GroupId,
+        ids: &[LogId],
+    ) -> Result<Vec<LogRecord>, FetchError> {
+        let client = self.context.client(address, Lane::Bulk).map_err(FetchError::Unreachable)?;
+        entries::fetch(&self.context, client, group, ids).await
     }
 
     /// While it lives, heartbeats of `group` do not wait for those of others: a linearizable read waits for one.

@@ -1,8 +1,8 @@
 //! What openraft sends by: one [`GroupNetwork`] for each group and peer.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -118,6 +118,10 @@ impl GroupNetwork {
         pre: bool,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let mut client = self.reached()?.control.clone();
+        let registry = self.transport.context.registry.get();
+        if let Some(why) = registry.and_then(Weak::upgrade).and_then(|registry| registry.refusal(self.peer.node)) {
+            return Err(unreachable(why));
+        }
         let envelope = self.transport.context.envelope(self.peer.node);
         let request = Self::request(option, wire::vote_request_to_wire(envelope, self.group, rpc));
         let response = if pre {

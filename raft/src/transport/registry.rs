@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
-use crate::log::{Incarnation, LogId, Vote};
+use crate::log::{Incarnation, LogId, LogRecord, Vote};
 use crate::store::MachineStore;
 use crate::types::{GroupId, NodeId, Types};
 
@@ -82,6 +82,12 @@ pub trait GroupRegistry: Send + Sync + 'static {
     /// Judges what a peer tells, and remembers the highest seen of it, durably. `Err`: no word is exchanged with it, for
     /// the reason given.
     fn greet<'a>(&'a self, peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Why the peer is not believed, if it was refused when it last told who it is: it has no voice then.
+    fn refusal(&self, peer: NodeId) -> Option<String>;
+
+    /// The entry with exactly this id, for a peer whose copy has rotted; also where the group's Raft does not run.
+    fn entry(&self, group: GroupId, id: LogId) -> BoxFuture<'_, Option<LogRecord>>;
 
     /// The group's last checkpoint, for a peer that asks for it; also where the group's Raft does not run.
     fn checkpoint(&self, group: GroupId) -> Option<StoredSnapshot>;

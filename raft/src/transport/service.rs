@@ -17,7 +17,7 @@ use super::incoming::Incoming;
 use super::outbox::Outbox;
 use super::registry::{GroupRaft, GroupRegistry};
 use super::wire::{transfer_from_wire, transfer_response_to_wire, vote_request_from_wire, vote_response_to_wire};
-use super::{Context, handshake, snapshots};
+use super::{Context, entries, handshake, snapshots};
 use crate::types::{GroupId, NodeId};
 
 type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -46,6 +46,12 @@ impl PeerServer {
 
     fn replica(&self, group: u64) -> Result<GroupRaft, Status> {
         self.registry.replica(GroupId(group)).map_err(|why| Status::unavailable(why.to_string()))
+    }
+
+    /// A message about who leads is taken only from a peer that can be believed.
+    fn believed(&self, envelope: Option<&wire::Envelope>) -> Result<(), Status> {
+        let from = meant_for_us(&self.context, envelope)?;
+        self.registry.refusal(from).map_or(Ok(()), |why| Err(Status::failed_precondition(why)))
     }
 
     /// A new stream of a peer ends its earlier one, whose end it may never have been told.
@@ -105,7 +111,7 @@ impl PeerService for PeerServer {
 
     async fn vote(&self, request: Request<wire::VoteRequest>) -> Result<Response<wire::VoteResponse>, Status> {
         let request = request.into_inner();
-        meant_for_us(&self.context, request.envelope.as_ref())?;
+        self.believed(request.envelope.as_ref())?;
         let raft = self.replica(request.group)?;
         let response = raft.vote(vote_request_from_wire(request).map_err(bad)?).await.map_err(stopped)?;
         Ok(Response::new(vote_response_to_wire(&response)))
@@ -113,7 +119,7 @@ impl PeerService for PeerServer {
 
     async fn pre_vote(&self, request: Request<wire::VoteRequest>) -> Result<Response<wire::VoteResponse>, Status> {
         let request = request.into_inner();
-        meant_for_us(&self.context, request.envelope.as_ref())?;
+        self.believed(request.envelope.as_ref())?;
         let raft = self.replica(request.group)?;
         let response = raft.pre_vote(vote_request_from_wire(request).map_err(bad)?).await.map_err(stopped)?;
         Ok(Response::new(vote_response_to_wire(&response)))
@@ -124,7 +130,7 @@ impl PeerService for PeerServer {
         request: Request<wire::TransferLeaderRequest>,
     ) -> Result<Response<wire::TransferLeaderResponse>, Status> {
         let request = request.into_inner();
-        meant_for_us(&self.context, request.envelope.as_ref())?;
+        self.believed(request.envelope.as_ref())?;
         let raft = self.replica(request.group)?;
         let request = transfer_from_wire(request).map_err(bad)?;
         let response = raft.handle_transfer_leader(request).await.map_err(stopped)?;
@@ -155,6 +161,13 @@ impl PeerService for PeerServer {
             .ok_or_else(|| Status::not_found(format!("there is no checkpoint of group {group} here")))?;
         let chunks = snapshots::serve(&self.context, group, stored);
         Ok(Response::new(Box::pin(chunks)))
+    }
+
+    async fn fetch_entries(
+        &self,
+        request: Request<wire::FetchEntriesRequest>,
+    ) -> Result<Response<wire::FetchEntriesResponse>, Status> {
+        entries::serve(&self.context, &self.registry, request.into_inner()).await.map(Response::new)
     }
 }
 

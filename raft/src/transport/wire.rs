@@ -52,15 +52,23 @@ pub(super) fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-pub(super) fn entry_to_wire(entry: EntryOf<Types>) -> wire::Entry {
-    let LogRecord { term, leader_node, kind, payload, .. } = record_from_entry(entry);
+pub(super) fn record_to_wire(record: LogRecord) -> wire::Entry {
+    let LogRecord { term, leader_node, kind, payload, .. } = record;
     wire::Entry { term, leader_node, kind: u32::from(kind), payload }
 }
 
-fn entry_from_wire(entry: wire::Entry, index: u64) -> io::Result<EntryOf<Types>> {
+pub(super) fn record_from_wire(entry: wire::Entry, index: u64) -> io::Result<LogRecord> {
     let kind = u8::try_from(entry.kind).map_err(|_| malformed("an entry of a kind that is not known"))?;
     let wire::Entry { term, leader_node, payload, .. } = entry;
-    entry_from_record(LogRecord { index, term, leader_node, kind, payload })
+    Ok(LogRecord { index, term, leader_node, kind, payload })
+}
+
+pub(super) fn entry_to_wire(entry: EntryOf<Types>) -> wire::Entry {
+    record_to_wire(record_from_entry(entry))
+}
+
+fn entry_from_wire(entry: wire::Entry, index: u64) -> io::Result<EntryOf<Types>> {
+    entry_from_record(record_from_wire(entry, index)?)
 }
 
 pub(super) fn append_from_wire(append: wire::Append) -> io::Result<Request> {

@@ -70,6 +70,7 @@ impl Cluster {
 
     fn options(&self, id: NodeId) -> HostOptions {
         HostOptions {
+            peers: self.addresses.clone(),
             heartbeat_ms: 60,
             election_min_ms: 400,
             election_max_ms: 800,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::network::Net;
 use crate::checkpoint::{Checkpoints, ReceivedSnapshot, StoredSnapshot};
 use crate::control::Control;
-use crate::log::{Log, LogOptions};
+use crate::log::{Log, LogId, LogOptions, LogRecord};
 use crate::machine::{Machine, MachineKind};
 use crate::meta::{Founding, MetaChange, encode_change};
 use crate::segments::memory_disk::{MemoryDisk, memory_world};
@@ -85,6 +85,14 @@ impl GroupRegistry for Groups {
     fn greet<'a>(&'a self, _peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>> {
         let refused = self.refused.lock().unwrap().clone();
         Box::pin(async move { refused.map_or(Ok(()), Err) })
+    }
+
+    fn refusal(&self, _peer: NodeId) -> Option<String> {
+        None
+    }
+
+    fn entry(&self, _group: GroupId, _id: LogId) -> BoxFuture<'_, Option<LogRecord>> {
+        Box::pin(std::future::ready(None))
     }
 
     fn checkpoint(&self, group: GroupId) -> Option<StoredSnapshot> {
