@@ -44,8 +44,6 @@ pub(super) struct Incoming {
     from: NodeId,
     replies: Replies,
     sessions: BTreeMap<u64, Session>,
-    /// The newest session begun; ids only grow.
-    newest: u64,
     /// Each ends with the id of its session.
     appending: JoinSet<u64>,
     beating: JoinSet<()>,
@@ -64,7 +62,6 @@ impl Incoming {
             from,
             replies,
             sessions: BTreeMap::new(),
-            newest: 0,
             appending: JoinSet::new(),
             beating: JoinSet::new(),
         }
@@ -127,7 +124,9 @@ impl Incoming {
     fn append(&mut self, append: wire::Append) -> Result<(), OutboxError> {
         let (id, sequence, group) = (append.session, append.sequence, GroupId(append.group));
         if !self.sessions.contains_key(&id) {
-            if id <= self.newest || sequence != 0 {
+            // A session begins with its first append, which comes once. Sessions of different groups may begin in another
+            // order than that of their ids.
+            if sequence != 0 {
                 meter::late();
                 return Ok(());
             }
@@ -160,7 +159,6 @@ impl Incoming {
     }
 
     fn begin(&mut self, id: u64, group: GroupId) -> Result<(), String> {
-        self.newest = id;
         let options = &self.context.options;
         // Tasks of ended sessions that still answer count too.
         if self.appending.len() >= options.max_sessions {
@@ -270,4 +268,69 @@ async fn answer_heartbeat(heartbeat: wire::Heartbeat, raft: Result<GroupRaft, St
     let previous = request.prev_log_id;
     let response = raft.append_entries(request).await.map_err(|error| error.to_string())?;
     Ok(heartbeat_answer(response, previous))
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_world::World;
+    use std::sync::OnceLock;
+
+    use super::*;
+    use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
+    use crate::log::{LogId, LogRecord};
+    use crate::transport::{NoReplica, NodeFacts, TransportOptions};
+
+    /// A node that has no groups: every session ends at once, by name.
+    struct NoGroups;
+
+    impl GroupRegistry for NoGroups {
+        fn replica(&self, group: GroupId) -> Result<GroupRaft, NoReplica> {
+            Err(NoReplica::Unknown { group, node: 2 })
+        }
+
+        fn facts(&self) -> NodeFacts {
+            NodeFacts::default()
+        }
+
+        fn greet<'a>(&'a self, _: &'a NodeFacts) -> futures_util::future::BoxFuture<'a, Result<(), String>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn refusal(&self, _: NodeId) -> Option<String> {
+            None
+        }
+
+        fn entry(&self, _: GroupId, _: LogId) -> futures_util::future::BoxFuture<'_, Option<LogRecord>> {
+            Box::pin(async { None })
+        }
+
+        fn checkpoint(&self, _: GroupId) -> Option<StoredSnapshot> {
+            None
+        }
+
+        fn verify(&self, _: GroupId, _: &ReceivedSnapshot) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_begins_after_a_newer_one_is_heard_and_late_frames_are_not() {
+        let options = TransportOptions::new(2, "c");
+        let context = Arc::new(Context { world: World::real(), options, registry: OnceLock::new() });
+        let replies = Arc::new(Outbox::new(1 << 20, 16, 16));
+        let mut incoming = Incoming::new(context, Arc::new(NoGroups), 1, replies.clone());
+        let append = |session, sequence| wire::Append { session, sequence, group: session, ..Default::default() };
+        for (session, sequence) in [(2, 0), (2, 1), (1, 0), (1, 1)] {
+            incoming.append(append(session, sequence)).unwrap();
+        }
+        let mut ended = Vec::new();
+        // What is queued comes at once; then there is nothing more to wait for.
+        while let Some(Some(frame)) = futures_util::FutureExt::now_or_never(replies.next()) {
+            match frame.frame {
+                Some(Frame::End(end)) => ended.push(end.session),
+                other => panic!("only ends are expected: {other:?}"),
+            }
+        }
+        assert_eq!(ended, vec![2, 1]);
+    }
 }
