@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test uses its part of the harness")]
 
 mod damage;
+mod raw;
 mod shop;
 
 use std::fs::{self, File};
@@ -16,9 +17,14 @@ use std::time::{Duration, Instant};
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::{self};
 use holdfast_world::{GrpcChannel, Lane, Network, RealNetwork};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub use damage::{copy_folder, flip_a_bit, newest_file, truncate};
+#[allow(unused_imports, reason = "each test uses its part of the harness")]
+pub use damage::{amid_the_used, copy_folder, flip_amid, flip_in_every, last_written, truncate};
+#[allow(unused_imports, reason = "each test uses its part of the harness")]
+pub use raw::{Raw, put_item, receive, reserve};
+#[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use shop::{Shop, reservation_id};
 
 /// How long a test waits for what must come; far longer than it takes on a busy machine.
@@ -63,7 +69,8 @@ impl Cluster {
                 NodeProcess { id, client, peer, child: None }
             })
             .collect();
-        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let quiet = ["log.filter=info,openraft=warn"];
+        let settings = quiet.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
         let cluster = Self { dir, nodes, shards: 2, settings };
         cluster.write_config();
         cluster
@@ -108,6 +115,13 @@ impl Cluster {
         self.write_config();
     }
 
+    /// Takes a node that does not run out of the configuration.
+    pub fn forget(&mut self, id: u64) {
+        assert!(self.node(id).child.is_none(), "node {id} runs");
+        self.nodes.retain(|node| node.id != id);
+        self.write_config();
+    }
+
     fn node(&mut self, id: u64) -> &mut NodeProcess {
         self.nodes.iter_mut().find(|node| node.id == id).expect("a node of this cluster")
     }
@@ -124,10 +138,16 @@ impl Cluster {
 
     /// Starts one node.
     pub fn start(&mut self, id: u64) {
-        let messages = File::options().create(true).append(true).open(self.messages_path(id)).expect("a file of messages");
+        self.start_with(id, &[]);
+    }
+
+    /// Starts one node with settings of its own.
+    pub fn start_with(&mut self, id: u64, settings: &[&str]) {
+        let messages =
+            File::options().create(true).append(true).open(self.messages_path(id)).expect("a file of messages");
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         command.arg("start").arg("--config").arg(self.config()).arg("--node").arg(id.to_string());
-        for setting in &self.settings {
+        for setting in self.settings.iter().map(String::as_str).chain(settings.iter().copied()) {
             command.arg("--set").arg(setting);
         }
         let child = command
@@ -170,11 +190,17 @@ impl Cluster {
         }
     }
 
+    /// Sends a signal to one node.
+    pub fn signal(&self, id: u64, signal: Signal) {
+        let node = self.nodes.iter().find(|node| node.id == id).expect("a node of this cluster");
+        let child = node.child.as_ref().expect("a node that runs");
+        kill_process(Pid::from_child(child), signal).expect("a process of this test hears a signal");
+    }
+
     /// Asks one node to stop by SIGTERM, and waits for its end.
     pub async fn stop(&mut self, id: u64) -> ExitStatus {
+        self.signal(id, Signal::TERM);
         let mut child = self.node(id).child.take().expect("a node that runs");
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a process of this test is asked");
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = child.try_wait().expect("a child can be asked") {
@@ -222,11 +248,9 @@ impl Cluster {
             let status = self.status(id).await;
             match status {
                 Ok(status) if is_so(&status) => return status,
-                other => assert!(
-                    Instant::now() < deadline,
-                    "node {id} is not {what}: {other:?}\n{}",
-                    self.messages(id)
-                ),
+                other => {
+                    assert!(Instant::now() < deadline, "node {id} is not {what}: {other:?}\n{}", self.messages(id))
+                }
             }
             pause().await;
         }
@@ -314,14 +338,12 @@ impl Cluster {
     }
 
     /// Runs the command line against this cluster, with `-o json`, and gives its exit status, its output and its messages.
-    pub fn holdfast(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-            .args(arguments)
-            .args(["-o", "json"])
-            .env("HOLDFAST_ADDR", self.addresses().join(","))
-            .stdin(Stdio::null())
-            .output()
-            .expect("the binary under test starts");
+    pub async fn holdfast(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        command.args(arguments).args(["-o", "json"]).env("HOLDFAST_ADDR", self.addresses().join(","));
+        let ended = command.stdin(Stdio::null()).kill_on_drop(true).output();
+        let ended = tokio::time::timeout(2 * PATIENCE, ended).await;
+        let output = ended.expect("the command ends in time").expect("the binary under test starts");
         (
             output.status.code().unwrap_or(-1),
             String::from_utf8_lossy(&output.stdout).into_owned(),

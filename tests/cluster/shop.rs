@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use holdfast_client::{Client, ClientOptions, Command, CommandKey, Commit, Error, PutItem, Receive, Release, Reserve};
 use holdfast_client::{ids::CommandId, ids::ReservationId, v1};
 use tokio::task::JoinSet;
@@ -27,6 +28,7 @@ struct Hold {
     units: u32,
     reservation: ReservationId,
     reserved: CommandId,
+    was_acknowledged: bool,
     /// The commit or release that followed, and whether it was acknowledged.
     then: Option<(Then, CommandId, bool)>,
 }
@@ -37,12 +39,26 @@ enum Then {
     Released,
 }
 
+/// What customers and their watcher share.
+#[derive(Debug, Default)]
+struct Floor {
+    is_closing: AtomicBool,
+    acknowledged: AtomicU64,
+    unknown: AtomicU64,
+}
+
+impl Floor {
+    fn count(&self, was_acknowledged: bool) {
+        let counter = if was_acknowledged { &self.acknowledged } else { &self.unknown };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The shop.
 pub struct Shop {
     pub client: Client,
     skus: Vec<String>,
-    stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicU64>,
+    floor: Arc<Floor>,
     customers: JoinSet<Vec<Hold>>,
 }
 
@@ -63,44 +79,42 @@ impl Shop {
             client.execute(PutItem::new(item)).await.expect("an item is put");
             client.execute(Receive::of(sku.as_str(), STOCK)).await.expect("stock is received");
         }
-        let mut shop = Self {
-            client,
-            skus,
-            stop: Arc::default(),
-            acknowledged: Arc::default(),
-            customers: JoinSet::new(),
-        };
+        let mut shop = Self { client, skus, floor: Arc::default(), customers: JoinSet::new() };
         for number in 0..customers {
             let (client, skus) = (shop.client.clone(), shop.skus.clone());
-            let (stop, acknowledged) = (shop.stop.clone(), shop.acknowledged.clone());
-            shop.customers.spawn(async move { buy(&client, &skus, number as usize, &stop, &acknowledged).await });
+            let floor = shop.floor.clone();
+            shop.customers.spawn(async move { buy(&client, &skus, number as usize, &floor).await });
         }
         shop
     }
 
     /// Waits until customers have had so many more answers.
     pub async fn sells(&self, more: u64) {
-        let goal = self.acknowledged.load(Ordering::Relaxed) + more;
+        let goal = self.floor.acknowledged.load(Ordering::Relaxed) + more;
         let deadline = std::time::Instant::now() + super::PATIENCE;
-        while self.acknowledged.load(Ordering::Relaxed) < goal {
+        while self.floor.acknowledged.load(Ordering::Relaxed) < goal {
             assert!(std::time::Instant::now() < deadline, "the shop sells nothing");
             super::pause().await;
         }
     }
 
+    /// Answers so far that say that nobody knows.
+    pub fn unknown(&self) -> u64 {
+        self.floor.unknown.load(Ordering::Relaxed)
+    }
+
     /// Sends the customers home, settles what is unknown by asking again with the same ids, and compares the books with the
     /// ledger: nothing acknowledged is lost, nothing was done twice, nothing is left over.
     pub async fn close_and_compare(mut self, cluster: &Cluster) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.floor.is_closing.store(true, Ordering::Relaxed);
         let mut holds = Vec::new();
         while let Some(books) = self.customers.join_next().await {
             holds.extend(books.expect("a customer goes home"));
         }
         assert!(!holds.is_empty(), "the shop sold nothing");
         let mut expected: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-        for hold in &mut holds {
-            settle(&self.client, hold).await;
-        }
+        let settled = stream::iter(&holds).for_each_concurrent(64, |hold| settle(&self.client, hold));
+        settled.await;
         for hold in &holds {
             let (reserved, committed) = expected.entry(hold.sku.as_str()).or_default();
             match hold.then {
@@ -113,7 +127,7 @@ impl Shop {
         for sku in &self.skus {
             let stock = self.client.stock(sku.as_str(), None).await.expect("stock is read");
             let (reserved, committed) = expected.get(sku.as_str()).copied().unwrap_or_default();
-            let sum = |of: fn(&v1::StockLevel) -> u64| stock.levels.iter().map(of).sum::<u64>();
+            let sum = |of: fn(&v1::StockLevel) -> u64| stock.value.levels.iter().map(of).sum::<u64>();
             let ledger = (sum(|level| level.reserved), sum(|level| level.committed), sum(|level| level.on_hand));
             assert_eq!(ledger, (reserved, committed, u64::from(STOCK)), "{sku}: reserved, committed, on hand");
         }
@@ -122,32 +136,27 @@ impl Shop {
 
 /// Reserves again and again, and commits, releases or keeps what it holds, by turns. A hold whose outcome is not known is settled
 /// at the end.
-async fn buy(
-    client: &Client,
-    skus: &[String],
-    number: usize,
-    stop: &AtomicBool,
-    acknowledged: &AtomicU64,
-) -> Vec<Hold> {
+async fn buy(client: &Client, skus: &[String], number: usize, floor: &Floor) -> Vec<Hold> {
     let mut holds = Vec::new();
     for turn in number.. {
-        if stop.load(Ordering::Relaxed) {
+        if floor.is_closing.load(Ordering::Relaxed) {
             break;
         }
         let sku = &skus[turn % skus.len()];
         let units = 1 + (turn % 3) as u32;
         let asked = Reserve::new().line(sku.as_str(), units).ttl(Duration::from_secs(14_400));
-        let (reservation, reserved) = match client.execute(asked).await {
-            Ok(success) => (reservation_id(&success), success.command_id),
+        let (reservation, reserved, was_acknowledged) = match client.execute(asked).await {
+            Ok(success) => (reservation_id(&success), success.command_id, true),
             Err(Error::Unknown(failure)) => {
                 let ids = failure.reservation_id.zip(failure.command_id);
-                ids.expect("an unknown outcome names its ids")
+                let (reservation, reserved) = ids.expect("an unknown outcome names its ids");
+                (reservation, reserved, false)
             }
             Err(Error::NotAdmitted(_)) => continue,
             Err(Error::Refused(failure)) => panic!("plentiful stock was refused: {failure:?}"),
         };
-        acknowledged.fetch_add(1, Ordering::Relaxed);
-        let mut hold = Hold { sku: sku.clone(), units, reservation, reserved, then: None };
+        floor.count(was_acknowledged);
+        let mut hold = Hold { sku: sku.clone(), units, reservation, reserved, was_acknowledged, then: None };
         let (then, command) = match turn % 4 {
             0 | 1 => (Then::Committed, Command::from(Commit::of(reservation))),
             2 => (Then::Released, Command::from(Release::of(reservation))),
@@ -157,8 +166,12 @@ async fn buy(
             }
         };
         match client.execute(command).await {
-            Ok(success) => hold.then = Some((then, success.command_id, true)),
+            Ok(success) => {
+                floor.count(true);
+                hold.then = Some((then, success.command_id, true));
+            }
             Err(Error::Unknown(failure)) => {
+                floor.count(false);
                 hold.then = Some((then, failure.command_id.expect("an unknown outcome names its id"), false));
             }
             // The reserve before it may have been unknown and undone: settled at the end.
@@ -171,13 +184,12 @@ async fn buy(
 
 /// Asks everything again with the same ids. What was acknowledged must be answered as decided before; what was unknown is decided
 /// now, once.
-async fn settle(client: &Client, hold: &mut Hold) {
-    let again = Reserve::new()
-        .id(hold.reservation)
-        .line(hold.sku.as_str(), hold.units)
-        .ttl(Duration::from_secs(14_400));
+async fn settle(client: &Client, hold: &Hold) {
+    let again =
+        Reserve::new().id(hold.reservation).line(hold.sku.as_str(), hold.units).ttl(Duration::from_secs(14_400));
     let again = Command::from(again).with_key(CommandKey::Id(hold.reserved));
-    client.execute(again).await.expect("a reserve that may have been done is done, once");
+    let answer = client.execute(again).await.expect("a reserve that may have been done is done, once");
+    assert!(answer.replayed || !hold.was_acknowledged, "acknowledged and lost: {:?}", hold.reservation);
     let Some((then, id, was_acknowledged)) = hold.then else { return };
     let again = match then {
         Then::Committed => Command::from(Commit::of(hold.reservation)),

@@ -1,0 +1,270 @@
+//! What happens at once, or again: races for the last unit, retries after lost replies, full mailboxes, and what users of other
+//! systems suffer from (docs/ARCHITECTURE.md names the invariants).
+
+mod cluster;
+
+use std::time::{Duration, Instant};
+
+use cluster::{Cluster, PATIENCE, Raw, Shop, pause, receive, reservation_id, reserve};
+use holdfast_client::{
+    Client, Command, CommandKey, Commit, Consistency, Error, PutItem, Receive, Release, Reservations, Reserve,
+};
+use holdfast_client::{Stock, ids::CommandId, v1};
+use holdfast_proto::v1::ErrorReason;
+use rustix::process::Signal;
+
+/// An item with so many units.
+async fn stocked(client: &Client, sku: &str, units: u32) {
+    let item = v1::Item { sku: sku.to_owned(), ..v1::Item::default() };
+    client.execute(PutItem::new(item)).await.expect("an item is put");
+    client.execute(Receive::of(sku, units)).await.expect("units are received");
+}
+
+fn hold(sku: &str, units: u32) -> Reserve {
+    Reserve::new().line(sku, units).ttl(Duration::from_secs(14_400))
+}
+
+async fn stock(client: &Client, sku: &str) -> Stock {
+    client.stock(sku, None).await.expect("stock is read").value
+}
+
+fn reserved(stock: &Stock) -> u64 {
+    stock.levels.iter().map(|level| level.reserved).sum()
+}
+
+/// Pain 1: the last unit sold twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_clients_that_race_for_the_last_unit_exactly_one_gets_it() {
+    let cluster = Cluster::of_three().await;
+    let (one, other) = (Shop::client(&cluster).await, Shop::client(&cluster).await);
+    for round in 0..100 {
+        let sku = format!("LAST-{round}");
+        stocked(&one, &sku, 1).await;
+        let answers = tokio::join!(one.reserve(hold(&sku, 1)), other.reserve(hold(&sku, 1)));
+        let refused = match answers {
+            (Ok(_), Err(Error::Refused(refused))) | (Err(Error::Refused(refused)), Ok(_)) => refused,
+            other => panic!("round {round}: {other:?}"),
+        };
+        assert_eq!(refused.reason, ErrorReason::InsufficientStock, "round {round}");
+        assert_eq!(refused.metadata.get("available").map(String::as_str), Some("0"), "round {round}");
+        let stock = stock(&one, &sku).await;
+        assert_eq!((reserved(&stock), stock.atp), (1, 0), "round {round}");
+    }
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_after_a_lost_reply_is_answered_as_decided_and_done_once() {
+    const ROUNDS: u64 = 40;
+    let cluster = Cluster::of_three().await;
+    let raw = Raw::of(&cluster).await;
+    stocked(&raw.client, "SKU", 1_000).await;
+    let leader = raw.leader(raw.client.shard_of("SKU")).await;
+    for round in 0..ROUNDS {
+        let command = raw.command(reserve(raw.reservation("SKU"), &[("SKU", 1)]));
+        // The caller goes away a little later each time: before the command left, amid it, after it was decided.
+        let gone = tokio::time::timeout(Duration::from_micros(100 * round), raw.ask(leader, command.clone()));
+        let _lost = gone.await;
+        let decided = raw.ask(leader, command.clone()).await.expect("the same id again, over another connection");
+        let again = raw.ask(leader, command).await.expect("and once more");
+        assert!(again.replayed, "round {round}");
+        assert_eq!(decided.outcome, again.outcome, "round {round}");
+    }
+    assert_eq!(reserved(&stock(&raw.client, "SKU").await), ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_id_with_another_body_is_refused_and_changes_nothing() {
+    let cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client, "SKU", 10).await;
+    let keys: [fn(CommandId) -> CommandKey; 2] = [CommandKey::Id, |_| CommandKey::Own(CommandId::of_key("order 17"))];
+    for (already, key) in keys.into_iter().enumerate() {
+        let now_ms = client.cluster_time_ms();
+        let key = key(CommandId::mint(now_ms, 17));
+        let id =
+            holdfast_client::ids::ReservationId::mint(now_ms, holdfast_client::ids::slot_of("SKU"), already as u128);
+        let first = Command::from(hold("SKU", 1).id(id)).with_key(key);
+        client.execute(first.clone()).await.expect("a first time");
+        let other = client.execute(Command::from(hold("SKU", 2).id(id)).with_key(key)).await;
+        assert_eq!(other.unwrap_err().reason(), ErrorReason::ExistsWithDifferent);
+        assert!(client.execute(first).await.expect("the first again").replayed);
+        assert_eq!(reserved(&stock(&client, "SKU").await), already as u64 + 1);
+    }
+}
+
+/// Pain 2: each of two lines of one SKU passes, and together they are too much.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_sku_twice_in_one_cart_counts_twice() {
+    let cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client, "SKU", 3).await;
+    let refused = client.reserve(hold("SKU", 2).line("SKU", 2)).await.unwrap_err();
+    assert_eq!(refused.reason(), ErrorReason::InsufficientStock);
+    assert_eq!(reserved(&stock(&client, "SKU").await), 0);
+    let held = client.reserve(hold("SKU", 2).line("SKU", 1)).await.expect("three of three");
+    assert_eq!(reserved(&stock(&client, "SKU").await), 3);
+    client.commit(reservation_id(&held)).await.expect("a sale of both lines");
+    assert_eq!(stock(&client, "SKU").await.levels[0].committed, 3);
+}
+
+/// Pain 3: holds that never leave, or leave twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_leaves_by_itself_at_its_time_and_never_twice() {
+    let cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client, "SKU", 5).await;
+    let brief = client.reserve(Reserve::new().line("SKU", 2).ttl(Duration::from_secs(1))).await.expect("a brief hold");
+    let long = client.reserve(hold("SKU", 3)).await.expect("a long hold");
+    let deadline = Instant::now() + PATIENCE;
+    while reserved(&stock(&client, "SKU").await) != 3 {
+        assert!(Instant::now() < deadline, "the brief hold stays");
+        pause().await;
+    }
+    let late = client.commit(reservation_id(&brief)).await.unwrap_err();
+    assert_eq!(late.reason(), ErrorReason::ReservationExpired);
+    client.release(reservation_id(&long)).await.expect("a first release");
+    // Whatever a second release is answered, units come back once.
+    let _ = client.release(reservation_id(&long)).await;
+    let stock = stock(&client, "SKU").await;
+    assert_eq!((reserved(&stock), stock.atp, stock.levels[0].on_hand), (0, 5, 5));
+}
+
+/// Pain 4: the counter and the holds part ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reserved_counter_is_the_sum_of_the_holds() {
+    let cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    let skus: Vec<String> = (0..4).map(|number| format!("SKU-{number}")).collect();
+    for sku in &skus {
+        stocked(&client, sku, 200).await;
+    }
+    let customer = |number: usize| {
+        let (client, skus) = (client.clone(), skus.clone());
+        async move {
+            for turn in 0..40 {
+                let sku = &skus[(number + turn) % skus.len()];
+                let Ok(held) = client.reserve(hold(sku, 1 + (turn % 5) as u32)).await else { continue };
+                let id = reservation_id(&held);
+                let then = match turn % 4 {
+                    0 => client.commit(id).await,
+                    1 => client.release(id).await,
+                    2 => client.execute(Commit::of(id).line(0, 1)).await,
+                    _ => continue,
+                };
+                then.expect("what is held can be ended");
+            }
+        }
+    };
+    futures_util::future::join_all((0..12).map(customer)).await;
+    let listing = client.reader(Consistency::Linearizable).reservations(Reservations::default());
+    let reservations = listing.take(10_000).await.expect("the reservations are listed");
+    assert!(!reservations.is_empty());
+    for sku in &skus {
+        let lines = reservations.iter().flat_map(|it| &it.lines).filter(|line| line.sku == *sku);
+        let sums = lines.fold((0, 0), |(held, committed), line| (held + line.held, committed + line.committed));
+        let stock = stock(&client, sku).await;
+        let counters = (stock.levels[0].reserved, stock.levels[0].committed);
+        assert_eq!(counters, sums, "{sku}: reserved and committed, by the counters and by the holds");
+    }
+    cluster.replicas_agree().await;
+}
+
+/// Pain 10: reads that lag behind holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_client_holds_another_sees_at_once() {
+    let cluster = Cluster::of_three().await;
+    let (one, other) = (Shop::client(&cluster).await, Shop::client(&cluster).await);
+    let raw = Raw::of(&cluster).await;
+    stocked(&one, "SKU", 100).await;
+    for held in 1..=50 {
+        let success = one.reserve(hold("SKU", 1)).await.expect("a hold");
+        let seen = stock(&other, "SKU").await;
+        assert_eq!((reserved(&seen), seen.atp), (held, 100 - held));
+        let token = success.token.expect("an answer has a position");
+        for node in 1..=3 {
+            let request = v1::GetStockRequest {
+                sku: "SKU".to_owned(),
+                consistency: Some(v1::Consistency { level: Some(v1::consistency::Level::AtLeast(token)) }),
+                ..v1::GetStockRequest::default()
+            };
+            let answer = raw.inventory(node).get_stock(request).await.expect("any replica answers");
+            assert_eq!(answer.into_inner().atp, 100 - held, "node {node}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_mailbox_answers_overloaded_with_a_delay_and_nothing_is_lost() {
+    const BATCHES: usize = 8;
+    const COMMANDS: usize = 4_000;
+    let narrow = ["limits.waiting_commands=8192", "limits.entries_in_flight=1", "limits.request_timeout_ms=60000"];
+    let cluster = Cluster::with_settings(&narrow).await;
+    let raw = Raw::of(&cluster).await;
+    let sku = raw.sku_of(0);
+    stocked(&raw.client, &sku, 1_000_000).await;
+    let leader = raw.leader(0).await;
+    let followers: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    for id in &followers {
+        cluster.signal(*id, Signal::STOP);
+    }
+    let batches: Vec<Vec<v1::Command>> =
+        (0..BATCHES).map(|_| (0..COMMANDS).map(|_| raw.command(receive(&sku, 1))).collect()).collect();
+    let asked = futures_util::future::join_all(batches.iter().map(|batch| raw.ask_batch(leader, batch.clone())));
+    let thawed = async {
+        // The mailbox is full as soon as its fill is told; the followers go on before the leader gives up.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = cluster.status(leader).await;
+            let waiting = status.iter().flat_map(|status| &status.replicas).map(|replica| replica.waiting).max();
+            if waiting >= Some(4_000) || Instant::now() >= deadline {
+                break;
+            }
+            pause().await;
+        }
+        for id in &followers {
+            cluster.signal(*id, Signal::CONT);
+        }
+    };
+    let (answers, ()) = tokio::join!(asked, thawed);
+    let results: Vec<_> = answers.into_iter().flatten().flatten().collect();
+    let overloaded: Vec<_> =
+        results.iter().filter_map(Raw::refusal).filter(|error| error.reason() == ErrorReason::Overloaded).collect();
+    assert!(!overloaded.is_empty(), "nobody was turned away");
+    assert!(overloaded.iter().all(|error| error.retry_after_ms > 0), "{:?}", overloaded[0]);
+    for batch in batches {
+        let again: Vec<Command> = batch
+            .into_iter()
+            .map(|command| {
+                let id = CommandId::from(command.command_id.unwrap());
+                Command::from(Receive::of(sku.as_str(), 1)).with_key(CommandKey::Id(id))
+            })
+            .collect();
+        for answer in raw.client.execute_batch_within(again, PATIENCE).await {
+            answer.expect("what was turned away is done when asked again");
+        }
+    }
+    let expected = 1_000_000 + (BATCHES * COMMANDS) as u64;
+    assert_eq!(stock(&raw.client, &sku).await.levels[0].on_hand, expected);
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_that_races_a_commit_leaves_one_of_them_true() {
+    let cluster = Cluster::of_three().await;
+    let (one, other) = (Shop::client(&cluster).await, Shop::client(&cluster).await);
+    stocked(&one, "SKU", 50).await;
+    let (mut sold, mut given_back) = (0, 0);
+    for round in 0..50 {
+        let held = one.reserve(hold("SKU", 1)).await.expect("a hold");
+        let id = reservation_id(&held);
+        match tokio::join!(one.execute(Commit::of(id)), other.execute(Release::of(id))) {
+            (Ok(_), Err(Error::Refused(_))) => sold += 1,
+            (Err(Error::Refused(_)), Ok(_)) => given_back += 1,
+            both => panic!("round {round}: {both:?}"),
+        }
+    }
+    let stock = stock(&one, "SKU").await;
+    let level = &stock.levels[0];
+    assert_eq!((level.committed, level.reserved, level.free), (sold, 0, given_back));
+}
