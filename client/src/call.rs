@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connection::Connection;
 use holdfast_proto::v1::{Effect, ErrorReason, Retry};
+use holdfast_world::GrpcChannel;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -59,7 +59,7 @@ impl Core {
         &self,
         calling: Calling,
         question: Q,
-        ask: impl Fn(Connection, Request<Q>) -> F,
+        ask: impl Fn(GrpcChannel, Request<Q>) -> F,
     ) -> Result<A, Error>
     where
         Q: Clone,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::connection::Connection;
 use holdfast_proto::v1;
 use holdfast_proto::v1::ErrorReason;
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
+use holdfast_world::GrpcChannel;
 use tokio::time::Instant;
 
 use crate::answer::Error;
@@ -13,7 +13,7 @@ use crate::call::{Calling, Nature, Target};
 use crate::core::channel;
 use crate::{Client, node};
 
-fn cluster(channel: Connection) -> ClusterServiceClient<Connection> {
+fn cluster(channel: GrpcChannel) -> ClusterServiceClient<GrpcChannel> {
     ClusterServiceClient::new(channel)
 }
 

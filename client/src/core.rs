@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::connection::Connection;
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
-use holdfast_world::Lane;
+use holdfast_world::{GrpcChannel, Lane};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -43,7 +42,7 @@ pub(crate) struct Core {
     random: RandomBits,
     routes: RwLock<Routes>,
     nodes: Mutex<BTreeMap<u64, Arc<Node>>>,
-    seeds: Vec<(String, Connection)>,
+    seeds: Vec<(String, GrpcChannel)>,
     refresh_wanted: Notify,
     /// Whose turn it is among nodes that would all do.
     turn: AtomicUsize,
@@ -164,12 +163,12 @@ impl Core {
     /// Asks one node after the other for the routes and takes the first answer that is usable.
     pub(crate) async fn fetch_routes(&self) -> Result<(), Error> {
         let mut last = no_members();
-        let known: Vec<(String, Connection)> = {
+        let known: Vec<(String, GrpcChannel)> = {
             let nodes = self.nodes.lock().expect("nothing panics while it holds the nodes");
             nodes.values().map(|node| (node.address.clone(), node.channel.clone())).collect()
         };
         let unknown = self.seeds.iter().filter(|(seed, _)| known.iter().all(|(address, _)| address != seed));
-        let mut candidates: Vec<&(String, Connection)> = known.iter().chain(unknown).collect();
+        let mut candidates: Vec<&(String, GrpcChannel)> = known.iter().chain(unknown).collect();
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % candidates.len().max(1);
         candidates.rotate_left(first);
         for (address, channel) in candidates {
@@ -184,7 +183,7 @@ impl Core {
         Err(last)
     }
 
-    async fn routes_of(&self, address: &str, channel: Connection) -> Result<Routes, Error> {
+    async fn routes_of(&self, address: &str, channel: GrpcChannel) -> Result<Routes, Error> {
         let ends = Instant::now() + self.options.connect_timeout;
         let mut client = ClusterServiceClient::new(channel);
         let reply = tokio::time::timeout_at(ends, client.get_routing(within(v1::GetRoutingRequest {}, ends))).await;
@@ -233,9 +232,9 @@ impl Core {
     }
 }
 
-pub(crate) fn channel(options: &ClientOptions, address: &str) -> Result<Connection, Error> {
+pub(crate) fn channel(options: &ClientOptions, address: &str) -> Result<GrpcChannel, Error> {
     let channel = options.world.network.channel(address, Lane::Client, options.connect_timeout);
-    channel.map(Connection::new).map_err(|error| {
+    channel.map_err(|error| {
         CommandError::of(ErrorReason::InvalidArgument, format!("{address}: {error}")).at("addresses").into()
     })
 }

@@ -28,7 +28,6 @@ mod client;
 mod cluster;
 mod cluster_time;
 mod command;
-mod connection;
 mod core;
 mod execute;
 mod gate;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::connection::Connection;
 use holdfast_proto::v1::{self, CommandError, ConsistencyToken, ErrorReason};
+use holdfast_world::GrpcChannel;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Status};
@@ -30,13 +30,13 @@ pub(crate) struct Answered {
 pub(crate) struct Node {
     pub(crate) node_id: u64,
     pub(crate) address: String,
-    pub(crate) channel: Connection,
+    pub(crate) channel: GrpcChannel,
     learned: Arc<Learned>,
     session: OnceLock<Session>,
 }
 
 impl Node {
-    pub(crate) fn new(node_id: u64, address: String, channel: Connection, learned: Arc<Learned>) -> Self {
+    pub(crate) fn new(node_id: u64, address: String, channel: GrpcChannel, learned: Arc<Learned>) -> Self {
         Self { node_id, address, channel, learned, session: OnceLock::new() }
     }
 

@@ -1,9 +1,9 @@
 //! Reads of items, stock and reservations, as fresh as the caller asks.
 
-use crate::connection::Connection;
 use holdfast_proto::v1;
 use holdfast_proto::v1::ConsistencyToken;
 use holdfast_proto::v1::inventory_service_client::InventoryServiceClient;
+use holdfast_world::GrpcChannel;
 
 use crate::answer::Error;
 use crate::call::Target;
@@ -51,7 +51,7 @@ pub struct Reader<'a> {
     pub(crate) consistency: Consistency,
 }
 
-pub(crate) fn inventory(channel: Connection) -> InventoryServiceClient<Connection> {
+pub(crate) fn inventory(channel: GrpcChannel) -> InventoryServiceClient<GrpcChannel> {
     InventoryServiceClient::new(channel).max_decoding_message_size(MAX_REPLY_BYTES)
 }
 

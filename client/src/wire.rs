@@ -1,9 +1,9 @@
 //! Requests whose commands are encoded already. A `bytes` field and an embedded message look the same on the wire, so a
 //! command is encoded once, when it is sealed, and sent as it is by every attempt.
 
-use crate::connection::Connection;
 use bytes::Bytes;
 use holdfast_proto::v1;
+use holdfast_world::GrpcChannel;
 use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Request, Response, Status, Streaming};
@@ -49,9 +49,9 @@ pub(crate) struct SessionRequest {
     pub(crate) timeout_ms: u32,
 }
 
-type Grpc = tonic::client::Grpc<Connection>;
+type Grpc = tonic::client::Grpc<GrpcChannel>;
 
-async fn ready(channel: Connection) -> Result<Grpc, Status> {
+async fn ready(channel: GrpcChannel) -> Result<Grpc, Status> {
     let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_REPLY_BYTES);
     grpc.ready().await.map_err(|broken| Status::from_error(broken.into()))?;
     Ok(grpc)
@@ -61,7 +61,7 @@ async fn ready(channel: Connection) -> Result<Grpc, Status> {
 pub(crate) const MAX_REPLY_BYTES: usize = 32 * 1_024 * 1_024;
 
 pub(crate) async fn execute(
-    channel: Connection,
+    channel: GrpcChannel,
     request: Request<ExecuteRequest>,
 ) -> Result<Response<v1::ExecuteResponse>, Status> {
     let path = PathAndQuery::from_static("/holdfast.v1.InventoryService/Execute");
@@ -69,7 +69,7 @@ pub(crate) async fn execute(
 }
 
 pub(crate) async fn execute_batch(
-    channel: Connection,
+    channel: GrpcChannel,
     request: Request<ExecuteBatchRequest>,
 ) -> Result<Response<v1::ExecuteBatchResponse>, Status> {
     let path = PathAndQuery::from_static("/holdfast.v1.InventoryService/ExecuteBatch");
@@ -77,7 +77,7 @@ pub(crate) async fn execute_batch(
 }
 
 pub(crate) async fn session(
-    channel: Connection,
+    channel: GrpcChannel,
     requests: tokio_stream::wrappers::ReceiverStream<SessionRequest>,
 ) -> Result<Streaming<v1::SessionResponse>, Status> {
     let path = PathAndQuery::from_static("/holdfast.v1.InventoryService/Session");

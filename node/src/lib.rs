@@ -10,7 +10,6 @@ mod bootstrap;
 mod change;
 mod clocks;
 pub mod config;
-mod connection;
 mod core;
 mod from_proto;
 mod http;

@@ -23,7 +23,7 @@ pub use clock::{Clock, RealClock};
 pub use disk::{Disk, DiskFile, IoFuture, OpenMode, RealDisk};
 pub use end::{EndReason, ProcessEnd, RealEnd};
 pub use entropy::{Entropy, RealEntropy};
-pub use network::{BoxError, GrpcChannel, Lane, Network, RealNetwork, ServeOptions, Serving, Shutdown};
+pub use network::{BoxError, ChannelError, GrpcChannel, Lane, Network, RealNetwork, ServeOptions, Serving, Shutdown};
 pub use sled_store::SledStores;
 pub use state_store::{StateBatch, StateStore, StateStores};
 pub use threads::{RealThreads, Threads};

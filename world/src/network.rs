@@ -7,15 +7,52 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tonic::body::Body;
+use tower::{Service, ServiceExt as _};
 
 /// Any error of a transport.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connection to one address, shared and reconnecting by itself; what tonic's generated clients are built on.
-pub type GrpcChannel = tower::util::BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+#[derive(Clone, Debug)]
+pub struct GrpcChannel(tower::util::BoxCloneSyncService<http::Request<Body>, http::Response<Body>, ChannelError>);
+
+/// The transport failed. A type of its own, since with a boxed error the compiler cannot show that the futures of tonic's
+/// clients are `Send`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ChannelError(#[source] BoxError);
+
+impl GrpcChannel {
+    /// A channel that hands its requests to `service`.
+    pub fn new<S>(service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+    {
+        let service = service.map_err(|error: S::Error| ChannelError(error.into()));
+        Self(tower::util::BoxCloneSyncService::new(service))
+    }
+}
+
+impl Service<http::Request<Body>> for GrpcChannel {
+    type Response = http::Response<Body>;
+    type Error = ChannelError;
+    type Future = BoxFuture<'static, Result<http::Response<Body>, ChannelError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        self.0.call(request)
+    }
+}
 
 /// What a connection is for: lanes do not share a TCP connection, so that bulk does not delay what is urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,8 +137,7 @@ impl Network for RealNetwork {
             .http2_max_header_list_size(8 * 1_024)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-        let channel = endpoint.connect_lazy();
-        Ok(GrpcChannel::new(tower::ServiceExt::map_err(channel, BoxError::from)))
+        Ok(GrpcChannel::new(endpoint.connect_lazy()))
     }
 
     fn serve<'a>(

@@ -8,8 +8,8 @@ mod stream;
 
 use std::sync::Arc;
 
-use crate::connection::Connection;
 use holdfast_proto::v1::{CommandError, ErrorReason};
+use holdfast_world::GrpcChannel;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::Error;
@@ -37,7 +37,7 @@ pub(crate) struct Session {
 /// Begins a session; it connects with the first command, and again after it broke.
 pub(crate) fn open(
     address: &str,
-    channel: Connection,
+    channel: GrpcChannel,
     learned: Arc<Learned>,
     options: &ClientOptions,
     life: watch::Receiver<()>,

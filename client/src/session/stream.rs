@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connection::Connection;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
+use holdfast_world::GrpcChannel;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct Sender {
     address: String,
-    channel: Connection,
+    channel: GrpcChannel,
     learned: Arc<Learned>,
     parcels: mpsc::Receiver<Parcel>,
     waiting: VecDeque<Parcel>,
@@ -56,7 +56,7 @@ struct InFlight {
 impl Sender {
     pub(super) fn new(
         address: String,
-        channel: Connection,
+        channel: GrpcChannel,
         learned: Arc<Learned>,
         options: &ClientOptions,
         parcels: mpsc::Receiver<Parcel>,

@@ -10,7 +10,6 @@ use holdfast_world::{Lane, World};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
-use crate::connection::connect;
 use crate::core::Core;
 
 /// How long another node may take to say who it is.
@@ -55,7 +54,7 @@ pub(crate) async fn introduce(
     cluster_id: &str,
     node_id: u64,
 ) -> Option<IntroduceResponse> {
-    let channel = connect(world, address, Lane::Control, PATIENCE).ok()?;
+    let channel = world.network.channel(address, Lane::Control, PATIENCE).ok()?;
     let request = IntroduceRequest { cluster_id: cluster_id.to_owned(), node_id };
     match timeout(PATIENCE, IntroductionServiceClient::new(channel).introduce(request)).await {
         Ok(Ok(said)) => Some(said.into_inner()),

@@ -18,7 +18,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::cluster::{change_error, group_error};
 use super::introduce;
 use crate::change::propose_change;
-use crate::connection::connect;
 use crate::core::{Core, group_name};
 use crate::from_proto::invalid;
 use crate::routing::Routes;
@@ -110,7 +109,7 @@ async fn lead(core: &Core, routes: &Routes, group: &Group) -> Result<(), Command
             return Err(CommandError::of(ErrorReason::Unavailable, message));
         }
         if let Some(address) = group.leader().and_then(|leader| routes.client_address(leader))
-            && let Ok(channel) = connect(&core.world, address, Lane::Client, CONNECT)
+            && let Ok(channel) = core.world.network.channel(address, Lane::Client, CONNECT)
         {
             let request =
                 v1::TransferLeadershipRequest { group: group.id().0, all: false, to_node_id: core.config.node_id };

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use holdfast_proto::peer::v1 as wire;
 use holdfast_proto::peer::v1::peer_service_client::PeerServiceClient;
+use holdfast_world::GrpcChannel;
 use tonic::Status;
 
 use super::Context;
-use super::channel::PeerChannel;
 use super::handshake::meant_for_us;
 use super::registry::GroupRegistry;
 use super::snapshots::FetchError;
@@ -24,7 +24,7 @@ const ANSWER_BYTES: usize = 3 * 1_024 * 1_024;
 /// Fetches those of `ids` that the peer has whole, as many as fit one answer.
 pub(super) async fn fetch(
     context: &Context,
-    mut client: PeerServiceClient<PeerChannel>,
+    mut client: PeerServiceClient<GrpcChannel>,
     group: GroupId,
     ids: &[LogId],
 ) -> Result<Vec<LogRecord>, FetchError> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use holdfast_proto::peer::v1 as wire;
 use holdfast_proto::peer::v1::peer_service_client::PeerServiceClient;
+use holdfast_world::GrpcChannel;
 use tonic::{Code, Status};
 
 use super::Context;
-use super::channel::PeerChannel;
 use super::registry::{GroupRegistry, NodeFacts};
 use super::wire::{facts_from_wire, facts_to_wire};
 use crate::types::NodeId;
@@ -61,7 +61,7 @@ pub(super) fn meant_for_us(context: &Context, envelope: Option<&wire::Envelope>)
 /// Tells the other node who this one is, and learns who it is. `node` 0: whoever answers.
 pub(super) async fn exchange(
     context: &Context,
-    mut client: PeerServiceClient<PeerChannel>,
+    mut client: PeerServiceClient<GrpcChannel>,
     node: NodeId,
 ) -> Result<NodeFacts, HandshakeError> {
     let options = &context.options;
@@ -95,7 +95,7 @@ pub(super) async fn exchange(
 /// The handshake before a stream.
 pub(super) async fn greet(
     context: &Context,
-    client: PeerServiceClient<PeerChannel>,
+    client: PeerServiceClient<GrpcChannel>,
     node: NodeId,
 ) -> Result<(), String> {
     exchange(context, client, node).await.map(drop).map_err(|error| error.to_string())

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use holdfast_proto::peer::v1 as wire;
 use holdfast_proto::peer::v1::peer_service_client::PeerServiceClient;
+use holdfast_world::GrpcChannel;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tonic::Streaming;
 use wire::leader_frame::Frame;
 
-use super::channel::PeerChannel;
 use super::connection::Connection;
 use super::{Context, handshake, meter};
 use crate::types::NodeId;
@@ -34,8 +34,8 @@ pub(super) struct Link {
 struct Shared {
     context: Arc<Context>,
     node: NodeId,
-    control: PeerServiceClient<PeerChannel>,
-    append: PeerServiceClient<PeerChannel>,
+    control: PeerServiceClient<GrpcChannel>,
+    append: PeerServiceClient<GrpcChannel>,
     phase: watch::Sender<Phase>,
     wanted: Notify,
 }
@@ -50,8 +50,8 @@ impl Link {
     pub(super) fn new(
         context: Arc<Context>,
         node: NodeId,
-        control: PeerServiceClient<PeerChannel>,
-        append: PeerServiceClient<PeerChannel>,
+        control: PeerServiceClient<GrpcChannel>,
+        append: PeerServiceClient<GrpcChannel>,
     ) -> Self {
         let phase = watch::channel(Phase::Down("it was not connected yet".to_owned())).0;
         let shared = Shared { context, node, control, append, phase, wanted: Notify::new() };

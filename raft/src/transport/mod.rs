@@ -8,7 +8,6 @@
 //! but the handshake is exchanged with a peer that [`GroupRegistry::greet`] refuses.
 //! Leaves to others: which groups there are, what a snapshot is made of, and what to think of a peer's facts.
 
-mod channel;
 mod connection;
 mod entries;
 mod handshake;
@@ -35,11 +34,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use holdfast_proto::peer::v1 as messages;
 use holdfast_proto::peer::v1::peer_service_client::PeerServiceClient;
 use holdfast_proto::peer::v1::peer_service_server::PeerServiceServer;
-use holdfast_world::{Lane, World};
+use holdfast_world::{GrpcChannel, Lane, World};
 
 use crate::log::{LogId, LogRecord};
 use crate::types::{GroupId, NodeId};
-use channel::PeerChannel;
 use link::Link;
 
 pub use handshake::HandshakeError;
@@ -83,8 +81,8 @@ struct Peer {
 #[derive(Debug)]
 struct Reached {
     link: Link,
-    control: PeerServiceClient<PeerChannel>,
-    bulk: PeerServiceClient<PeerChannel>,
+    control: PeerServiceClient<GrpcChannel>,
+    bulk: PeerServiceClient<GrpcChannel>,
 }
 
 impl fmt::Debug for Context {
@@ -103,10 +101,10 @@ impl Context {
     }
 
     /// A client of the peer service at an address.
-    fn client(&self, address: &str, lane: Lane) -> Result<PeerServiceClient<PeerChannel>, String> {
+    fn client(&self, address: &str, lane: Lane) -> Result<PeerServiceClient<GrpcChannel>, String> {
         let channel = self.world.network.channel(address, lane, self.options.connect_timeout);
         let channel = channel.map_err(|error| format!("{address} is not an address: {error}"))?;
-        Ok(PeerServiceClient::new(PeerChannel(channel))
+        Ok(PeerServiceClient::new(channel)
             .max_decoding_message_size(self.options.frame_bytes)
             .max_encoding_message_size(self.options.frame_bytes))
     }

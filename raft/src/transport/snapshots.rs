@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use holdfast_proto::peer::v1 as wire;
 use holdfast_proto::peer::v1::peer_service_client::PeerServiceClient;
+use holdfast_world::GrpcChannel;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout};
 use openraft::network::RPCTypes;
@@ -22,7 +23,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::channel::PeerChannel;
 use super::handshake::meant_for_us;
 use super::registry::{GroupRaft, GroupRegistry};
 use super::session::unreachable;
@@ -143,7 +143,7 @@ pub(super) struct Sending<'a> {
 impl Sending<'_> {
     pub(super) async fn send(
         &self,
-        client: PeerServiceClient<PeerChannel>,
+        client: PeerServiceClient<GrpcChannel>,
         snapshot: Snapshot,
         cancel: impl Future<Output = ReplicationClosed> + Send,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
@@ -161,7 +161,7 @@ impl Sending<'_> {
 
     async fn push(
         &self,
-        mut client: PeerServiceClient<PeerChannel>,
+        mut client: PeerServiceClient<GrpcChannel>,
         stored: StoredSnapshot,
     ) -> Result<SnapshotResponse<Types>, RPCError<Types>> {
         let options = &self.context.options;
@@ -362,7 +362,7 @@ async fn applied_all(raft: &GroupRaft, context: &Context) -> Result<(), Status> 
 /// Fetches a peer's last checkpoint.
 pub(super) async fn fetch(
     context: &Context,
-    mut client: PeerServiceClient<PeerChannel>,
+    mut client: PeerServiceClient<GrpcChannel>,
     group: GroupId,
 ) -> Result<ReceivedSnapshot, FetchError> {
     let options = &context.options;
