@@ -22,6 +22,8 @@ pub(crate) enum Target {
     Any,
     /// That node and no other.
     Node(u64),
+    /// Any node but that one.
+    Other(u64),
     /// The leader of that shard.
     Leader(u32),
     /// The leader of the meta group.
@@ -78,7 +80,7 @@ impl Core {
             };
             let shard = match calling.target {
                 Target::Leader(shard) => Some(shard),
-                Target::Any | Target::Node(_) | Target::MetaLeader => None,
+                Target::Any | Target::Node(_) | Target::Other(_) | Target::MetaLeader => None,
             };
             let hinted = self.mend(&error, shard, node.node_id);
             let mut error = standing.judge(of_nature(error, calling.nature))?;
@@ -96,6 +98,7 @@ impl Core {
         match target {
             Target::Any => self.any_node(),
             Target::Node(node_id) => self.node(node_id),
+            Target::Other(node_id) => self.other_node(node_id),
             Target::Leader(shard) => {
                 let leader = self.with_routes(|routes| routes.leader_of(shard));
                 leader.and_then(|node_id| self.node(node_id)).or_else(|| self.any_node())

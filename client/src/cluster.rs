@@ -109,7 +109,8 @@ impl Client {
     ) -> Result<v1::Member, Error> {
         let question = v1::ReplaceNodeRequest { node_id, peer_address: peer_address.to_owned() };
         let ask = |channel, request| async move { cluster(channel).replace_node(request).await };
-        let calling = self.at_length(Target::MetaLeader, Nature::Change, deadline);
+        // The one to be replaced may hold an older copy of its folder, and believe that it leads.
+        let calling = self.at_length(Target::Other(node_id), Nature::Change, deadline);
         let reply: v1::ReplaceNodeResponse = self.core().call(calling, question, ask).await?;
         Ok(reply.member.unwrap_or_default())
     }

@@ -120,9 +120,15 @@ impl Core {
 
     /// A member, each in its turn.
     pub(crate) fn any_node(&self) -> Option<Arc<Node>> {
+        self.other_node(0)
+    }
+
+    /// A member that is not that one, each in its turn.
+    pub(crate) fn other_node(&self, than: u64) -> Option<Arc<Node>> {
         let nodes = self.nodes.lock().expect("nothing panics while it holds the nodes");
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(nodes.len())?;
-        nodes.values().nth(turn).cloned()
+        let others = || nodes.values().filter(|node| node.node_id != than);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(others().count())?;
+        others().nth(turn).cloned()
     }
 
     pub(crate) fn meta_leader(&self) -> Option<Arc<Node>> {
