@@ -10,11 +10,13 @@
 mod from_log;
 mod to_log;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holdfast_inventory::{BodyHash, Command, Entry, LogTime};
 use holdfast_proto::log::v1 as log;
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, fixed64, skip_field, uint32,
+};
 use xxhash_rust::xxh3::Xxh3;
 
 /// The version of the schema that this build writes, and the greatest it reads.
@@ -23,7 +25,9 @@ pub const SCHEMA: u32 = 1;
 /// Longest encoded command, in bytes: the longest attributes, a hundred lines, and room.
 pub const MAX_COMMAND_BYTES: usize = 64 * 1_024;
 
-/// The number of `Entry.commands` in log.proto.
+/// The numbers of `Entry`'s fields in log.proto.
+const SCHEMA_TAG: u32 = 1;
+const TIME_TAG: u32 = 2;
 const COMMANDS_TAG: u32 = 3;
 
 /// Why an entry of the log cannot be decoded.
@@ -113,12 +117,43 @@ impl EntryBuilder {
 ///
 /// A schema this version does not know, or bytes that are no entry.
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
-    let entry = log::Entry::decode(bytes).map_err(|error| DecodeError::malformed(error.to_string()))?;
-    if entry.schema == 0 || entry.schema > SCHEMA {
-        return Err(DecodeError::UnknownSchema { found: entry.schema });
+    let mut rest = bytes;
+    let (mut schema, mut time) = (0, LogTime(0));
+    let mut commands = Vec::new();
+    // Field by field rather than through `log::Entry`: that would hold every command twice for a moment, and an entry may have
+    // thousands.
+    while rest.has_remaining() {
+        let (tag, wire_type) = decode_key(&mut rest).map_err(malformed)?;
+        match tag {
+            SCHEMA_TAG => {
+                uint32::merge(wire_type, &mut schema, &mut rest, DecodeContext::default()).map_err(malformed)?;
+            }
+            TIME_TAG => {
+                fixed64::merge(wire_type, &mut time.0, &mut rest, DecodeContext::default()).map_err(malformed)?;
+            }
+            COMMANDS_TAG => {
+                known(schema)?;
+                let length = decode_varint(&mut rest).map_err(malformed)?;
+                let length = usize::try_from(length).ok().filter(|length| *length <= rest.len());
+                let length = length.ok_or_else(|| DecodeError::malformed("a command that is cut off"))?;
+                let (encoded, after) = rest.split_at(length);
+                rest = after;
+                commands.push(from_log::command(log::Command::decode(encoded).map_err(malformed)?)?);
+            }
+            _ => skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(malformed)?,
+        }
     }
-    let commands = entry.commands.into_iter().map(from_log::command).collect::<Result<_, _>>()?;
-    Ok(Entry { time: LogTime(entry.time_ms), commands })
+    known(schema)?;
+    Ok(Entry { time, commands })
+}
+
+/// The schema comes first in an entry: what follows is read only if it is known.
+fn known(schema: u32) -> Result<(), DecodeError> {
+    if schema == 0 || schema > SCHEMA { Err(DecodeError::UnknownSchema { found: schema }) } else { Ok(()) }
+}
+
+fn malformed(error: prost::DecodeError) -> DecodeError {
+    DecodeError::malformed(error.to_string())
 }
 
 #[cfg(test)]
