@@ -13,6 +13,7 @@ mod disk;
 mod end;
 mod entropy;
 mod network;
+#[cfg(feature = "sled")]
 mod sled_store;
 mod state_store;
 mod threads;
@@ -24,6 +25,7 @@ pub use disk::{Disk, DiskFile, IoFuture, OpenMode, RealDisk};
 pub use end::{EndReason, ProcessEnd, RealEnd};
 pub use entropy::{Entropy, RealEntropy};
 pub use network::{BoxError, ChannelError, GrpcChannel, Lane, Network, RealNetwork, ServeOptions, Serving, Shutdown};
+#[cfg(feature = "sled")]
 pub use sled_store::SledStores;
 pub use state_store::{StateBatch, StateStore, StateStores};
 pub use threads::{RealThreads, Threads};
@@ -48,7 +50,8 @@ pub struct World {
 }
 
 impl World {
-    /// The real outside: the system's clocks, randomness, sockets and files, sled, and `std::process::exit`.
+    /// The real outside: the system's clocks, randomness, sockets and files, sled, and `std::process::exit`. Built without
+    /// the feature `sled`, as for a client alone, it opens no state store.
     #[must_use]
     pub fn real() -> Self {
         Self {
@@ -56,7 +59,10 @@ impl World {
             entropy: Arc::new(RealEntropy),
             disk: Arc::new(RealDisk),
             network: Arc::new(RealNetwork::new()),
+            #[cfg(feature = "sled")]
             states: Arc::new(SledStores),
+            #[cfg(not(feature = "sled"))]
+            states: Arc::new(state_store::NoStores),
             threads: Arc::new(RealThreads),
             end: Arc::new(RealEnd),
         }

@@ -20,6 +20,19 @@ pub trait StateStores: Send + Sync + Debug {
     fn open<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Arc<dyn StateStore>>;
 }
 
+/// What a world built without a store answers.
+#[cfg(not(feature = "sled"))]
+#[derive(Debug)]
+pub(crate) struct NoStores;
+
+#[cfg(not(feature = "sled"))]
+impl StateStores for NoStores {
+    fn open<'a>(&'a self, _dir: &'a Path) -> IoFuture<'a, Arc<dyn StateStore>> {
+        let error = std::io::Error::new(std::io::ErrorKind::Unsupported, "built without a state store: feature `sled`");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
 /// One open store. Values are at most 32 KiB.
 pub trait StateStore: Send + Sync + Debug {
     /// Applies a batch to a tree. Durable only after [`StateStore::sync`].
