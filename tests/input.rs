@@ -258,6 +258,7 @@ async fn what_is_no_utf8_no_message_or_no_http_is_refused_without_harm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_does_not_lead_names_the_one_that_does() {
     let cluster = Cluster::of_three().await;
+    cluster.wait_spread().await;
     let raw = Raw::of(&cluster).await;
     let sku = raw.sku_of(1);
     let leader = raw.leader(1).await;

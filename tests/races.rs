@@ -59,14 +59,16 @@ async fn a_retry_after_a_lost_reply_is_answered_as_decided_and_done_once() {
     let cluster = Cluster::of_three().await;
     let raw = Raw::of(&cluster).await;
     stocked(&raw.client, "SKU", 1_000).await;
-    let leader = raw.leader(raw.client.shard_of("SKU")).await;
+    let shard = raw.client.shard_of("SKU");
+    let leader = raw.leader(shard).await;
     for round in 0..ROUNDS {
         let command = raw.command(reserve(raw.reservation("SKU"), &[("SKU", 1)]));
         // The caller goes away a little later each time: before the command left, amid it, after it was decided.
         let gone = tokio::time::timeout(Duration::from_micros(100 * round), raw.ask(leader, command.clone()));
         let _lost = gone.await;
-        let decided = raw.ask(leader, command.clone()).await.expect("the same id again, over another connection");
-        let again = raw.ask(leader, command).await.expect("and once more");
+        // Each over a connection of its own.
+        let decided = raw.ask_leader(shard, command.clone()).await;
+        let again = raw.ask_leader(shard, command).await;
         assert!(again.replayed, "round {round}");
         assert_eq!(decided.outcome, again.outcome, "round {round}");
     }
@@ -200,6 +202,7 @@ async fn a_full_mailbox_answers_overloaded_with_a_delay_and_nothing_is_lost() {
     const COMMANDS: usize = 4_000;
     let narrow = ["limits.waiting_commands=8192", "limits.entries_in_flight=1", "limits.request_timeout_ms=60000"];
     let cluster = Cluster::with_settings(&narrow).await;
+    cluster.wait_spread().await;
     let raw = Raw::of(&cluster).await;
     let sku = raw.sku_of(0);
     stocked(&raw.client, &sku, 1_000_000).await;

@@ -4,15 +4,14 @@
 #![allow(dead_code, reason = "each test uses its part of the harness")]
 
 mod damage;
+mod ports;
 mod raw;
 mod shop;
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
@@ -20,6 +19,8 @@ use holdfast_proto::v1::{self};
 use holdfast_world::{GrpcChannel, Lane, Network, RealNetwork};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use ports::free_addresses;
 
 #[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use damage::{amid_the_used, copy_folder, flip_amid, flip_in_every, last_written, truncate};
@@ -237,6 +238,18 @@ impl Cluster {
         }
     }
 
+    /// Waits until each group is led by the node that leads it by preference: nobody hands it over then.
+    pub async fn wait_spread(&self) {
+        for (at, node) in (0_u64..).zip(&self.nodes) {
+            let nodes = self.nodes.len() as u64;
+            let leads_its_own = |status: &v1::GetStatusResponse| {
+                let mut own = status.replicas.iter().filter(|replica| replica.group % nodes == at);
+                own.all(|replica| replica.role() == v1::ReplicaRole::Leader)
+            };
+            self.wait_status(node.id, "leading its own", leads_its_own).await;
+        }
+    }
+
     /// Waits until a node says of itself what is awaited.
     pub async fn wait_status(
         &self,
@@ -376,18 +389,4 @@ impl Drop for Cluster {
 /// A short pause between two looks at a condition that is waited for with a deadline.
 pub async fn pause() {
     tokio::time::sleep(Duration::from_millis(25)).await;
-}
-
-/// Addresses on loopback that nobody listens on now, each given out once. They lie below the ports that the system gives to those
-/// who ask for any, so that no connection takes one before its node is started; each process of tests has a range of its own.
-fn free_addresses<const N: usize>() -> [String; N] {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + (std::process::id() % 100) as u16 * 200;
-    std::array::from_fn(|_| {
-        let address = (0..200).find_map(|_| {
-            let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 200;
-            TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()
-        });
-        address.expect("a free port among two hundred").to_string()
-    })
 }

@@ -62,6 +62,22 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Asks whoever leads the shard, until it is decided.
+    pub async fn ask_leader(&self, shard: u32, command: v1::Command) -> CommandResult {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let leader = self.leader(shard).await;
+            match self.ask(leader, command.clone()).await {
+                Ok(result) => return result,
+                Err(error) => {
+                    let may_be_asked = error.retry() == v1::Retry::SameKey && std::time::Instant::now() < deadline;
+                    assert!(may_be_asked, "node {leader}: {error:?}");
+                }
+            }
+            pause().await;
+        }
+    }
+
     /// Asks one node for a batch; the results of its commands, or why it was refused as a whole.
     pub async fn ask_batch(&self, node: u64, commands: Vec<v1::Command>) -> Result<Vec<CommandResult>, CommandError> {
         let mut request = tonic::Request::new(v1::ExecuteBatchRequest { commands, route_epoch: 0 });
