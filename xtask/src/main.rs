@@ -36,7 +36,7 @@ fn verify() -> bool {
                 &[("RUSTDOCFLAGS", "--deny warnings --cfg tokio_unstable")],
             ),
         ),
-        ("deny", cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"], &[])),
+        ("deny", cargo(&["deny", "check", "bans", "licenses", "sources"], &[])),
         ("arrows", arrows_hold()),
         ("tidy", tidy::passes()),
     ];
