@@ -77,18 +77,30 @@ fn completions_know_the_verbs() {
     }
 }
 
+/// Three ports in a row that nobody has, below those the system hands out by itself; the second one is taken now.
+fn a_base_whose_second_port_is_busy() -> (u16, std::net::TcpListener) {
+    let bind = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).ok();
+    (31_000..32_700)
+        .step_by(3)
+        .find_map(|base| {
+            let (first, second, third) = (bind(base)?, bind(base + 1)?, bind(base + 2)?);
+            drop((first, third));
+            Some((base, second))
+        })
+        .expect("three free ports in a row")
+}
+
 #[test]
 fn a_busy_port_is_named_with_the_flag_that_chooses_another() {
-    let busy = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
-    let port = busy.local_addr().expect("it is bound").port();
+    let (base, _busy) = a_base_whose_second_port_is_busy();
+    let port = base + 1;
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let data = data.to_str().expect("the path is UTF-8");
-    // The busy port is a node's second one, so that the base itself may be any number.
-    let base = (port - 1).to_string();
-    let ended = holdfast(&["up", "--nodes", "1", "--data", data, "--port-base", &base]);
-    assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
-    assert!(text(&ended.stderr).contains(&format!("port {port}")) && text(&ended.stderr).contains("--port-base"));
+    let ended = holdfast(&["up", "--nodes", "1", "--data", data, "--port-base", &base.to_string()]);
+    let said = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("port {port}")) && said.contains("--port-base"), "port {port}: {said}");
 }
 
 #[test]
