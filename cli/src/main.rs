@@ -29,7 +29,7 @@ use clap::Parser;
 
 use verbs::Arguments;
 
-/// Most of what a node does for a command is small allocations; see docs/dependencies.md for what this one gains.
+/// A node makes many small allocations for a command, on several threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
