@@ -136,17 +136,33 @@ impl Cluster {
         .await
     }
 
-    /// Waits until all running nodes have applied as much, and have the same state.
+    /// Waits until all running nodes have applied everything that was acknowledged before the call, and have the same state.
+    /// Sameness alone would not do: after a restart all are the same before the leader has told them what is committed.
     pub(super) async fn agreed(&self) -> u64 {
+        let index = self.read_index().await;
         self.until("the same state", |cluster| {
             let mut states = cluster
                 .nodes
                 .values()
                 .map(|node| node.shard.read_shard_at(|shard, applied| (applied, shard.digest(), shard.last_event())));
             let first = states.next()??;
-            states.all(|other| other == Some(first)).then(|| first.0.map_or(0, |id| id.index))
+            let applied = first.0.map_or(0, |id| id.index);
+            (applied >= index && states.all(|other| other == Some(first))).then_some(applied)
         })
         .await
+    }
+
+    /// Up to where a linearizable read looks, following the leader.
+    async fn read_index(&self) -> u64 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let leader = self.leader().await;
+            match self.nodes[&leader].shard.read_index().await {
+                Ok(index) => return index,
+                Err(error) => assert!(Instant::now() < deadline, "no read is confirmed: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn command(&mut self, operation: Operation) -> Command {
