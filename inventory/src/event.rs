@@ -12,7 +12,10 @@ use crate::{
 
 /// The version byte that an encoded event starts with.
 const EVENT_VERSION: u8 = 1;
-const HASHES: usize = 64;
+/// Length of a hash, in bytes.
+const HASH: usize = 32;
+/// Where in an encoded event begins what its hash is over.
+const HASHED_FROM: usize = 1 + HASH;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +110,8 @@ pub struct Event {
     pub hash: EventHash,
     /// What happened.
     pub body: EventBody,
+    /// Version, hash, the hash before, body: written once, when the event is sealed, and hashed where they lie.
+    encoded: Vec<u8>,
 }
 
 /// What happened.
@@ -228,21 +233,23 @@ pub enum ChainError {
 
 impl Event {
     pub(crate) fn seal(prev_hash: EventHash, body: EventBody) -> Self {
-        let hash = body.hash_after(prev_hash);
-        Self { prev_hash, hash, body }
+        let mut encoded = Vec::with_capacity(HASHED_FROM + 224);
+        encoded.push(EVENT_VERSION);
+        encoded.extend_from_slice(&[0; HASH]);
+        encoded.extend_from_slice(&prev_hash.0);
+        let mut encoded = body.append_to(encoded);
+        let hash = hash_of(&encoded[HASHED_FROM..]);
+        encoded[1..HASHED_FROM].copy_from_slice(&hash.0);
+        Self { prev_hash, hash, body, encoded }
     }
 
-    /// The event as bytes: version, both hashes, body. The same event always gives the same bytes.
+    /// The event as bytes: version, its hash, the hash before, body. The same event always gives the same bytes.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(192);
-        bytes.push(EVENT_VERSION);
-        bytes.extend_from_slice(&self.prev_hash.0);
-        bytes.extend_from_slice(&self.hash.0);
-        self.body.append_to(bytes)
+    pub fn encoded(&self) -> &[u8] {
+        &self.encoded
     }
 
-    /// Reads what [`Event::encode`] wrote, and checks its hash.
+    /// Reads what [`Event::encoded`] gave, and checks its hash.
     ///
     /// # Errors
     ///
@@ -252,15 +259,14 @@ impl Event {
         if version != EVENT_VERSION {
             return Err(EventDecodeError::UnknownVersion { found: version });
         }
-        let (hashes, body) = rest.split_at_checked(HASHES).ok_or(EventDecodeError::Damaged)?;
-        let (mut prev_hash, mut hash) = (EventHash::default(), EventHash::default());
-        prev_hash.0.copy_from_slice(&hashes[..32]);
-        hash.0.copy_from_slice(&hashes[32..]);
-        if chain_hash(prev_hash, body) != hash {
+        let (hash, hashed) = rest.split_first_chunk::<HASH>().ok_or(EventDecodeError::Damaged)?;
+        let (prev_hash, body) = hashed.split_first_chunk::<HASH>().ok_or(EventDecodeError::Damaged)?;
+        let (hash, prev_hash) = (EventHash(*hash), EventHash(*prev_hash));
+        if hash_of(hashed) != hash {
             return Err(EventDecodeError::HashMismatch);
         }
         match postcard::take_from_bytes(body) {
-            Ok((body, [])) => Ok(Self { prev_hash, hash, body }),
+            Ok((body, [])) => Ok(Self { prev_hash, hash, body, encoded: bytes.to_vec() }),
             _ => Err(EventDecodeError::Damaged),
         }
     }
@@ -298,14 +304,13 @@ impl EventBody {
     fn hash_after(&self, prev_hash: EventHash) -> EventHash {
         let mut bytes = Vec::with_capacity(256);
         bytes.extend_from_slice(&prev_hash.0);
-        EventHash(*blake3::hash(&self.append_to(bytes)).as_bytes())
+        hash_of(&self.append_to(bytes))
     }
 }
 
-fn chain_hash(prev_hash: EventHash, body: &[u8]) -> EventHash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&prev_hash.0).update(body);
-    EventHash(*hasher.finalize().as_bytes())
+/// The hash of an event, over the hash before it and its encoded body.
+fn hash_of(hashed: &[u8]) -> EventHash {
+    EventHash(*blake3::hash(hashed).as_bytes())
 }
 
 #[cfg(test)]
@@ -327,7 +332,7 @@ mod tests {
     #[test]
     fn an_event_reads_back_what_it_wrote() {
         for event in events_of_a_shop() {
-            assert_eq!(Event::decode(&event.encode()), Ok(event));
+            assert_eq!(Event::decode(event.encoded()), Ok(event));
         }
     }
 
@@ -344,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_changed_byte_anywhere_is_found() {
-        let bytes = events_of_a_shop()[0].encode();
+        let bytes = events_of_a_shop()[0].encoded().to_vec();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;

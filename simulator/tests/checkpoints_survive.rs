@@ -157,7 +157,7 @@ impl Shard {
         self.machine.apply(self.next, &Payload { bytes, decoded: None }, &mut self.room).unwrap();
         let changes: ChangeLog = self.changes.present();
         for event in &self.room.events {
-            changes.append(event.body.seq, &event.encode()).await.unwrap();
+            changes.append(event.body.seq, event.encoded()).await.unwrap();
         }
         self.next += 1;
     }

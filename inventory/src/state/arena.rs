@@ -114,6 +114,8 @@ impl<T: Record> Arena<T> {
         let (number, place) = Self::place_of(ordinal);
         let chunk = self.chunk_to_change(number);
         if chunk.records.len() <= place {
+            // Room for the whole chunk at once, for most chunks fill up: growing by halves would move every record again and again.
+            chunk.records.reserve_exact(T::PER_CHUNK - chunk.records.len());
             chunk.records.resize_with(place + 1, || None);
         }
         assert!(chunk.records[place].replace(record).is_none(), "an ordinal is given once");

@@ -134,7 +134,7 @@ impl MachineStore {
                 if let Some(changes) = &shared.changes {
                     let changes = changes.present();
                     for event in &self.room.events {
-                        changes.append(event.body.seq, &event.encode()).await.map_err(io::Error::other)?;
+                        changes.append(event.body.seq, event.encoded()).await.map_err(io::Error::other)?;
                     }
                 }
                 Ok(reply)
