@@ -11,6 +11,7 @@ pub mod machine;
 pub mod meta;
 pub mod runtime;
 mod segments;
+pub mod stages;
 pub mod store;
 pub mod transport;
 pub mod types;

@@ -2,6 +2,8 @@
 //!
 //! Light on purpose: it shares the machine with the nodes that it measures.
 
+mod stages;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +17,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use self::stages::{StageReport, StageTotals};
 use crate::certain::{Outcome, ask_until_certain};
 use crate::connect;
 use crate::demand::Demand;
@@ -67,6 +70,8 @@ pub struct BenchReport {
     latency_us: Percentiles,
     /// Commands that were not done, by reason.
     errors: BTreeMap<String, u64>,
+    /// Where the time went on the nodes, by stage: see `holdfast_raft::stages`.
+    stages: BTreeMap<String, StageReport>,
 }
 
 struct Load {
@@ -104,11 +109,13 @@ pub async fn run(clients: &[Client], plan: Plan) -> Result<BenchReport, Failure>
     sleep(plan.warm_up).await;
     progress.set_message("measuring");
     load.measuring.store(true, Ordering::Relaxed);
+    let before = StageTotals::of_all_nodes(first).await?;
     let started = Instant::now();
     sleep(plan.lasts).await;
     load.measuring.store(false, Ordering::Relaxed);
     let seconds = started.elapsed().as_secs_f64();
     let commands = load.done.load(Ordering::Relaxed);
+    let stages = StageTotals::of_all_nodes(first).await?.since(&before, commands);
     load.stop.store(true, Ordering::Relaxed);
     let mut errors: BTreeMap<String, u64> = BTreeMap::new();
     while let Some(ended) = tasks.join_next().await {
@@ -134,6 +141,7 @@ pub async fn run(clients: &[Client], plan: Plan) -> Result<BenchReport, Failure>
         commands_per_s,
         latency_us: Percentiles::of(&times),
         errors,
+        stages,
     })
 }
 

@@ -76,7 +76,7 @@ impl Ledger {
         prop_assert_eq!(Event::verify_chain(self.seq, self.hash, events), Ok(()));
         for event in events {
             (self.seq, self.hash) = (event.body.seq, event.hash);
-            prop_assert_eq!(&Event::decode(&event.encode()).unwrap(), event);
+            prop_assert_eq!(&Event::decode(event.encoded()).unwrap(), event);
             for change in &event.body.changes {
                 let key = (change.sku.clone(), change.location.clone(), change.lot.clone());
                 let counts = self.cells.entry(key).or_default();

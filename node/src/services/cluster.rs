@@ -8,6 +8,7 @@ use holdfast_proto::v1::cluster_service_server::ClusterService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_raft::host::{Group, GroupError, Role};
 use holdfast_raft::meta::MetaChange;
+use holdfast_raft::stages::{Stage, StageTotal};
 use holdfast_raft::types::GroupId;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
@@ -53,6 +54,10 @@ impl Cluster {
             )
         })
     }
+}
+
+fn stage_timing((stage, total): (Stage, StageTotal)) -> v1::StageTiming {
+    v1::StageTiming { stage: stage.name().to_owned(), count: total.count, total_us: total.total_us }
 }
 
 fn members(routes: &Routes) -> Vec<v1::Member> {
@@ -136,6 +141,7 @@ impl ClusterService for Cluster {
             incarnation: core.host.incarnation(),
             uptime_ms: u64::try_from(core.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
             warnings: core.warnings(),
+            stages: core.host.stages().totals().into_iter().map(stage_timing).collect(),
         }))
     }
 

@@ -3,6 +3,7 @@
 use holdfast_inventory::{Command, MAX_CHAIN};
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
+use holdfast_raft::stages::Stage;
 use tokio::time::Instant;
 
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
@@ -51,11 +52,13 @@ pub(super) async fn decide(
         let message = format!("{} commands; a request has at most {MAX_BATCH_COMMANDS}", commands.len());
         return Err(CommandError::of(ErrorReason::BatchTooLarge, message).at("commands"));
     }
+    let begun = Instant::now();
     let routes = core.routes()?;
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
     check_chains(&mut checked, &linked);
+    core.host.stages().note(Stage::Check, begun.elapsed());
 
     let mut results: Vec<Option<CommandResult>> = Vec::with_capacity(checked.len());
     results.resize_with(checked.len(), || None);

@@ -13,6 +13,7 @@ use holdfast_inventory::commands::PutLocation;
 use holdfast_inventory::{BodyHash, Command, CommandId, Entry, LocationId, LocationSpec, LogTime, Operation};
 use holdfast_raft::encode::{EntryBuilder, encode_command};
 use holdfast_raft::host::{Group, ProposeError};
+use holdfast_raft::stages::Stage;
 use holdfast_raft::types::{Payload, Reply};
 use holdfast_world::World;
 use kameo::Actor;
@@ -185,7 +186,7 @@ impl ShardActor {
             return;
         }
         let time = self.log_time();
-        let (payload, callers) = self.batch.close(time);
+        let (payload, callers) = self.batch.close(time, self.group.stages());
         self.propose(payload, callers).await;
     }
 
@@ -273,7 +274,9 @@ impl ShardActor {
     }
 
     fn complete(&mut self, done: InFlight) {
-        self.metrics.applied(done.proposed_at.elapsed());
+        let took = done.proposed_at.elapsed();
+        self.metrics.applied(took);
+        self.group.stages().note(Stage::Commit, took);
         match done.outcome {
             Ok(Reply::Shard { index, log_time, answers }) => {
                 let mut answers = answers.into_iter();

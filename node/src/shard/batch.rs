@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use holdfast_inventory::{Entry, LogTime};
 use holdfast_raft::encode::EntryBuilder;
+use holdfast_raft::stages::{Stage, Stages};
 use holdfast_raft::types::Payload;
 use tokio::time::Instant;
 
@@ -90,12 +91,14 @@ impl Batch {
     }
 
     /// The entry, and who waits for it. The batch is empty then.
-    pub(super) fn close(&mut self, time: LogTime) -> (Payload, Vec<Caller>) {
+    pub(super) fn close(&mut self, time: LogTime, stages: &Stages) -> (Payload, Vec<Caller>) {
+        let now = Instant::now();
         let mut entry = EntryBuilder::new(time);
         let mut commands = Vec::with_capacity(self.commands);
         let mut callers = Vec::with_capacity(self.parts.len());
         for part in self.parts.drain(..) {
-            let Part { commands: encoded, mut caller, permit, .. } = part;
+            let Part { commands: encoded, mut caller, permit, submitted_at, .. } = part;
+            stages.note(Stage::Wait, now - submitted_at);
             for EncodedCommand { command, bytes } in encoded {
                 entry.push(&bytes);
                 commands.push(command);

@@ -115,6 +115,7 @@ pub(super) struct Part {
     pub(super) caller: Caller,
     /// Given back when the part is proposed.
     pub(super) permit: Permit,
+    pub(super) submitted_at: Instant,
 }
 
 impl Part {
@@ -127,7 +128,7 @@ impl Part {
         let (sender, receiver) = oneshot::channel();
         let count = commands.len();
         let caller = Caller { sender: Some(sender), is_proposed: false, commands: count };
-        (Self { commands, bytes, deadline, caller, permit }, (count, receiver))
+        (Self { commands, bytes, deadline, caller, permit, submitted_at: Instant::now() }, (count, receiver))
     }
 }
 

@@ -9,6 +9,7 @@ use holdfast_inventory::{BodyHash, Command, CommandId, ItemSpec, Limits, LogTime
 use holdfast_raft::encode::encode_command;
 use holdfast_raft::host::{Host, HostOptions};
 use holdfast_raft::machine::MachineKind;
+use holdfast_raft::stages::Stages;
 use holdfast_raft::types::GroupId;
 use holdfast_world::World;
 use tokio::sync::watch;
@@ -174,7 +175,7 @@ async fn a_caller_dropped_before_its_command_was_proposed_is_refused_and_after_i
     let (waiting, (_, unknown)) = part();
     let mut batch = batch::Batch::default();
     batch.push(waiting);
-    let (payload, callers) = batch.close(LogTime(1));
+    let (payload, callers) = batch.close(LogTime(1), &Stages::default());
     assert_ne!(payload.bytes, Bytes::new());
     drop(callers);
     assert!(matches!(unknown.await.unwrap(), Err(NotDecided::OutcomeUnknown { .. })));

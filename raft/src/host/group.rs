@@ -16,6 +16,7 @@ use crate::checkpoint::{Checkpoints, StoredSnapshot};
 use crate::log::{GroupId, Log, LogId};
 use crate::machine::Machine;
 use crate::meta::Meta;
+use crate::stages::Stages;
 use crate::store::{SharedMachine, to_log_id};
 use crate::transport::{GroupRaft, Transport};
 use crate::types::{NodeId, Payload, Reply, Types};
@@ -172,6 +173,12 @@ impl Group {
     #[must_use]
     pub fn id(&self) -> GroupId {
         self.id
+    }
+
+    /// Where the time of commands goes on this node; of all its groups together.
+    #[must_use]
+    pub fn stages(&self) -> &Stages {
+        self.log.stages()
     }
 
     /// openraft's handle of it.

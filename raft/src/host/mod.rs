@@ -24,6 +24,7 @@ use crate::checkpoint::{CheckpointError, Checkpoints};
 use crate::control::{Control, ControlError};
 use crate::log::{Damage, GroupId, Log, Recovered};
 use crate::machine::{Machine, MachineKind};
+use crate::stages::Stages;
 use crate::store::{Changes, LogStore, MachineStore};
 use crate::transport::{GroupRaft, HandshakeError, NodeFacts, Transport};
 use crate::types::NodeId;
@@ -262,6 +263,12 @@ impl Host {
         Self::lock(&self.inner.groups).values().cloned().collect()
     }
 
+    /// Where the time of commands goes on this node.
+    #[must_use]
+    pub fn stages(&self) -> &Stages {
+        &self.inner.options.log.stages
+    }
+
     /// The room the log takes.
     #[must_use]
     pub fn log_usage(&self) -> crate::log::LogUsage {
@@ -302,8 +309,9 @@ impl Host {
             MachineKind::Shard(_) => Some(self.open_changes(id, &checkpoints).await?),
         };
         let raft_error = |why: String| StartGroupError::Raft { group: id, why };
-        let store = MachineStore::new(&inner.world, id, kind, machine, checkpoints.clone(), changes)
-            .map_err(|error| raft_error(error.to_string()))?;
+        let store =
+            MachineStore::new(&inner.world, id, kind, machine, checkpoints.clone(), changes, self.stages().clone())
+                .map_err(|error| raft_error(error.to_string()))?;
         let shared = store.machine();
         let log_store = LogStore::new(inner.log.clone(), id);
         let factory = inner.transport.factory(id);

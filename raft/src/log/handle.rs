@@ -17,6 +17,7 @@ use super::recover::{self, OpenError};
 use super::state::{Command, Shared, State, cost_of};
 use super::writer::Writer;
 use crate::control::{Control, ControlState};
+use crate::stages::Stages;
 
 /// What was found when the log was opened.
 #[derive(Clone, Debug, Default)]
@@ -117,6 +118,11 @@ impl Log {
             world.threads.dedicated("log-writer", Box::pin(Writer::new(shared.clone(), cursor).run()));
         }
         Ok((Self { open: Arc::new(Open { shared }) }, recovered))
+    }
+
+    /// Where this log notes how long its part of a command's way takes.
+    pub(crate) fn stages(&self) -> &Stages {
+        &self.open.shared.options.stages
     }
 
     /// Appends entries to a group's log. When this returns they can be read; `done` is called once they are durable.

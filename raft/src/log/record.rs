@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 
 use super::ids::{LogId, Vote};
+use crate::stages::Stages;
 
 /// One entry of a group's log. Cloning shares the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct LogOptions {
     pub cache_bytes: usize,
     /// Freed segment files kept for reuse.
     pub spare_segments: usize,
+    /// Where the log notes how long its part of the way takes.
+    pub stages: Stages,
 }
 
 impl Default for LogOptions {
@@ -70,6 +73,7 @@ impl Default for LogOptions {
             queue_bytes: 64 << 20,
             cache_bytes: 128 << 20,
             spare_segments: 2,
+            stages: Stages::default(),
         }
     }
 }

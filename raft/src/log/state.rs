@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use holdfast_world::World;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use super::damage::Damage;
 use super::group::{GroupLog, Place, Slot};
@@ -21,7 +22,7 @@ pub(crate) const RECORD_OVERHEAD: usize = 64;
 
 /// Something for the writer to write.
 pub(crate) enum Command {
-    Append { group: GroupId, ticket: u64, records: Vec<LogRecord>, done: Option<Done> },
+    Append { group: GroupId, ticket: u64, records: Vec<LogRecord>, taken: Instant, done: Option<Done> },
     Repair { group: GroupId, records: Vec<LogRecord>, done: oneshot::Sender<()> },
     Vote { group: GroupId, vote: Vote, done: oneshot::Sender<()> },
     Truncate { group: GroupId, from_index: u64, done: oneshot::Sender<()> },
@@ -164,7 +165,7 @@ impl State {
         }
         self.cached_bytes += records.iter().map(|record| record.payload.len()).sum::<usize>();
         self.cached.extend(records.iter().map(|record| (group, record.index)));
-        self.queue.push_back(Command::Append { group, ticket, records, done });
+        self.queue.push_back(Command::Append { group, ticket, records, taken: Instant::now(), done });
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_world::EndReason;
+use tokio::time::Instant;
 
 use super::batch::{BatchPlace, BatchTable, CommittedMark};
 use super::format::Row;
@@ -11,6 +12,7 @@ use super::ids::LogPosition;
 use super::record::LogRecord;
 use super::state::{Command, Shared};
 use crate::segments::{BLOCK, SegmentFile, StampedBuffer};
+use crate::stages::Stage;
 
 /// Committed ids that ride in one batch, at most.
 const COMMITTED_AT_ONCE: usize = 64;
@@ -121,7 +123,9 @@ impl Writer {
         let file = &self.cursor.segment.file;
         file.write_all_at(image, self.cursor.offset).await.map_err(|error| ("wrote the log", error))?;
         // Not one write with O_DSYNC: measured side by side it was no faster.
+        let sync = Instant::now();
         file.sync_data().await.map_err(|error| ("synced the log", error))?;
+        self.shared.options.stages.note(Stage::Sync, sync.elapsed());
         self.settle(place);
         self.cursor.last_batch += 1;
         self.cursor.offset += len;
@@ -182,7 +186,8 @@ impl Writer {
         self.sequences.clear();
         for command in self.commands.drain(..) {
             match command {
-                Command::Append { done, .. } => {
+                Command::Append { done, taken, .. } => {
+                    self.shared.options.stages.note(Stage::Append, taken.elapsed());
                     if let Some(done) = done {
                         done(Ok(()));
                     }

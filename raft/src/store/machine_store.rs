@@ -12,12 +12,14 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::type_config::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, StoredMembership};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::changes::Changes;
 use super::convert::to_log_id;
 use crate::checkpoint::{Checkpoints, Cut, ReceivedSnapshot, Snapshot, membership_of, meta_of};
 use crate::log::{GroupId, LogId};
 use crate::machine::{Machine, MachineKind};
+use crate::stages::{Stage, Stages};
 use crate::types::{Payload, Reply, Types};
 
 /// The machine of a group as its readers see it. Cheap to clone.
@@ -73,6 +75,7 @@ struct Shared {
     checkpoints: Arc<Checkpoints>,
     changes: Option<Changes>,
     unreadable: Arc<OnceLock<String>>,
+    stages: Stages,
 }
 
 impl MachineStore {
@@ -88,6 +91,7 @@ impl MachineStore {
         machine: Machine,
         checkpoints: Arc<Checkpoints>,
         changes: Option<Changes>,
+        stages: Stages,
     ) -> io::Result<Self> {
         let record = checkpoints.record();
         let membership = record.as_ref().map_or(Ok(StoredMembership::default()), membership_of)?;
@@ -101,6 +105,7 @@ impl MachineStore {
             checkpoints,
             changes,
             unreadable: Arc::default(),
+            stages,
         };
         Ok(Self { shared: Arc::new(shared), room: inventory::Applied::default() })
     }
@@ -130,12 +135,16 @@ impl MachineStore {
                 Ok(Reply::Nothing)
             }
             EntryPayload::Normal(payload) => {
+                let begun = Instant::now();
                 let reply = shared.decide(id, &payload, &mut self.room)?;
+                let decided = Instant::now();
+                shared.stages.note(Stage::Apply, decided - begun);
                 if let Some(changes) = &shared.changes {
                     let changes = changes.present();
                     for event in &self.room.events {
                         changes.append(event.body.seq, event.encoded()).await.map_err(io::Error::other)?;
                     }
+                    shared.stages.note(Stage::Record, decided.elapsed());
                 }
                 Ok(reply)
             }

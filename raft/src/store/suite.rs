@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoints;
 use crate::control::Control;
 use crate::log::{GroupId, Log, LogOptions};
 use crate::machine::MachineKind;
+use crate::stages::Stages;
 use crate::types::Types;
 
 struct Builder;
@@ -33,7 +34,8 @@ impl StoreBuilder<Types, LogStore, MachineStore, TempDir> for Builder {
         let machine = checkpoints.load(&kind).await.unwrap();
         let changes_dir = dir.path().join("changes");
         let changes = Changes::open(&world, changes_dir, group, 1, ChangeLogOptions::default(), 0).await.unwrap();
-        let machine = MachineStore::new(&world, group, kind, machine, checkpoints, Some(changes)).unwrap();
+        let machine =
+            MachineStore::new(&world, group, kind, machine, checkpoints, Some(changes), Stages::default()).unwrap();
         Ok((dir, LogStore::new(log, group), machine))
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn options() -> LogOptions {
         queue_bytes: 64 << 10,
         cache_bytes: 4 << 10,
         spare_segments: 2,
+        ..LogOptions::default()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::log::{Log, LogId, LogOptions, LogRecord};
 use crate::machine::{Machine, MachineKind};
 use crate::meta::{Founding, MetaChange, encode_change};
 use crate::segments::memory_disk::{MemoryDisk, memory_world};
+use crate::stages::Stages;
 use crate::store::{LogStore, MachineStore, SharedMachine};
 use crate::transport::{GroupRaft, GroupRegistry, NoReplica, NodeFacts, Transport, TransportOptions};
 use crate::types::{GroupId, NodeId, Payload};
@@ -131,7 +132,8 @@ impl Node {
         let checkpoints = Checkpoints::new(&self.world, group, self.store.clone(), &self.control, &self.log);
         let checkpoints = Arc::new(checkpoints);
         let (kind, fresh) = (MachineKind::Meta, Machine::fresh(&MachineKind::Meta));
-        let machine = MachineStore::new(&self.world, group, kind, fresh, checkpoints.clone(), None).unwrap();
+        let machine =
+            MachineStore::new(&self.world, group, kind, fresh, checkpoints.clone(), None, Stages::default()).unwrap();
         let shared = machine.machine();
         let config = Config {
             heartbeat_interval: 200,
