@@ -175,7 +175,7 @@ mod tests {
             refused(|config| config.nodes[1].peer = config.nodes[0].peer.clone()),
             refused(|config| config.nodes.clear()),
             refused(|config| config.raft.election_min_ms = 300),
-            refused(|config| config.raft.election_max_ms = 1_000),
+            refused(|config| config.raft.election_max_ms = 500),
             refused(|config| config.limits.waiting_commands = 10),
         ];
         insta::assert_snapshot!(lines.join("\n"));

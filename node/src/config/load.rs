@@ -180,7 +180,7 @@ mod tests {
         figment::Jail::expect_with(|jail| {
             jail.create_file(
                 "cluster.toml",
-                &format!("shards = 2\n{FILE}\n[raft]\nheartbeat_ms = 100\nelection_min_ms = 1000"),
+                &format!("shards = 2\n{FILE}\n[raft]\nheartbeat_ms = 100\nelection_min_ms = 400"),
             )?;
             jail.set_env("HOLDFAST_NODE_ID", "1");
             jail.set_env("HOLDFAST_SHARDS", "3");

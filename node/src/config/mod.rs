@@ -71,9 +71,10 @@ pub struct NodeAddresses {
 pub struct RaftConfig {
     /// How often a leader is heard from.
     pub heartbeat_ms: u64,
-    /// A follower that has heard nothing for this long, at least, stands for election.
+    /// A follower that has heard nothing stands for election after `election_max_ms`, for so long it grants nobody else a vote,
+    /// and then a time drawn anew between this
     pub election_min_ms: u64,
-    /// And at most this long.
+    /// and this.
     pub election_max_ms: u64,
     /// A node whose wall clock is further than this from the median of its peers does not lead.
     pub max_clock_offset_ms: u64,
@@ -81,7 +82,7 @@ pub struct RaftConfig {
 
 impl Default for RaftConfig {
     fn default() -> Self {
-        Self { heartbeat_ms: 250, election_min_ms: 1_000, election_max_ms: 2_000, max_clock_offset_ms: 500 }
+        Self { heartbeat_ms: 200, election_min_ms: 500, election_max_ms: 1_000, max_clock_offset_ms: 500 }
     }
 }
 

@@ -23,9 +23,10 @@ pub struct HostOptions {
     pub peers: BTreeMap<NodeId, String>,
     /// How often a leader tells its followers that it lives, in ms.
     pub heartbeat_ms: u64,
-    /// A follower that hears nothing for this long stands for election, in ms.
+    /// A follower that hears nothing for `election_max_ms`, for so long it grants nobody else a vote, and then for a time drawn
+    /// anew between this and `election_max_ms` stands for election. In ms.
     pub election_min_ms: u64,
-    /// The same, at most; between the two it is drawn.
+    /// See `election_min_ms`.
     pub election_max_ms: u64,
     /// A group is checkpointed when its log holds this many bytes more than its last checkpoint.
     pub checkpoint_bytes: u64,
@@ -48,9 +49,9 @@ impl HostOptions {
             cluster_id: cluster_id.into(),
             dir: dir.into(),
             peers: BTreeMap::new(),
-            heartbeat_ms: 250,
-            election_min_ms: 1_000,
-            election_max_ms: 2_000,
+            heartbeat_ms: 200,
+            election_min_ms: 500,
+            election_max_ms: 1_000,
             checkpoint_bytes: 64 << 20,
             checkpoint_entries: 50_000,
             kept_entries: 2_000,
