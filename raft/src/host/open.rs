@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use holdfast_inventory::Limits;
 use holdfast_world::{StateStore, World};
@@ -61,6 +62,10 @@ impl Host {
         };
         let host = Self { inner: Arc::new(inner) };
         tokio::spawn(super::beat::beat(Arc::downgrade(&host.inner)));
+        let (inner, every) = (Arc::downgrade(&host.inner), Duration::from_millis(host.inner.options.heartbeat_ms));
+        let groups =
+            move || inner.upgrade().map(|inner| Self { inner }.groups().iter().map(|it| it.raft().clone()).collect());
+        tokio::spawn(crate::transport::pulse(every, groups));
         for warning in warnings {
             host.warn(warning);
         }

@@ -65,6 +65,8 @@ impl HostOptions {
         let config = Config {
             cluster_name: self.cluster_id.clone(),
             heartbeat_interval: self.heartbeat_ms,
+            // All groups beat together: see the transport's pulse.
+            enable_heartbeat: false,
             election_timeout_min: self.election_min_ms,
             election_timeout_max: self.election_max_ms,
             // Checkpoints and purges are ours: see the policy beside this file.

@@ -21,10 +21,13 @@ use crate::meta::{Founding, MetaChange, encode_change};
 use crate::segments::memory_disk::{MemoryDisk, memory_world};
 use crate::stages::Stages;
 use crate::store::{LogStore, MachineStore, SharedMachine};
-use crate::transport::{GroupRaft, GroupRegistry, NoReplica, NodeFacts, Transport, TransportOptions};
+use crate::transport::{GroupRaft, GroupRegistry, NoReplica, NodeFacts, Transport, TransportOptions, pulse};
 use crate::types::{GroupId, NodeId, Payload};
 
 pub(super) const CLUSTER: &str = "test";
+
+/// How often a leader is heard from.
+pub(super) const HEARTBEAT_MS: u64 = 200;
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,6 +70,12 @@ struct Running {
     raft: GroupRaft,
     machine: SharedMachine,
     checkpoints: Arc<Checkpoints>,
+}
+
+impl Groups {
+    fn rafts(&self) -> Vec<GroupRaft> {
+        self.groups.lock().unwrap().values().map(|running| running.raft.clone()).collect()
+    }
 }
 
 impl GroupRegistry for Groups {
@@ -125,6 +134,8 @@ impl Node {
         let transport = Transport::new(&world, options);
         let groups = Arc::new(Groups { node: id, cluster, ..Groups::default() });
         net.serve(&address(id), transport.routes(groups.clone()));
+        let running = Arc::downgrade(&groups);
+        tokio::spawn(pulse(Duration::from_millis(HEARTBEAT_MS), move || Some(running.upgrade()?.rafts())));
         Self { id, transport, groups, log, control, world, store: Arc::new(MemoryStore::default()) }
     }
 
@@ -136,7 +147,8 @@ impl Node {
             MachineStore::new(&self.world, group, kind, fresh, checkpoints.clone(), None, Stages::default()).unwrap();
         let shared = machine.machine();
         let config = Config {
-            heartbeat_interval: 200,
+            heartbeat_interval: HEARTBEAT_MS,
+            enable_heartbeat: false,
             election_timeout_min: 1_000,
             election_timeout_max: 2_000,
             snapshot_policy: SnapshotPolicy::Never,

@@ -1,6 +1,5 @@
 //! Appends, heartbeats and votes between three nodes.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use openraft::network::RPCOption;
@@ -8,11 +7,11 @@ use openraft::raft::{AppendEntriesRequest, VoteRequest};
 use openraft::type_config::alias::VoteOf;
 use openraft::{BasicNode, EntryPayload, RaftNetworkFactory, RaftNetworkV2};
 
-use super::cluster::{Cluster, Node, address, eventually, put, setting};
+use super::cluster::{Cluster, HEARTBEAT_MS, Node, address, eventually, put, setting};
 use super::network::Net;
 use crate::log::LogId;
 use crate::store::from_log_id;
-use crate::types::{GroupId, Types};
+use crate::types::{GroupId, NodeId, Types};
 
 const GROUP: GroupId = GroupId(0);
 
@@ -112,28 +111,38 @@ async fn leadership_is_handed_over_when_asked() {
     eventually("the follower leads", || follower.leads(GROUP)).await;
 }
 
-/// Frames of append streams between all nodes in ten idle seconds.
-async fn idle_frames(groups: u64) -> u64 {
+/// Frames of append streams from one node to another in ten idle seconds, and how many of the two lead a group.
+async fn idle_frames(groups: u64) -> Vec<(u64, u64)> {
     let cluster = Cluster::start(groups).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
+    let leads = |id: NodeId| {
+        let node = cluster.nodes.iter().find(|node| node.id == id).unwrap();
+        u64::from((0..groups).any(|group| node.leads(GroupId(group))))
+    };
     let count = || {
         let ids = 1..=3;
         let pairs = ids.clone().flat_map(|a| ids.clone().map(move |b| (a, b))).filter(|(a, b)| a != b);
-        pairs.map(|(a, b)| cluster.net.replicate_frames(&address(a), &address(b))).sum::<u64>()
+        let frames = pairs.map(|(a, b)| (cluster.net.replicate_frames(&address(a), &address(b)), leads(a) + leads(b)));
+        frames.collect::<Vec<_>>()
     };
     let before = count();
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let leaders: BTreeSet<_> =
-        cluster.nodes.iter().filter(|node| (0..groups).any(|group| node.leads(GroupId(group)))).map(|n| n.id).collect();
-    assert!(!leaders.is_empty());
-    count() - before
+    let after = count();
+    before.into_iter().zip(after).map(|((before, _), (after, leaders))| (after - before, leaders)).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_messages_do_not_grow_with_the_groups() {
-    let (few, many) = (idle_frames(4).await, idle_frames(64).await);
-    // Each of 64 groups alone would send a request and a reply to two peers five times a second: 12 800.
-    assert!(few > 0 && many < 4 * few && many < 4_000, "{few} frames with 4 groups, {many} with 64");
+    // For each of the two that leads: the frames of its pulse one way, and as many answers the other; and two signs of life a
+    // second that are asked for. One more of each, since the ten seconds begin anywhere.
+    let each = 10_000 / HEARTBEAT_MS + 1 + 20 + 1;
+    for groups in [4, 64] {
+        for (frames, leaders) in idle_frames(groups).await {
+            let most = leaders * each;
+            assert!(frames <= most, "{frames} frames one way with {groups} groups, at most {most} are due");
+            assert!(leaders == 0 || frames >= 10_000 / HEARTBEAT_MS - 5, "{frames} frames: the groups do not beat");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
