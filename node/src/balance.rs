@@ -28,7 +28,7 @@ pub(crate) async fn balance_leaders(core: Arc<Core>, mut stopping: watch::Receiv
             let status = group.status();
             let voters: Vec<NodeId> = status.voters.iter().copied().collect();
             let Some(preferred) = preferred(&group, &voters) else { continue };
-            if preferred == core.config.node_id {
+            if preferred == core.config.node_id || !core.may_lead(preferred) {
                 continue;
             }
             // Only a replica that has everything gets the lead; one that is down or behind is tried again later.

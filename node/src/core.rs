@@ -1,5 +1,6 @@
 //! What the services of a node share: its groups and shards, the cluster's records, and whether it is ready.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use holdfast_inventory::{Inventory, LogTime};
 use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::host::{Group, Host};
-use holdfast_raft::types::GroupId;
+use holdfast_raft::types::{GroupId, NodeId};
 use holdfast_world::World;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) stopping: watch::Sender<bool>,
     /// How far this node's wall clock is from the median of the nodes', in milliseconds; `None` before it is known.
     pub(crate) clock_offset_ms: watch::Sender<Option<i64>>,
+    /// The nodes, this one too, whose clocks are too far off: they shall not lead.
+    pub(crate) clocks_off: watch::Sender<BTreeSet<NodeId>>,
     /// True once the groups of a fresh node are started and it has seen every other listed node fresh.
     pub(crate) awaits_founding: watch::Sender<bool>,
     pub(crate) started_at: Instant,
@@ -184,17 +187,20 @@ impl Core {
         let mut warnings = self.not_ready();
         warnings.extend(self.host.warnings());
         let offset = *self.clock_offset_ms.borrow();
-        if let Some(offset) = offset.filter(|offset| self.is_clock_off(*offset)) {
-            warnings.push(format!(
-                "the clock is {offset} ms from the median of the nodes: this node does not lead; set it right"
-            ));
+        if let Some(offset) = offset.filter(|offset| offset.unsigned_abs() > self.config.raft.max_clock_offset_ms) {
+            let meaning = if self.may_lead(self.config.node_id) {
+                "no majority of the nodes' clocks agree"
+            } else {
+                "this node does not lead"
+            };
+            warnings.push(format!("the clock is {offset} ms from the median of the nodes: {meaning}; set it right"));
         }
         warnings
     }
 
-    /// True where a node with that offset must not lead.
-    pub(crate) fn is_clock_off(&self, offset_ms: i64) -> bool {
-        offset_ms.unsigned_abs() > self.config.raft.max_clock_offset_ms
+    /// False for a node whose clock is too far off.
+    pub(crate) fn may_lead(&self, node: NodeId) -> bool {
+        !self.clocks_off.borrow().contains(&node)
     }
 }
 

@@ -157,6 +157,7 @@ impl Node {
             routes: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             clock_offset_ms: watch::Sender::new(None),
+            clocks_off: watch::Sender::default(),
             awaits_founding: watch::Sender::new(false),
             started_at: Instant::now(),
         });
@@ -321,7 +322,7 @@ async fn hand_all_over(core: &Core) {
         if !group.is_leader() || group.status().voters.len() < 2 {
             continue;
         }
-        match group.transfer_leadership(None).await {
+        match group.transfer_leadership_among(|id| core.may_lead(id)).await {
             Ok(to) => tracing::info!(group = %group.id(), to, "handed over"),
             Err(error) => tracing::warn!(group = %group.id(), %error, "not handed over"),
         }

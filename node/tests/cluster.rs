@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use holdfast_client::v1::command_result::Outcome;
@@ -9,7 +11,7 @@ use holdfast_client::{Client, ClientOptions, Command, Consistency, PutItem, Rece
 use holdfast_node::config::NodeAddresses;
 use holdfast_node::{Node, NodeConfig, Overrides, StartError};
 use holdfast_raft::types::GroupId;
-use holdfast_world::World;
+use holdfast_world::{Clock, RealClock, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
@@ -280,6 +282,107 @@ async fn a_node_of_another_cluster_is_refused() {
     assert!(matches!(*error, StartError::OtherCluster { .. }), "{error}");
     first.stop().await;
     second.stop().await;
+}
+
+/// The system's clock, so many milliseconds ahead.
+#[derive(Debug, Default)]
+struct AheadClock {
+    system: RealClock,
+    ahead_ms: AtomicI64,
+}
+
+impl Clock for AheadClock {
+    fn wall_ms(&self) -> u64 {
+        self.system.wall_ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.system.monotonic()
+    }
+}
+
+/// A node in a runtime of its own: dropped, it is gone at once and hands nothing over.
+struct Alone {
+    node: Arc<Node>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Alone {
+    async fn start(config: NodeConfig, clock: Arc<AheadClock>) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let starting = runtime.spawn(async move {
+            let world = World { clock, ..World::real() };
+            Node::start(world, config).await
+        });
+        let node = Arc::new(starting.await.expect("no panic").expect("the node starts"));
+        Self { node, runtime: Some(runtime) }
+    }
+
+    async fn crash(mut self) {
+        let runtime = self.runtime.take().expect("a node crashes once");
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE)).await.expect("no panic");
+    }
+
+    fn leads(&self, groups: u64) -> usize {
+        (0..groups).filter(|id| self.node.group(GroupId(*id)).is_some_and(|group| group.is_leader())).count()
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_is_off_is_not_elected_until_it_is_right() {
+    const SHARDS: u32 = 8;
+    const GROUPS: u64 = 1 + SHARDS as u64;
+    let dir = tempfile::tempdir().unwrap();
+    let addresses = addresses(3);
+    let (right, wrong) = (Arc::new(AheadClock::default()), Arc::new(AheadClock::default()));
+    wrong.ahead_ms.store(60_000, Ordering::Relaxed);
+    let start = async |id: u64, clock: &Arc<AheadClock>| {
+        Alone::start(config(dir.path(), &addresses, id, SHARDS), Arc::clone(clock)).await
+    };
+    let (first, second) = (start(1, &right).await, start(2, &right).await);
+    let third = start(3, &wrong).await;
+    for each in [&first, &second, &third] {
+        until("the node is ready", async || each.node.is_ready()).await;
+    }
+    let leads_all = async |node: &Alone| {
+        assert_eq!(third.leads(GROUPS), 0, "the node whose clock is off was elected");
+        node.leads(GROUPS) as u64 == GROUPS
+    };
+    // What it may have come to lead before the clocks were compared it hands over.
+    until("the third node leads nothing", async || third.leads(GROUPS) == 0).await;
+    first.crash().await;
+    until("the second leads all", async || leads_all(&second).await).await;
+    let first = start(1, &right).await;
+    until("the first is ready again", async || first.node.is_ready()).await;
+    second.crash().await;
+    until("the first leads all", async || leads_all(&first).await).await;
+
+    wrong.ahead_ms.store(0, Ordering::Relaxed);
+    let second = start(2, &right).await;
+    until("the second is ready again", async || second.node.is_ready()).await;
+    until("the third is trusted again", async || third.leads(GROUPS) > 0).await;
+    first.crash().await;
+    second.crash().await;
+    // What the third leads it goes on to lead. For each of the other groups it is as likely to be elected as the first.
+    let led = third.leads(GROUPS);
+    for _ in 0..10 {
+        let first = start(1, &right).await;
+        until("every group has a leader", async || first.node.is_ready() && third.node.is_ready()).await;
+        if third.leads(GROUPS) > led {
+            return;
+        }
+        first.crash().await;
+    }
+    panic!("the third was never elected");
 }
 
 #[test]

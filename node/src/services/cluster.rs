@@ -9,7 +9,7 @@ use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_raft::host::{Group, GroupError, Role};
 use holdfast_raft::meta::MetaChange;
 use holdfast_raft::stages::{Stage, StageTotal};
-use holdfast_raft::types::GroupId;
+use holdfast_raft::types::{GroupId, NodeId};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use tonic::{Request, Response, Status};
@@ -240,9 +240,13 @@ impl ClusterService for Cluster {
                 invalid("to_node_id", &format!("is {to}, which is no member"), "name a member, or 0 for any").into()
             );
         }
+        let may_lead = |id: NodeId| to.map_or_else(|| self.core.may_lead(id), |to| to == id);
         if !request.all {
             let group = self.group(request.group)?;
-            group.transfer_leadership(to).await.map_err(|error| group_error(&error, group.id(), &routes))?;
+            group
+                .transfer_leadership_among(may_lead)
+                .await
+                .map_err(|error| group_error(&error, group.id(), &routes))?;
             return Ok(Response::new(v1::TransferLeadershipResponse { transferred: 1 }));
         }
         let mut transferred = 0;
@@ -250,7 +254,10 @@ impl ClusterService for Cluster {
             if !group.is_leader() {
                 continue;
             }
-            group.transfer_leadership(to).await.map_err(|error| group_error(&error, group.id(), &routes))?;
+            group
+                .transfer_leadership_among(may_lead)
+                .await
+                .map_err(|error| group_error(&error, group.id(), &routes))?;
             transferred += 1;
         }
         Ok(Response::new(v1::TransferLeadershipResponse { transferred }))

@@ -404,6 +404,15 @@ impl Group {
     ///
     /// This node does not lead, or no follower caught up in time.
     pub async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<NodeId, GroupError> {
+        self.transfer_leadership_among(|id| to.is_none_or(|to| to == id)).await
+    }
+
+    /// Hands the leadership to the follower that is furthest of those that may have it. Only a voter that has everything gets it.
+    ///
+    /// # Errors
+    ///
+    /// This node does not lead, or no follower that may lead caught up in time.
+    pub async fn transfer_leadership_among(&self, may_lead: impl Fn(NodeId) -> bool) -> Result<NodeId, GroupError> {
         let deadline = Instant::now() + HAND_OVER_WAIT;
         let mut metrics = self.raft.metrics();
         loop {
@@ -419,7 +428,7 @@ impl Group {
                 };
                 voters
                     .iter()
-                    .filter(|id| **id != self.node && to.is_none_or(|to| to == **id))
+                    .filter(|id| **id != self.node && may_lead(**id))
                     .filter_map(|id| Some((behind(id)?, *id)))
                     .min()
                     .filter(|(behind, _)| *behind == 0)

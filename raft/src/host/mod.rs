@@ -16,6 +16,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_world::{StateStore, World};
@@ -143,6 +145,8 @@ struct Inner {
     warnings: Mutex<Vec<String>>,
     /// The peers that are not believed, and why.
     refused: Mutex<BTreeMap<NodeId, String>>,
+    /// False while this node shall lead nothing. Changed, and told to the groups, only under the lock of `groups`.
+    may_lead: AtomicBool,
     /// Checkpoints are written one after the other: they share a disk with the log.
     checkpointing: tokio::sync::Mutex<()>,
     transport: Transport,
@@ -269,6 +273,16 @@ impl Host {
         &self.inner.options.log.stages
     }
 
+    /// Whether this node may lead groups, those that are started later too. Where it may not it stands for no election and
+    /// takes no leadership that is handed to it; what it leads already it is to hand over. It votes and follows as before.
+    pub fn let_lead(&self, may_lead: bool) {
+        let groups = Self::lock(&self.inner.groups);
+        self.inner.may_lead.store(may_lead, Relaxed);
+        for group in groups.values() {
+            group.raft().runtime_config().elect(may_lead);
+        }
+    }
+
     /// The room the log takes.
     #[must_use]
     pub fn log_usage(&self) -> crate::log::LogUsage {
@@ -320,7 +334,11 @@ impl Host {
             .map_err(|fatal| raft_error(fatal.to_string()))?;
         let group =
             Group::new(id, self.node_id(), raft, shared, checkpoints, inner.log.clone(), inner.transport.clone());
-        Self::lock(&inner.groups).insert(id, group.clone());
+        {
+            let mut groups = Self::lock(&inner.groups);
+            group.raft().runtime_config().elect(inner.may_lead.load(Relaxed));
+            groups.insert(id, group.clone());
+        }
         self.watch(&group);
         Ok(group)
     }

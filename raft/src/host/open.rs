@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ impl Host {
             groups: Mutex::default(),
             warnings: Mutex::default(),
             refused: Mutex::default(),
+            may_lead: AtomicBool::new(true),
             checkpointing: tokio::sync::Mutex::new(()),
             transport,
             folder_lock: Mutex::new(Some(lock)),

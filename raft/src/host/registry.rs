@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::sync::Weak;
+use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::future::BoxFuture;
 use openraft::async_runtime::WatchReceiver;
@@ -55,6 +56,10 @@ impl GroupRegistry for Registry {
 
     fn refusal(&self, peer: NodeId) -> Option<String> {
         Host::lock(&self.host()?.inner.refused).get(&peer).cloned()
+    }
+
+    fn may_lead(&self) -> bool {
+        self.host().is_some_and(|host| host.inner.may_lead.load(Relaxed))
     }
 
     fn entry(&self, group: GroupId, id: LogId) -> BoxFuture<'_, Option<LogRecord>> {

@@ -300,6 +300,10 @@ mod tests {
             None
         }
 
+        fn may_lead(&self) -> bool {
+            true
+        }
+
         fn entry(&self, _: GroupId, _: LogId) -> futures_util::future::BoxFuture<'_, Option<LogRecord>> {
             Box::pin(async { None })
         }

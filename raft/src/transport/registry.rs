@@ -86,6 +86,9 @@ pub trait GroupRegistry: Send + Sync + 'static {
     /// Why the peer is not believed, if it was refused when it last told who it is: it has no voice then.
     fn refusal(&self, peer: NodeId) -> Option<String>;
 
+    /// Whether this node may lead a group: where not, it takes no leadership that is handed to it.
+    fn may_lead(&self) -> bool;
+
     /// The entry with exactly this id, for a peer whose copy has rotted; also where the group's Raft does not run.
     fn entry(&self, group: GroupId, id: LogId) -> BoxFuture<'_, Option<LogRecord>>;
 

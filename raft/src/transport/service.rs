@@ -131,6 +131,10 @@ impl PeerService for PeerServer {
     ) -> Result<Response<wire::TransferLeaderResponse>, Status> {
         let request = request.into_inner();
         self.believed(request.envelope.as_ref())?;
+        // The others hear of it too, so that they grant their votes: only the one that is meant would lead.
+        if request.to_node == self.context.options.node_id && !self.registry.may_lead() {
+            return Err(Status::failed_precondition("this node leads nothing for now"));
+        }
         let raft = self.replica(request.group)?;
         let request = transfer_from_wire(request).map_err(bad)?;
         let response = raft.handle_transfer_leader(request).await.map_err(stopped)?;

@@ -101,6 +101,10 @@ impl GroupRegistry for Groups {
         None
     }
 
+    fn may_lead(&self) -> bool {
+        true
+    }
+
     fn entry(&self, _group: GroupId, _id: LogId) -> BoxFuture<'_, Option<LogRecord>> {
         Box::pin(std::future::ready(None))
     }
