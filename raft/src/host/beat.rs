@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Host, Inner};
 use crate::transport::HandshakeError;
 use crate::types::NodeId;
@@ -15,18 +17,29 @@ use crate::types::NodeId;
 /// Between two beats.
 const EVERY: Duration = Duration::from_secs(3);
 
-/// Beats while the host lives.
+/// Beats while the host lives; and tells the members of a group that starts at once that the node begins a new life, so that a
+/// copy of an earlier one is known for one.
 pub(super) async fn beat(host: Weak<Inner>) {
+    let mut next = Instant::now() + EVERY;
     loop {
-        tokio::time::sleep(EVERY).await;
+        let Some(started) = host.upgrade().map(|inner| inner.started.clone()) else { return };
+        let is_due = tokio::time::timeout_at(next, started.notified()).await.is_err();
         let Some(host) = host.upgrade().map(|inner| Host { inner }) else { return };
-        if let Err(error) = host.inner.control.update(|_| {}).await {
-            tracing::debug!(%error, "the host's pulse stops with the control file");
-            return;
+        if is_due {
+            next = Instant::now() + EVERY;
+            if let Err(error) = host.inner.control.update(|_| {}).await {
+                tracing::debug!(%error, "the host's pulse stops with the control file");
+                return;
+            }
         }
         for (node, address) in host.peers() {
+            // A group has started: only who was not told yet of this life of the node is told now.
+            if !is_due && host.inner.transport.has_judged(node) {
+                continue;
+            }
             match host.inner.transport.handshake(&address).await {
-                Ok(_) => {}
+                // Who refused it has said so.
+                Ok(_) | Err(HandshakeError::NotTaken(_)) => {}
                 Err(HandshakeError::Unreachable(why)) => tracing::debug!(node, why, "a peer does not answer"),
                 Err(error) => host.warn_once(format!("node {node}: {error}")),
             }
@@ -45,7 +58,7 @@ impl Host {
         peers
     }
 
-    fn warn_once(&self, warning: String) {
+    pub(super) fn warn_once(&self, warning: String) {
         if !self.warnings().contains(&warning) {
             self.warn(warning);
         }

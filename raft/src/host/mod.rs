@@ -145,6 +145,8 @@ struct Inner {
     warnings: Mutex<Vec<String>>,
     /// The peers that are not believed, and why.
     refused: Mutex<BTreeMap<NodeId, String>>,
+    /// A group has started.
+    started: Arc<tokio::sync::Notify>,
     /// False while this node shall lead nothing. Changed, and told to the groups, only under the lock of `groups`.
     may_lead: AtomicBool,
     /// Checkpoints are written one after the other: they share a disk with the log.
@@ -339,6 +341,7 @@ impl Host {
             group.raft().runtime_config().elect(inner.may_lead.load(Relaxed));
             groups.insert(id, group.clone());
         }
+        inner.started.notify_one();
         self.watch(&group);
         Ok(group)
     }

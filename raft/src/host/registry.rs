@@ -12,7 +12,7 @@ use super::{Host, Inner};
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
 use crate::control::PeerMark;
 use crate::encode::SCHEMA;
-use crate::log::{GroupId, LogId, LogRecord};
+use crate::log::{GroupId, Incarnation, LogId, LogRecord};
 use crate::machine::MachineKind;
 use crate::store::to_log_id;
 use crate::transport::{GroupFacts, GroupRaft, GroupRegistry, NoReplica, NodeFacts};
@@ -41,6 +41,10 @@ impl GroupRegistry for Registry {
             return Err(NoReplica::Damaged { group, node: self.node, what: super::told(&damage) });
         }
         host.group(group).map(|group| group.raft().clone()).ok_or(unknown)
+    }
+
+    fn incarnation(&self) -> Incarnation {
+        self.host().map(|host| host.inner.control.read(|state| state.incarnation)).unwrap_or_default()
     }
 
     fn facts(&self) -> NodeFacts {
@@ -132,6 +136,9 @@ impl Host {
                 Ok(()) => refused.remove(&peer.node_id),
                 Err(why) => refused.insert(peer.node_id, why.clone()),
             };
+        }
+        if let Err(why) = &judged {
+            self.warn_once(format!("the peer is refused: {why}"));
         }
         judged?;
         if known.incarnation != peer.incarnation || known.control_generation < peer.control_generation {

@@ -58,6 +58,16 @@ pub(super) fn meant_for_us(context: &Context, envelope: Option<&wire::Envelope>)
     Ok(envelope.from_node)
 }
 
+/// Judges a peer, and keeps in which life it was found well.
+async fn judge(context: &Context, registry: &dyn GroupRegistry, peer: &NodeFacts) -> Result<(), String> {
+    let judged = registry.greet(peer).await;
+    match judged {
+        Ok(()) => context.lives.judge(peer.node_id, peer.incarnation),
+        Err(_) => context.lives.forget(peer.node_id),
+    }
+    judged
+}
+
 /// Tells the other node who this one is, and learns who it is. `node` 0: whoever answers.
 pub(super) async fn exchange(
     context: &Context,
@@ -87,18 +97,9 @@ pub(super) async fn exchange(
         return Err(HandshakeError::OtherNode { found: facts.node_id, meant: node });
     }
     if let Some(registry) = context.registry() {
-        registry.greet(&facts).await.map_err(HandshakeError::NotTaken)?;
+        judge(context, &*registry, &facts).await.map_err(HandshakeError::NotTaken)?;
     }
     Ok(facts)
-}
-
-/// The handshake before a stream.
-pub(super) async fn greet(
-    context: &Context,
-    client: PeerServiceClient<GrpcChannel>,
-    node: NodeId,
-) -> Result<(), String> {
-    exchange(context, client, node).await.map(drop).map_err(|error| error.to_string())
 }
 
 /// Answers a handshake.
@@ -112,6 +113,6 @@ pub(super) async fn answer(
     if theirs.node_id != from || from == context.options.node_id {
         return Err(Status::failed_precondition(format!("node {from} is another than it says")));
     }
-    registry.greet(&theirs).await.map_err(Status::failed_precondition)?;
+    judge(context, &**registry, &theirs).await.map_err(Status::failed_precondition)?;
     Ok(wire::HandshakeResponse { facts: Some(facts_to_wire(registry.facts())) })
 }

@@ -21,7 +21,7 @@ use wire::follower_frame::Frame;
 
 use super::outbox::{Outbox, OutboxError};
 use super::registry::{GroupRaft, GroupRegistry};
-use super::wire::{Answer, answer_to_wire, append_from_wire, heartbeat_answer, heartbeat_from_wire};
+use super::wire::{Answer, answer_to_wire, append_from_wire, heartbeat_answer, heartbeat_from_wire, life_to_wire};
 use super::{Context, meter};
 use crate::types::{GroupId, NodeId, Types};
 
@@ -70,7 +70,8 @@ impl Incoming {
     /// Reads the stream to its end, then ends all sessions.
     pub(super) async fn read(mut self, mut frames: Streaming<wire::LeaderFrame>) {
         let node_id = self.context.options.node_id;
-        let why = match send(&self.replies, Frame::Welcome(wire::Welcome { node_id })) {
+        let follower = Some(life_to_wire(self.registry.incarnation()));
+        let why = match send(&self.replies, Frame::Welcome(wire::Welcome { node_id, follower })) {
             Ok(()) => self.read_frames(&mut frames).await,
             Err(error) => error.to_string(),
         };
@@ -275,9 +276,10 @@ mod tests {
     use holdfast_world::World;
     use std::sync::OnceLock;
 
+    use super::super::lives::Lives;
     use super::*;
     use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
-    use crate::log::{LogId, LogRecord};
+    use crate::log::{Incarnation, LogId, LogRecord};
     use crate::transport::{NoReplica, NodeFacts, TransportOptions};
 
     /// A node that has no groups: every session ends at once, by name.
@@ -286,6 +288,10 @@ mod tests {
     impl GroupRegistry for NoGroups {
         fn replica(&self, group: GroupId) -> Result<GroupRaft, NoReplica> {
             Err(NoReplica::Unknown { group, node: 2 })
+        }
+
+        fn incarnation(&self) -> Incarnation {
+            Incarnation::default()
         }
 
         fn facts(&self) -> NodeFacts {
@@ -320,7 +326,8 @@ mod tests {
     #[tokio::test]
     async fn a_session_that_begins_after_a_newer_one_is_heard_and_late_frames_are_not() {
         let options = TransportOptions::new(2, "c");
-        let context = Arc::new(Context { world: World::real(), options, registry: OnceLock::new() });
+        let context =
+            Arc::new(Context { world: World::real(), options, registry: OnceLock::new(), lives: Lives::default() });
         let replies = Arc::new(Outbox::new(1 << 20, 16, 16));
         let mut incoming = Incoming::new(context, Arc::new(NoGroups), 1, replies.clone());
         let append = |session, sequence| wire::Append { session, sequence, group: session, ..Default::default() };

@@ -17,6 +17,7 @@ use tonic::Streaming;
 use wire::leader_frame::Frame;
 
 use super::connection::Connection;
+use super::wire::life_from_wire;
 use super::{Context, handshake, meter};
 use crate::types::NodeId;
 
@@ -139,7 +140,8 @@ impl Shared {
 
     async fn connect(&self) -> Result<(Arc<Connection>, Streaming<wire::FollowerFrame>), String> {
         let options = &self.context.options;
-        handshake::greet(&self.context, self.control.clone(), self.node).await?;
+        let facts = handshake::exchange(&self.context, self.control.clone(), self.node).await;
+        let judged = facts.map_err(|error| error.to_string())?.incarnation;
         let connection = Arc::new(Connection::new(options));
         let hello = Frame::Hello(self.context.envelope(self.node));
         connection.send_urgent(hello).map_err(|error| error.to_string())?;
@@ -153,7 +155,10 @@ impl Shared {
             let mut replies = client.replicate(requests).await.map_err(|status| status.to_string())?.into_inner();
             let first = replies.message().await.map_err(|status| status.to_string())?;
             match first.and_then(|first| first.frame) {
-                Some(wire::follower_frame::Frame::Welcome(_)) => Ok(replies),
+                Some(wire::follower_frame::Frame::Welcome(it)) if life_from_wire(it.follower) == Some(judged) => {
+                    Ok(replies)
+                }
+                Some(wire::follower_frame::Frame::Welcome(_)) => Err("it was started since the handshake".to_owned()),
                 _ => Err("it did not take the stream".to_owned()),
             }
         };

@@ -5,7 +5,8 @@
 //! Promises: replies of a group's appends come in the order of the requests; a stream that is broken, or whose other end has
 //! fallen silent, ends every session in it as unreachable within [`TransportOptions::link_timeout`] of the next frame; nothing
 //! that waits grows without bound; a node of another cluster, or another node than was meant, is refused by name; no word
-//! but the handshake is exchanged with a peer that [`GroupRegistry::greet`] refuses.
+//! but the handshake is exchanged with a peer that [`GroupRegistry::greet`] refuses; no vote counts between two nodes that have not
+//! judged each other in their present lives.
 //! Leaves to others: which groups there are, what a snapshot is made of, and what to think of a peer's facts.
 
 mod connection;
@@ -13,6 +14,7 @@ mod entries;
 mod handshake;
 mod incoming;
 mod link;
+mod lives;
 mod meter;
 mod network;
 mod options;
@@ -37,9 +39,10 @@ use holdfast_proto::peer::v1::peer_service_client::PeerServiceClient;
 use holdfast_proto::peer::v1::peer_service_server::PeerServiceServer;
 use holdfast_world::{GrpcChannel, Lane, World};
 
-use crate::log::{LogId, LogRecord};
+use crate::log::{Incarnation, LogId, LogRecord};
 use crate::types::{GroupId, NodeId};
 use link::Link;
+use lives::Lives;
 
 pub use handshake::HandshakeError;
 pub use network::{Factory, GroupNetwork};
@@ -63,6 +66,7 @@ struct Context {
     options: TransportOptions,
     /// Given with the routes, which keep it: whoever is served owns a transport itself.
     registry: OnceLock<Weak<dyn GroupRegistry>>,
+    lives: Lives,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +88,8 @@ struct Peer {
 struct Reached {
     link: Link,
     control: PeerServiceClient<GrpcChannel>,
+    /// Held while hands are shaken for a vote: those of other groups wait for that one.
+    shaking: tokio::sync::Mutex<()>,
     bulk: PeerServiceClient<GrpcChannel>,
 }
 
@@ -102,6 +108,11 @@ impl Context {
         self.registry.get()?.upgrade()
     }
 
+    /// The present life of this node.
+    fn own_life(&self) -> Incarnation {
+        self.registry().map(|registry| registry.incarnation()).unwrap_or_default()
+    }
+
     /// A client of the peer service at an address.
     fn client(&self, address: &str, lane: Lane) -> Result<PeerServiceClient<GrpcChannel>, String> {
         let channel = self.world.network.channel(address, lane, self.options.connect_timeout);
@@ -116,7 +127,7 @@ impl Transport {
     /// The transport of a node. Nothing is connected before it is used.
     #[must_use]
     pub fn new(world: &World, options: TransportOptions) -> Self {
-        let context = Context { world: world.clone(), options, registry: OnceLock::new() };
+        let context = Context { world: world.clone(), options, registry: OnceLock::new(), lives: Lives::default() };
         Self { context: Arc::new(context), shared: Arc::default() }
     }
 
@@ -146,6 +157,12 @@ impl Transport {
     pub async fn handshake(&self, address: &str) -> Result<NodeFacts, HandshakeError> {
         let client = self.context.client(address, Lane::Control).map_err(HandshakeError::Unreachable)?;
         handshake::exchange(&self.context, client, 0).await
+    }
+
+    /// Whether this node and the peer have shaken hands since this one was started.
+    #[must_use]
+    pub fn has_judged(&self, node: NodeId) -> bool {
+        self.context.lives.of(node).is_some()
     }
 
     /// Fetches the last checkpoint of `group` from the node at `address`.
@@ -215,7 +232,7 @@ impl Transport {
         let append = self.context.client(address, Lane::Append)?;
         let bulk = self.context.client(address, Lane::Bulk)?;
         let link = Link::new(self.context.clone(), node, control.clone(), append);
-        Ok(Reached { link, control, bulk })
+        Ok(Reached { link, control, shaking: tokio::sync::Mutex::default(), bulk })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What openraft sends by: one [`GroupNetwork`] for each group and peer.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -16,10 +16,12 @@ use openraft::raft::{
 use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 
+use super::lives::asks_for_a_handshake;
 use super::session::{AppendSession, unreachable};
 use super::wire::{self, Request};
-use super::{Peer, Reached, Transport, snapshots};
+use super::{Peer, Reached, Transport, handshake, snapshots};
 use crate::checkpoint::Snapshot;
+use crate::log::Incarnation;
 use crate::types::{GroupId, NodeId, Types};
 
 /// The first pause of openraft after a peer was unreachable; it doubles up to [`BACKOFF_MOST`].
@@ -111,25 +113,72 @@ impl GroupNetwork {
         request
     }
 
+    /// Asks for a vote, shaking hands before and anew where the peer's present life was not judged yet: see the lives.
     async fn ask_vote(
         &self,
         rpc: &VoteRequest<Types>,
         option: &RPCOption,
         pre: bool,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let mut client = self.reached()?.control.clone();
-        let registry = self.transport.context.registry.get();
-        if let Some(why) = registry.and_then(Weak::upgrade).and_then(|registry| registry.refusal(self.peer.node)) {
-            return Err(unreachable(why));
-        }
-        let envelope = self.transport.context.envelope(self.peer.node);
-        let request = Self::request(option, wire::vote_request_to_wire(envelope, self.group, rpc));
-        let response = if pre {
-            self.within(RPCTypes::Vote, option, client.pre_vote(request)).await?
-        } else {
-            self.within(RPCTypes::Vote, option, client.vote(request)).await?
+        let asked = async {
+            if let Some(answer) = self.ask_vote_once(rpc, option, pre).await? {
+                return Ok(answer);
+            }
+            // One of the two was started since they last shook hands.
+            let answer = self.ask_vote_once(rpc, option, pre).await?;
+            answer.ok_or_else(|| unreachable("the peer begins one life after the other"))
         };
-        wire::vote_response_from_wire(response).map_err(unreachable)
+        match tokio::time::timeout(option.soft_ttl(), asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.too_late(RPCTypes::Vote, option)),
+        }
+    }
+
+    /// The answer of the peer in the life that was judged; `None`: it is to be judged anew.
+    async fn ask_vote_once(
+        &self,
+        rpc: &VoteRequest<Types>,
+        option: &RPCOption,
+        pre: bool,
+    ) -> Result<Option<VoteResponse<Types>>, RPCError<Types>> {
+        let (context, node) = (&self.transport.context, self.peer.node);
+        let judged = self.judged().await.map_err(unreachable)?;
+        let request = wire::vote_request_to_wire(context.envelope(node), self.group, rpc, context.own_life());
+        let request = Self::request(option, request);
+        let mut client = self.reached()?.control.clone();
+        let answered = if pre { client.pre_vote(request).await } else { client.vote(request).await };
+        let response = match answered {
+            Ok(response) => response.into_inner(),
+            Err(status) if asks_for_a_handshake(&status) => {
+                context.lives.forget(node);
+                return Ok(None);
+            }
+            Err(status) => return Err(unreachable(status)),
+        };
+        if wire::life_from_wire(response.voter) != Some(judged) {
+            context.lives.forget(node);
+            return Ok(None);
+        }
+        wire::vote_response_from_wire(response).map(Some).map_err(unreachable)
+    }
+
+    /// The life in which the peer was judged and found well, shaking hands if it was not judged yet.
+    async fn judged(&self) -> Result<Incarnation, String> {
+        let (context, node) = (&self.transport.context, self.peer.node);
+        let known = || {
+            let refusal = context.registry().and_then(|registry| registry.refusal(node));
+            refusal.map_or_else(|| Ok(context.lives.of(node)), Err)
+        };
+        if let Some(life) = known()? {
+            return Ok(life);
+        }
+        let reached = self.peer.reached.as_ref().map_err(Clone::clone)?;
+        let _one = reached.shaking.lock().await;
+        if let Some(life) = known()? {
+            return Ok(life);
+        }
+        let shaken = handshake::exchange(context, reached.control.clone(), node).await;
+        shaken.map(|facts| facts.incarnation).map_err(|error| error.to_string())
     }
 
     /// One heartbeat, together with those of other groups.

@@ -76,6 +76,9 @@ pub trait GroupRegistry: Send + Sync + 'static {
     /// The group is not there, or is damaged.
     fn replica(&self, group: GroupId) -> Result<GroupRaft, NoReplica>;
 
+    /// The present life of this node.
+    fn incarnation(&self) -> Incarnation;
+
     /// What this node tells its peers.
     fn facts(&self) -> NodeFacts;
 

@@ -16,7 +16,9 @@ use super::handshake::meant_for_us;
 use super::incoming::Incoming;
 use super::outbox::Outbox;
 use super::registry::{GroupRaft, GroupRegistry};
-use super::wire::{transfer_from_wire, transfer_response_to_wire, vote_request_from_wire, vote_response_to_wire};
+use super::wire::{
+    life_from_wire, transfer_from_wire, transfer_response_to_wire, vote_request_from_wire, vote_response_to_wire,
+};
 use super::{Context, entries, handshake, snapshots};
 use crate::types::{GroupId, NodeId};
 
@@ -49,9 +51,16 @@ impl PeerServer {
     }
 
     /// A message about who leads is taken only from a peer that can be believed.
-    fn believed(&self, envelope: Option<&wire::Envelope>) -> Result<(), Status> {
+    fn believed(&self, envelope: Option<&wire::Envelope>) -> Result<NodeId, Status> {
         let from = meant_for_us(&self.context, envelope)?;
-        self.registry.refusal(from).map_or(Ok(()), |why| Err(Status::failed_precondition(why)))
+        self.registry.refusal(from).map_or(Ok(from), |why| Err(Status::failed_precondition(why)))
+    }
+
+    /// A vote is given only to a peer that was judged in the life in which it asks.
+    fn may_ask(&self, request: &wire::VoteRequest) -> Result<(), Status> {
+        let from = self.believed(request.envelope.as_ref())?;
+        let candidate = life_from_wire(request.candidate).ok_or_else(|| bad("a vote is asked for without a life"))?;
+        self.context.lives.check(from, candidate)
     }
 
     /// A new stream of a peer ends its earlier one, whose end it may never have been told.
@@ -111,18 +120,18 @@ impl PeerService for PeerServer {
 
     async fn vote(&self, request: Request<wire::VoteRequest>) -> Result<Response<wire::VoteResponse>, Status> {
         let request = request.into_inner();
-        self.believed(request.envelope.as_ref())?;
+        self.may_ask(&request)?;
         let raft = self.replica(request.group)?;
         let response = raft.vote(vote_request_from_wire(request).map_err(bad)?).await.map_err(stopped)?;
-        Ok(Response::new(vote_response_to_wire(&response)))
+        Ok(Response::new(vote_response_to_wire(&response, self.registry.incarnation())))
     }
 
     async fn pre_vote(&self, request: Request<wire::VoteRequest>) -> Result<Response<wire::VoteResponse>, Status> {
         let request = request.into_inner();
-        self.believed(request.envelope.as_ref())?;
+        self.may_ask(&request)?;
         let raft = self.replica(request.group)?;
         let response = raft.pre_vote(vote_request_from_wire(request).map_err(bad)?).await.map_err(stopped)?;
-        Ok(Response::new(vote_response_to_wire(&response)))
+        Ok(Response::new(vote_response_to_wire(&response, self.registry.incarnation())))
     }
 
     async fn transfer_leader(

@@ -147,10 +147,20 @@ pub(super) fn heartbeat_answer(
     }
 }
 
+pub(super) fn life_to_wire(life: Incarnation) -> wire::Incarnation {
+    wire::Incarnation { counter: life.counter, nonce: life.nonce }
+}
+
+/// `None`, which a version without it sends, is no life that anyone has.
+pub(super) fn life_from_wire(life: Option<wire::Incarnation>) -> Option<Incarnation> {
+    life.map(|wire::Incarnation { counter, nonce }| Incarnation { counter, nonce })
+}
+
 pub(super) fn vote_request_to_wire(
     envelope: wire::Envelope,
     group: GroupId,
     request: &VoteRequest<Types>,
+    candidate: Incarnation,
 ) -> wire::VoteRequest {
     wire::VoteRequest {
         envelope: Some(envelope),
@@ -158,6 +168,7 @@ pub(super) fn vote_request_to_wire(
         ballot: Some(vote_to_wire(&request.vote)),
         last_log_id: log_id_to_wire(request.last_log_id.as_ref()),
         leadership_transfer: request.leadership_transfer,
+        candidate: Some(life_to_wire(candidate)),
     }
 }
 
@@ -168,11 +179,12 @@ pub(super) fn vote_request_from_wire(request: wire::VoteRequest) -> io::Result<V
     Ok(asked)
 }
 
-pub(super) fn vote_response_to_wire(response: &VoteResponse<Types>) -> wire::VoteResponse {
+pub(super) fn vote_response_to_wire(response: &VoteResponse<Types>, voter: Incarnation) -> wire::VoteResponse {
     wire::VoteResponse {
         ballot: Some(vote_to_wire(&response.vote)),
         last_log_id: log_id_to_wire(response.last_log_id.as_ref()),
         granted: response.vote_granted,
+        voter: Some(life_to_wire(voter)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The life of a group: it commits, and goes on after its nodes were stopped.
 
 use super::cluster::{Cluster, SHARD};
+use crate::host::Role;
 use crate::types::{Payload, Reply};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,6 +166,72 @@ async fn an_older_copy_of_a_folder_is_refused() {
         .await;
     cluster.deliver_by(leader, 20..25).await;
     assert!(cluster.nodes[&follower].shard.applied_index() < before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_a_folder_elects_nobody() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..10).await;
+    cluster.agreed().await;
+    let leader = cluster.leader().await;
+    let (follower, other) = if leader == 3 { (2, 1) } else { (3, 3 - leader) };
+    cluster.stop(follower).await;
+    cluster.keep_copy(follower);
+    cluster.start(follower).await;
+    cluster.deliver_by(leader, 10..20).await;
+    let before = cluster.agreed().await;
+    cluster
+        .until("the other has seen the life that the copy does not know", |cluster| {
+            let life = cluster.nodes[&follower].host.incarnation();
+            let seen = cluster.nodes[&other].host.inner.control.read(|state| state.peers.get(&follower).cloned());
+            (seen?.incarnation.counter == life).then_some(())
+        })
+        .await;
+    cluster.stop(follower).await;
+    cluster.crash(leader).await;
+    let term = cluster.nodes[&other].shard.term();
+    cluster.put_copy_back(follower);
+    cluster.start(follower).await;
+    // With the copy's vote the other would lead at once.
+    cluster
+        .until("the refusal", |cluster| {
+            let warnings = cluster.nodes[&other].host.warnings();
+            warnings.iter().any(|warning| warning.contains("older copy")).then_some(())
+        })
+        .await;
+    assert_eq!(cluster.nodes[&other].shard.term(), term, "the copy has voted");
+    assert_eq!(cluster.nodes[&follower].shard.status().role, Role::Follower);
+    cluster.start(leader).await;
+    // A fresh leader takes nothing before a majority has answered it.
+    let leads = |id: &u64, cluster: &Cluster| {
+        let status = cluster.nodes[id].shard.status();
+        status.role == Role::Leader && status.since_quorum_ms.is_some()
+    };
+    let elected = cluster
+        .until("a leader among the two", |cluster| [leader, other].into_iter().find(|id| leads(id, cluster)))
+        .await;
+    cluster.deliver_by(elected, 20..25).await;
+    assert!(cluster.nodes[&elected].shard.applied_index() > before);
+    assert!(cluster.nodes[&follower].shard.applied_index() < before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_whose_nodes_were_all_killed_at_once_comes_back() {
+    let mut cluster = Cluster::founded().await;
+    for round in 0..3 {
+        cluster.deliver(round * 10..round * 10 + 10).await;
+        let before = cluster.agreed().await;
+        for id in 1..=3 {
+            cluster.crash(id).await;
+        }
+        for id in 1..=3 {
+            cluster.start(id).await;
+        }
+        assert!(cluster.agreed().await >= before);
+    }
+    for node in cluster.nodes.values() {
+        assert!(node.host.warnings().is_empty(), "{:?}", node.host.warnings());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::network::Net;
 use crate::checkpoint::{Checkpoints, ReceivedSnapshot, StoredSnapshot};
 use crate::control::Control;
-use crate::log::{Log, LogId, LogOptions, LogRecord};
+use crate::log::{Incarnation, Log, LogId, LogOptions, LogRecord};
 use crate::machine::{Machine, MachineKind};
 use crate::meta::{Founding, MetaChange, encode_change};
 use crate::segments::memory_disk::{MemoryDisk, memory_world};
@@ -61,6 +61,7 @@ pub(super) struct Node {
 pub(super) struct Groups {
     pub(super) node: NodeId,
     pub(super) cluster: String,
+    pub(super) life: Mutex<Incarnation>,
     groups: Mutex<BTreeMap<GroupId, Running>>,
     pub(super) damaged: Mutex<BTreeMap<GroupId, String>>,
     pub(super) refused: Mutex<Option<String>>,
@@ -88,8 +89,13 @@ impl GroupRegistry for Groups {
         groups.get(&group).map(|running| running.raft.clone()).ok_or(NoReplica::Unknown { group, node })
     }
 
+    fn incarnation(&self) -> Incarnation {
+        *self.life.lock().unwrap()
+    }
+
     fn facts(&self) -> NodeFacts {
-        NodeFacts { cluster_id: self.cluster.clone(), node_id: self.node, fresh: true, ..NodeFacts::default() }
+        let (cluster_id, incarnation) = (self.cluster.clone(), self.incarnation());
+        NodeFacts { cluster_id, node_id: self.node, incarnation, fresh: true, ..NodeFacts::default() }
     }
 
     fn greet<'a>(&'a self, _peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>> {

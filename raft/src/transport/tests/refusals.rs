@@ -5,12 +5,14 @@ use std::time::Duration;
 use holdfast_proto::peer::v1 as wire;
 use holdfast_world::Lane;
 use openraft::network::RPCOption;
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, VoteRequest};
 use openraft::type_config::alias::VoteOf;
 use openraft::{BasicNode, RaftNetworkFactory, RaftNetworkV2};
+use tonic::Code;
 
 use super::cluster::{CLUSTER, Node, address};
 use super::network::Net;
+use crate::log::Incarnation;
 use crate::transport::{HandshakeError, NodeFacts, Transport, TransportOptions};
 use crate::types::{GroupId, NodeId, Types};
 
@@ -70,6 +72,48 @@ async fn a_peer_that_the_node_does_not_believe_gets_no_frame() {
     *one.groups.refused.lock().unwrap() = None;
     tokio::time::sleep(Duration::from_secs(1)).await;
     append_to(&one.transport, 2, &address(2)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vote_is_given_only_to_a_peer_that_was_judged_in_the_life_in_which_it_asks() {
+    let net = Net::default();
+    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    two.start_group(GROUP).await;
+    let channel = net.of(&address(1)).channel(&address(2), Lane::Control, Duration::from_secs(1)).unwrap();
+    let mut client = wire::peer_service_client::PeerServiceClient::new(channel);
+    let asked = |nonce| wire::VoteRequest {
+        envelope: Some(wire::Envelope { cluster_id: CLUSTER.to_owned(), from_node: 1, to_node: 2 }),
+        group: GROUP.0,
+        ballot: Some(wire::Ballot { term: 9, node: 1, committed: false }),
+        candidate: Some(wire::Incarnation { counter: 1, nonce }),
+        ..wire::VoteRequest::default()
+    };
+    *one.groups.life.lock().unwrap() = Incarnation { counter: 1, nonce: 5 };
+    assert_eq!(client.vote(asked(5)).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(client.pre_vote(asked(5)).await.unwrap_err().code(), Code::Unauthenticated);
+    one.transport.handshake(&address(2)).await.unwrap();
+    assert_eq!(client.vote(asked(6)).await.unwrap_err().code(), Code::Unauthenticated);
+    assert!(client.vote(asked(5)).await.unwrap().into_inner().granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vote_counts_only_from_a_peer_that_was_judged_in_the_life_in_which_it_answers() {
+    let net = Net::default();
+    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    two.start_group(GROUP).await;
+    let mut network = one.transport.factory(GROUP).new_client(2, &BasicNode { addr: address(2) }).await;
+    let option = || RPCOption::new(Duration::from_secs(1));
+    let request = || VoteRequest::<Types>::new(VoteOf::<Types>::new(9, 1), None);
+    network.pre_vote(request(), option()).await.expect("hands are shaken first");
+    // Another life of the second node, that the first does not find well.
+    *two.groups.life.lock().unwrap() = Incarnation { counter: 2, nonce: 7 };
+    *one.groups.refused.lock().unwrap() = Some("its folder is an older copy".to_owned());
+    for _ in 0..2 {
+        let error = network.vote(request(), option()).await.unwrap_err().to_string();
+        assert!(error.contains("older copy"), "{error}");
+    }
+    *one.groups.refused.lock().unwrap() = None;
+    assert!(network.vote(request(), option()).await.expect("hands are shaken anew").vote_granted);
 }
 
 #[tokio::test(start_paused = true)]
