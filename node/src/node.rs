@@ -336,6 +336,7 @@ fn host_options(config: &NodeConfig) -> HostOptions {
     options.election_min_ms = config.raft.election_min_ms;
     options.election_max_ms = config.raft.election_max_ms;
     options.checkpoint_bytes = config.limits.checkpoint_bytes;
+    options.checkpoint_age = Duration::from_secs(config.limits.checkpoint_age_s);
     options.log.segment_bytes = config.limits.segment_bytes;
     options
 }

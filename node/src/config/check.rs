@@ -139,6 +139,7 @@ impl NodeLimits {
         at_least("request_timeout_ms", self.request_timeout_ms, 100)?;
         at_least("segment_bytes", self.segment_bytes, 1_024 * 1_024)?;
         at_least("checkpoint_bytes", self.checkpoint_bytes, 1_024 * 1_024)?;
+        at_least("checkpoint_age_s", self.checkpoint_age_s, 1)?;
         if self.entry_bytes > 1_024 * 1_024 {
             let problem = format!("is {}", self.entry_bytes);
             return Err(invalid("limits.entry_bytes", problem, "choose at most 1048576: peers read frames of 4 MiB"));

@@ -114,6 +114,8 @@ pub struct NodeLimits {
     pub segment_bytes: u64,
     /// Bytes of log that a group may have beyond its checkpoint before the next one is taken.
     pub checkpoint_bytes: u64,
+    /// How long anything in a group may be without a checkpoint, in seconds, while the node runs.
+    pub checkpoint_age_s: u64,
 }
 
 impl Default for NodeLimits {
@@ -131,6 +133,7 @@ impl Default for NodeLimits {
             drain_ms: 10_000,
             segment_bytes: 64 * 1_024 * 1_024,
             checkpoint_bytes: 256 * 1_024 * 1_024,
+            checkpoint_age_s: 600,
         }
     }
 }

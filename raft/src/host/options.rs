@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
@@ -32,6 +33,8 @@ pub struct HostOptions {
     pub checkpoint_bytes: u64,
     /// A group is checkpointed when its log holds this many entries more than its last checkpoint.
     pub checkpoint_entries: u64,
+    /// A group that has something which its last checkpoint lacks is checkpointed after this time at most.
+    pub checkpoint_age: Duration,
     /// So many entries stay in the log behind a checkpoint, for followers that lag a little.
     pub kept_entries: u64,
     /// The node's log.
@@ -54,6 +57,7 @@ impl HostOptions {
             election_max_ms: 1_000,
             checkpoint_bytes: 64 << 20,
             checkpoint_entries: 50_000,
+            checkpoint_age: Duration::from_secs(600),
             kept_entries: 2_000,
             log: LogOptions::default(),
             changes: ChangeLogOptions::default(),

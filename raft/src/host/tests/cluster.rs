@@ -23,6 +23,9 @@ use crate::types::{GroupId, NodeId, Payload, Reply};
 /// How long a cluster may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(86_400);
+
 pub(super) const SHARD: GroupId = GroupId(1);
 
 pub(super) struct Node {
@@ -46,16 +49,22 @@ pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<NodeId, Node>,
     /// Of the next command.
     number: u64,
+    checkpoint_age: Duration,
 }
 
 impl Cluster {
     /// Three nodes with one shard that has begun.
     pub(super) async fn founded() -> Self {
+        Self::founded_with(NEVER).await
+    }
+
+    /// The same, with checkpoints at that age.
+    pub(super) async fn founded_with(checkpoint_age: Duration) -> Self {
         let sockets: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = (1..).zip(sockets.iter().map(|socket| socket.local_addr().unwrap().to_string())).collect();
         drop(sockets);
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { folder, addresses, nodes: BTreeMap::new(), number: 0 };
+        let mut cluster = Self { folder, addresses, nodes: BTreeMap::new(), number: 0, checkpoint_age };
         for id in 1..=3 {
             cluster.start(id).await;
         }
@@ -77,6 +86,7 @@ impl Cluster {
             // Checkpoints only where a test asks for one.
             checkpoint_entries: u64::MAX,
             checkpoint_bytes: u64::MAX,
+            checkpoint_age: self.checkpoint_age,
             kept_entries: 0,
             log: LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() },
             ..HostOptions::new(id, "test", self.dir(id))

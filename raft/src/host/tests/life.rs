@@ -1,5 +1,7 @@
 //! The life of a group: it commits, and goes on after its nodes were stopped.
 
+use std::time::Duration;
+
 use super::cluster::{Cluster, SHARD};
 use crate::host::Role;
 use crate::types::{Payload, Reply};
@@ -54,6 +56,19 @@ async fn a_restart_loads_the_checkpoint_and_replays_what_came_after_it() {
     assert_eq!(cluster.nodes[&3].shard.read_shard(|shard| (shard.digest(), shard.last_event())), state);
     assert!(cluster.nodes[&3].host.warnings().is_empty(), "{:?}", cluster.nodes[&3].host.warnings());
     assert_eq!(cluster.nodes[&3].shard.id(), SHARD);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_with_little_traffic_is_checkpointed_when_it_has_waited_long_enough() {
+    let mut cluster = Cluster::founded_with(Duration::from_millis(1)).await;
+    cluster.deliver(0..3).await;
+    let applied = cluster.agreed().await;
+    cluster
+        .until("every replica is in a checkpoint", |cluster| {
+            let mut states = cluster.nodes.values().map(|node| node.shard.status());
+            states.all(|status| status.checkpointed_index >= applied && status.purged_index >= applied).then_some(())
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
