@@ -1,5 +1,9 @@
-//! Random commands against the state machine and against a model that is too simple to be wrong: after every entry the
-//! answers, the stock and the reservations are the same, every invariant holds, and a second instance agrees bit by bit.
+//! Random commands against the state machine and against a model that is too simple to be wrong: after every command the
+//! answers, the stock and the reservations are the same and every invariant holds; after every entry a second instance
+//! agrees bit by bit.
+//!
+//! A machine can be looked at only between entries. To look at it after each command, copies of it as it was before the
+//! entry are given the entry's first command, its first two, and so on.
 //!
 //! A failure prints the shrunk steps, the seed and the line that replays it. `PROPTEST_CASES=5000 cargo test -p
 //! holdfast-inventory --test naive_model` looks longer.
@@ -11,12 +15,13 @@ mod holds;
 mod memory;
 mod model;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use generate::{Script, Step, skus, steps, world};
+use generate::{Script, Step, locations, skus, steps, world};
 use holdfast_inventory::{
-    Applied, ChunkId, Event, EventHash, Inventory, Limits, LocationId, LotId, ReservationCursor, Sku, StockCounts,
-    invariants,
+    Applied, ChunkId, Entry, Event, EventHash, Inventory, Limits, LocationId, LotId, ReservationCursor, Sku,
+    StockCounts, invariants,
 };
 use model::Model;
 use proptest::prelude::*;
@@ -64,7 +69,7 @@ impl Store {
 }
 
 /// The stock that follows from the events alone [H-LEDGER].
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Ledger {
     seq: u64,
     hash: EventHash,
@@ -102,7 +107,9 @@ fn compare(inventory: &Inventory, model: &Model, ledger: &Ledger) -> Result<(), 
     prop_assert_eq!(inventory.last_event(), (ledger.seq, ledger.hash));
     let mut places = 0;
     for sku in skus() {
-        for level in inventory.stock(&sku).unwrap() {
+        let item = inventory.item(&sku).map(|item| ((*item.spec).clone(), item.revision.0));
+        prop_assert_eq!(item.as_ref(), model.items.get(&sku));
+        for level in inventory.stock(&sku).unwrap_or_default() {
             places += 1;
             let key = (sku.clone(), level.location.clone());
             let place = &model.places[&key];
@@ -118,6 +125,10 @@ fn compare(inventory: &Inventory, model: &Model, ledger: &Ledger) -> Result<(), 
         }
     }
     prop_assert_eq!(places, model.places.len());
+    for id in locations() {
+        let location = inventory.location(&id).map(|location| (location.spec, location.revision.0));
+        prop_assert_eq!(location.as_ref(), model.locations.get(&id));
+    }
     let (shown, more) = inventory.reservations(ReservationCursor::default(), None, usize::MAX);
     prop_assert_eq!((&shown, more), (&model.reservations, None));
     for reservation in &shown {
@@ -129,7 +140,37 @@ fn compare(inventory: &Inventory, model: &Model, ledger: &Ledger) -> Result<(), 
     Ok(())
 }
 
-fn run(steps: &[Step]) -> Result<(), TestCaseError> {
+/// The entry's first commands. Where they end within a chain, the chain ends there too.
+fn first_commands(entry: &Entry, count: usize) -> Entry {
+    let mut commands = entry.commands[..count].to_vec();
+    if let Some(last) = commands.last_mut() {
+        last.linked = false;
+    }
+    Entry { time: entry.time, commands }
+}
+
+/// Stops after each command of the entry but the last, which copies of all three are led to: `before` is what they were
+/// before the entry, `whole` what the machine made of all of it.
+fn compare_within(entry: &Entry, before: (&Inventory, &Model, &Ledger), whole: &Applied) -> Result<(), TestCaseError> {
+    for count in 1..entry.commands.len() {
+        let (mut inventory, mut model, mut ledger) = (before.0.clone(), before.1.clone(), before.2.clone());
+        let (part, mut applied) = (first_commands(entry, count), Applied::default());
+        inventory.apply(&part, &mut applied);
+        prop_assert_eq!(&applied.answers, &model.apply(&part), "after {} commands", count);
+        ledger.read(&applied.events)?;
+        compare(&inventory, &model, &ledger)?;
+        prop_assert_eq!(inventory.digest(), inventory.recompute_digest());
+        if !entry.commands[count - 1].linked {
+            // What comes later in an entry changes nothing of what was decided before.
+            prop_assert_eq!(&applied.answers[..], &whole.answers[..count]);
+            prop_assert_eq!(&applied.events[..], &whole.events[..applied.events.len()]);
+        }
+    }
+    Ok(())
+}
+
+/// Runs the steps, and counts the commands after each of which machine and model agreed.
+fn run(steps: &[Step], agreed: &mut usize) -> Result<(), TestCaseError> {
     let (mut inventory, mut model) = (Inventory::new(small_limits()), Model::new(small_limits()));
     let mut twin = Inventory::new(small_limits());
     let (mut store, mut ledger, mut script) = (Store::default(), Ledger::default(), Script::default());
@@ -138,12 +179,14 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     let mut entries = vec![(world(), &idle)];
     entries.extend(steps.iter().map(|step| (script.entry(step), step)));
     for (entry, step) in entries {
-        inventory.apply(&entry, &mut applied);
-        prop_assert_eq!(&applied.answers, &model.apply(&entry));
         twin.apply(&entry, &mut of_twin);
+        compare_within(&entry, (&inventory, &model, &ledger), &of_twin)?;
+        inventory.apply(&entry, &mut applied);
         prop_assert_eq!(&applied, &of_twin);
+        prop_assert_eq!(&applied.answers, &model.apply(&entry));
         ledger.read(&applied.events)?;
         compare(&inventory, &model, &ledger)?;
+        *agreed += entry.commands.len();
         if step.cut {
             store.checkpoint(&mut inventory)?;
         } else if step.reload {
@@ -163,17 +206,29 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn the_machine_agrees_with_the_model() {
+fn the_machine_agrees_with_the_model_after_every_command() {
     let seed = std::env::var("HOLDFAST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand_seed);
     println!("replay: HOLDFAST_SEED={seed} cargo test -p holdfast-inventory --test naive_model");
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500);
     let config = ProptestConfig {
         cases,
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    if let Err(failure) = TestRunner::new(config).run(&steps(), |steps| run(&steps)) {
+    let (agreed, has_failed) = (Cell::new(0), Cell::new(false));
+    let outcome = TestRunner::new(config).run(&steps(), |steps| {
+        let mut more = 0;
+        let outcome = run(&steps, &mut more);
+        // What comes after a failure is proptest's search for a shorter one.
+        if !has_failed.get() {
+            agreed.set(agreed.get() + more);
+        }
+        has_failed.set(has_failed.get() || outcome.is_err());
+        outcome
+    });
+    println!("agreed after each of {} commands", agreed.get());
+    if let Err(failure) = outcome {
         panic!("{failure}");
     }
 }
