@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{
     Adjust, Amend, Cancel, Commit, Extend, Fulfil, PutItem, PutLocation, Receive, Release, Reserve, Return, Set,
+    SetLimits,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -71,6 +72,8 @@ pub enum Operation {
     Cancel(Cancel),
     /// Shipped units come back.
     Return(Return),
+    /// The shard gets its bounds.
+    SetLimits(Box<SetLimits>),
 }
 
 impl Command {
@@ -100,7 +103,7 @@ impl Command {
             Operation::Amend(command) => command.validate(),
             Operation::Extend(command) => command.validate(),
             Operation::Commit(command) => command.validate(),
-            Operation::Release(_) | Operation::Cancel(_) => Ok(()),
+            Operation::Release(_) | Operation::Cancel(_) | Operation::SetLimits(_) => Ok(()),
             Operation::Fulfil(command) => command.validate(),
             Operation::Return(command) => command.validate(),
         }

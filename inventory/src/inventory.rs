@@ -168,6 +168,7 @@ impl Inventory {
             Operation::Fulfil(fulfil) => fulfil.decide(turn),
             Operation::Cancel(cancel) => cancel.decide(turn),
             Operation::Return(return_units) => return_units.decide(turn),
+            Operation::SetLimits(set) => set.decide(turn),
         }
     }
 

@@ -1,9 +1,11 @@
-//! The bounds of one shard. They are part of the replicated state, so that all replicas decide alike.
+//! The bounds of one shard. They are part of the replicated state, so that all replicas decide alike: every shard begins with
+//! the default ones, and gets others by a command in its log.
 
 use serde::{Deserialize, Serialize};
 
 /// The bounds of one shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Results kept, keyed ones included; a quarter of them is for keyed ids.
     pub results: u64,

@@ -6,7 +6,7 @@
 //! mint time; their results have a quarter of the budget of their own and a minimum time that nothing shortens.
 
 use crate::state::{KeyedResultRecord, ResultRecord, State, hash_id};
-use crate::{Command, CommandId, DifferentField, LogTime, Refusal, Success};
+use crate::{Command, CommandId, DifferentField, Limits, LogTime, Refusal, Success};
 
 /// What an id may do.
 #[derive(Debug)]
@@ -32,6 +32,14 @@ pub struct ResultWindow {
     pub horizon: Option<LogTime>,
 }
 
+const fn keyed_budget(limits: &Limits) -> u64 {
+    limits.results / 4
+}
+
+fn minted_budget(limits: &Limits) -> u64 {
+    (limits.results - keyed_budget(limits)).max(1)
+}
+
 impl State {
     pub(crate) fn find_result(&self, id: CommandId) -> Option<&ResultRecord> {
         let record = |place: u64| match place & 1 {
@@ -53,11 +61,16 @@ impl State {
     }
 
     fn keyed_budget(&self) -> u64 {
-        self.header.limits.results / 4
+        keyed_budget(&self.header.limits)
     }
 
     fn minted_budget(&self) -> u64 {
-        (self.header.limits.results - self.keyed_budget()).max(1)
+        minted_budget(&self.header.limits)
+    }
+
+    /// Whether no result would have to be forgotten under these limits, with room for one more.
+    pub(crate) fn would_keep_all_results(&self, limits: &Limits) -> bool {
+        self.keyed_results.live() < keyed_budget(limits) && self.results.live() <= minted_budget(limits)
     }
 
     /// What a command may do. `more_keyed`: keyed ids that are to be decided along with it, before it.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast_inventory::Limits as ShardLimits;
 use holdfast_proto::peer::v1::IntroduceResponse;
 use holdfast_raft::host::{Group, GroupError, StartGroupError};
 use holdfast_raft::machine::MachineKind;
@@ -24,7 +25,7 @@ use crate::change::propose_change;
 use crate::core::Core;
 use crate::routing::Routes;
 use crate::services::introduce;
-use crate::shard::{Locations, start_shard};
+use crate::shard::{ShardRecords, start_shard};
 
 /// Between two rounds of asking the other nodes.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -36,7 +37,7 @@ const DEFAULT_LOCATION: &str = "main";
 const FOUNDING: &str = "founding";
 
 /// Brings the node to its groups. Ready when the shards run.
-pub(crate) async fn bring_up(core: &Arc<Core>, locations: &watch::Receiver<Locations>) -> Result<(), StartError> {
+pub(crate) async fn bring_up(core: &Arc<Core>, records: &watch::Receiver<Arc<ShardRecords>>) -> Result<(), StartError> {
     let marker = core.config.node_dir().join(FOUNDING);
     let was_founding = core.world.disk.exists(&marker).await.map_err(StartError::folder)?;
     let is_fresh = core.host.is_fresh();
@@ -49,11 +50,11 @@ pub(crate) async fn bring_up(core: &Arc<Core>, locations: &watch::Receiver<Locat
     let is_founding = (is_fresh || was_founding) && !core.config.join;
     for shard in core.host.known_groups().into_iter().filter_map(GroupId::shard) {
         // A shard that was here before needs nobody's word to follow its leader.
-        start_one_shard(core, shard, locations).await?;
+        start_one_shard(core, shard, records).await?;
     }
     let meta = start_meta(core).await?;
     if is_founding || core.config.join {
-        start_shards(core, core.config.shards, locations).await?;
+        start_shards(core, core.config.shards, records).await?;
         core.awaits_founding.send_replace(is_founding && is_fresh);
     }
     if is_founding {
@@ -69,12 +70,21 @@ pub(crate) async fn bring_up(core: &Arc<Core>, locations: &watch::Receiver<Locat
             expected: core.config.cluster_id.clone(),
         });
     }
-    start_shards(core, routes.shards, locations).await?;
+    warn_of_other_founding_settings(core, &routes);
+    start_shards(core, routes.shards, records).await?;
     core.awaits_founding.send_replace(false);
     if was_founding || is_fresh {
         unmark(core, marker).await?;
     }
     Ok(())
+}
+
+/// Says which settings of this node's file are not what the cluster was founded with: the cluster's hold.
+fn warn_of_other_founding_settings(core: &Core, routes: &Routes) {
+    let limits = routes.for_shards.limits.as_ref();
+    for difference in core.config.differences_from_founding(routes.shards, limits) {
+        tracing::warn!("{difference}; it was fixed when the cluster was founded, and this node's file changes nothing");
+    }
 }
 
 async fn ask(core: &Core, address: &str) -> Option<IntroduceResponse> {
@@ -165,9 +175,13 @@ async fn start_meta(core: &Core) -> Result<Group, StartError> {
     }
 }
 
-async fn start_shards(core: &Arc<Core>, shards: u32, locations: &watch::Receiver<Locations>) -> Result<(), StartError> {
+async fn start_shards(
+    core: &Arc<Core>,
+    shards: u32,
+    records: &watch::Receiver<Arc<ShardRecords>>,
+) -> Result<(), StartError> {
     for shard in 0..shards {
-        start_one_shard(core, shard, locations).await?;
+        start_one_shard(core, shard, records).await?;
     }
     Ok(())
 }
@@ -176,13 +190,14 @@ async fn start_shards(core: &Arc<Core>, shards: u32, locations: &watch::Receiver
 async fn start_one_shard(
     core: &Arc<Core>,
     shard: u32,
-    locations: &watch::Receiver<Locations>,
+    records: &watch::Receiver<Arc<ShardRecords>>,
 ) -> Result<(), StartError> {
     let id = GroupId::of_shard(shard);
     if core.group(id).is_some() {
         return Ok(());
     }
-    let kind = MachineKind::Shard(core.config.shard_limits.clone());
+    // Not those of this node's file: replicas must begin alike. The shard gets the cluster's by a command in its log.
+    let kind = MachineKind::Shard(ShardLimits::default());
     let group = match core.host.start_group(id, kind).await {
         Ok(group) => group,
         Err(StartGroupError::Damaged { what, .. }) => {
@@ -192,7 +207,7 @@ async fn start_one_shard(
         Err(error) => return Err(error.into()),
     };
     let stopping = core.stopping.subscribe();
-    core.add_shard(start_shard(shard, group, &core.world, &core.config.limits, locations, stopping));
+    core.add_shard(start_shard(shard, group, &core.world, &core.config.limits, records, stopping));
     Ok(())
 }
 
@@ -239,6 +254,7 @@ async fn found(core: &Core, meta: &Group) {
         members: members.collect(),
         default_location: DEFAULT_LOCATION.to_owned(),
         customer_key,
+        shard_limits: core.config.shard_limits.clone(),
     };
     // The meta machine founds once, whoever proposes it how often.
     while !meta.read_meta(|meta| meta.is_founded()).unwrap_or(false) {

@@ -168,11 +168,16 @@ impl Core {
             missing.push(format!("{} has no known leader", group_name(group.id())));
         }
         for shard in shards.iter() {
+            let (records, number) = (&routes.for_shards, shard.shard());
             let lacks = shard.group().read_shard(|shard| {
-                routes.locations.iter().any(|(id, spec)| shard.location(id).is_none_or(|known| known.spec != *spec))
+                (records.unknown_limits(shard).is_some(), records.unknown_locations(shard).next().is_some())
             });
-            if lacks != Some(false) {
-                missing.push(format!("shard {} does not know every location yet", shard.shard()));
+            let (limits, locations) = lacks.unwrap_or((true, true));
+            if limits {
+                missing.push(format!("shard {number} does not have the cluster's limits yet"));
+            }
+            if locations {
+                missing.push(format!("shard {number} does not know every location yet"));
             }
         }
         for (group, what) in self.host.damage() {
@@ -186,6 +191,9 @@ impl Core {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.not_ready();
         warnings.extend(self.host.warnings());
+        if let Some(routes) = self.routes.borrow().as_ref() {
+            warnings.extend(self.config.differences_from_founding(routes.shards, routes.for_shards.limits.as_ref()));
+        }
         let offset = *self.clock_offset_ms.borrow();
         if let Some(offset) = offset.filter(|offset| offset.unsigned_abs() > self.config.raft.max_clock_offset_ms) {
             let meaning = if self.may_lead(self.config.node_id) {

@@ -15,7 +15,7 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
 use crate::routing::Routes;
 use crate::services::{Introduction, client_routes, introduction_service};
-use crate::shard::Locations;
+use crate::shard::ShardRecords;
 use crate::{balance, clocks, http};
 
 /// Between two looks at the cluster's records.
@@ -171,16 +171,16 @@ impl Node {
             core,
         };
         node.listen().await?;
-        let locations = watch::Sender::new(Locations::default());
+        let records = watch::Sender::new(Arc::<ShardRecords>::default());
         let core = &node.core;
-        let (bring_up_core, known) = (Arc::clone(core), locations.subscribe());
+        let (bring_up_core, known) = (Arc::clone(core), records.subscribe());
         node.spawn(async move {
             if let Err(error) = bring_up(&bring_up_core, &known).await {
                 tracing::error!(%error, hint = error.hint(), "the node cannot go on");
                 fail.send_replace(Some(Arc::new(error)));
             }
         });
-        node.spawn(follow_records(Arc::clone(core), locations, core.stopping.subscribe()));
+        node.spawn(follow_records(Arc::clone(core), records, core.stopping.subscribe()));
         node.spawn(clocks::compare_clocks(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(balance::balance_leaders(Arc::clone(core), core.stopping.subscribe()));
         Ok(node)
@@ -341,17 +341,21 @@ fn host_options(config: &NodeConfig) -> HostOptions {
     options
 }
 
-/// Makes the routes anew when the cluster's records have changed, and tells the shards of the locations.
-async fn follow_records(core: Arc<Core>, locations: watch::Sender<Locations>, mut stopping: watch::Receiver<bool>) {
+/// Makes the routes anew when the cluster's records have changed, and tells the shards what they must know of them.
+async fn follow_records(
+    core: Arc<Core>,
+    records: watch::Sender<Arc<ShardRecords>>,
+    mut stopping: watch::Receiver<bool>,
+) {
     loop {
         let seen = core.routes.borrow().as_ref().map_or(0, |routes| routes.revision);
         let changed = core.meta.get().and_then(|meta| {
             meta.read_meta(|meta| if meta.revision() == seen { None } else { Routes::of(meta) }).flatten()
         });
         if let Some(routes) = changed {
-            locations.send_replace(Arc::clone(&routes.locations));
+            records.send_replace(Arc::clone(&routes.for_shards));
             for shard in core.shards().iter() {
-                shard.tell_locations(Arc::clone(&routes.locations));
+                shard.tell_records(Arc::clone(&routes.for_shards));
             }
             core.routes.send_replace(Some(Arc::new(routes)));
         }

@@ -1,13 +1,14 @@
 //! Where things lie: the cluster's records as the services ask for them, made anew when they change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast_inventory::{LocationId, Slot};
 use holdfast_raft::meta::{Member, Meta};
 use holdfast_raft::types::NodeId;
 
 use crate::from_proto::Words;
-use crate::shard::Locations;
+use crate::shard::ShardRecords;
 
 /// The cluster's records at one revision.
 #[derive(Debug)]
@@ -18,8 +19,9 @@ pub(crate) struct Routes {
     pub(crate) shards: u32,
     pub(crate) members: BTreeMap<NodeId, Member>,
     pub(crate) words: Words,
-    pub(crate) locations: Locations,
-    /// Revisions of `locations`, in their order.
+    /// What every shard must know: the locations and its limits.
+    pub(crate) for_shards: Arc<ShardRecords>,
+    /// Revisions of the locations, in their order.
     pub(crate) location_revisions: Vec<u64>,
     /// (first slot, last slot, shard), in the order of the slots.
     pub(crate) ranges: Vec<(u16, u16, u32)>,
@@ -47,7 +49,7 @@ impl Routes {
             shards: meta.shards(),
             members: meta.members().clone(),
             words: Words { default_location: LocationId::new(meta.default_location()).ok()?, customer_key },
-            locations: locations.into(),
+            for_shards: Arc::new(ShardRecords { limits: Some(meta.shard_limits().clone()), locations }),
             location_revisions,
             ranges: meta.slot_ranges(),
         })

@@ -54,15 +54,21 @@ struct Cluster {
     dir: tempfile::TempDir,
     addresses: Vec<NodeAddresses>,
     shards: u32,
+    /// The longest hold that a node's file says, by its id.
+    max_hold_s: fn(u64) -> u32,
     nodes: Vec<Option<Node>>,
 }
 
 impl Cluster {
     async fn start(count: u64, shards: u32) -> Self {
+        Self::start_with(count, shards, |_| 14_400).await
+    }
+
+    async fn start_with(count: u64, shards: u32, max_hold_s: fn(u64) -> u32) -> Self {
         let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("warn,holdfast=info").try_init();
         let dir = tempfile::tempdir().expect("a folder");
         let addresses = addresses(count);
-        let mut cluster = Self { dir, addresses, shards, nodes: Vec::new() };
+        let mut cluster = Self { dir, addresses, shards, max_hold_s, nodes: Vec::new() };
         for id in 1..=count {
             let node = cluster.start_node(id).await.expect("the node starts");
             cluster.nodes.push(Some(node));
@@ -72,7 +78,9 @@ impl Cluster {
     }
 
     async fn start_node(&self, id: u64) -> Result<Node, StartError> {
-        Node::start(World::real(), config(self.dir.path(), &self.addresses, id, self.shards)).await
+        let mut config = config(self.dir.path(), &self.addresses, id, self.shards);
+        config.shard_limits.max_hold_s = (self.max_hold_s)(id);
+        Node::start(World::real(), config).await
     }
 
     async fn until_ready(&self) {
@@ -383,6 +391,48 @@ async fn a_node_whose_clock_is_off_is_not_elected_until_it_is_right() {
         first.crash().await;
     }
     panic!("the third was never elected");
+}
+
+/// The longest hold, as each replica of each shard has it.
+fn longest_holds(cluster: &Cluster) -> Vec<u32> {
+    let shards = (0..cluster.shards).map(GroupId::of_shard);
+    let nodes = cluster.nodes.iter().flatten();
+    let groups = shards.flat_map(|id| nodes.clone().filter_map(move |node| node.group(id)));
+    groups.map(|group| group.read_shard(|shard| shard.limits().max_hold_s).expect("a shard")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limits_a_cluster_was_founded_with_stay_whatever_a_file_says_later() {
+    let mut cluster = Cluster::start_with(1, 2, |_| 60).await;
+    let client = cluster.client().await;
+    client.execute(item("LIP-1")).await.unwrap();
+    client.receive(Receive::of("LIP-1", 9)).await.unwrap();
+    let hold_ms = async |client: &Client| {
+        let held = client.reserve(Reserve::new().line("LIP-1", 1).ttl(Duration::from_secs(600))).await.unwrap();
+        let id = held.reservation_id.unwrap();
+        let reservation = client.reservation(id).await.unwrap().value;
+        reservation.expires_at_ms - reservation.created_at_ms
+    };
+    assert_eq!(hold_ms(&client).await, 60_000);
+    cluster.nodes[0].take().unwrap().stop().await;
+    cluster.max_hold_s = |_| 120;
+    cluster.nodes[0] = Some(cluster.start_node(1).await.expect("it starts again"));
+    cluster.until_ready().await;
+    let client = cluster.client().await;
+    assert_eq!(hold_ms(&client).await, 60_000);
+    let said = client.status(1).await.unwrap().warnings.join("\n");
+    assert!(said.contains("the setting `shard_limits.max_hold_s` is 120 here and 60 in the cluster"), "{said}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_have_the_same_limits_where_the_files_of_their_nodes_differ() {
+    let cluster = Cluster::start_with(3, 2, |id| 60 * id as u32).await;
+    let holds = longest_holds(&cluster);
+    assert_eq!(holds.len(), 6);
+    // Those of the node that founded the cluster.
+    assert!([60, 120, 180].contains(&holds[0]) && holds.iter().all(|hold| *hold == holds[0]), "{holds:?}");
+    cluster.stop().await;
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod release;
 mod reserve;
 mod return_units;
 mod set;
+mod set_limits;
 
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
 const FULL_RETRY_MS: u64 = 1_000;
@@ -30,3 +31,4 @@ pub use release::Release;
 pub use reserve::{DEFAULT_TTL_S, Line, MAX_LINES, MAX_TTL_S, Reserve};
 pub use return_units::Return;
 pub use set::Set;
+pub use set_limits::SetLimits;

@@ -41,6 +41,11 @@ impl State {
         self.journal = Some(Journal { header: self.header.clone(), changes: Vec::new() });
     }
 
+    /// Whether a chain is being decided.
+    pub(crate) fn is_chain_open(&self) -> bool {
+        self.journal.is_some()
+    }
+
     /// The chain's changes stand.
     pub(crate) fn keep_chain(&mut self) {
         assert!(self.journal.take().is_some(), "a chain is open");

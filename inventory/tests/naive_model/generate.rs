@@ -2,11 +2,11 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set,
+    Return, Set, SetLimits,
 };
 use holdfast_inventory::{
-    BodyHash, Command, CommandId, Condition, Entry, ItemSpec, ItemStatus, LineUnits, LocationId, LocationSpec, LogTime,
-    Operation, ReservationId, Revision, Sku, Slot, Units,
+    BodyHash, Command, CommandId, Condition, Entry, ItemSpec, ItemStatus, Limits, LineUnits, LocationId, LocationSpec,
+    LogTime, Operation, ReservationId, Revision, Sku, Slot, Units,
 };
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -97,7 +97,8 @@ impl Script {
             | Operation::PutLocation(_)
             | Operation::Receive(_)
             | Operation::Adjust(_)
-            | Operation::Set(_) => {}
+            | Operation::Set(_)
+            | Operation::SetLimits(_) => {}
         }
         operation
     }
@@ -126,6 +127,19 @@ pub fn world() -> Entry {
         operation,
     };
     Entry { time: LogTime(10_000_000), commands: operations.enumerate().map(command).collect() }
+}
+
+/// Limits that a run meets often.
+pub fn small_limits() -> Limits {
+    Limits {
+        results: 24,
+        result_window_ms: 3_000_000,
+        keyed_minimum_ms: 600_000,
+        live_reservations: 7,
+        ended_reservations: 6,
+        keep_ended_ms: 4_000_000,
+        ..Limits::default()
+    }
 }
 
 /// An item with no limits, one with all of them, one that is not tracked.
@@ -248,6 +262,15 @@ fn reserve() -> impl Strategy<Value = Operation> {
     )
 }
 
+fn set_limits() -> impl Strategy<Value = Operation> {
+    (12..28_u64, 5..9_u64, 2..7_u64, 300..14_400_u32).prop_map(
+        |(results, live_reservations, ended_reservations, max_hold_s)| {
+            let limits = Limits { results, live_reservations, ended_reservations, max_hold_s, ..small_limits() };
+            Operation::SetLimits(Box::new(SetLimits { limits }))
+        },
+    )
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let receive = (seldom_unknown_sku(), location(), 1..20_u32).prop_map(|(sku, location, units)| {
         Operation::Receive(Receive { sku, location, lot: None, units: Units(units) })
@@ -285,6 +308,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => reservation_id().prop_map(|reservation| Operation::Cancel(Cancel { reservation })),
         6 => returned,
         1 => put_item(),
+        1 => set_limits(),
         1 => (location(), prop::bool::weighted(0.9)).prop_map(|(location, active)| put_location(location, active)),
     ]
 }

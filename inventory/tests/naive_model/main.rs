@@ -18,26 +18,14 @@ mod model;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use generate::{Script, Step, locations, skus, steps, world};
+use generate::{Script, Step, locations, skus, small_limits, steps, world};
 use holdfast_inventory::{
-    Applied, ChunkId, Entry, Event, EventHash, Inventory, Limits, LocationId, LotId, ReservationCursor, Sku,
-    StockCounts, invariants,
+    Applied, ChunkId, Entry, Event, EventHash, Inventory, LocationId, LotId, ReservationCursor, Sku, StockCounts,
+    invariants,
 };
 use model::Model;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-
-fn small_limits() -> Limits {
-    Limits {
-        results: 24,
-        result_window_ms: 3_000_000,
-        keyed_minimum_ms: 600_000,
-        live_reservations: 7,
-        ended_reservations: 6,
-        keep_ended_ms: 4_000_000,
-        ..Limits::default()
-    }
-}
 
 /// What a node keeps on disk of one shard.
 #[derive(Default)]
@@ -104,6 +92,7 @@ impl Ledger {
 fn compare(inventory: &Inventory, model: &Model, ledger: &Ledger) -> Result<(), TestCaseError> {
     prop_assert_eq!(invariants::check(inventory), Vec::new());
     prop_assert_eq!(inventory.now(), model.now);
+    prop_assert_eq!(inventory.limits(), &model.limits);
     prop_assert_eq!(inventory.last_event(), (ledger.seq, ledger.hash));
     let mut places = 0;
     for sku in skus() {

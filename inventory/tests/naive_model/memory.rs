@@ -30,6 +30,11 @@ impl Memory {
         self.kept.iter().filter(|kept| kept.command.keyed == keyed).count() as u64
     }
 
+    pub fn exceeds(&self, limits: &Limits) -> bool {
+        let for_keyed = limits.results / 4;
+        self.count(true) >= for_keyed || self.count(false) > limits.results - for_keyed
+    }
+
     fn forget_oldest(&mut self, keyed: bool) {
         let at = self.kept.iter().position(|kept| kept.command.keyed == keyed).unwrap();
         let gone = self.kept.remove(at);

@@ -168,7 +168,11 @@ impl Model {
         let before = self.clone();
         let mut outcomes = Vec::new();
         for (at, command) in chain.iter().enumerate() {
-            match self.decide(&command.operation) {
+            let outcome = match &command.operation {
+                Operation::SetLimits(_) => Err(InvalidArgument::of(holdfast_inventory::Field::Linked).into()),
+                operation => self.decide(operation),
+            };
+            match outcome {
                 Ok(success) => outcomes.push((Ok(success), false)),
                 Err(refusal) => {
                     *self = before;
@@ -236,6 +240,13 @@ impl Model {
                 Ok(self.reservation_success(reservation.id))
             }
             Operation::Return(returned) => self.take_back(returned),
+            Operation::SetLimits(set) => {
+                if self.memory.exceeds(&set.limits) {
+                    return Err(Refusal::Overloaded { retry_after_ms: 1_000 });
+                }
+                self.limits = set.limits.clone();
+                Ok(Success::default())
+            }
         }
     }
 

@@ -25,7 +25,8 @@ impl NodeConfig {
         self.check_cluster()?;
         self.check_nodes()?;
         self.raft.check()?;
-        self.limits.check()
+        self.limits.check()?;
+        super::shard_limits::check(&self.shard_limits)
     }
 
     fn check_cluster(&self) -> Result<(), ConfigError> {

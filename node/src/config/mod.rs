@@ -7,6 +7,7 @@
 mod check;
 mod error;
 mod load;
+mod shard_limits;
 
 use std::path::PathBuf;
 
@@ -45,8 +46,9 @@ pub struct NodeConfig {
     /// Where log lines go, and in which form.
     #[serde(default)]
     pub log: LogConfig,
-    /// The bounds of each shard. Part of the replicated state, and so the same on every node: not read from a file.
-    #[serde(skip)]
+    /// The bounds of each shard that the cluster is founded with. Part of the replicated state, and so the same on every
+    /// node: looked at once, when the cluster is founded.
+    #[serde(default)]
     pub shard_limits: ShardLimits,
 }
 

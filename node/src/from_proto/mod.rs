@@ -80,8 +80,8 @@ pub(crate) fn reservation_id(wire: Option<v1::Id>) -> Result<ReservationId, Comm
 pub(crate) fn slot_of_command(command: &Command) -> Slot {
     match &command.operation {
         Operation::PutItem(it) => slot_of(&it.sku),
-        // Locations come from the meta group, to every shard: no caller sends one.
-        Operation::PutLocation(_) => Slot::default(),
+        // Locations and limits come from the meta group, to every shard: no caller sends one.
+        Operation::PutLocation(_) | Operation::SetLimits(_) => Slot::default(),
         Operation::Receive(it) => slot_of(&it.sku),
         Operation::Adjust(it) => slot_of(&it.sku),
         Operation::Set(it) => slot_of(&it.sku),

@@ -210,7 +210,7 @@ impl ClusterService for Cluster {
         _: Request<v1::ListLocationsRequest>,
     ) -> Result<Response<v1::ListLocationsResponse>, Status> {
         let routes = self.core.routes()?;
-        let known = routes.locations.iter().zip(&routes.location_revisions);
+        let known = routes.for_shards.locations.iter().zip(&routes.location_revisions);
         let locations = known.map(|((id, spec), revision)| to_proto::location(id, spec, *revision)).collect();
         Ok(Response::new(v1::ListLocationsResponse { locations }))
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use holdfast_inventory::commands::PutLocation;
-use holdfast_inventory::{BodyHash, Command, CommandId, Entry, LocationId, LocationSpec, LogTime, Operation};
+use holdfast_inventory::commands::{PutLocation, SetLimits};
+use holdfast_inventory::{BodyHash, Command, CommandId, Entry, LogTime, Operation};
 use holdfast_raft::encode::{EntryBuilder, encode_command};
 use holdfast_raft::host::{Group, ProposeError};
 use holdfast_raft::stages::Stage;
@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 use super::batch::Batch;
 use super::log_time::LogClock;
 use super::submission::{Caller, Decided, NotDecided, Submit};
-use super::{Control, Locations};
+use super::{Control, ShardRecords};
 use crate::config::NodeLimits;
 use crate::metrics::ShardMetrics;
 
@@ -42,7 +42,7 @@ pub(crate) struct Parts {
     pub(super) world: World,
     pub(super) limits: NodeLimits,
     pub(super) control: mpsc::Receiver<Control>,
-    pub(super) locations: Locations,
+    pub(super) records: Arc<ShardRecords>,
 }
 
 /// See the module.
@@ -54,9 +54,11 @@ pub(crate) struct ShardActor {
     batch: Batch,
     in_flight: FuturesUnordered<BoxFuture<'static, InFlight>>,
     log_clock: LogClock,
-    locations: Locations,
-    /// The term in which these locations were seen to be known to the shard.
+    records: Arc<ShardRecords>,
+    /// The term in which these records were seen to be known to the shard.
     told_in_term: Option<u64>,
+    /// The term in which these records' limits were looked at, and proposed where the shard has others.
+    limited_in_term: Option<u64>,
     is_stopping: bool,
     metrics: ShardMetrics,
 }
@@ -86,8 +88,9 @@ impl Actor for ShardActor {
             control: parts.control,
             batch: Batch::default(),
             in_flight: FuturesUnordered::new(),
-            locations: parts.locations,
+            records: parts.records,
             told_in_term: None,
+            limited_in_term: None,
             is_stopping: false,
         })
     }
@@ -161,9 +164,9 @@ impl Message<Submit> for ShardActor {
 impl ShardActor {
     fn obey(&mut self, control: Control) {
         match control {
-            Control::Locations(locations) => {
-                self.locations = locations;
-                self.told_in_term = None;
+            Control::Records(records) => {
+                self.records = records;
+                (self.told_in_term, self.limited_in_term) = (None, None);
             }
             Control::Stop => {
                 self.is_stopping = true;
@@ -186,6 +189,7 @@ impl ShardActor {
             return;
         }
         let time = self.log_time();
+        self.propose_limits(time).await;
         let (payload, callers) = self.batch.close(time, self.group.stages());
         self.propose(payload, callers).await;
     }
@@ -203,8 +207,24 @@ impl ShardActor {
         }
     }
 
-    /// Proposes what no caller asked for, where this node leads: locations the shard does not know, or a tick when a hold
-    /// or a date has fallen due. Says whether it did.
+    /// Proposes the limits that the cluster was founded with, where the shard does not have them: before any command of a
+    /// caller, so that all are decided under the same ones. Says whether it did.
+    async fn propose_limits(&mut self, now: LogTime) -> bool {
+        let term = self.group.term();
+        if self.limited_in_term == Some(term) || self.records.limits.is_none() {
+            return false;
+        }
+        self.limited_in_term = Some(term);
+        let records = Arc::clone(&self.records);
+        let unknown = self.group.read_shard(|shard| records.unknown_limits(shard).cloned()).flatten();
+        let Some(limits) = unknown else { return false };
+        let payload = self.entry_of(vec![Operation::SetLimits(Box::new(SetLimits { limits }))], now);
+        self.propose(payload, Vec::new()).await;
+        true
+    }
+
+    /// Proposes what no caller asked for, where this node leads: limits and locations the shard does not know, or a tick when
+    /// a hold or a date has fallen due. Says whether it did.
     async fn propose_what_is_due(&mut self) -> bool {
         if !self.group.is_leader() {
             return false;
@@ -212,9 +232,12 @@ impl ShardActor {
         let now = self.log_time();
         let term = self.group.term();
         if self.told_in_term != Some(term) {
+            if self.propose_limits(now).await {
+                return true;
+            }
             let unknown = self.unknown_locations();
             if !unknown.is_empty() {
-                let payload = self.put_locations(unknown, now);
+                let payload = self.entry_of(unknown, now);
                 self.propose(payload, Vec::new()).await;
                 return true;
             }
@@ -244,20 +267,19 @@ impl ShardActor {
         now + wait.clamp(Duration::from_millis(1), IDLE_LOOK)
     }
 
-    fn unknown_locations(&self) -> Vec<(LocationId, LocationSpec)> {
-        let locations = Arc::clone(&self.locations);
-        let unknown = self.group.read_shard(|shard| {
-            let is_unknown =
-                |(id, spec): &&(LocationId, LocationSpec)| shard.location(id).is_none_or(|known| known.spec != *spec);
-            locations.iter().filter(is_unknown).cloned().collect::<Vec<_>>()
-        });
-        unknown.unwrap_or_default()
+    fn unknown_locations(&self) -> Vec<Operation> {
+        let records = Arc::clone(&self.records);
+        let unknown = self.group.read_shard(|shard| records.unknown_locations(shard).cloned().collect::<Vec<_>>());
+        let put =
+            |(location, spec)| Operation::PutLocation(Box::new(PutLocation { location, spec, if_revision: None }));
+        unknown.unwrap_or_default().into_iter().map(put).collect()
     }
 
-    fn put_locations(&self, unknown: Vec<(LocationId, LocationSpec)>, now: LogTime) -> Payload {
+    /// An entry of commands that no caller asked for.
+    fn entry_of(&self, operations: Vec<Operation>, now: LogTime) -> Payload {
         let mut builder = EntryBuilder::new(now);
-        let mut commands = Vec::with_capacity(unknown.len());
-        for (location, spec) in unknown {
+        let mut commands = Vec::with_capacity(operations.len());
+        for operation in operations {
             let mut command = Command {
                 id: CommandId(self.world.entropy.next_u128()),
                 minted_at: now,
@@ -265,7 +287,7 @@ impl ShardActor {
                 body: BodyHash::default(),
                 linked: false,
                 cause: None,
-                operation: Operation::PutLocation(Box::new(PutLocation { location, spec, if_revision: None })),
+                operation,
             };
             builder.push(&encode_command(&mut command));
             commands.push(command);

@@ -14,7 +14,7 @@ mod supervisor;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use holdfast_inventory::{LocationId, LocationSpec};
+use holdfast_inventory::{Inventory, Limits as ShardLimits, LocationId, LocationSpec};
 use holdfast_raft::host::Group;
 use kameo::actor::ActorRef;
 use tokio::sync::mpsc;
@@ -28,14 +28,32 @@ pub(crate) use supervisor::{Shards, start_shard};
 use crate::config::NodeLimits;
 use submission::Submit;
 
-/// The locations that every shard must know, in the order of their ids.
-pub(crate) type Locations = Arc<Vec<(LocationId, LocationSpec)>>;
+/// What every shard must know of the cluster's own records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ShardRecords {
+    /// The bounds that the cluster was founded with; none: nothing is known of them yet.
+    pub(crate) limits: Option<ShardLimits>,
+    /// In the order of their ids.
+    pub(crate) locations: Vec<(LocationId, LocationSpec)>,
+}
+
+impl ShardRecords {
+    /// What the shard lacks of its limits.
+    pub(crate) fn unknown_limits(&self, shard: &Inventory) -> Option<&ShardLimits> {
+        self.limits.as_ref().filter(|limits| shard.limits() != *limits)
+    }
+
+    /// The locations that the shard does not know, or knows otherwise.
+    pub(crate) fn unknown_locations(&self, shard: &Inventory) -> impl Iterator<Item = &(LocationId, LocationSpec)> {
+        self.locations.iter().filter(|(id, spec)| shard.location(id).is_none_or(|known| known.spec != *spec))
+    }
+}
 
 /// What overtakes the commands that wait.
 #[derive(Debug)]
 pub(crate) enum Control {
-    /// The locations the shard must know: its leader sends it those it does not.
-    Locations(Locations),
+    /// What the shard must know: its leader sends it what it does not.
+    Records(Arc<ShardRecords>),
     /// Take nothing more, finish what is proposed, end.
     Stop,
     /// For tests: panic where the actor stands.
@@ -100,10 +118,10 @@ impl ShardHandle {
         }
     }
 
-    /// Tells the shard of the locations there are. Dropped where many such messages wait: it is told again.
-    pub(crate) fn tell_locations(&self, locations: Locations) {
+    /// Tells the shard of the cluster's own records. Dropped where many such messages wait: it is told again.
+    pub(crate) fn tell_records(&self, records: Arc<ShardRecords>) {
         let control = self.inner.post.read().unwrap_or_else(PoisonError::into_inner).control.clone();
-        let _told_again_later = control.try_send(Control::Locations(locations));
+        let _told_again_later = control.try_send(Control::Records(records));
     }
 
     /// Ends the actor when what it proposed is done.

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::actor::{Parts, ShardActor};
-use super::{Gate, Inner, Locations, Post, ShardHandle};
+use super::{Gate, Inner, Post, ShardHandle, ShardRecords};
 use crate::config::NodeLimits;
 use crate::metrics;
 
@@ -37,16 +37,11 @@ pub(crate) fn start_shard(
     group: Group,
     world: &World,
     limits: &NodeLimits,
-    locations: &watch::Receiver<Locations>,
+    records: &watch::Receiver<Arc<ShardRecords>>,
     stopping: watch::Receiver<bool>,
 ) -> ShardHandle {
-    let seed = Seed {
-        shard,
-        group: group.clone(),
-        world: world.clone(),
-        limits: limits.clone(),
-        locations: locations.clone(),
-    };
+    let seed =
+        Seed { shard, group: group.clone(), world: world.clone(), limits: limits.clone(), records: records.clone() };
     let handle = ShardHandle {
         inner: Arc::new(Inner {
             shard,
@@ -66,7 +61,7 @@ struct Seed {
     group: Group,
     world: World,
     limits: NodeLimits,
-    locations: watch::Receiver<Locations>,
+    records: watch::Receiver<Arc<ShardRecords>>,
 }
 
 impl Seed {
@@ -78,7 +73,7 @@ impl Seed {
             world: self.world.clone(),
             limits: self.limits.clone(),
             control,
-            locations: self.locations.borrow().clone(),
+            records: self.records.borrow().clone(),
         };
         Post { actor: ShardActor::spawn_with_mailbox(parts, mailbox::bounded(MAILBOX)), control: sender }
     }

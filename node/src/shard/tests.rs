@@ -55,11 +55,15 @@ struct Alone {
     host: Host,
     stopping: watch::Sender<bool>,
     _dir: tempfile::TempDir,
-    _locations: watch::Sender<Locations>,
+    _records: watch::Sender<Arc<ShardRecords>>,
 }
 
 impl Alone {
     async fn start(limits: NodeLimits) -> Self {
+        Self::start_with(limits, None).await
+    }
+
+    async fn start_with(limits: NodeLimits, shard_limits: Option<Limits>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let world = World::real();
         let mut options = HostOptions::new(1, "test", dir.path().join("node"));
@@ -68,15 +72,15 @@ impl Alone {
         let group = host.start_group(GroupId::of_shard(0), MachineKind::Shard(Limits::default())).await.unwrap();
         group.initialize(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
         let main = (LocationId::new("main").unwrap(), LocationSpec::default());
-        let locations = watch::Sender::new(Locations::new(vec![main]));
+        let records = watch::Sender::new(Arc::new(ShardRecords { limits: shard_limits, locations: vec![main] }));
         let stopping = watch::Sender::new(false);
-        let handle = start_shard(0, group.clone(), &world, &limits, &locations.subscribe(), stopping.subscribe());
+        let handle = start_shard(0, group.clone(), &world, &limits, &records.subscribe(), stopping.subscribe());
         let deadline = soon();
         while group.read_shard(|shard| shard.counts().locations) != Some(1) {
             assert!(Instant::now() < deadline, "the shard's leader tells it of its location");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Self { handle, world, host, stopping, _dir: dir, _locations: locations }
+        Self { handle, world, host, stopping, _dir: dir, _records: records }
     }
 
     fn now(&self) -> u64 {
@@ -100,6 +104,18 @@ async fn commands_of_one_submission_are_decided_in_order() {
     let ids: Vec<u128> = decided.answers.iter().map(|answer| answer.id.0).collect();
     assert_eq!(ids, [1, 2]);
     assert_eq!(decided.answers[1].outcome.as_ref().unwrap().atp_after, 1);
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn a_shard_gets_the_limits_of_the_cluster_before_any_command_of_a_caller() {
+    let limits = Limits { max_hold_s: 60, ..Limits::default() };
+    let shard = Alone::start_with(NodeLimits::default(), Some(limits.clone())).await;
+    // They come before the location that was waited for, and are decided once.
+    assert_eq!(shard.handle.group().read_shard(|shard| shard.limits().clone()), Some(limits));
+    let now = shard.now();
+    shard.handle.submit(vec![put(1, now)], soon()).unwrap().outcomes().await;
+    assert_eq!(shard.handle.group().read_shard(|shard| shard.counts().decided), Some(3));
     shard.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set,
+    Return, Set, SetLimits,
 };
 use holdfast_inventory::{
     Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, ItemSpec,
@@ -107,6 +107,9 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
             location: optional(&it.location_id, LocationId::new)?,
             condition: condition(it.condition)?,
         }),
+        LogOperation::SetLimits(it) => {
+            Operation::SetLimits(Box::new(SetLimits { limits: super::limits_from_log(&it) }))
+        }
     })
 }
 

@@ -8,6 +8,7 @@
 //! know must stop its group rather than differ silently.
 
 mod from_log;
+mod limits;
 mod to_log;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -19,8 +20,10 @@ use prost::encoding::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
+pub(crate) use limits::{limits_from_log, limits_to_log};
+
 /// The version of the schema that this build writes, and the greatest it reads.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Longest encoded command, in bytes: the longest attributes, a hundred lines, and room.
 pub const MAX_COMMAND_BYTES: usize = 64 * 1_024;

@@ -2,11 +2,11 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set,
+    Return, Set, SetLimits,
 };
 use holdfast_inventory::{
-    Backorder, Cause, CommandId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LocationId, LocationKind,
-    LocationSpec, LotId, Operation, OrderRef, ReservationId, Revision, Sku, Slot, Units,
+    Backorder, Cause, CommandId, Condition, CustomerHash, ItemSpec, ItemStatus, Limits, LineUnits, LocationId,
+    LocationKind, LocationSpec, LotId, Operation, OrderRef, ReservationId, Revision, Sku, Slot, Units,
 };
 
 use super::*;
@@ -31,6 +31,22 @@ fn parts() -> Vec<LineUnits> {
     vec![LineUnits { line: 0, units: Units(1) }]
 }
 
+/// Limits of which no two are alike.
+fn odd_limits() -> Limits {
+    Limits {
+        results: 1,
+        result_window_ms: 2,
+        keyed_minimum_ms: 3,
+        mint_ahead_ms: 4,
+        live_reservations: 5,
+        ended_reservations: 6,
+        keep_ended_ms: 7,
+        items: 8,
+        sweep: 9,
+        max_hold_s: 10,
+    }
+}
+
 fn every_operation() -> Vec<Operation> {
     let spec = ItemSpec {
         name: "Velvet lipstick".into(),
@@ -44,6 +60,7 @@ fn every_operation() -> Vec<Operation> {
     vec![
         Operation::PutItem(Box::new(PutItem { sku: sku(), spec, if_revision: Some(Revision(3)), if_absent: true })),
         Operation::PutLocation(Box::new(PutLocation { location: location(), spec: place, if_revision: None })),
+        Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
         Operation::Receive(Receive { sku: sku(), location: location(), lot: None, units: Units(7) }),
         Operation::Adjust(Adjust {
             sku: sku(),

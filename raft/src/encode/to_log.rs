@@ -63,6 +63,7 @@ fn operation(operation: &Operation) -> LogOperation {
             LogOperation::Cancel(log::Cancel { reservation_high, reservation_low })
         }
         Operation::Return(it) => LogOperation::Return(give_back(it)),
+        Operation::SetLimits(it) => LogOperation::SetLimits(super::limits_to_log(&it.limits)),
     }
 }
 

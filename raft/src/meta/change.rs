@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_inventory::{LocationKind, LocationSpec};
+use holdfast_inventory::{Limits, LocationKind, LocationSpec};
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::meta_entry::Change as LogChange;
 use prost::Message;
 
 use super::Member;
-use crate::encode::{DecodeError, SCHEMA};
+use crate::encode::{DecodeError, SCHEMA, limits_from_log, limits_to_log};
 use crate::types::NodeId;
 
 /// What a cluster begins with.
@@ -25,6 +25,8 @@ pub struct Founding {
     pub default_location: String,
     /// 32 random bytes.
     pub customer_key: Vec<u8>,
+    /// The bounds of every shard.
+    pub shard_limits: Limits,
 }
 
 /// One change of the cluster's own records.
@@ -70,6 +72,7 @@ pub fn encode_change(time_ms: u64, id: u128, change: &MetaChange) -> Bytes {
             members: founding.members.iter().map(|(id, member)| to_log_member(*id, member)).collect(),
             default_location_id: founding.default_location.clone(),
             customer_key: founding.customer_key.clone(),
+            shard_limits: Some(limits_to_log(&founding.shard_limits)),
         }),
         MetaChange::PutMember { node, member } => {
             LogChange::PutMember(log::MetaPutMember { member: Some(to_log_member(*node, member)) })
@@ -114,6 +117,7 @@ pub fn decode_change(bytes: &[u8]) -> Result<(u128, MetaChange), DecodeError> {
             members: found.members.into_iter().map(from_log_member).collect(),
             default_location: found.default_location_id,
             customer_key: found.customer_key,
+            shard_limits: found.shard_limits.as_ref().map(limits_from_log).unwrap_or_default(),
         }),
         LogChange::PutMember(put) => {
             let (node, member) = from_log_member(put.member.ok_or_else(|| malformed("a member is missing"))?);
@@ -173,6 +177,7 @@ mod tests {
                 members: BTreeMap::from([(1, member.clone())]),
                 default_location: "main".into(),
                 customer_key: vec![1; 32],
+                shard_limits: Limits { results: 5_000, max_hold_s: 60, ..Limits::default() },
             }),
             MetaChange::PutMember { node: 4, member },
             MetaChange::RemoveMember { node: 1 },
@@ -186,6 +191,15 @@ mod tests {
             let id = u128::MAX - 5;
             assert_eq!(decode_change(&encode_change(3, id, &change)), Ok((id, change)));
         }
+    }
+
+    #[test]
+    fn a_cluster_founded_before_there_were_limits_in_its_records_has_the_default_ones() {
+        let found = log::MetaFound { cluster_id: "c".into(), shards: 8, ..Default::default() };
+        let entry = log::MetaEntry { schema: 1, change: Some(LogChange::Found(found)), ..Default::default() };
+        let (_, change) = decode_change(&entry.encode_to_vec()).unwrap();
+        let MetaChange::Found(founding) = change else { panic!("{change:?}") };
+        assert_eq!(founding.shard_limits, Limits::default());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod change;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use holdfast_inventory::Limits;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -66,6 +67,8 @@ pub struct Meta {
     revision: u64,
     decided: BTreeMap<u128, MetaAnswer>,
     order: VecDeque<u128>,
+    /// Since version 2. Last, so that an older state is one that ends before it.
+    shard_limits: Limits,
 }
 
 impl Meta {
@@ -137,6 +140,7 @@ impl Meta {
         self.members = founding.members;
         self.default_location = founding.default_location;
         self.customer_key = founding.customer_key;
+        self.shard_limits = founding.shard_limits;
         self.epoch = 1;
         Ok(())
     }
@@ -189,6 +193,12 @@ impl Meta {
         &self.customer_key
     }
 
+    /// The bounds of every shard, as the cluster was founded with them.
+    #[must_use]
+    pub fn shard_limits(&self) -> &Limits {
+        &self.shard_limits
+    }
+
     /// Raised with each change of the slot map or the members.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -239,10 +249,14 @@ impl Meta {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
-        if *version != STATE_VERSION {
-            return None;
+        match *version {
+            STATE_VERSION => postcard::from_bytes(rest).ok(),
+            WITHOUT_LIMITS => {
+                let limits = postcard::to_stdvec(&Limits::default()).expect("plain numbers are always encoded");
+                postcard::from_bytes(&[rest, &limits].concat()).ok()
+            }
+            _ => None,
         }
-        postcard::from_bytes(rest).ok()
     }
 
     /// A digest of the records: equal on equal records.
@@ -252,7 +266,9 @@ impl Meta {
     }
 }
 
-const STATE_VERSION: u8 = 1;
+const STATE_VERSION: u8 = 2;
+/// Written before a cluster's records had the shards' limits: its shards have the default ones.
+const WITHOUT_LIMITS: u8 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -266,6 +282,7 @@ mod tests {
             members: BTreeMap::from([(1, Member::default())]),
             default_location: "main".into(),
             customer_key: vec![7; 32],
+            shard_limits: Limits { results: 5_000, ..Limits::default() },
         };
         assert_eq!(meta.apply(1, MetaChange::Found(founding)).refusal, None);
         meta
@@ -326,5 +343,17 @@ mod tests {
         assert_eq!((back.digest(), &back), (meta.digest(), &meta));
         assert_eq!(Meta::decode(&[]), None);
         assert_eq!(Meta::decode(&bytes[..bytes.len() - 1]), None);
+    }
+
+    #[test]
+    fn the_records_of_a_cluster_from_before_the_limits_have_the_default_ones() {
+        let mut meta = founded(8);
+        assert_eq!(meta.shard_limits().results, 5_000);
+        let limits = postcard::to_stdvec(&meta.shard_limits).unwrap();
+        let mut old = meta.encode();
+        old[0] = WITHOUT_LIMITS;
+        old.truncate(old.len() - limits.len());
+        meta.shard_limits = Limits::default();
+        assert_eq!(Meta::decode(&old), Some(meta));
     }
 }

@@ -231,6 +231,7 @@ impl Cluster {
                 members: BTreeMap::new(),
                 default_location: "main".to_owned(),
                 customer_key: Vec::new(),
+                shard_limits: Default::default(),
             };
             let bytes = encode_change(0, u128::MAX, &MetaChange::Found(founding));
             let found = Payload { bytes, decoded: None };
