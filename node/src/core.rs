@@ -136,18 +136,22 @@ impl Core {
                     .map_err(|error| refusals::not_read(&error, shard, &routes))?;
             }
         }
+        // Before the read, which may see more but not less.
+        let age = group.age();
         let (answer, log_time) = group
             .read_shard(|shard| (read(shard), shard.now()))
             .ok_or_else(|| refusals::unavailable(shard, "its replica here has no state"))?;
-        let age_ms = if freshness == Freshness::Linearizable { 0 } else { self.age_ms(group, log_time) };
+        let age_ms = if freshness == Freshness::Linearizable { 0 } else { self.age_ms(age, log_time) };
         // Taken after the read, so that what the token promises was seen.
         let token = v1::ConsistencyToken { shard, applied_index: group.applied_index() };
         Ok((answer, v1::ReadFreshness { token: Some(token), age_ms, log_time_ms: log_time.0 }))
     }
 
-    /// How old, at most, a replica is that has that log time: nothing later than this was missed.
-    fn age_ms(&self, group: &Group, log_time: LogTime) -> u64 {
-        if group.is_leader() { 0 } else { self.world.clock.wall_ms().saturating_sub(log_time.0) }
+    /// How old, at most, a replica is that has that log time. Where it has heard from no leader yet only the log time tells, and
+    /// overstates it.
+    fn age_ms(&self, age: Option<Duration>, log_time: LogTime) -> u64 {
+        let known = age.and_then(|age| u64::try_from(age.as_millis()).ok());
+        known.unwrap_or_else(|| self.world.clock.wall_ms().saturating_sub(log_time.0))
     }
 
     /// What is missing before this node is ready, each with its reason; empty: ready.

@@ -435,6 +435,50 @@ async fn replicas_have_the_same_limits_where_the_files_of_their_nodes_differ() {
     cluster.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_read_tells_its_age_on_an_idle_shard_and_on_a_node_that_is_cut_off() {
+    const HOUR_MS: u64 = 3_600_000;
+    let dir = tempfile::tempdir().unwrap();
+    let addresses = addresses(3);
+    let clock = Arc::new(AheadClock::default());
+    let mut nodes = Vec::new();
+    for id in 1..=3 {
+        nodes.push(Alone::start(config(dir.path(), &addresses, id, 1), Arc::clone(&clock)).await);
+    }
+    for each in &nodes {
+        until("the node is ready", async || each.node.is_ready()).await;
+    }
+    let clients = addresses.iter().map(|node| node.client.clone());
+    let client = Client::connect(ClientOptions::new(clients)).await.expect("a node answers");
+    client.execute(item("LIP-1")).await.unwrap();
+    let read = async |id: usize| {
+        let url = format!("http://{}", addresses[id - 1].client);
+        let channel = tonic::transport::Endpoint::from_shared(url).unwrap();
+        let mut wire = v1::inventory_service_client::InventoryServiceClient::new(channel.connect_lazy());
+        let consistency = v1::Consistency { level: Some(v1::consistency::Level::Stale(true)) };
+        let request = v1::GetItemRequest { sku: "LIP-1".to_owned(), consistency: Some(consistency) };
+        let reply = wire.get_item(request).await;
+        reply.ok().and_then(|reply| reply.into_inner().freshness)
+    };
+    for id in 1..=3 {
+        until("the replica has the item", async || read(id).await.is_some()).await;
+    }
+    // Nothing is written for an hour by every node's clock.
+    clock.ahead_ms.store(HOUR_MS.cast_signed(), Ordering::Relaxed);
+    for id in 1..=3 {
+        let freshness = read(id).await.unwrap();
+        assert!(freshness.log_time_ms + HOUR_MS / 2 < clock.wall_ms(), "the shard is not idle: {freshness:?}");
+        until("the replica is younger than its last entry", async || read(id).await.unwrap().age_ms < HOUR_MS / 2)
+            .await;
+    }
+    let last = nodes.pop().unwrap();
+    for node in nodes {
+        node.crash().await;
+    }
+    until("the last node's replica ages", async || read(3).await.unwrap().age_ms > 1_500).await;
+    drop(last);
+}
+
 #[test]
 fn the_least_configuration_is_valid_once_it_lists_the_node() {
     let dir = Path::new("data");

@@ -1,7 +1,7 @@
 //! One group of this node, as the rest of the node uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_inventory::Inventory;
@@ -12,6 +12,7 @@ use openraft::raft::ClientWriteResult;
 use openraft::{BasicNode, ChangeMembers, Instant as _, ReadPolicy, ServerState};
 use tokio::time::Instant;
 
+use super::heard::Heard;
 use crate::checkpoint::{Checkpoints, StoredSnapshot};
 use crate::log::{GroupId, Log, LogId};
 use crate::machine::Machine;
@@ -34,6 +35,7 @@ pub struct Group {
     checkpoints: Arc<Checkpoints>,
     log: Log,
     transport: Transport,
+    heard: Arc<Mutex<Heard>>,
 }
 
 /// Why a proposal was not applied.
@@ -166,7 +168,7 @@ impl Group {
         log: Log,
         transport: Transport,
     ) -> Self {
-        Self { id, node, raft, machine, checkpoints, log, transport }
+        Self { id, node, raft, machine, checkpoints, log, transport, heard: Arc::default() }
     }
 
     /// Which group it is.
@@ -317,6 +319,31 @@ impl Group {
                 .last_quorum_acked
                 .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
         }
+    }
+
+    /// A leader was heard: see [`GroupRegistry::heard`](crate::transport::GroupRegistry::heard).
+    pub(super) fn hear(&self, term: u64, committed: Option<LogId>, confirmed: Option<Duration>) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.hear(term, committed, confirmed, self.applied());
+    }
+
+    /// How old what is applied here is, at most: nothing is missing that was acknowledged longer ago than this, but for the way of
+    /// a heartbeat. On a leader since a majority last confirmed it, on a follower since it heard from such a leader that it has
+    /// everything. `None`: it has heard nothing yet.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let applied = self.applied();
+        let confirmed = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            // What a leader acknowledges it has applied; of the leaders before it once something of its own is applied.
+            let leads =
+                metrics.state == ServerState::Leader && applied.is_some_and(|id| id.term == metrics.current_term);
+            let is_alone = metrics.membership_config.voter_ids().eq([self.node]);
+            let confirmed = metrics.last_quorum_acked.map(|at| at.elapsed());
+            if is_alone { Some(Duration::ZERO) } else { confirmed }.filter(|_| leads)
+        };
+        confirmed.or_else(|| self.heard.lock().unwrap_or_else(PoisonError::into_inner).age(applied))
     }
 
     /// Looks at a shard's stock; `None` for the meta group. Applying waits meanwhile: be brief.

@@ -6,6 +6,7 @@
 mod beat;
 mod fill;
 mod group;
+mod heard;
 mod mend;
 mod open;
 mod options;

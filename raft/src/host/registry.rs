@@ -62,6 +62,12 @@ impl GroupRegistry for Registry {
         Host::lock(&self.host()?.inner.refused).get(&peer).cloned()
     }
 
+    fn heard(&self, group: GroupId, term: u64, committed: Option<LogId>, confirmed: Option<Duration>) {
+        if let Some(group) = self.host().and_then(|host| host.group(group)) {
+            group.hear(term, committed, confirmed);
+        }
+    }
+
     fn may_lead(&self) -> bool {
         self.host().is_some_and(|host| host.inner.may_lead.load(Relaxed))
     }

@@ -126,11 +126,13 @@ impl Connection {
         Ok(SessionHandle { connection: self.clone(), id, answers })
     }
 
-    /// Sends a heartbeat with others that come within `hold`, or at once.
+    /// Sends a heartbeat with others that come within `hold`, or at once. `confirmed`: how long ago a majority last confirmed this
+    /// node as the leader.
     pub(super) fn beat(
         self: &Arc<Self>,
         group: GroupId,
         request: &Request,
+        confirmed: Option<Duration>,
         hold: Duration,
     ) -> Result<HeartbeatHandle, String> {
         let mut state = self.state();
@@ -144,7 +146,9 @@ impl Connection {
         let number = state.last_heartbeat;
         let (sender, answer) = oneshot::channel();
         state.heartbeats.insert(number, sender);
-        state.waiting.push(heartbeat_to_wire(number, group, request));
+        // When it leaves, that is as much longer ago.
+        let confirmed = confirmed.map(|confirmed| confirmed + hold);
+        state.waiting.push(heartbeat_to_wire(number, group, request, confirmed));
         let leave_at = Instant::now() + hold;
         state.leave_at = Some(state.leave_at.map_or(leave_at, |at| at.min(leave_at)));
         drop(state);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use holdfast_proto::peer::v1 as wire;
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -23,6 +23,7 @@ use super::outbox::{Outbox, OutboxError};
 use super::registry::{GroupRaft, GroupRegistry};
 use super::wire::{Answer, answer_to_wire, append_from_wire, heartbeat_answer, heartbeat_from_wire, life_to_wire};
 use super::{Context, meter};
+use crate::store::{to_log_id, to_vote};
 use crate::types::{GroupId, NodeId, Types};
 
 /// Frames of heartbeats answered at once; more are dropped, and the sender's deadline tells it.
@@ -190,7 +191,7 @@ impl Incoming {
                 (heartbeat, raft)
             })
             .collect();
-        self.beating.spawn(answer_heartbeats(asked, self.replies.clone()));
+        self.beating.spawn(answer_heartbeats(self.registry.clone(), asked, self.replies.clone()));
     }
 }
 
@@ -222,12 +223,17 @@ async fn serve_session(raft: GroupRaft, id: u64, requests: mpsc::Receiver<Reques
 }
 
 /// Answers heartbeats together, as far as their groups are quick.
-async fn answer_heartbeats(asked: Vec<(wire::Heartbeat, Result<GroupRaft, String>)>, replies: Replies) {
+async fn answer_heartbeats(
+    registry: Arc<dyn GroupRegistry>,
+    asked: Vec<(wire::Heartbeat, Result<GroupRaft, String>)>,
+    replies: Replies,
+) {
+    let registry = &*registry;
     let mut pending: FuturesUnordered<_> = asked
         .into_iter()
         .map(|(heartbeat, raft)| async move {
             let number = heartbeat.number;
-            (number, answer_heartbeat(heartbeat, raft).await)
+            (number, answer_heartbeat(registry, heartbeat, raft).await)
         })
         .collect();
     let patience = tokio::time::sleep(HEARTBEAT_PATIENCE);
@@ -263,11 +269,20 @@ fn send_answers(answered: &mut Vec<wire::HeartbeatReply>, replies: &Replies) -> 
     is_sent
 }
 
-async fn answer_heartbeat(heartbeat: wire::Heartbeat, raft: Result<GroupRaft, String>) -> Answer {
+async fn answer_heartbeat(
+    registry: &dyn GroupRegistry,
+    heartbeat: wire::Heartbeat,
+    raft: Result<GroupRaft, String>,
+) -> Answer {
     let raft = raft?;
+    let (group, confirmed) = (GroupId(heartbeat.group), heartbeat.confirmed_ms.map(Duration::from_millis));
     let request = heartbeat_from_wire(heartbeat).map_err(|error| error.to_string())?;
     let previous = request.prev_log_id;
+    let (term, committed) = (to_vote(&request.vote).term, request.leader_commit.as_ref().map(to_log_id));
     let response = raft.append_entries(request).await.map_err(|error| error.to_string())?;
+    if response == AppendEntriesResponse::Success {
+        registry.heard(group, term, committed, confirmed);
+    }
     Ok(heartbeat_answer(response, previous))
 }
 
@@ -305,6 +320,8 @@ mod tests {
         fn refusal(&self, _: NodeId) -> Option<String> {
             None
         }
+
+        fn heard(&self, _: GroupId, _: u64, _: Option<LogId>, _: Option<Duration>) {}
 
         fn may_lead(&self) -> bool {
             true

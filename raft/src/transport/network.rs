@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
+use openraft::async_runtime::WatchReceiver;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout};
 use openraft::network::{Backoff, RPCOption, RPCTypes};
@@ -14,7 +15,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::{SnapshotOf, VoteOf};
-use openraft::{BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use openraft::{BasicNode, Instant as _, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 
 use super::lives::asks_for_a_handshake;
 use super::session::{AppendSession, unreachable};
@@ -181,6 +182,14 @@ impl GroupNetwork {
         shaken.map(|facts| facts.incarnation).map_err(|error| error.to_string())
     }
 
+    /// How long ago a majority last confirmed this node as the group's leader.
+    fn confirmed(&self) -> Option<Duration> {
+        let raft = self.transport.context.registry()?.replica(self.group).ok()?;
+        let metrics = raft.metrics();
+        let confirmed = metrics.borrow_watched().last_quorum_acked;
+        confirmed.map(|at| at.elapsed())
+    }
+
     /// One heartbeat, together with those of other groups.
     async fn beat(&self, request: &Request, option: &RPCOption) -> Result<StreamAppendResult<Types>, RPCError<Types>> {
         let link = &self.reached()?.link;
@@ -192,7 +201,7 @@ impl GroupNetwork {
             } else {
                 self.transport.context.options.heartbeat_hold.min(option.soft_ttl() / HOLD_PART)
             };
-            connection.beat(self.group, request, hold)?.answer().await
+            connection.beat(self.group, request, self.confirmed(), hold)?.answer().await
         };
         match tokio::time::timeout(option.soft_ttl(), beat).await {
             Ok(answer) => answer.map_err(unreachable),

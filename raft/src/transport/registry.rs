@@ -1,5 +1,7 @@
 //! What the transport asks of the node it belongs to.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
@@ -88,6 +90,10 @@ pub trait GroupRegistry: Send + Sync + 'static {
 
     /// Why the peer is not believed, if it was refused when it last told who it is: it has no voice then.
     fn refusal(&self, peer: NodeId) -> Option<String>;
+
+    /// A replica of this node has taken a heartbeat of a leader in `term`, which knows `committed` to be committed. `confirmed`:
+    /// how long ago a majority last confirmed that leader, at most.
+    fn heard(&self, group: GroupId, term: u64, committed: Option<LogId>, confirmed: Option<Duration>);
 
     /// Whether this node may lead a group: where not, it takes no leadership that is handed to it.
     fn may_lead(&self) -> bool;

@@ -1,6 +1,7 @@
 //! openraft's messages and the wire's: translated to each other here and nowhere else. Payloads are shared, not copied.
 
 use std::io;
+use std::time::Duration;
 
 use holdfast_proto::peer::v1 as wire;
 use openraft::raft::{
@@ -88,13 +89,19 @@ pub(super) fn append_from_wire(append: wire::Append) -> io::Result<Request> {
     })
 }
 
-pub(super) fn heartbeat_to_wire(number: u64, group: GroupId, request: &Request) -> wire::Heartbeat {
+pub(super) fn heartbeat_to_wire(
+    number: u64,
+    group: GroupId,
+    request: &Request,
+    confirmed: Option<Duration>,
+) -> wire::Heartbeat {
     wire::Heartbeat {
         number,
         group: group.0,
         ballot: Some(vote_to_wire(&request.vote)),
         previous: log_id_to_wire(request.prev_log_id.as_ref()),
         committed: log_id_to_wire(request.leader_commit.as_ref()),
+        confirmed_ms: confirmed.and_then(|confirmed| u64::try_from(confirmed.as_millis()).ok()),
     }
 }
 

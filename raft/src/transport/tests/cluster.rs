@@ -107,6 +107,8 @@ impl GroupRegistry for Groups {
         None
     }
 
+    fn heard(&self, _: GroupId, _: u64, _: Option<LogId>, _: Option<Duration>) {}
+
     fn may_lead(&self) -> bool {
         true
     }
