@@ -70,6 +70,30 @@ fn a_cluster_that_is_not_there_exits_6_and_says_how_to_name_one() {
 }
 
 #[test]
+fn a_trace_that_cannot_be_played_is_refused_with_its_name_before_the_cluster_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let all = "event_time,event_type,product_id,user_session";
+    let without = |column: &str| all.split(',').filter(|name| *name != column).collect::<Vec<_>>().join(",");
+    let mut cases = vec![
+        (String::new(), "the file is empty".to_owned()),
+        ("\n\n".to_owned(), "the file is empty".to_owned()),
+        ("\"event_time\n".to_owned(), "its header is not CSV: bad_quotes".to_owned()),
+    ];
+    for column in all.split(',') {
+        cases.push((without(column) + "\n", format!("the header names no column \"{column}\"")));
+    }
+    for (text, expected) in cases {
+        let file = folder.path().join("trace.csv");
+        std::fs::write(&file, &text).expect("the file is written");
+        let file = file.to_str().expect("UTF-8");
+        let ended = holdfast(&["replay", file, "--addr", "127.0.0.1:1", "--timeout", "1"]);
+        let said = self::text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{text:?}: {said}");
+        assert!(said.contains(file) && said.contains(&expected), "{text:?}: {said}");
+    }
+}
+
+#[test]
 fn completions_know_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {
         let script = holdfast(&["completions", shell]);

@@ -170,7 +170,13 @@ impl<R: BufRead> RowReader<R> {
 }
 
 fn unreadable(error: &io::Error) -> Failure {
-    Failure::usage(format!("the file cannot be read on: {error}"))
+    let failure = Failure::usage(format!("the file cannot be read on: {error}"));
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+            failure.hint("fetch or pack it anew; `gzip -t FILE` says whether it is whole")
+        }
+        _ => failure,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

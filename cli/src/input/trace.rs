@@ -47,18 +47,12 @@ impl<R: BufRead> TraceReader<R> {
     /// Reads the header; time, type and product must be there, and a session or a user.
     pub fn new(input: R) -> Result<Self, Failure> {
         let rows = RowReader::new(input)?;
+        let (time, kind, product) =
+            (rows.column("event_time")?, rows.column("event_type")?, rows.column("product_id")?);
         let user = rows.column("user_id").ok();
         let session = rows.column("user_session");
         let session = if user.is_some() { session.ok() } else { Some(session?) };
-        Ok(Self {
-            time: rows.column("event_time")?,
-            kind: rows.column("event_type")?,
-            product: rows.column("product_id")?,
-            price: rows.column("price").ok(),
-            user,
-            session,
-            rows,
-        })
+        Ok(Self { time, kind, product, price: rows.column("price").ok(), user, session, rows })
     }
 
     /// The next event, or what is wrong with its row; `None` at the end.
@@ -187,6 +181,10 @@ mod tests {
             "2019-10-01 00:00:00 UTC,view,1\n",
             "2019-10-01 00:00:00 UTC,view,1,2,\"x,,1.5,3,s\n",
             good,
+            "2019-10-01 00:00:00 UTC,view,1,2,,,1.5,3,s,more\n",
+            &format!("2019-10-01 00:00:00 UTC,view,{},2,,,1.5,3,s\n", "x".repeat(65)),
+            &format!("2019-10-01 00:00:00 UTC,view,1,2,,{},1.5,3,s\n", "x".repeat(70_000)),
+            good,
         ] {
             text.extend_from_slice(row.as_bytes());
         }
@@ -203,7 +201,10 @@ mod tests {
                 (7, DirtKind::NoSession),
                 (8, DirtKind::MissingColumns),
                 (9, DirtKind::BadQuotes),
-                (11, DirtKind::NotUtf8),
+                (11, DirtKind::ExtraColumns),
+                (12, DirtKind::BadSku),
+                (13, DirtKind::TooLong),
+                (15, DirtKind::NotUtf8),
             ]
         );
     }

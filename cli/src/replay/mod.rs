@@ -1,11 +1,12 @@
 //! A shop's event trace played against a cluster: looked at, held, given back, sold.
 
 mod customers;
+mod pace;
 mod stocking;
 mod tally;
 
+use std::io::BufRead;
 use std::path::Path;
-use std::time::Duration;
 
 use holdfast_client::Client;
 use serde::Serialize;
@@ -21,6 +22,7 @@ use crate::output;
 pub use stocking::Stocking;
 
 use customers::Customers;
+use pace::Pace;
 use tally::Tally;
 
 /// How a trace is played.
@@ -115,15 +117,29 @@ fn oversold_by_records(before: &Findings, tally: &Tally) -> u64 {
     sold.sum()
 }
 
+/// The trace behind its header, which must be right.
+pub fn open(file: &Path) -> Result<TraceReader<Box<dyn BufRead + Send>>, Failure> {
+    TraceReader::new(input::open(file)?).map_err(|failure| failure.about(file.display()))
+}
+
 async fn play(file: &Path, plan: Plan, client: &Client) -> Result<(u64, DirtTally, Tally), Failure> {
     let name = file.display().to_string();
-    let mut reader = TraceReader::new(input::open(file)?).map_err(|failure| failure.about(&name))?;
+    let mut reader = open(file)?;
     let customers = Customers::start(client, plan.freshness);
     let bar = output::spinner("replaying");
     let (mut rows, mut dirty) = (0, DirtTally::default());
     let started = Instant::now();
-    let mut first_s = None;
-    while let Some(row) = reader.next_event().map_err(|failure| failure.about(&name))? {
+    let mut pace = Pace::new(plan.speed);
+    let mut unreadable = None;
+    loop {
+        let row = match reader.next_event() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(failure) => {
+                unreadable = Some(failure.about(format!("{name}, after {rows} rows, which were played")));
+                break;
+            }
+        };
         rows += 1;
         if rows % 512 == 0 {
             bar.set_message(format!("replaying: row {rows}"));
@@ -131,10 +147,8 @@ async fn play(file: &Path, plan: Plan, client: &Client) -> Result<(u64, DirtTall
         match row {
             Err(row) => dirty.note(&name, &row),
             Ok(event) => {
-                if let Some(speed) = plan.speed {
-                    #[allow(clippy::cast_precision_loss)] // seconds of a trace
-                    let since_first = event.at_s.saturating_sub(*first_s.get_or_insert(event.at_s)) as f64;
-                    sleep_until(started + Duration::from_secs_f64(since_first / speed)).await;
+                if let Some(due_after) = pace.due_after(event.at_s) {
+                    sleep_until(started + due_after).await;
                 }
                 if customers.send(event).await.is_err() {
                     break;
@@ -144,5 +158,8 @@ async fn play(file: &Path, plan: Plan, client: &Client) -> Result<(u64, DirtTall
     }
     let tally = customers.finish().await;
     bar.finish_and_clear();
-    Ok((rows, dirty, tally?))
+    match unreadable {
+        Some(failure) => Err(failure),
+        None => Ok((rows, dirty, tally?)),
+    }
 }

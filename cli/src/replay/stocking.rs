@@ -10,7 +10,7 @@ use holdfast_proto::v1::{ErrorReason, Item};
 
 use crate::certain::{Outcome, ask_until_certain};
 use crate::failure::Failure;
-use crate::input::{self, EventKind, TraceReader};
+use crate::input::EventKind;
 use crate::output;
 
 const IN_FLIGHT: usize = 256;
@@ -78,7 +78,7 @@ async fn stock_one(client: &Client, sku: String, units: u32) -> Result<(), Failu
 /// Every product of the trace, with the number of its purchase rows. Dirty rows are told of when it is played.
 fn purchases_by_product(file: &Path) -> Result<BTreeMap<String, u64>, Failure> {
     let name = file.display().to_string();
-    let mut reader = TraceReader::new(input::open(file)?).map_err(|failure| failure.about(&name))?;
+    let mut reader = super::open(file)?;
     let mut demand = BTreeMap::new();
     while let Some(row) = reader.next_event().map_err(|failure| failure.about(&name))? {
         if let Ok(event) = row {

@@ -9,7 +9,7 @@ use crate::consistency::Freshness;
 use crate::failure::Failure;
 use crate::members::Members;
 use crate::output::{Answer, Format};
-use crate::replay::{Plan, Stocking, replay};
+use crate::replay::{Plan, Stocking, open, replay};
 
 /// Play a shop's event trace against the cluster, then check every replica; exit 1 if anything was sold twice or does not
 /// add up.
@@ -53,6 +53,8 @@ impl Replay {
             (None, None) => Stocking::AsItIs,
         };
         let plan = Plan { stocking, speed: self.speed, freshness: self.consistency };
+        // A file that cannot be played is told of before anything is asked of the cluster.
+        open(&self.file)?;
         let members = Members::find(&self.cluster.addresses()).await?;
         let client = self.cluster.connect().await?;
         let report = replay(&self.file, plan, &client, &members).await?;
