@@ -107,9 +107,10 @@ impl Failure {
         if reason == ErrorReason::InvalidArgument && !field.is_empty() && !message.contains(field) {
             message = format!("{field}: {message}");
         }
-        let is_news = |value: &str| !message.contains(value);
-        let known: Vec<String> =
-            metadata.iter().filter(|(_, value)| is_news(value)).map(|(key, value)| format!("{key} {value}")).collect();
+        // Whether the refusal stands in the log decides about a retry, which the client library has done.
+        let is_news = |key: &str, value: &str| key != "recorded" && !message.contains(value);
+        let news = metadata.iter().filter(|(key, value)| is_news(key, value));
+        let known: Vec<String> = news.map(|(key, value)| format!("{key} {value}")).collect();
         if !known.is_empty() {
             message = format!("{message} ({})", known.join(", "));
         }
@@ -127,7 +128,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::UnknownSku => Some("`holdfast item put SKU` makes an item"),
         ErrorReason::UnknownLocation => Some("`holdfast location list` shows the locations, `location put` makes one"),
         ErrorReason::InsufficientStock => Some("`holdfast stock get SKU` shows what is free"),
-        ErrorReason::RevisionMismatch => Some("read the present revision with `holdfast stock get SKU`, and ask again"),
+        ErrorReason::RevisionMismatch => Some(
+            "read the present revision with `holdfast stock get SKU`, of an item with `item get SKU`, and ask again",
+        ),
         ErrorReason::ReservationExpired => Some("reserve anew, or commit with `--retake`"),
         ErrorReason::ExistsWithDifferent => {
             Some("this id was used for something else: leave `--id` out, or take a new one")
@@ -140,6 +143,12 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::NotLeader | ErrorReason::StaleRoute | ErrorReason::Unavailable => {
             Some("`holdfast cluster status` shows which nodes are up; `--addr` names them")
         }
+        ErrorReason::AlreadyCommitted
+        | ErrorReason::AlreadyReleased
+        | ErrorReason::AlreadyFulfilled
+        | ErrorReason::ExceedsHeldQuantity
+        | ErrorReason::ExceedsFulfilled => Some("`holdfast reservation get ID` shows its state and its lines"),
+        ErrorReason::ReservationNotFound => Some("`holdfast reservation list` shows the reservations there are"),
         ErrorReason::LinesSpanShards => Some("reserve SKUs of different shards one by one for now"),
         _ => None,
     }
@@ -158,6 +167,27 @@ mod tests {
             failure.to_string(),
             "error: LIP-01 has not enough (available 3) [INSUFFICIENT_STOCK]\nhint: `holdfast stock get SKU` shows what is free"
         );
+    }
+
+    #[test]
+    fn what_only_a_retry_needs_to_know_is_not_shown() {
+        let error = CommandError::of(ErrorReason::InsufficientStock, "not enough").with("recorded", true);
+        assert!(Failure::from(error).to_string().starts_with("error: not enough [INSUFFICIENT_STOCK]"));
+    }
+
+    #[test]
+    fn a_refusal_for_a_reservations_state_says_how_to_see_it() {
+        for reason in [
+            ErrorReason::AlreadyCommitted,
+            ErrorReason::AlreadyReleased,
+            ErrorReason::AlreadyFulfilled,
+            ErrorReason::ExceedsHeldQuantity,
+            ErrorReason::ExceedsFulfilled,
+            ErrorReason::ReservationNotFound,
+        ] {
+            let said = Failure::from(CommandError::of(reason, "no")).to_string();
+            assert!(said.contains("hint: `holdfast reservation "), "{said}");
+        }
     }
 
     #[test]

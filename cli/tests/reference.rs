@@ -47,6 +47,10 @@ fn wrong_usage_exits_2_with_words_on_stderr_and_nothing_on_stdout() {
     for arguments in [
         &["reserve"][..],
         &["reserve", "LIP=many"],
+        &["reserve", "LIP", "--ttl", "0"],
+        &["amend", "--reservation", "0199e000-0000-8000-8000-000000000000", "LIP=1", "LIP=2"],
+        &["extend", "--reservation", "0199e000-0000-8000-8000-000000000000", "--ttl", "0"],
+        &["return", "--reservation", "0199e000-0000-8000-8000-000000000000"],
         &["commit", "--reservation", "no-uuid"],
         &["stock", "get", "LIP", "--consistency", "fresh"],
         &["replay", "x.csv", "--stock", "1", "--stock-of-demand", "0.5"],

@@ -29,6 +29,11 @@ pub struct Amend {
 impl Amend {
     /// Asks for it.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
+        for (at, line) in self.lines.iter().enumerate() {
+            if self.lines[..at].iter().any(|other| other.sku == line.sku) {
+                return Err(Failure::usage(format!("{} is named twice", line.sku)).hint("say its new quantity once"));
+            }
+        }
         let reservation_id = Some(self.reservation.id());
         let lines = self.lines.iter().map(|line| line.line(&self.location)).collect();
         self.asking.ask(Operation::Amend(v1::Amend { reservation_id, lines }), format).await

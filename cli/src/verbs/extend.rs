@@ -16,7 +16,7 @@ pub struct Extend {
     #[arg(long, value_name = "ID")]
     reservation: ReservationText,
     /// From now on, in seconds; never earlier than it was.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     ttl: u32,
     #[command(flatten)]
     asking: Asking,

@@ -19,8 +19,8 @@ pub struct Reserve {
     #[arg(long, default_value = "", hide_default_value = true)]
     location: String,
     /// For how long, in seconds; 600 if not given, at most 14 400.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
-    ttl: u32,
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    ttl: Option<u32>,
     /// Who it is for: opaque, hashed by the node, never stored as given.
     #[arg(long, default_value = "", hide_default_value = true)]
     customer: String,
@@ -42,7 +42,8 @@ impl Reserve {
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         let reserve = v1::Reserve {
             lines: self.lines.iter().map(|line| line.line(&self.location)).collect(),
-            ttl_s: self.ttl,
+            // 0 on the wire is the cluster's default.
+            ttl_s: self.ttl.unwrap_or(0),
             customer: self.customer,
             order_ref: self.order_ref,
             channel: self.channel,

@@ -16,8 +16,8 @@ pub struct Return {
     /// The reservation, by the id that `reserve` printed.
     #[arg(long, value_name = "ID")]
     reservation: ReservationText,
-    /// Only these units of these lines: LINE=UNITS, the first line being 0; repeatable. All if not given.
-    #[arg(long = "line", value_name = "LINE=UNITS")]
+    /// These units of these lines: LINE=UNITS, the first line being 0; repeatable.
+    #[arg(long = "line", value_name = "LINE=UNITS", required = true)]
     lines: Vec<LineUnits>,
     /// Where they came back to; where they were shipped from if not given.
     #[arg(long, default_value = "", hide_default_value = true)]
