@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Cluster, PATIENCE, Raw, pause, put_item, receive, reserve};
 use holdfast_client::ids::{CommandId, ReservationId};
-use holdfast_client::v1;
+use holdfast_client::{Reserve, v1};
 use holdfast_proto::v1::command::Operation;
 use holdfast_proto::v1::{CommandError, Effect, ErrorReason, Line};
 use prost::Message;
@@ -302,4 +302,36 @@ async fn a_node_tells_its_health_and_describes_its_services() {
     for name in ["holdfast.v1.InventoryService", "holdfast.v1.ClusterService", "grpc.health.v1.Health"] {
         assert!(names.contains(&name), "{name} is not among {names:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_of_a_location_that_is_not_there_is_refused_by_name() {
+    let cluster = cluster_of_one().await;
+    let raw = Raw::of(&cluster).await;
+    raw.ask(1, raw.command(put_item(SKU))).await.expect("an item is put");
+    let error = raw.client.stock(SKU, Some("nowhere")).await.unwrap_err();
+    assert_eq!(error.reason(), ErrorReason::UnknownLocation, "{error}");
+    assert_eq!(error.failure().field, "location_id");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn units_whose_time_was_over_are_shown_as_expired_and_not_as_released() {
+    let cluster = cluster_of_one().await;
+    let raw = Raw::of(&cluster).await;
+    raw.ask(1, raw.command(put_item(SKU))).await.expect("an item is put");
+    raw.ask(1, raw.command(receive(SKU, 5))).await.expect("units are received");
+    let hold = Reserve::new().line(SKU, 2).ttl(Duration::from_secs(1));
+    let id = raw.client.reserve(hold).await.expect("units are held").reservation_id.expect("a reservation");
+    let deadline = Instant::now() + PATIENCE;
+    let reservation = loop {
+        let reservation = raw.client.reservation(id).await.expect("it is there").value;
+        if reservation.state() != v1::ReservationState::Held {
+            break reservation;
+        }
+        assert!(Instant::now() < deadline, "the hold does not end: {reservation:?}");
+        pause().await;
+    };
+    let line = &reservation.lines[0];
+    assert_eq!((reservation.state(), line.expired, line.released), (v1::ReservationState::Expired, 2, 0));
+    assert!(reservation.ended_at_ms >= reservation.expires_at_ms.max(reservation.created_at_ms + 1_000));
 }

@@ -131,6 +131,8 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::RevisionMismatch => Some(
             "read the present revision with `holdfast stock get SKU`, of an item with `item get SKU`, and ask again",
         ),
+        ErrorReason::Exists => Some("leave the id out, and a new one is made"),
+        ErrorReason::ExtendLimitReached => Some("commit it, or release it and reserve anew"),
         ErrorReason::ReservationExpired => Some("reserve anew, or commit with `--retake`"),
         ErrorReason::ExistsWithDifferent => {
             Some("this id was used for something else: leave `--id` out, or take a new one")

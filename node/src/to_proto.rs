@@ -173,6 +173,11 @@ pub(crate) fn reservation(reservation: &Reservation) -> v1::Reservation {
         created_at_ms: reservation.created_at.0,
         order_ref: reservation.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
         revision: reservation.revision.0,
+        max_expires_at_ms: reservation.max_expires_at.0,
+        cancel_at_ms: reservation.cancel_at.map_or(0, |at| at.0),
+        ended_at_ms: reservation.ended_at.map_or(0, |at| at.0),
+        channel_id: reservation.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
+        campaign_id: reservation.campaign.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -187,9 +192,10 @@ fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
         committed: line.units.committed,
         fulfilled: line.units.fulfilled,
         cancelled: line.units.cancelled,
-        // What expired was given back too; the reservation's state says why.
-        released: line.units.released.saturating_add(line.units.expired),
+        released: line.units.released,
         returned: line.units.returned,
+        expired: line.units.expired,
+        optional: line.optional,
     }
 }
 

@@ -64,7 +64,10 @@ fn compare_reservations(records: &BTreeMap<ReservationId, Record>, ledger: &[Res
         let is_second = seen.insert(id, reservation).is_some();
         let is_explained = records.get(&id).is_some_and(|record| record.reserve == Step::Done);
         if is_second || !is_explained {
-            let units = reservation.lines.iter().map(|l| l.held + l.committed + l.fulfilled + l.cancelled + l.released);
+            let units = reservation
+                .lines
+                .iter()
+                .map(|l| l.held + l.committed + l.fulfilled + l.cancelled + l.released + l.expired);
             verdict.duplicated += units.sum::<u64>().max(1);
             verdict.remark(format!("reservation {id} is in the ledger, and no customer's record explains it"));
         }

@@ -78,11 +78,16 @@ impl State {
 struct LineRow {
     sku: String,
     location: String,
+    lot: String,
+    optional: bool,
     held: u64,
+    backordered: u64,
+    short: u64,
     committed: u64,
     fulfilled: u64,
     cancelled: u64,
     released: u64,
+    expired: u64,
     returned: u64,
 }
 
@@ -93,6 +98,9 @@ struct ReservationRow {
     lines: Vec<LineRow>,
     created_at_ms: u64,
     expires_at_ms: u64,
+    max_expires_at_ms: u64,
+    cancel_at_ms: u64,
+    ended_at_ms: u64,
     order_ref: String,
     revision: u64,
 }
@@ -122,12 +130,23 @@ impl Reservation {
     }
 }
 
-const HEADER: [&str; 10] =
-    ["reservation", "state", "sku", "location", "held", "committed", "fulfilled", "cancelled", "released", "returned"];
+const HEADER: [&str; 11] = [
+    "reservation",
+    "state",
+    "sku",
+    "location",
+    "held",
+    "committed",
+    "fulfilled",
+    "cancelled",
+    "released",
+    "expired",
+    "returned",
+];
 
 impl ReservationRow {
     /// A row for each line.
-    fn table(&self) -> Vec<[String; 10]> {
+    fn table(&self) -> Vec<[String; 11]> {
         let rows = self.lines.iter().map(|line| {
             let n = |units: u64| units.to_string();
             [
@@ -140,6 +159,7 @@ impl ReservationRow {
                 n(line.fulfilled),
                 n(line.cancelled),
                 n(line.released),
+                n(line.expired),
                 n(line.returned),
             ]
         });
@@ -152,11 +172,16 @@ impl From<v1::Reservation> for ReservationRow {
         let lines = reservation.lines.iter().map(|line| LineRow {
             sku: line.sku.clone(),
             location: line.location_id.clone(),
+            lot: line.lot_id.clone(),
+            optional: line.optional,
             held: line.held,
+            backordered: line.backordered,
+            short: line.short,
             committed: line.committed,
             fulfilled: line.fulfilled,
             cancelled: line.cancelled,
             released: line.released,
+            expired: line.expired,
             returned: line.returned,
         });
         Self {
@@ -165,6 +190,9 @@ impl From<v1::Reservation> for ReservationRow {
             state: state_name(reservation.state()),
             created_at_ms: reservation.created_at_ms,
             expires_at_ms: reservation.expires_at_ms,
+            max_expires_at_ms: reservation.max_expires_at_ms,
+            cancel_at_ms: reservation.cancel_at_ms,
+            ended_at_ms: reservation.ended_at_ms,
             order_ref: reservation.order_ref,
             revision: reservation.revision,
         }

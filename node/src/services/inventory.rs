@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_inventory::{OrderRef, ReservationCursor, Sku, slot_of};
+use holdfast_inventory::{LocationId, OrderRef, ReservationCursor, Sku, slot_of};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::inventory_service_server::InventoryService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
@@ -108,10 +108,14 @@ impl InventoryService for Inventory {
         };
         let shard = self.core.routes()?.shard_of(slot_of(&sku));
         let look = |shard: &holdfast_inventory::Inventory| {
-            Some((shard.stock(&sku)?, shard.atp(&sku, location.as_ref()).unwrap_or(0)))
+            if let Some(unknown) = location.as_ref().filter(|id| shard.location(id).is_none()) {
+                return Err(unknown_location(unknown));
+            }
+            let levels = shard.stock(&sku).ok_or_else(|| unknown_sku(&sku))?;
+            Ok((levels, shard.atp(&sku, location.as_ref()).unwrap_or(0)))
         };
         let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
-        let (levels, atp) = found.ok_or_else(|| unknown_sku(&sku))?;
+        let (levels, atp) = found?;
         let is_asked =
             |level: &&holdfast_inventory::StockLevel| location.as_ref().is_none_or(|id| *id == level.location);
         let levels = levels.iter().filter(is_asked).map(to_proto::stock_level).collect();
@@ -189,6 +193,12 @@ impl InventoryService for Inventory {
             freshness: Some(freshness),
         }))
     }
+}
+
+fn unknown_location(id: &LocationId) -> CommandError {
+    CommandError::of(ErrorReason::UnknownLocation, format!("there is no location {id}"))
+        .at("location_id")
+        .with("location_id", id)
 }
 
 fn unknown_sku(sku: &Sku) -> CommandError {
