@@ -2,7 +2,8 @@
 //! randomness, network, disk, state store and the life of each process are simulated; the node itself is the one that
 //! ships, built by the same constructor.
 //!
-//! Promises that one seed replays one run, to the same [`Trace`]. Leaves to its callers what is run and what is checked.
+//! Promises that one seed replays one run, to the same [`Trace`]. What clients saw can be kept (`history`) and judged
+//! (`checkers`).
 
 // tokio's own randomness (which waiter of a `watch` is woken first) can be seeded only in a build with this flag.
 #[cfg(not(tokio_unstable))]
@@ -11,7 +12,9 @@ compile_error!(
      a RUSTFLAGS in the environment overrides that file; unset it, or add the flag to it"
 );
 
+pub mod checkers;
 mod dice;
+pub mod history;
 mod messages;
 pub mod run;
 mod simulation;

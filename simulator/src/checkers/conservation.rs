@@ -1,0 +1,215 @@
+//! [H-CONSERVE] from outside: what stands in the end, SKU by SKU, against what was acknowledged.
+//!
+//! What was done for certain is the least that must be there, what may have been done besides makes the most. The
+//! reservations are counted as well: units that no reservation accounts for are nobody's.
+
+use std::collections::BTreeMap;
+
+use super::{Finding, Inventory};
+use crate::history::{Answer, Asked, History, Id, Line, Phase, Request, Standing, StockSeen, operations};
+
+const NAME: &str = "conservation";
+
+/// Units that were moved for certain, and units that may have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    certain: u64,
+    possible: u64,
+}
+
+impl Count {
+    fn add(&mut self, units: u64, is_certain: bool) {
+        *(if is_certain { &mut self.certain } else { &mut self.possible }) += units;
+    }
+
+    fn most(self) -> u64 {
+        self.certain + self.possible
+    }
+}
+
+/// What was acknowledged of one SKU.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    received: Count,
+    committed: Count,
+    cancelled: Count,
+    fulfilled: Count,
+    /// Counts that were set, which move units by what nobody is told.
+    is_counted: bool,
+}
+
+/// Compares what stands in the end with what was acknowledged.
+#[must_use]
+pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
+    let told = acknowledged(history);
+    let mut findings = Vec::new();
+    let mut find = |what: String| findings.push(Finding::new(NAME, what));
+    for (sku, stock) in &inventory.stocks {
+        let told = told.get(sku.as_str()).copied().unwrap_or_default();
+        balance(sku, stock, &mut find);
+        let within = |what: &str, units: u64, least: u64, most: u64, find: &mut dyn FnMut(String)| {
+            if !(least..=most).contains(&units) {
+                find(format!("{units} units of {sku} are {what}, {least} to {most} by what was answered"));
+            }
+        };
+        within("received", stock.received, told.received.certain, told.received.most(), &mut find);
+        within("shipped", stock.fulfilled, told.fulfilled.certain, told.fulfilled.most(), &mut find);
+        let sold = stock.committed + stock.fulfilled;
+        let least = told.committed.certain.saturating_sub(told.cancelled.most());
+        let most = told.committed.most().saturating_sub(told.cancelled.certain);
+        within("sold", sold, least, most, &mut find);
+        let came = i128::from(stock.received) + i128::from(stock.adjusted);
+        if i128::from(sold) > came {
+            find(format!("{sold} units of {sku} are sold of {came} that came"));
+        }
+        if !told.is_counted && stock.adjusted != 0 {
+            find(format!("{} units of {sku} are adjusted, and nobody did", stock.adjusted));
+        }
+    }
+    for sku in told.keys().filter(|sku| !inventory.stocks.contains_key(**sku)) {
+        if told[sku].received.certain > 0 {
+            find(format!("{sku} is gone"));
+        }
+    }
+    account(inventory, &mut find);
+    findings
+}
+
+/// [H-QTY] and [H-CONSERVE] of one SKU.
+fn balance(sku: &str, stock: &StockSeen, find: &mut impl FnMut(String)) {
+    let parts = stock.free + stock.reserved + stock.committed;
+    if stock.on_hand != parts {
+        find(format!("H-QTY: {} units of {sku} on hand, {parts} in their parts", stock.on_hand));
+    }
+    let came = i128::from(stock.received) + i128::from(stock.adjusted);
+    let left = i128::from(stock.on_hand) + i128::from(stock.fulfilled);
+    if came != left {
+        find(format!("H-CONSERVE: {came} units of {sku} came, {left} are there or left"));
+    }
+}
+
+/// [H-HOLDS] from outside: the reservations' units are the SKUs'.
+fn account(inventory: &Inventory, find: &mut impl FnMut(String)) {
+    let mut sums: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+    for line in inventory.reservations.values().flat_map(|seen| &seen.lines) {
+        let [held, committed, fulfilled] = sums.entry(&line.sku).or_default();
+        *held += line.held;
+        *committed += line.committed;
+        *fulfilled += line.fulfilled;
+    }
+    for (sku, stock) in &inventory.stocks {
+        let of_reservations = sums.get(sku.as_str()).copied().unwrap_or_default();
+        let of_stock = [stock.reserved, stock.committed, stock.fulfilled];
+        if of_reservations != of_stock {
+            find(format!(
+                "H-HOLDS: {sku} has {of_stock:?} units reserved, committed and shipped, its reservations {of_reservations:?}"
+            ));
+        }
+    }
+}
+
+/// What was acknowledged, and what may have been done, of each SKU.
+fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
+    let mut lines: BTreeMap<Id, &[Line]> = BTreeMap::new();
+    let operations = operations(history);
+    let commands = || {
+        operations.iter().filter_map(|operation| match (operation.asked, &operation.standing) {
+            (Asked::Commands(commands), Standing::Decided(answers)) => Some((commands, Some(answers))),
+            (Asked::Commands(commands), Standing::Unknown) => Some((commands, None)),
+            _ => None,
+        })
+    };
+    for (commands, answers) in commands() {
+        for (at, command) in commands.iter().enumerate() {
+            let is_refused = answers.is_some_and(|answers| matches!(answers.get(at), Some(Answer::Refused(_))));
+            if let Request::Reserve { reservation, lines: asked, .. } = &command.request
+                && !is_refused
+            {
+                lines.insert(*reservation, asked);
+            }
+        }
+    }
+    let mut told: BTreeMap<&str, Told> = BTreeMap::new();
+    for (commands, answers) in commands() {
+        for (at, command) in commands.iter().enumerate() {
+            let answer = answers.and_then(|answers| answers.get(at));
+            let done = match answer {
+                Some(Answer::Refused(_)) => continue,
+                Some(Answer::Done(done)) => Some(done),
+                None => None,
+            };
+            let of_lines = command.request.reservation().and_then(|id| lines.get(&id).copied()).unwrap_or_default();
+            let mut each = |add: fn(&mut Told) -> &mut Count| {
+                for line in of_lines {
+                    add(told.entry(&line.sku).or_default()).add(u64::from(line.units), done.is_some());
+                }
+            };
+            match &command.request {
+                Request::Receive { sku, units } => {
+                    told.entry(sku).or_default().received.add(u64::from(*units), done.is_some());
+                }
+                Request::Set { sku, .. } => told.entry(sku).or_default().is_counted = true,
+                Request::Commit { .. } => each(|told| &mut told.committed),
+                Request::Fulfil { .. } => each(|told| &mut told.fulfilled),
+                // A hold that was cancelled was not sold.
+                Request::Cancel { .. } if done.is_none_or(|done| done.phase == Some(Phase::Cancelled)) => {
+                    each(|told| &mut told.cancelled);
+                }
+                Request::PutItem { sku } => drop(told.entry(sku).or_default()),
+                Request::Cancel { .. } | Request::Reserve { .. } | Request::Extend { .. } | Request::Release { .. } => {
+                }
+            }
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::stories::{Story, commit, phase, stock, unknown};
+    use crate::history::{LineSeen, ReservationSeen};
+
+    fn sold_three() -> History {
+        let story = Story::stocked().held(2, 10, 12, 3, 7);
+        story.command(3, 20, 22, commit(2), phase(2, 7, Phase::Committed)).0
+    }
+
+    fn inventory(stock: StockSeen, units: u64) -> Inventory {
+        let line = LineSeen { sku: "A".to_owned(), committed: units, ..LineSeen::default() };
+        let seen = ReservationSeen { phase: Phase::Committed, expires_at_ms: 0, revision: 2, lines: vec![line] };
+        Inventory { stocks: BTreeMap::from([("A".to_owned(), stock)]), reservations: BTreeMap::from([(Id(2), seen)]) }
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_is_there_is_good() {
+        assert_eq!(check(&sold_three(), &inventory(stock(0, 3, 3), 3)), []);
+    }
+
+    #[test]
+    fn a_sale_that_is_lost_or_made_twice_is_found() {
+        assert!(!check(&sold_three(), &inventory(stock(0, 0, 1), 0)).is_empty());
+        assert!(!check(&sold_three(), &inventory(stock(0, 6, 3), 6)).is_empty());
+    }
+
+    #[test]
+    fn an_unknown_sale_may_be_there_or_not() {
+        let story = Story::stocked().held(2, 10, 12, 3, 7).command(3, 20, 0, commit(2), unknown()).0;
+        assert_eq!(check(&story, &inventory(stock(0, 3, 3), 3)), []);
+        assert_eq!(check(&story, &inventory(stock(0, 0, 2), 0)), []);
+    }
+
+    #[test]
+    fn units_that_do_not_add_up_are_found() {
+        let lost = StockSeen { on_hand: 9, ..stock(0, 3, 3) };
+        let found = check(&sold_three(), &inventory(lost, 3));
+        assert!(found.iter().any(|finding| finding.what.starts_with("H-QTY")), "{found:?}");
+        assert!(found.iter().any(|finding| finding.what.starts_with("H-CONSERVE")), "{found:?}");
+    }
+
+    #[test]
+    fn units_of_no_reservation_are_found() {
+        let found = check(&sold_three(), &inventory(stock(2, 3, 3), 3));
+        assert!(found.iter().any(|finding| finding.what.starts_with("H-HOLDS")), "{found:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! [H-ONCE] from outside: an id is decided once. Every attempt of the same id and body is told the same, another body under
+//! the same id is not decided, and no effect is counted twice.
+
+use std::collections::BTreeMap;
+
+use super::{Finding, Inventory};
+use crate::history::{Answer, Asked, Command, Done, History, Id, Outcome, Request, Standing, operations};
+
+const NAME: &str = "exactly_once";
+
+/// What was decided under an id, and what it was told.
+#[derive(Debug, Default)]
+struct Decisions<'a> {
+    /// By body, the first answer.
+    answers: Vec<(&'a Request, Answer)>,
+}
+
+/// Checks what the attempts of each id were told.
+#[must_use]
+pub fn check(history: &History) -> Vec<Finding> {
+    let mut by_id: BTreeMap<Id, Decisions<'_>> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for record in &history.records {
+        let (Asked::Commands(commands), Outcome::Answered(answers)) = (&record.asked, &record.outcome) else {
+            continue;
+        };
+        for (Command { id, request }, answer) in commands.iter().zip(answers) {
+            if matches!(answer, Answer::Refused(refused) if !refused.is_final) {
+                continue;
+            }
+            let answer = essence(answer);
+            let decisions = by_id.entry(*id).or_default();
+            match decisions.answers.iter().find(|(body, _)| *body == request) {
+                Some((_, first)) if *first == answer => {}
+                Some((_, first)) => findings
+                    .push(Finding::new(NAME, format!("command {id} was answered {first:?}, and then {answer:?}"))),
+                None => {
+                    if let Some((other, _)) = decisions.answers.first() {
+                        let what = format!("command {id} was decided as {other:?} and also as {request:?}");
+                        findings.push(Finding::new(NAME, what));
+                    }
+                    decisions.answers.push((request, answer));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// What must be the same however often it is told: where and by which attempt it was decided is not part of it.
+fn essence(answer: &Answer) -> Answer {
+    match answer {
+        Answer::Done(done) => Answer::Done(Done { position: None, replayed: false, ..done.clone() }),
+        Answer::Refused(refused) => Answer::Refused(refused.clone()),
+    }
+}
+
+/// Checks that no effect is there more often than it was asked for: the receipts of each SKU, counted once an id, and the
+/// units of each reservation, over whatever became of them.
+#[must_use]
+pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
+    let mut receipts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut reserved: BTreeMap<Id, Vec<u64>> = BTreeMap::new();
+    for operation in operations(history) {
+        let Asked::Commands(commands) = operation.asked else { continue };
+        if operation.standing == Standing::Nothing {
+            continue;
+        }
+        for command in commands {
+            match &command.request {
+                Request::Receive { sku, units } => *receipts.entry(sku).or_default() += u64::from(*units),
+                Request::Reserve { reservation, lines, .. } => {
+                    let units = lines.iter().map(|line| u64::from(line.units)).sum();
+                    reserved.entry(*reservation).or_default().push(units);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut findings = Vec::new();
+    for (sku, stock) in &inventory.stocks {
+        let most = receipts.get(sku.as_str()).copied().unwrap_or(0);
+        if stock.received > most {
+            let what = format!("{} units of {sku} are received of {most} that were sent", stock.received);
+            findings.push(Finding::new(NAME, what));
+        }
+    }
+    for (id, seen) in &inventory.reservations {
+        let of_line = |line: &crate::history::LineSeen| line.held + line.committed + line.fulfilled + line.given_back;
+        let units: u64 = seen.lines.iter().map(of_line).sum();
+        match reserved.get(id) {
+            None => findings.push(Finding::new(NAME, format!("nobody asked for reservation {id}"))),
+            Some(asked) if !asked.contains(&units) => {
+                let what = format!("reservation {id} has {units} units, asked for were {asked:?}");
+                findings.push(Finding::new(NAME, what));
+            }
+            Some(_) => {}
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::stories::{Story, done, receive, refused, unknown};
+    use crate::history::StockSeen;
+
+    #[test]
+    fn a_retry_that_is_told_the_same_is_good() {
+        let story = Story::stocked().command(1, 5, 6, receive("A", 10), done(1, 10));
+        assert_eq!(check(&story.0), []);
+    }
+
+    #[test]
+    fn two_answers_under_one_id_are_found() {
+        let story = Story::stocked().command(1, 5, 6, receive("A", 10), done(2, 20));
+        assert_eq!(check(&story.0).len(), 1);
+        let story = Story::stocked().command(1, 5, 6, receive("A", 10), refused("UNKNOWN_SKU", &[]));
+        assert_eq!(check(&story.0).len(), 1);
+    }
+
+    #[test]
+    fn another_body_under_one_id_is_found_where_it_is_decided() {
+        let story = Story::stocked().command(1, 5, 6, receive("A", 11), done(2, 21));
+        assert_eq!(check(&story.0).len(), 1);
+        let mut exists = refused("EXISTS_WITH_DIFFERENT", &[]);
+        if let Outcome::Answered(answers) = &mut exists
+            && let Some(Answer::Refused(refused)) = answers.first_mut()
+        {
+            refused.is_final = false;
+        }
+        let story = Story::stocked().command(1, 5, 6, receive("A", 11), exists);
+        assert_eq!(check(&story.0), []);
+    }
+
+    #[test]
+    fn an_effect_that_is_counted_twice_is_found() {
+        let story = Story::stocked().command(2, 5, 0, receive("A", 5), unknown()).0;
+        let inventory = |received| {
+            let stock = StockSeen { received, ..StockSeen::default() };
+            Inventory { stocks: BTreeMap::from([("A".to_owned(), stock)]), ..Inventory::default() }
+        };
+        assert_eq!(check_effects(&story, &inventory(15)), []);
+        assert_eq!(check_effects(&story, &inventory(20)).len(), 1);
+    }
+}

@@ -1,0 +1,183 @@
+//! Whether there is an order of all operations, each at one instant between its call and its return, in which every one was
+//! told what the model says (Herlihy and Wing 1990). The search is in `search`; here a history is cut into parts that can
+//! be judged alone.
+//!
+//! SKUs that share no reservation share nothing: each group of SKUs that carts tie together is a part (P-compositionality,
+//! Lowe 2017). A part that takes too much effort is judged again SKU by SKU, which finds less but is sooner done; if that is
+//! too much as well, the part is reported as undecided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::Model;
+use super::search::{Bounded, Search, Verdict};
+use super::{Finding, LogTimeBound};
+use crate::history::{Answer, Asked, Freshness, History, Id, Operation, Request, Standing, Subject, operations};
+
+const NAME: &str = "linearizable";
+
+/// How much a part may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Pairs of order and state that are remembered; each takes some 50 bytes.
+    pub places: usize,
+    /// Operations of one part; some states are kept for each.
+    pub operations: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { places: 400_000, operations: 3_000 }
+    }
+}
+
+/// Judges each part of a history.
+#[must_use]
+pub fn check(history: &History, bound: &LogTimeBound, effort: &Effort) -> Vec<Finding> {
+    let operations = operations(history);
+    let mut findings = Vec::new();
+    for skus in parts(&operations) {
+        match judge(&operations, &skus, bound, effort) {
+            Part::Explained => {}
+            Part::Unexplained(why) => findings.push(Finding::new(NAME, why)),
+            Part::Undecided if skus.len() > 1 => {
+                for sku in &skus {
+                    findings.extend(match judge(&operations, &BTreeSet::from([*sku]), bound, effort) {
+                        Part::Explained => None,
+                        Part::Unexplained(why) => Some(Finding::new(NAME, why)),
+                        Part::Undecided => Some(undecided(sku)),
+                    });
+                }
+            }
+            Part::Undecided => findings.extend(skus.first().map(|sku| undecided(sku))),
+        }
+    }
+    findings
+}
+
+fn undecided(sku: &str) -> Finding {
+    Finding::undecided(NAME, format!("the history of {sku} is too much to decide"))
+}
+
+enum Part {
+    Explained,
+    Unexplained(String),
+    Undecided,
+}
+
+fn commands_of<'a>(operation: &Operation<'a>) -> &'a [crate::history::Command] {
+    match operation.asked {
+        Asked::Commands(commands) => commands,
+        Asked::Read(..) => &[],
+    }
+}
+
+/// The SKUs that each reservation may have lines of.
+fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeSet<&'a str>> {
+    let mut skus: BTreeMap<Id, BTreeSet<&str>> = BTreeMap::new();
+    for command in operations.iter().flat_map(|operation| commands_of(operation)) {
+        if let Request::Reserve { reservation, .. } = &command.request {
+            skus.entry(*reservation).or_default().extend(command.request.skus());
+        }
+    }
+    skus
+}
+
+/// Groups of SKUs that no operation and no reservation ties to another group.
+fn parts<'a>(operations: &[Operation<'a>]) -> Vec<BTreeSet<&'a str>> {
+    let reservations = skus_of_reservations(operations);
+    let mut parts: Vec<BTreeSet<&str>> = Vec::new();
+    let mut tie = |mut tied: BTreeSet<&'a str>| {
+        let (touched, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut parts).into_iter().partition(|part| !part.is_disjoint(&tied));
+        tied.extend(touched.into_iter().flatten());
+        parts = others;
+        if !tied.is_empty() {
+            parts.push(tied);
+        }
+    };
+    for operation in operations {
+        if let Asked::Read(Subject::Stock(sku), _) = operation.asked {
+            tie(BTreeSet::from([sku.as_str()]));
+        }
+        let mut tied = BTreeSet::new();
+        for command in commands_of(operation) {
+            tied.extend(command.request.skus());
+            let of_reservation = command.request.reservation().and_then(|id| reservations.get(&id));
+            tied.extend(of_reservation.into_iter().flatten());
+        }
+        tie(tied);
+    }
+    parts
+}
+
+fn judge(operations: &[Operation<'_>], skus: &BTreeSet<&str>, bound: &LogTimeBound, effort: &Effort) -> Part {
+    let reservations = skus_of_reservations(operations);
+    let holds = reservations.iter().filter(|(_, of)| !of.is_disjoint(skus)).map(|(id, _)| *id);
+    let mut model = Model::of(skus.iter().copied(), holds);
+    let mut steps = Vec::new();
+    let mut of_step = Vec::new();
+    for operation in operations {
+        if let Some(step) = step_of(&mut model, operation) {
+            steps.push(step);
+            of_step.push(operation);
+        }
+    }
+    if steps.len() > effort.operations {
+        return Part::Undecided;
+    }
+    match Search::new(&model, bound, &steps, effort.places).run() {
+        Verdict::Explained => Part::Explained,
+        Verdict::Undecided => Part::Undecided,
+        Verdict::Unexplained { in_order, stuck } => {
+            let skus: Vec<&str> = skus.iter().copied().collect();
+            let stuck: Vec<String> = stuck
+                .iter()
+                .filter_map(|at| of_step[*at].records.last())
+                .take(MOST_SHOWN)
+                .map(|record| format!("\n    {record}"))
+                .collect();
+            Part::Unexplained(format!(
+                "no order explains what was said of {}: after {in_order} of {} operations none of these fits:{}",
+                skus.join(", "),
+                steps.iter().filter(|step| step.return_us.is_some()).count(),
+                stuck.concat()
+            ))
+        }
+    }
+}
+
+const MOST_SHOWN: usize = 6;
+
+fn step_of(model: &mut Model, operation: &Operation<'_>) -> Option<Bounded> {
+    let bounded =
+        |step, return_us, log_time, is_read| Bounded { step, call_us: operation.call_us, return_us, log_time, is_read };
+    match (operation.asked, &operation.standing) {
+        (Asked::Commands(commands), Standing::Decided(answers)) => {
+            let step = model.compile_commands(commands, Some(answers))?;
+            Some(bounded(step, operation.return_us, log_time_of(commands, answers), false))
+        }
+        (Asked::Commands(commands), Standing::Unknown) => {
+            let step = model.compile_commands(commands, None)?;
+            Some(bounded(step, None, None, false))
+        }
+        (Asked::Read(subject, Freshness::Linearizable), Standing::Seen { seen, log_time_ms }) => {
+            let step = model.compile_read(subject, seen)?;
+            Some(bounded(step, operation.return_us, *log_time_ms, true))
+        }
+        (Asked::Read(..), _) | (Asked::Commands(_), Standing::Nothing | Standing::Seen { .. }) => None,
+    }
+}
+
+/// The log time that answers tell: a new hold expires its time to live after it.
+fn log_time_of(commands: &[crate::history::Command], answers: &[Answer]) -> Option<u64> {
+    commands.iter().zip(answers).find_map(|(command, answer)| match (&command.request, answer) {
+        (Request::Reserve { ttl_s, .. }, Answer::Done(done)) if done.expires_at_ms > 0 => {
+            done.expires_at_ms.checked_sub(u64::from(*ttl_s) * 1_000)
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+#[path = "linearizable_tests.rs"]
+mod tests;

@@ -1,0 +1,628 @@
+//! What some SKUs and their reservations are, and what each command does to them: the sequential specification against
+//! which histories are judged, written anew and kept small, so that it shares no mistake with the state machine.
+//!
+//! A model may be of some SKUs only. What a command does to others is then left out, and what it was told of them says
+//! nothing; what remains is still true of every history that the whole model allows (locality: Herlihy and Wing,
+//! "Linearizability: a correctness condition for concurrent objects", 1990).
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Refused, Request, ReservationSeen, Seen, StockSeen};
+
+/// One SKU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Stock {
+    exists: bool,
+    on_hand: u64,
+    reserved: u64,
+    committed: u64,
+    received: u64,
+    shipped: u64,
+    adjusted: i64,
+    revision: u64,
+}
+
+impl Stock {
+    fn free(&self) -> u64 {
+        self.on_hand - self.reserved - self.committed
+    }
+
+    fn seen(&self) -> StockSeen {
+        StockSeen {
+            on_hand: self.on_hand,
+            reserved: self.reserved,
+            committed: self.committed,
+            free: self.free(),
+            atp: self.free(),
+            received: self.received,
+            adjusted: self.adjusted,
+            fulfilled: self.shipped,
+            revision: self.revision,
+        }
+    }
+}
+
+/// One reservation. All commands are of the whole of it, so that its lines share one phase.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hold {
+    phase: Phase,
+    revision: u64,
+    /// Which of the model's sets of lines it has.
+    lines: usize,
+    /// When it expires at the earliest, in log time.
+    earliest: u64,
+    /// When it expires at the latest; `None`: nobody was told.
+    latest: Option<u64>,
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// Log time, as far as it is known.
+    pub now: u64,
+    stocks: Vec<Stock>,
+    /// Shared between the many states that a search keeps, which differ in few of them.
+    holds: Vec<Option<Rc<Hold>>>,
+}
+
+/// A line of the model: its number among the reservation's lines, its SKU and its units.
+#[derive(Clone, Debug)]
+struct ModelLine {
+    number: usize,
+    sku: usize,
+    units: u64,
+}
+
+/// A request in the model's own numbers.
+#[derive(Clone, Debug)]
+enum Act {
+    PutItem { sku: usize },
+    Receive { sku: usize, units: u64 },
+    Set { sku: usize, on_hand: u64, if_revision: u64 },
+    Reserve { hold: usize, lines: usize, ttl_ms: u64 },
+    Extend { hold: usize, ttl_ms: u64 },
+    Commit { hold: usize },
+    Release { hold: usize },
+    Fulfil { hold: usize },
+    Cancel { hold: usize },
+}
+
+/// Why the model refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refusal {
+    UnknownSku,
+    Exists,
+    InsufficientStock { line: usize, available: u64 },
+    RevisionMismatch { actual: u64 },
+    ReservationNotFound,
+    Gone(Phase, Option<u64>),
+    ExceedsHeld,
+}
+
+/// What the model says of a command that it does.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// `None`: it is not for the model to say.
+    revision: Option<u64>,
+    /// `None`: the first SKU is not in the model.
+    atp_after: Option<u64>,
+    expires: Expires,
+    phase: Option<Phase>,
+    hold: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Expires {
+    #[default]
+    Never,
+    At(u64),
+    /// Not before this.
+    Unknown(u64),
+}
+
+/// What a step was told, ready to be compared.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Commands: decided as the answers say, or, without answers, somehow.
+    Commands(CompiledChain),
+    /// A read and what it saw.
+    Read(CompiledRead),
+}
+
+/// One command or a chain, in the model's own numbers.
+#[derive(Clone, Debug)]
+pub struct CompiledChain {
+    acts: Vec<Option<Act>>,
+    answers: Option<Vec<Answer>>,
+}
+
+/// A read, in the model's own numbers.
+#[derive(Clone, Debug)]
+pub struct CompiledRead {
+    of: Of,
+    seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Stock(usize),
+    Hold(usize),
+}
+
+/// Some SKUs with the reservations that may have lines of them.
+#[derive(Debug, Default)]
+pub struct Model {
+    skus: BTreeMap<String, usize>,
+    holds: BTreeMap<Id, usize>,
+    lines: Vec<Lines>,
+    /// The SKUs that nobody is seen to make: they are there from the beginning.
+    given: Vec<bool>,
+}
+
+#[derive(Clone, Debug)]
+struct Lines {
+    /// The SKU of the reservation's very first line, where it is in the model.
+    first: Option<usize>,
+    lines: Vec<ModelLine>,
+}
+
+impl Model {
+    /// Of those SKUs and reservations.
+    #[must_use]
+    pub fn of<'a>(skus: impl IntoIterator<Item = &'a str>, holds: impl IntoIterator<Item = Id>) -> Self {
+        let mut model = Self::default();
+        for sku in skus {
+            let next = model.skus.len();
+            model.skus.entry(sku.to_owned()).or_insert(next);
+        }
+        for hold in holds {
+            let next = model.holds.len();
+            model.holds.entry(hold).or_insert(next);
+        }
+        model.given = vec![true; model.skus.len()];
+        model
+    }
+
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn beginning(&self) -> State {
+        let stock = |given: &bool| Stock { exists: *given, ..Stock::default() };
+        State { now: 0, stocks: self.given.iter().map(stock).collect(), holds: vec![None; self.holds.len()] }
+    }
+
+    /// Takes commands and their answers into the model's numbers; `None` where they have nothing to do with it.
+    pub fn compile_commands(&mut self, commands: &[Command], answers: Option<&[Answer]>) -> Option<Step> {
+        let acts: Vec<Option<Act>> = commands.iter().map(|command| self.compile(&command.request)).collect();
+        acts.iter()
+            .any(Option::is_some)
+            .then(|| Step::Commands(CompiledChain { acts, answers: answers.map(<[Answer]>::to_vec) }))
+    }
+
+    /// The same for a read.
+    #[must_use]
+    pub fn compile_read(&self, of: &crate::history::Subject, seen: &Seen) -> Option<Step> {
+        let of = match of {
+            crate::history::Subject::Stock(sku) => Of::Stock(*self.skus.get(sku)?),
+            crate::history::Subject::Reservation(id) => Of::Hold(*self.holds.get(id)?),
+        };
+        Some(Step::Read(CompiledRead { of, seen: seen.clone() }))
+    }
+
+    fn compile(&mut self, request: &Request) -> Option<Act> {
+        let hold = request.reservation().map(|id| self.holds.get(&id).copied());
+        Some(match request {
+            Request::PutItem { sku } => {
+                let sku = *self.skus.get(sku)?;
+                self.given[sku] = false;
+                Act::PutItem { sku }
+            }
+            Request::Receive { sku, units } => Act::Receive { sku: *self.skus.get(sku)?, units: u64::from(*units) },
+            Request::Set { sku, on_hand, if_revision } => {
+                Act::Set { sku: *self.skus.get(sku)?, on_hand: *on_hand, if_revision: *if_revision }
+            }
+            Request::Reserve { lines, ttl_s, .. } => {
+                let hold = hold??;
+                let of_model = lines.iter().enumerate().filter_map(|(number, line)| {
+                    let sku = *self.skus.get(&line.sku)?;
+                    Some(ModelLine { number, sku, units: u64::from(line.units) })
+                });
+                let first = lines.first().and_then(|line| self.skus.get(&line.sku).copied());
+                let lines = Lines { first, lines: of_model.collect() };
+                self.lines.push(lines);
+                Act::Reserve { hold, lines: self.lines.len() - 1, ttl_ms: u64::from(*ttl_s) * 1_000 }
+            }
+            Request::Extend { ttl_s, .. } => Act::Extend { hold: hold??, ttl_ms: u64::from(*ttl_s) * 1_000 },
+            Request::Commit { .. } => Act::Commit { hold: hold?? },
+            Request::Release { .. } => Act::Release { hold: hold?? },
+            Request::Fulfil { .. } => Act::Fulfil { hold: hold?? },
+            Request::Cancel { .. } => Act::Cancel { hold: hold?? },
+        })
+    }
+
+    /// The log times within `from..=to` at which something may expire, in order.
+    #[must_use]
+    pub fn expiries(&self, state: &State, from: u64, to: u64) -> Vec<u64> {
+        let held = state.holds.iter().flatten().filter(|hold| hold.phase == Phase::Held);
+        let mut at: Vec<u64> = held.map(|hold| hold.earliest).filter(|at| (from..=to).contains(at)).collect();
+        at.sort_unstable();
+        at.dedup();
+        at
+    }
+
+    /// The states that a moment of log time may find: what is known to be over is over, what nobody knows the end of may be.
+    /// `None`: there are too many.
+    #[must_use]
+    pub fn at(&self, state: &State, now: u64) -> Option<Vec<State>> {
+        const MOST: usize = 6;
+        let mut state = State { now: state.now.max(now), ..state.clone() };
+        let now = state.now;
+        let mut open = Vec::new();
+        for at in 0..state.holds.len() {
+            match state.holds[at].as_deref() {
+                Some(Hold { phase: Phase::Held, latest: Some(latest), .. }) if *latest <= now => {
+                    self.give_back(&mut state, at, Phase::Expired);
+                }
+                Some(Hold { phase: Phase::Held, latest: None, earliest, .. }) if *earliest <= now => open.push(at),
+                _ => {}
+            }
+        }
+        if open.len() > MOST {
+            return None;
+        }
+        let mut states = vec![state];
+        for hold in open {
+            for at in 0..states.len() {
+                let mut expired = states[at].clone();
+                self.give_back(&mut expired, hold, Phase::Expired);
+                states.push(expired);
+            }
+        }
+        Some(states)
+    }
+
+    /// Does a step, and says whether it may have been told what it was. The state is worth nothing where it may not.
+    #[must_use]
+    pub fn step(&self, state: &mut State, step: &Step) -> bool {
+        match step {
+            Step::Read(read) => self.sees(state, read),
+            Step::Commands(chain) => match &chain.answers {
+                Some(answers) => self.decides(state, &chain.acts, answers),
+                None => self.may_do(state, &chain.acts),
+            },
+        }
+    }
+
+    /// Commands of unknown outcome: here only what they do where they are done; not being done is no step.
+    fn may_do(&self, state: &mut State, acts: &[Option<Act>]) -> bool {
+        acts.iter().flatten().all(|act| self.apply(state, act, false).is_ok())
+    }
+
+    fn decides(&self, state: &mut State, acts: &[Option<Act>], answers: &[Answer]) -> bool {
+        let is_refused = answers.iter().any(|answer| matches!(answer, Answer::Refused(_)));
+        let mut tried = state.clone();
+        for (act, answer) in acts.iter().zip(answers) {
+            let fits = match (act, answer) {
+                (_, Answer::Refused(refused)) if refused.reason == "LINKED_COMMAND_FAILED" => {
+                    // One before the culprit must have been possible; what comes after it was not tried.
+                    act.as_ref().is_none_or(|act| self.apply(&mut tried, act, false).is_ok())
+                }
+                (None, Answer::Done(_)) => true,
+                (None, Answer::Refused(_)) => return true,
+                (Some(Act::Extend { hold, ttl_ms }), Answer::Done(done))
+                    if has_revision(&tried, *hold, done.revision) =>
+                {
+                    self.stays(&mut tried, *hold, *ttl_ms, done)
+                }
+                (Some(act), Answer::Done(done)) => {
+                    self.apply(&mut tried, act, true).is_ok_and(|told| told_fits(&mut tried, &told, done))
+                }
+                (Some(act), Answer::Refused(refused)) => {
+                    return match self.apply(&mut tried, act, false) {
+                        Ok(_) => self.is_about_others(act, refused),
+                        Err(refusal) => self.refusal_fits(act, &refusal, refused),
+                    };
+                }
+            };
+            if !fits {
+                return false;
+            }
+        }
+        if !is_refused {
+            *state = tried;
+        }
+        true
+    }
+
+    /// Whether an extension was right to change nothing: the hold expired no earlier than it asked for.
+    fn stays(&self, state: &mut State, at: usize, ttl_ms: u64, done: &Done) -> bool {
+        let asked = state.now + ttl_ms;
+        let told = self.told_of_hold(state, at);
+        holding(state, at).is_ok() && done.expires_at_ms >= asked && told_fits(state, &told, done)
+    }
+
+    /// Whether a refusal is for a SKU that is not in the model.
+    fn is_about_others(&self, act: &Act, refused: &Refused) -> bool {
+        let Act::Reserve { lines, .. } = act else { return false };
+        let Some(number) = line_of(refused) else { return false };
+        refused.reason == "INSUFFICIENT_STOCK" && !self.lines[*lines].lines.iter().any(|line| line.number == number)
+    }
+
+    fn refusal_fits(&self, act: &Act, refusal: &Refusal, refused: &Refused) -> bool {
+        if self.is_about_others(act, refused) {
+            // An earlier line would have been refused in its place.
+            let first = line_of(refused);
+            return match refusal {
+                Refusal::InsufficientStock { line, .. } => first.is_some_and(|number| number < *line),
+                _ => false,
+            };
+        }
+        let number = |name: &str| refused.details.get(name).and_then(|text| text.parse::<u64>().ok());
+        match refusal {
+            Refusal::UnknownSku => refused.reason == "UNKNOWN_SKU",
+            Refusal::Exists => refused.reason == "EXISTS",
+            Refusal::InsufficientStock { line, available } => {
+                let line_fits = !matches!(act, Act::Reserve { .. }) || line_of(refused) == Some(*line);
+                refused.reason == "INSUFFICIENT_STOCK" && line_fits && number("available") == Some(*available)
+            }
+            Refusal::RevisionMismatch { actual } => {
+                refused.reason == "REVISION_MISMATCH" && number("actual") == Some(*actual)
+            }
+            Refusal::ReservationNotFound => refused.reason == "RESERVATION_NOT_FOUND",
+            Refusal::ExceedsHeld => refused.reason == "EXCEEDS_HELD_QUANTITY",
+            Refusal::Gone(phase, at) => {
+                let reason = match phase {
+                    Phase::Held => return false,
+                    Phase::Committed => "ALREADY_COMMITTED",
+                    Phase::Fulfilled => "ALREADY_FULFILLED",
+                    Phase::Cancelled | Phase::Released => "ALREADY_RELEASED",
+                    Phase::Expired => "RESERVATION_EXPIRED",
+                };
+                let expired_at = number("expired_at_ms");
+                refused.reason == reason && (*phase != Phase::Expired || at.is_none() || *at == expired_at)
+            }
+        }
+    }
+
+    fn sees(&self, state: &mut State, read: &CompiledRead) -> bool {
+        match (read.of, &read.seen) {
+            (Of::Stock(sku), Seen::Stock(seen)) => {
+                let stock = &state.stocks[sku];
+                match seen {
+                    None => !stock.exists,
+                    // A SKU without stock has no level yet.
+                    Some(seen) => stock.exists && *seen == stock.seen(),
+                }
+            }
+            (Of::Hold(at), Seen::Reservation(seen)) => match (&mut state.holds[at], seen) {
+                (None, None) => true,
+                (Some(hold), Some(seen)) => self.hold_fits(Rc::make_mut(hold), seen),
+                (None, Some(_)) | (Some(_), None) => false,
+            },
+            (Of::Stock(_), Seen::Reservation(_)) | (Of::Hold(_), Seen::Stock(_)) => false,
+        }
+    }
+
+    fn hold_fits(&self, hold: &mut Hold, seen: &ReservationSeen) -> bool {
+        let line_fits = |line: &ModelLine| {
+            let Some(LineSeen { held, committed, fulfilled, given_back, .. }) = seen.lines.get(line.number) else {
+                return false;
+            };
+            let of = |phases: &[Phase]| if phases.contains(&hold.phase) { line.units } else { 0 };
+            let gone = of(&[Phase::Cancelled, Phase::Released, Phase::Expired]);
+            (*held, *committed) == (of(&[Phase::Held]), of(&[Phase::Committed]))
+                && (*fulfilled, *given_back) == (of(&[Phase::Fulfilled]), gone)
+        };
+        let fits = (seen.phase, seen.revision) == (hold.phase, hold.revision)
+            && self.lines[hold.lines].lines.iter().all(line_fits);
+        // The protocol shows the expiry of what has not ended.
+        fits && (hold.phase != Phase::Held || learn_expiry(hold, seen.expires_at_ms))
+    }
+
+    fn give_back(&self, state: &mut State, at: usize, phase: Phase) {
+        let Some(hold) = state.holds[at].as_mut().map(Rc::make_mut) else { return };
+        let before = hold.phase;
+        (hold.phase, hold.revision) = (phase, hold.revision + 1);
+        let lines = hold.lines;
+        self.change_stocks(state, lines, |stock, units| match before {
+            Phase::Held => stock.reserved -= units,
+            Phase::Committed => stock.committed -= units,
+            Phase::Fulfilled | Phase::Cancelled | Phase::Released | Phase::Expired => {}
+        });
+    }
+
+    /// Changes each SKU of the lines, whose revision rises once however many lines it has.
+    fn change_stocks(&self, state: &mut State, lines: usize, change: impl Fn(&mut Stock, u64)) {
+        let lines = &self.lines[lines].lines;
+        for (at, line) in lines.iter().enumerate() {
+            let stock = &mut state.stocks[line.sku];
+            change(stock, line.units);
+            if !lines[..at].iter().any(|other| other.sku == line.sku) {
+                stock.revision += 1;
+            }
+        }
+    }
+
+    /// Does one command at the state's log time. `is_exact`: the log time is that of the command, so that the expiry of what
+    /// it reserves is known; else it is only a lower bound.
+    fn apply(&self, state: &mut State, act: &Act, is_exact: bool) -> Result<Told, Refusal> {
+        match act {
+            Act::PutItem { sku } => {
+                state.stocks[*sku].exists = true;
+                Ok(Told::default())
+            }
+            Act::Receive { sku, units } => {
+                let stock = existing(state, *sku)?;
+                stock.on_hand += units;
+                stock.received += units;
+                stock.revision += 1;
+                Ok(Told::of_stock(stock))
+            }
+            Act::Set { sku, on_hand, if_revision } => {
+                let stock = existing(state, *sku)?;
+                if stock.revision != *if_revision {
+                    return Err(Refusal::RevisionMismatch { actual: stock.revision });
+                }
+                let gone = stock.on_hand.saturating_sub(*on_hand);
+                if gone > stock.free() {
+                    return Err(Refusal::InsufficientStock { line: 0, available: stock.free() });
+                }
+                stock.adjusted += *on_hand as i64 - stock.on_hand as i64;
+                stock.on_hand = *on_hand;
+                stock.revision += 1;
+                Ok(Told::of_stock(stock))
+            }
+            Act::Reserve { hold, lines, ttl_ms } => self.reserve(state, *hold, *lines, *ttl_ms, is_exact),
+            Act::Extend { hold: at, ttl_ms } => {
+                let now = state.now;
+                let hold = holding(state, *at)?;
+                hold.revision += 1;
+                // The log time is only bounded here.
+                (hold.earliest, hold.latest) = ((hold.earliest + 1).max(now + ttl_ms), None);
+                Ok(self.told_of_hold(state, *at))
+            }
+            Act::Commit { hold: at } => {
+                let hold = holding(state, *at)?;
+                (hold.phase, hold.revision) = (Phase::Committed, hold.revision + 1);
+                let lines = hold.lines;
+                self.change_stocks(state, lines, |stock, units| {
+                    stock.reserved -= units;
+                    stock.committed += units;
+                });
+                Ok(self.told_of_hold(state, *at))
+            }
+            Act::Release { hold } => {
+                holding(state, *hold)?;
+                self.give_back(state, *hold, Phase::Released);
+                Ok(self.told_of_hold(state, *hold))
+            }
+            Act::Fulfil { hold: at } => {
+                let hold = live(state, *at)?;
+                if hold.phase == Phase::Held {
+                    return Err(Refusal::ExceedsHeld);
+                }
+                (hold.phase, hold.revision) = (Phase::Fulfilled, hold.revision + 1);
+                let lines = hold.lines;
+                self.change_stocks(state, lines, |stock, units| {
+                    stock.on_hand -= units;
+                    stock.committed -= units;
+                    stock.shipped += units;
+                });
+                Ok(self.told_of_hold(state, *at))
+            }
+            Act::Cancel { hold: at } => {
+                let phase = match live(state, *at)?.phase {
+                    Phase::Held => Phase::Released,
+                    _ => Phase::Cancelled,
+                };
+                self.give_back(state, *at, phase);
+                Ok(self.told_of_hold(state, *at))
+            }
+        }
+    }
+
+    fn reserve(
+        &self,
+        state: &mut State,
+        at: usize,
+        lines: usize,
+        ttl_ms: u64,
+        is_exact: bool,
+    ) -> Result<Told, Refusal> {
+        if state.holds[at].is_some() {
+            return Err(Refusal::Exists);
+        }
+        let asked = &self.lines[lines].lines;
+        if asked.iter().any(|line| !state.stocks[line.sku].exists) {
+            return Err(Refusal::UnknownSku);
+        }
+        for (number, line) in asked.iter().enumerate() {
+            let before = asked[..number].iter().filter(|other| other.sku == line.sku);
+            let available = state.stocks[line.sku].free();
+            if before.map(|other| other.units).sum::<u64>() + line.units > available {
+                return Err(Refusal::InsufficientStock { line: line.number, available });
+            }
+        }
+        self.change_stocks(state, lines, |stock, units| stock.reserved += units);
+        let earliest = state.now + ttl_ms;
+        let latest = is_exact.then_some(earliest);
+        state.holds[at] = Some(Rc::new(Hold { phase: Phase::Held, revision: 1, lines, earliest, latest }));
+        Ok(self.told_of_hold(state, at))
+    }
+
+    fn told_of_hold(&self, state: &State, at: usize) -> Told {
+        let Some(hold) = &state.holds[at] else { return Told::default() };
+        let expires = match (hold.phase, hold.latest) {
+            (Phase::Held, Some(latest)) => Expires::At(latest),
+            (Phase::Held, None) => Expires::Unknown(hold.earliest),
+            _ => Expires::Never,
+        };
+        let first = self.lines[hold.lines].first;
+        Told {
+            revision: Some(hold.revision),
+            atp_after: first.map(|sku| state.stocks[sku].free()),
+            expires,
+            phase: Some(hold.phase),
+            hold: Some(at),
+        }
+    }
+}
+
+impl Told {
+    fn of_stock(stock: &Stock) -> Self {
+        Self { revision: Some(stock.revision), atp_after: Some(stock.free()), ..Self::default() }
+    }
+}
+
+fn has_revision(state: &State, at: usize, revision: u64) -> bool {
+    state.holds[at].as_ref().is_some_and(|hold| hold.revision == revision)
+}
+
+fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {
+    Some(&mut state.stocks[sku]).filter(|stock| stock.exists).ok_or(Refusal::UnknownSku)
+}
+
+/// What is held or committed.
+fn live(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
+    let hold = state.holds[at].as_mut().map(Rc::make_mut).ok_or(Refusal::ReservationNotFound)?;
+    match hold.phase {
+        Phase::Held | Phase::Committed => Ok(hold),
+        gone => Err(Refusal::Gone(gone, hold.latest)),
+    }
+}
+
+fn holding(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
+    let hold = live(state, at)?;
+    if hold.phase == Phase::Held { Ok(hold) } else { Err(Refusal::Gone(hold.phase, None)) }
+}
+
+fn told_fits(state: &mut State, told: &Told, done: &Done) -> bool {
+    let fits = told.revision.is_none_or(|revision| revision == done.revision)
+        && told.atp_after.is_none_or(|atp| atp == done.atp_after)
+        && told.phase == done.phase;
+    fits && match told.expires {
+        Expires::Never => done.expires_at_ms == 0,
+        Expires::At(at) => done.expires_at_ms == at,
+        Expires::Unknown(_) => {
+            let hold = told.hold.and_then(|at| state.holds[at].as_mut()).map(Rc::make_mut);
+            hold.is_some_and(|hold| learn_expiry(hold, done.expires_at_ms))
+        }
+    }
+}
+
+/// Takes in when a hold expires, where it may be so.
+fn learn_expiry(hold: &mut Hold, at: u64) -> bool {
+    match hold.latest {
+        Some(latest) => latest == at,
+        None if at < hold.earliest => false,
+        None => {
+            (hold.earliest, hold.latest) = (at, Some(at));
+            true
+        }
+    }
+}
+
+/// The line that a refusal names.
+fn line_of(refused: &Refused) -> Option<usize> {
+    refused.field.strip_prefix("lines[")?.split(']').next()?.parse().ok()
+}

@@ -1,0 +1,305 @@
+//! What the clients of a run saw: every attempt of every operation with its instants of call and return and what it was
+//! told, in the manner of Jepsen's histories.
+//!
+//! Promises bounded memory: what comes when it is full is counted, and a history that is not whole says so. Leaves to
+//! `checkers` what must hold of it.
+
+mod operations;
+mod recorder;
+mod text;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use operations::{Operation, Standing, operations};
+pub use recorder::{Recorder, SharedHistory, Ticket};
+pub use text::{HistoryError, read, write};
+
+/// The attempts that one history keeps at most.
+pub const MAX_RECORDS: usize = 100_000;
+
+/// A 128-bit id of a command or a reservation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub u128);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u128::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Units of one SKU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct Line {
+    pub sku: String,
+    pub units: u32,
+}
+
+/// What a command asks for. Everything at the default location, always of the whole reservation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are the protocol's")]
+pub enum Request {
+    PutItem { sku: String },
+    Receive { sku: String, units: u32 },
+    Set { sku: String, on_hand: u64, if_revision: u64 },
+    Reserve { reservation: Id, lines: Vec<Line>, ttl_s: u32 },
+    Extend { reservation: Id, ttl_s: u32 },
+    Commit { reservation: Id },
+    Release { reservation: Id },
+    Fulfil { reservation: Id },
+    Cancel { reservation: Id },
+}
+
+impl Request {
+    /// The reservation it is about.
+    #[must_use]
+    pub fn reservation(&self) -> Option<Id> {
+        match self {
+            Self::PutItem { .. } | Self::Receive { .. } | Self::Set { .. } => None,
+            Self::Reserve { reservation, .. }
+            | Self::Extend { reservation, .. }
+            | Self::Commit { reservation }
+            | Self::Release { reservation }
+            | Self::Fulfil { reservation }
+            | Self::Cancel { reservation } => Some(*reservation),
+        }
+    }
+
+    /// The SKUs it names.
+    pub fn skus(&self) -> impl Iterator<Item = &str> {
+        let (one, lines): (Option<&str>, &[Line]) = match self {
+            Self::PutItem { sku } | Self::Receive { sku, .. } | Self::Set { sku, .. } => (Some(sku), &[]),
+            Self::Reserve { lines, .. } => (None, lines),
+            Self::Extend { .. }
+            | Self::Commit { .. }
+            | Self::Release { .. }
+            | Self::Fulfil { .. }
+            | Self::Cancel { .. } => (None, &[]),
+        };
+        one.into_iter().chain(lines.iter().map(|line| line.sku.as_str()))
+    }
+}
+
+/// A command under its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct Command {
+    pub id: Id,
+    pub request: Request,
+}
+
+/// A position of a shard's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct Position {
+    pub shard: u32,
+    pub index: u64,
+}
+
+/// What a read is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub enum Subject {
+    Stock(String),
+    Reservation(Id),
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freshness {
+    /// Everything acknowledged before it began is seen.
+    Linearizable,
+    /// Any replica, at once.
+    Stale,
+    /// Any replica that has applied this.
+    AtLeast(Position),
+}
+
+/// What one call asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// One command, or a chain of linked ones.
+    Commands(Vec<Command>),
+    /// A read.
+    Read(Subject, Freshness),
+}
+
+/// Where a reservation stands, as far as the simulator's commands take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub enum Phase {
+    Held,
+    Committed,
+    Fulfilled,
+    Cancelled,
+    Released,
+    Expired,
+}
+
+/// What a command that was done was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Of the item, the stock or the reservation it was about.
+    pub revision: u64,
+    /// What may be promised of the first SKU after it.
+    pub atp_after: u64,
+    /// When the hold ends, in log time; 0: there is none.
+    pub expires_at_ms: u64,
+    /// Of the reservation.
+    pub phase: Option<Phase>,
+    /// By this position it is applied.
+    pub position: Option<Position>,
+    /// It was decided by an earlier attempt.
+    pub replayed: bool,
+}
+
+/// Why a command was not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// By the table of errors.
+    pub reason: String,
+    /// The field at fault; empty: none.
+    pub field: String,
+    /// `available`, `actual`, …
+    pub details: BTreeMap<String, String>,
+    /// Decided, and final under this id; false where this attempt decided nothing.
+    pub is_final: bool,
+}
+
+/// What one command was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub enum Answer {
+    Done(Done),
+    Refused(Refused),
+}
+
+/// The stock of one SKU as it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the protocol's")]
+pub struct StockSeen {
+    pub on_hand: u64,
+    pub reserved: u64,
+    pub committed: u64,
+    pub free: u64,
+    pub atp: u64,
+    pub received: u64,
+    pub adjusted: i64,
+    pub fulfilled: u64,
+    pub revision: u64,
+}
+
+/// Units of one line of a reservation as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the protocol's")]
+pub struct LineSeen {
+    pub sku: String,
+    pub held: u64,
+    pub committed: u64,
+    pub fulfilled: u64,
+    /// Cancelled, released or expired.
+    pub given_back: u64,
+}
+
+/// A reservation as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct ReservationSeen {
+    pub phase: Phase,
+    pub expires_at_ms: u64,
+    pub revision: u64,
+    pub lines: Vec<LineSeen>,
+}
+
+/// What was read; the inner `None`: there is no such thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub enum Seen {
+    Stock(Option<StockSeen>),
+    Reservation(Option<ReservationSeen>),
+}
+
+/// What a call was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Decided: an answer for each command.
+    Answered(Vec<Answer>),
+    /// Read, with the replica's position and the log time of what it had applied last, where it told them.
+    Seen {
+        /// What was there.
+        seen: Seen,
+        /// What the replica had applied.
+        position: Option<Position>,
+        /// The log time of the last entry it had applied.
+        log_time_ms: Option<u64>,
+    },
+    /// This attempt did nothing.
+    NotAdmitted(String),
+    /// It may have happened, or happen still.
+    Unknown(String),
+}
+
+/// One attempt as its client saw it. Instants are microseconds of simulated time, never equal for one client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Calls of one client follow one another.
+    pub client: u64,
+    /// When it was asked.
+    pub call_us: u64,
+    /// When the answer came; `None`: never.
+    pub return_us: Option<u64>,
+    /// What was asked.
+    pub asked: Asked,
+    /// What it was told. Without a return: unknown.
+    pub outcome: Outcome,
+}
+
+/// The record of a run, in the order of the calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The attempts.
+    pub records: Vec<Record>,
+    /// Attempts for which there was no room.
+    pub dropped: u64,
+}
+
+impl History {
+    /// How many attempts there are of which one may still say something.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= MAX_RECORDS
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let returned = self.return_us.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        let as_json = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
+        let (asked, outcome) = (serde_json::to_string(&self.asked), serde_json::to_string(&self.outcome));
+        write!(f, "c{} {}..{returned} {} -> {}", self.client, self.call_us, as_json(asked), as_json(outcome))
+    }
+}
