@@ -2,8 +2,8 @@
 //! randomness, network, disk, state store and the life of each process are simulated; the node itself is the one that
 //! ships, built by the same constructor.
 //!
-//! Promises that one seed replays one run, to the same [`Trace`]. What clients saw can be kept (`history`) and judged
-//! (`checkers`).
+//! Promises that one seed replays one run, to the same [`Trace`]. What its clients do is drawn from the seed (`workloads`),
+//! what they saw is kept (`history`) and judged (`checkers`).
 
 // tokio's own randomness (which waiter of a `watch` is woken first) can be seeded only in a build with this flag.
 #[cfg(not(tokio_unstable))]
@@ -19,6 +19,7 @@ mod messages;
 pub mod run;
 mod simulation;
 mod trace;
+pub mod workloads;
 pub mod world;
 
 pub use dice::Dice;

@@ -51,6 +51,7 @@ pub struct Simulation {
     hosts: BTreeMap<HostId, Host>,
     net: Arc<Net>,
     trace: Arc<Trace>,
+    greatest_wall_offset_ms: u64,
 }
 
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Simulation {
     #[must_use]
     pub fn new(seed: u64, trace: Arc<Trace>) -> Self {
         let net = Arc::new(Net::new(Dice::of(seed, "network", 0), DelayRange::default(), trace.clone()));
-        Self { seed, now: Duration::ZERO, hosts: BTreeMap::new(), net, trace }
+        Self { seed, now: Duration::ZERO, hosts: BTreeMap::new(), net, trace, greatest_wall_offset_ms: 0 }
     }
 
     /// Adds a host without a process. `name` is the host part of its addresses.
@@ -246,7 +247,14 @@ impl Simulation {
     pub fn set_wall_offset_ms(&mut self, id: HostId, offset_ms: i64) {
         if let Some(host) = self.hosts.get(&id) {
             host.surroundings.wall_offset_ms.store(offset_ms, Ordering::Relaxed);
+            self.greatest_wall_offset_ms = self.greatest_wall_offset_ms.max(offset_ms.unsigned_abs());
         }
+    }
+
+    /// How far any wall clock was ever off, either way.
+    #[must_use]
+    pub fn greatest_wall_offset_ms(&self) -> u64 {
+        self.greatest_wall_offset_ms
     }
 
     /// The record of the run.

@@ -8,6 +8,7 @@ use holdfast_node::config::{NodeAddresses, NodeLimits};
 use holdfast_node::{Node, NodeConfig};
 use holdfast_raft::types::GroupId;
 
+use crate::checkers::replicas::Positions;
 use crate::{HostId, Simulation};
 
 /// Enough that routing matters, few enough that a run is quick.
@@ -31,12 +32,14 @@ pub(super) struct Cluster {
     nodes: Nodes,
     seen: BTreeMap<(HostId, GroupId), Seen>,
     leader_changes: u64,
+    positions: Positions,
 }
 
 impl Cluster {
     /// Adds the hosts and starts a fresh node on each.
     pub(super) fn found(simulation: &mut Simulation) -> Self {
-        let mut cluster = Self { nodes: Nodes::default(), seen: BTreeMap::new(), leader_changes: 0 };
+        let mut cluster =
+            Self { nodes: Nodes::default(), seen: BTreeMap::new(), leader_changes: 0, positions: Positions::default() };
         for host in Self::hosts() {
             simulation.add_host(host, &format!("n{}", host.0));
             cluster.start(simulation, host);
@@ -85,6 +88,9 @@ impl Cluster {
                 if now.applied != before.applied {
                     let digest = group.read_shard(|shard| shard.digest());
                     record(format_args!("group {number} applied {} digest {digest:?}", now.applied));
+                    if let Some(digest) = digest {
+                        self.positions.see(number, host.0, now.applied, &digest.0.to_be_bytes());
+                    }
                 }
             }
         }
@@ -100,6 +106,11 @@ impl Cluster {
     /// How often a node was seen to begin to lead a group.
     pub(super) fn leader_changes(&self) -> u64 {
         self.leader_changes
+    }
+
+    /// The states that were seen at the positions of the logs.
+    pub(super) fn positions(&self) -> &Positions {
+        &self.positions
     }
 
     /// Loses the power of a host.

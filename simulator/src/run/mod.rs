@@ -1,8 +1,8 @@
 //! One run: three nodes, a shop of several customers, faults drawn from the seed, and the judgement at the end.
 
+mod audit;
 mod cluster;
-mod replicas;
-mod shop;
+mod judge;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use holdfast_raft::types::GroupId;
 use serde::Serialize;
 use tracing::Level;
 
+use crate::history::Recorder;
+use crate::workloads::{Shop, connect};
 use crate::{Crash, Dice, HostId, Messages, Simulation, Trace};
 use cluster::Cluster;
-use shop::Shop;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct RunOptions {
     pub seed: u64,
     /// Where the trace's lines are written.
     pub trace: Option<PathBuf>,
+    /// Where the history is written, an attempt a line.
+    pub history: Option<PathBuf>,
     /// The least urgent level of messages printed to stderr.
     pub printed: Option<Level>,
 }
@@ -33,6 +36,14 @@ pub enum RunError {
     /// The trace's file cannot be written.
     #[error("the trace cannot be written to {path}: {error}")]
     Trace {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: std::io::Error,
+    },
+    /// The history's file cannot be written.
+    #[error("the history cannot be written to {path}: {error}")]
+    History {
         /// The file.
         path: PathBuf,
         /// The system's error.
@@ -51,6 +62,10 @@ pub struct Report {
     pub trace_lines: u64,
     /// Simulated seconds.
     pub simulated_s: f64,
+    /// What the customers did.
+    pub workloads: Vec<&'static str>,
+    /// Operations that clients asked for, each counted once however often it was tried.
+    pub operations: usize,
     /// Reservations that were held.
     pub reserved: u64,
     /// Units that were held.
@@ -59,11 +74,11 @@ pub struct Report {
     pub units_sold: u64,
     /// Commands that were refused.
     pub refused: u64,
-    /// Commands whose outcome their customer never learned.
+    /// Commands whose outcome nobody ever learned.
     pub unknown: u64,
     /// How often a group saw a new leader.
     pub leader_changes: u64,
-    /// Everything that is not as it must be; empty for a good run.
+    /// Everything that is not as it must be, or could not be decided, each with the checker's name; empty for a good run.
     pub findings: Vec<String>,
 }
 
@@ -77,7 +92,12 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
         Some(path) => Trace::to_file(path).map_err(|error| RunError::Trace { path: path.clone(), error })?,
     });
     let _messages = tracing::subscriber::set_default(Messages::new(trace.clone(), options.printed));
-    let mut report = Stage::new(options.seed, trace.clone()).play();
+    let (mut report, stage) = Stage::new(options.seed, trace.clone()).play();
+    if let Some(path) = &options.history {
+        let greatest_offset_ms = stage.simulation.greatest_wall_offset_ms();
+        judge::write_history(&stage.shop, greatest_offset_ms, path)
+            .map_err(|error| RunError::History { path: path.clone(), error })?;
+    }
     if let Some(path) = &options.trace {
         trace.flush().map_err(|error| RunError::Trace { path: path.clone(), error })?;
     }
@@ -99,6 +119,8 @@ struct Stage {
     cluster: Cluster,
     shop: Shop,
     dice: Dice,
+    /// When the last fault was over.
+    healed_at: Duration,
 }
 
 impl Stage {
@@ -106,16 +128,17 @@ impl Stage {
         let mut simulation = Simulation::new(seed, trace);
         let cluster = Cluster::found(&mut simulation);
         simulation.add_host(JUDGE, "judge");
-        Self { seed, simulation, cluster, shop: Shop::default(), dice: Dice::of(seed, "faults", 0) }
+        let shop = Shop::new(seed, Cluster::client_addresses());
+        Self { seed, simulation, cluster, shop, dice: Dice::of(seed, "faults", 0), healed_at: Duration::ZERO }
     }
 
-    fn play(mut self) -> Report {
+    fn play(mut self) -> (Report, Self) {
         let mut report = Report { seed: self.seed, ..Report::default() };
         self.shop.open(&mut self.simulation);
         if self.wait(OPENING, Shop::is_open) {
             self.cut_a_follower();
             self.stop_a_leader();
-            self.shop.close();
+            self.calm();
             if !self.wait(CLOSING, Shop::is_closed) {
                 report.findings.push("the customers are not done in time".to_owned());
             }
@@ -123,10 +146,18 @@ impl Stage {
         } else {
             report.findings.push("the cluster does not open in time".to_owned());
         }
-        self.shop.tell(&mut report);
         report.leader_changes = self.cluster.leader_changes();
         report.simulated_s = self.simulation.now().as_secs_f64();
-        report
+        (report, self)
+    }
+
+    /// Nothing is broken any more: customers go on for as long as the cluster may take to serve again, and a while longer.
+    fn calm(&mut self) {
+        self.healed_at = self.simulation.now();
+        self.shop.calm();
+        let served = u64::try_from(judge::PROMISE.grace.as_millis()).unwrap_or(u64::MAX);
+        self.pass(served + 2_000, served + 4_000);
+        self.shop.close();
     }
 
     /// Steps until the shop says so; the cluster is watched after every step.
@@ -181,18 +212,21 @@ impl Stage {
     }
 
     fn judge(&mut self, report: &mut Report) {
-        let nodes = Cluster::hosts().map(|host| host.0).collect();
-        let verdict = self.simulation.run(JUDGE, CLOSING, |world| async move {
-            let client = shop::connect(world).await;
-            replicas::judge(client, nodes, cluster::SHARDS).await
+        let nodes: Vec<u64> = Cluster::hosts().map(|host| host.0).collect();
+        let (addresses, history) = (Cluster::client_addresses(), self.shop.history().clone());
+        let (asked_at, started) = (self.simulation.now(), self.simulation.now());
+        let audit = self.simulation.run(JUDGE, CLOSING, |world| async move {
+            let client = connect(addresses, world.clone()).await;
+            let recorder = Recorder::new(history.clone(), JUDGE.0 * 100, world.clock.clone(), started);
+            audit::audit(&client, &recorder, &history, &nodes, cluster::SHARDS).await
         });
-        match verdict {
-            None => report.findings.push("the replicas are not judged in time".to_owned()),
-            Some(verdict) => {
-                report.units_sold = verdict.totals.sold;
-                self.shop.compare(&verdict.totals, &mut report.findings);
-                report.findings.extend(verdict.findings);
-            }
-        }
+        let evidence = judge::Evidence {
+            audit: audit.as_ref(),
+            positions: self.cluster.positions(),
+            healed_at: self.healed_at,
+            asked_at,
+            greatest_offset_ms: self.simulation.greatest_wall_offset_ms(),
+        };
+        judge::judge(&self.shop, &evidence, report);
     }
 }

@@ -9,7 +9,7 @@ use holdfast_world::Clock;
 use super::Life;
 
 /// The wall clock at simulated time zero: 2026-01-01T00:00:00Z.
-const WALL_AT_ZERO_MS: u64 = 1_767_225_600_000;
+pub const WALL_AT_ZERO_MS: u64 = 1_767_225_600_000;
 
 #[derive(Debug)]
 pub(super) struct SimClock {

@@ -15,6 +15,7 @@ use std::sync::atomic::AtomicI64;
 
 use holdfast_world::World;
 
+pub use clock::WALL_AT_ZERO_MS;
 pub use disk::SimDrive;
 pub use life::{Death, Life};
 pub use network::{DelayRange, Net};

@@ -1,0 +1,130 @@
+//! What customers do in a run, a small file a workload. Each has SKUs of its own, so that what one of them asks can be
+//! judged without the others; each run draws some of them from its seed.
+
+mod carts;
+mod chains;
+mod counts;
+mod disputes;
+mod expiries;
+mod hot;
+mod reads;
+mod retries;
+mod shop;
+mod shopper;
+mod translate;
+
+use std::collections::BTreeMap;
+
+use holdfast_client::Client;
+
+pub use shop::{Shop, connect};
+pub use shopper::Shopper;
+pub(crate) use translate::{level, reservation};
+
+use crate::Dice;
+
+/// How many workloads one run has.
+const IN_A_RUN: usize = 3;
+
+/// One workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Workload {
+    /// Many want the units of one SKU.
+    Hot,
+    /// Reservations of several SKUs.
+    Carts,
+    /// Something happens at the instant at which a hold expires.
+    Expiries,
+    /// Several customers commit, release, prolong and cancel one reservation.
+    Disputes,
+    /// Many count one SKU and set what they counted.
+    Counts,
+    /// Everything is asked again under its id, by others too, and sometimes with another body.
+    Retries,
+    /// Linked commands, done all or none.
+    Chains,
+    /// Reads of every freshness beside writes.
+    Reads,
+}
+
+/// Units of a SKU that are on the shelf when the shop opens.
+pub(crate) type Shelf = (String, u32);
+
+impl Workload {
+    const ALL: [Self; 8] = [
+        Self::Hot,
+        Self::Carts,
+        Self::Expiries,
+        Self::Disputes,
+        Self::Counts,
+        Self::Retries,
+        Self::Chains,
+        Self::Reads,
+    ];
+
+    /// Those of one run.
+    #[must_use]
+    pub fn draw(dice: &mut Dice) -> Vec<Self> {
+        let mut left = Self::ALL.to_vec();
+        let mut drawn: Vec<Self> =
+            (0..IN_A_RUN).map(|_| left.swap_remove(dice.below(left.len() as u64) as usize)).collect();
+        drawn.sort_unstable();
+        drawn
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Carts => "carts",
+            Self::Expiries => "expiries",
+            Self::Disputes => "disputes",
+            Self::Counts => "counts",
+            Self::Retries => "retries",
+            Self::Chains => "chains",
+            Self::Reads => "reads",
+        }
+    }
+
+    fn shelves(self, client: &Client) -> Vec<Shelf> {
+        match self {
+            Self::Hot => hot::shelves(),
+            Self::Carts => carts::shelves(client),
+            Self::Expiries => expiries::shelves(),
+            Self::Disputes => disputes::shelves(),
+            Self::Counts => counts::shelves(),
+            Self::Retries => retries::shelves(),
+            Self::Chains => chains::shelves(),
+            Self::Reads => reads::shelves(),
+        }
+    }
+
+    /// One round of one customer.
+    async fn order(self, shopper: &mut Shopper) {
+        match self {
+            Self::Hot => hot::order(shopper).await,
+            Self::Carts => carts::order(shopper).await,
+            Self::Expiries => expiries::order(shopper).await,
+            Self::Disputes => disputes::order(shopper).await,
+            Self::Counts => counts::order(shopper).await,
+            Self::Retries => retries::order(shopper).await,
+            Self::Chains => chains::order(shopper).await,
+            Self::Reads => reads::order(shopper).await,
+        }
+    }
+}
+
+/// The first `count` SKUs, by their names with numbers, that one shard decides.
+fn skus_of_one_shard(client: &Client, name: &str, count: usize) -> Vec<String> {
+    let mut by_shard: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for number in 0..10_000_u32 {
+        let sku = format!("{name}-{number}");
+        let skus = by_shard.entry(client.shard_of(&sku)).or_default();
+        skus.push(sku);
+        if skus.len() == count {
+            return std::mem::take(skus);
+        }
+    }
+    Vec::new()
+}

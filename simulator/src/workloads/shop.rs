@@ -1,0 +1,159 @@
+//! The shop: a keeper who puts items on the shelves, and customers of each of the run's workloads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use holdfast_client::{Client, ClientOptions};
+use holdfast_world::World;
+
+use super::shopper::Board;
+use super::{Shopper, Workload};
+use crate::history::{Recorder, Request, SharedHistory};
+use crate::{Dice, HostId, Simulation};
+
+const KEEPER: HostId = HostId(100);
+const CUSTOMERS: u64 = 3;
+const LEAST_ORDERS: u64 = 15;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What everybody knows of the shop.
+#[derive(Debug, Default)]
+struct Sign {
+    is_open: bool,
+    is_calm: bool,
+    is_closing: bool,
+    customers_gone: u64,
+    troubles: Vec<String>,
+}
+
+/// The shop as the stage sees it.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    addresses: Vec<String>,
+    workloads: Vec<Workload>,
+    history: SharedHistory,
+    boards: BTreeMap<Workload, Board>,
+    sign: Arc<Mutex<Sign>>,
+}
+
+impl Shop {
+    /// A shop whose customers do what the seed draws.
+    #[must_use]
+    pub fn new(seed: u64, addresses: Vec<String>) -> Self {
+        let workloads = Workload::draw(&mut Dice::of(seed, "workloads", 0));
+        let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
+        Self { addresses, workloads, history: SharedHistory::default(), boards, sign: Arc::default() }
+    }
+
+    fn sign(&self) -> MutexGuard<'_, Sign> {
+        self.sign.lock().expect("no panic happens while the sign is locked")
+    }
+
+    /// Starts the keeper and the customers; these wait until the shelves are full.
+    pub fn open(&self, simulation: &mut Simulation) {
+        simulation.add_host(KEEPER, "keeper");
+        let (shop, started) = (self.clone(), simulation.now());
+        simulation.start(KEEPER, |world| shop.keep(world, started));
+        for number in 1..=CUSTOMERS {
+            let host = HostId(KEEPER.0 + number);
+            simulation.add_host(host, &format!("customer{number}"));
+            let shop = self.clone();
+            simulation.start(host, |world| shop.visit(world, host, started));
+        }
+    }
+
+    /// Whether the shelves are full.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.sign().is_open
+    }
+
+    /// The faults are over: customers no longer give up early.
+    pub fn calm(&self) {
+        self.sign().is_calm = true;
+    }
+
+    /// Customers leave once they have had enough orders.
+    pub fn close(&self) {
+        self.sign().is_closing = true;
+    }
+
+    /// Whether all customers have left.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sign().customers_gone == CUSTOMERS
+    }
+
+    /// What is done in it.
+    #[must_use]
+    pub fn workloads(&self) -> &[Workload] {
+        &self.workloads
+    }
+
+    /// What everybody saw.
+    #[must_use]
+    pub fn history(&self) -> &SharedHistory {
+        &self.history
+    }
+
+    /// What kept the shop from doing its work.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        self.sign().troubles.clone()
+    }
+
+    async fn keep(self, world: World, started: Duration) {
+        let client = connect(self.addresses.clone(), world.clone()).await;
+        let recorder = Recorder::new(self.history.clone(), KEEPER.0 * 100, world.clock.clone(), started);
+        let dice = Dice::new(world.entropy.next_u64());
+        let mut keeper = Shopper::new(client.clone(), recorder, Board::default(), dice);
+        for workload in &self.workloads {
+            for (sku, units) in workload.shelves(&client) {
+                let is_put = keeper.ask_done(Request::PutItem { sku: sku.clone() }).await;
+                if !is_put || !keeper.ask_done(Request::Receive { sku: sku.clone(), units }).await {
+                    self.sign().troubles.push(format!("{sku} cannot be put on the shelf"));
+                }
+            }
+        }
+        self.sign().is_open = true;
+    }
+
+    async fn visit(self, world: World, host: HostId, started: Duration) {
+        while !self.is_open() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let client = connect(self.addresses.clone(), world.clone()).await;
+        let mut visits = Vec::new();
+        for (number, workload) in (0_u64..).zip(&self.workloads) {
+            let recorder = Recorder::new(self.history.clone(), host.0 * 100 + number, world.clock.clone(), started);
+            let board = self.boards.get(workload).cloned().unwrap_or_default();
+            let dice = Dice::new(world.entropy.next_u64());
+            visits.push(self.shop(*workload, Shopper::new(client.clone(), recorder, board, dice)));
+        }
+        join_all(visits).await;
+        self.sign().customers_gone += 1;
+    }
+
+    async fn shop(&self, workload: Workload, mut shopper: Shopper) {
+        let mut orders = 0;
+        while (orders < LEAST_ORDERS || !self.sign().is_closing) && !shopper.is_done() {
+            shopper.is_hasty = !self.sign().is_calm;
+            workload.order(&mut shopper).await;
+            orders += 1;
+            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, 200))).await;
+        }
+    }
+}
+
+/// A client of the cluster, as soon as any node answers.
+pub async fn connect(addresses: Vec<String>, world: World) -> Client {
+    loop {
+        match Client::connect(ClientOptions::in_world(addresses.clone(), world.clone())).await {
+            Ok(client) => return client,
+            Err(error) => tracing::info!(reason = ?error.reason(), "no node answers"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

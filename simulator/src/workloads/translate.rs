@@ -1,0 +1,137 @@
+//! Between the history's words and the client's: the one place.
+
+use holdfast_client::ids::{CommandId, ReservationId};
+use holdfast_client::{
+    Cancel, Command as ClientCommand, CommandKey, Commit, Consistency, Error, Extend, Fulfil, PutItem, Receive,
+    Release, Reserve, Set, Stock, Success, v1,
+};
+use std::time::Duration;
+
+use crate::history::{
+    Answer, Command, Done, Freshness, LineSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen, StockSeen,
+};
+
+/// A command as the client sends it. Its id, if minted, tells when it was.
+pub(super) fn command(command: &Command) -> ClientCommand {
+    let whole = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let of = |id: crate::history::Id| ReservationId(id.0);
+    let made: ClientCommand = match &command.request {
+        Request::PutItem { sku } => {
+            PutItem::new(v1::Item { sku: sku.clone(), name: format!("Item {sku}"), ..v1::Item::default() }).into()
+        }
+        Request::Receive { sku, units } => Receive::of(sku, *units).into(),
+        Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
+        Request::Reserve { reservation, lines, ttl_s } => {
+            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
+            lines.iter().fold(reserve, |reserve, line| reserve.line(&line.sku, line.units)).into()
+        }
+        Request::Extend { reservation, ttl_s } => Extend::of(of(*reservation), whole(*ttl_s)).into(),
+        Request::Commit { reservation } => Commit::of(of(*reservation)).into(),
+        Request::Release { reservation } => Release::of(of(*reservation)).into(),
+        Request::Fulfil { reservation } => Fulfil::of(of(*reservation)).into(),
+        Request::Cancel { reservation } => Cancel::of(of(*reservation)).into(),
+    };
+    made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+pub(super) fn consistency(freshness: Freshness) -> Consistency {
+    match freshness {
+        Freshness::Linearizable => Consistency::Linearizable,
+        Freshness::Stale => Consistency::Stale,
+        Freshness::AtLeast(Position { shard, index }) => {
+            Consistency::AtLeast(v1::ConsistencyToken { shard, applied_index: index })
+        }
+    }
+}
+
+pub(super) fn position(token: v1::ConsistencyToken) -> Position {
+    Position { shard: token.shard, index: token.applied_index }
+}
+
+/// What a command, or the commands of a chain, were told together: a chain is done or refused whole.
+pub(super) fn outcome(told: Vec<Result<Success, Error>>) -> Outcome {
+    let failures = || told.iter().filter_map(|told| told.as_ref().err());
+    let reason = |error: &Error| error.reason().name().to_owned();
+    if let Some(unknown) = failures().find(|error| error.is_unknown()) {
+        return Outcome::Unknown(reason(unknown));
+    }
+    if let Some(not_admitted) = failures().find(|error| error.is_not_admitted()) {
+        return Outcome::NotAdmitted(reason(not_admitted));
+    }
+    Outcome::Answered(told.into_iter().map(|told| told.map_or_else(|error| refused(&error), done)).collect())
+}
+
+fn done(success: Success) -> Answer {
+    Answer::Done(Done {
+        revision: success.revision,
+        atp_after: success.atp_after,
+        expires_at_ms: success.expires_at_ms,
+        phase: phase(success.state),
+        position: success.token.map(position),
+        replayed: success.replayed,
+    })
+}
+
+fn refused(error: &Error) -> Answer {
+    let failure = error.failure();
+    let is_unrecorded = failure.metadata.get("recorded").is_some_and(|recorded| recorded == "false");
+    // Another command has the id, or the chain stood in other company: this attempt decided nothing.
+    let is_another =
+        failure.reason == v1::ErrorReason::ExistsWithDifferent && matches!(failure.field.as_str(), "body" | "linked");
+    Answer::Refused(Refused {
+        reason: failure.reason.name().to_owned(),
+        field: failure.field.clone(),
+        details: failure.metadata.clone(),
+        is_final: !is_unrecorded && !is_another,
+    })
+}
+
+fn phase(state: v1::ReservationState) -> Option<Phase> {
+    use v1::ReservationState as State;
+    match state {
+        State::Held => Some(Phase::Held),
+        State::Committed => Some(Phase::Committed),
+        State::Fulfilled => Some(Phase::Fulfilled),
+        State::Cancelled => Some(Phase::Cancelled),
+        State::Released => Some(Phase::Released),
+        State::Expired => Some(Phase::Expired),
+        // No workload ships a part, and no reservation lies on several shards.
+        State::Unspecified | State::Preparing | State::PartiallyFulfilled | State::Aborted => None,
+    }
+}
+
+/// The one level that a SKU has; none: nothing of it was ever there.
+pub(super) fn stock(stock: &Stock) -> StockSeen {
+    stock.levels.first().map(level).unwrap_or_default()
+}
+
+pub(crate) fn level(level: &v1::StockLevel) -> StockSeen {
+    StockSeen {
+        on_hand: level.on_hand,
+        reserved: level.reserved,
+        committed: level.committed,
+        free: level.free,
+        atp: level.atp,
+        received: level.received,
+        adjusted: level.adjusted,
+        fulfilled: level.fulfilled,
+        revision: level.revision,
+    }
+}
+
+/// `None`: it stands where no workload takes it.
+pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSeen> {
+    let line = |line: &v1::ReservationLine| LineSeen {
+        sku: line.sku.clone(),
+        held: line.held,
+        committed: line.committed,
+        fulfilled: line.fulfilled,
+        given_back: line.cancelled + line.released,
+    };
+    Some(ReservationSeen {
+        phase: phase(reservation.state())?,
+        expires_at_ms: reservation.expires_at_ms,
+        revision: reservation.revision,
+        lines: reservation.lines.iter().map(line).collect(),
+    })
+}
