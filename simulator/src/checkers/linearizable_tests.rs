@@ -1,3 +1,5 @@
+//! Known good and bad histories, and small random ones against trying every order.
+
 use proptest::prelude::*;
 
 use super::*;
