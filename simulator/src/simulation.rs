@@ -41,6 +41,9 @@ pub enum Crash {
     Kill,
     /// The machine loses its power: what was not synced is gone.
     PowerLoss,
+    /// The machine loses its power while its system writes by itself: of what was not synced any part is there, down to a
+    /// sector of 512 bytes.
+    PartialLoss,
 }
 
 /// All hosts of one run.
@@ -59,6 +62,12 @@ struct Host {
     surroundings: Surroundings,
     process: Option<Process>,
     last_death: Option<Death>,
+    /// By how much its processes' clocks advance in a thousand of simulated time.
+    rate_permille: u32,
+    /// Its process gets no turn before this simulated time.
+    paused_until: Option<Duration>,
+    /// What the crash in a poll takes, if one is set.
+    crash_in_poll: Option<Crash>,
     /// How many processes have been started on it: each has dice of its own.
     processes: u64,
 }
@@ -90,7 +99,16 @@ impl Simulation {
             trace: self.trace.clone(),
         };
         self.net.name(name, id);
-        self.hosts.insert(id, Host { surroundings, process: None, last_death: None, processes: 0 });
+        let host = Host {
+            surroundings,
+            process: None,
+            last_death: None,
+            rate_permille: 1_000,
+            paused_until: None,
+            crash_in_poll: None,
+            processes: 0,
+        };
+        self.hosts.insert(id, host);
     }
 
     /// Starts a process on a host: `main` gets its world. What it spawns goes on when `main` has returned.
@@ -107,13 +125,20 @@ impl Simulation {
         host.processes += 1;
         let mut dice = Dice::of(self.seed, "process", id.0 << 32 | host.processes);
         let raft_seed = dice.next_u64();
+        let life = Arc::new(Life::new(id, self.now));
+        life.set_rate(self.now, host.rate_permille);
+        let counted = life.clone();
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .rng_seed(RngSeed::from_bytes(&dice.next_u64().to_le_bytes()))
+            .on_before_task_poll(move |_| {
+                if counted.is_last_poll() {
+                    counted.die(Death::Crashed);
+                }
+            })
             .build()
             .expect("a runtime without sockets needs nothing of the system");
-        let life = Arc::new(Life::new(id, self.now));
         self.trace.record(self.now, id, format_args!("starts"));
         let main = {
             let _entered = runtime.enter();
@@ -123,6 +148,8 @@ impl Simulation {
         };
         host.process = Some(Process { runtime, life, main: Some(main), raft_seed });
         host.last_death = None;
+        host.paused_until = None;
+        host.crash_in_poll = None;
     }
 
     /// Ends a host's process at once; nothing happens when it has none.
@@ -140,30 +167,13 @@ impl Simulation {
     /// When the `main` of a process has panicked: so does this. When a process has started a thread: what a thread does is not determined by the seed.
     pub fn step(&mut self) {
         let until = self.now + TICK;
+        self.net.step(self.now);
         for (id, host) in &mut self.hosts {
-            let Some(Process { runtime, life, main, raft_seed }) = &mut host.process else { continue };
-            RaftRuntime::seed_thread(*raft_seed);
-            set_turn(Some(life.clone()));
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    () = life.ended() => {}
-                    () = life.sleep_until(until) => {}
-                }
-            });
-            set_turn(None);
-            *raft_seed = RaftRuntime::thread_seed().unwrap_or(*raft_seed);
-            if let Some(main) = main.take_if(|main| main.is_finished())
-                && let Err(error) = runtime.block_on(main)
-                && error.is_panic()
-            {
-                std::panic::resume_unwind(error.into_panic());
+            if host.paused_until.is_some_and(|paused_until| self.now < paused_until) {
+                continue;
             }
-            let threads = runtime.metrics().num_blocking_threads();
-            assert_eq!(threads, 0, "{id} has started a thread: nothing simulated may use spawn_blocking");
-            if let Some(death) = life.death() {
-                host.bury(death);
-            }
+            let was_paused = host.paused_until.take().is_some();
+            host.take_turn(*id, self.now, until, was_paused);
         }
         self.now = until;
     }
@@ -243,6 +253,55 @@ impl Simulation {
         &self.hosts.get(&id).expect("a drive is asked of a host that was added").surroundings.drive
     }
 
+    /// Lets a host's process crash in the `nth` poll of one of its tasks from now (0: the next), at whatever await it
+    /// stands; nothing happens when it has none.
+    pub fn crash_in_poll(&mut self, id: HostId, nth: u64, crash: Crash) {
+        if let Some(host) = self.hosts.get_mut(&id)
+            && let Some(process) = &host.process
+        {
+            process.life.set_polls_left(Some(nth));
+            host.crash_in_poll = Some(crash);
+        }
+    }
+
+    /// Takes back a crash that was set, and ends a pause.
+    pub fn spare(&mut self, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.crash_in_poll = None;
+            host.paused_until = host.paused_until.map(|until| until.min(self.now));
+            if let Some(process) = &host.process {
+                process.life.set_polls_left(None);
+            }
+        }
+    }
+
+    /// Gives a host's process no turn for a while, as one that was stopped or swapped out. Then it finds that the time has
+    /// passed.
+    pub fn pause(&mut self, id: HostId, time: Duration) {
+        self.trace.record(self.now, id, format_args!("is paused for {} ms", time.as_millis()));
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.paused_until = Some(self.now + time);
+        }
+    }
+
+    /// Whether a host's process gets no turn at present.
+    #[must_use]
+    pub fn is_paused(&self, id: HostId) -> bool {
+        self.hosts.get(&id).is_some_and(|host| host.paused_until.is_some_and(|until| self.now < until))
+    }
+
+    /// Lets the clocks of a host's processes, and with them everything that waits for a time, run at another rate: 500 is
+    /// half as fast, 2 000 twice. The wall clock keeps to simulated time.
+    pub fn set_clock_rate(&mut self, id: HostId, permille: u32) {
+        self.trace.record(self.now, id, format_args!("has a clock at {permille} permille"));
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.rate_permille = permille.max(1);
+            if let Some(process) = &host.process {
+                process.life.set_rate(self.now, host.rate_permille);
+            }
+        }
+    }
+
     /// Sets by how many milliseconds a host's wall clock is ahead of simulated time.
     pub fn set_wall_offset_ms(&mut self, id: HostId, offset_ms: i64) {
         if let Some(host) = self.hosts.get(&id) {
@@ -265,6 +324,48 @@ impl Simulation {
 }
 
 impl Host {
+    /// Lets the process live until a simulated time.
+    fn take_turn(&mut self, id: HostId, now: Duration, until: Duration, was_paused: bool) {
+        let Some(Process { runtime, life, main, raft_seed }) = &mut self.process else { return };
+        let (from, to) = (life.whole_age_at(now), life.whole_age_at(until));
+        if from == to {
+            // A slow clock has not come to its next millisecond.
+            return;
+        }
+        RaftRuntime::seed_thread(*raft_seed);
+        set_turn(Some(life.clone()));
+        runtime.block_on(async {
+            if was_paused {
+                // Time has passed at once: everything that was due is due now, in no order.
+                tokio::time::advance(from.saturating_sub(life.age())).await;
+            }
+            tokio::select! {
+                biased;
+                () = life.ended() => {}
+                () = life.sleep_until_age(to) => {}
+            }
+        });
+        set_turn(None);
+        *raft_seed = RaftRuntime::thread_seed().unwrap_or(*raft_seed);
+        if let Some(main) = main.take_if(|main| main.is_finished())
+            && let Err(error) = runtime.block_on(main)
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        let threads = runtime.metrics().num_blocking_threads();
+        assert_eq!(threads, 0, "{id} has started a thread: nothing simulated may use spawn_blocking");
+        if let Some(death) = life.death() {
+            let crash = self.surroundings.drive.take_crash().or(self.crash_in_poll.take());
+            self.bury(death.clone());
+            if death == Death::Crashed {
+                let crash = crash.unwrap_or(Crash::Kill);
+                self.surroundings.trace.record(until, id, format_args!("has crashed: {crash:?}"));
+                self.surroundings.drive.crash(crash);
+            }
+        }
+    }
+
     /// Fences the process's world first, then drops all its tasks.
     fn bury(&mut self, death: Death) {
         if let Some(Process { runtime, life, .. }) = self.process.take() {

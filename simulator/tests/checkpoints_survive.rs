@@ -236,7 +236,7 @@ fn after_every_crash_the_state_is_that_of_the_last_checkpoint_and_the_log_after_
             simulation.start(HOST, move |world| live(world, seed, held_to));
             simulation.run_for(Duration::from_millis(dice.between(0, 300)));
             assert!(simulation.is_running(HOST), "seed {seed}: {:?}", simulation.last_death(HOST));
-            simulation.crash(HOST, if dice.below(3) == 0 { Crash::Kill } else { Crash::PowerLoss });
+            simulation.crash(HOST, [Crash::Kill, Crash::PowerLoss, Crash::PartialLoss][dice.below(3) as usize]);
         }
         let held_to = witness.clone();
         let checked = simulation.run(HOST, LIMIT, |world| async move {

@@ -128,7 +128,7 @@ fn what_was_reported_durable_is_there_after_every_crash() {
             start(&mut simulation, &promises);
             simulation.run_for(Duration::from_millis(dice.between(0, 150)));
             assert!(simulation.is_running(HOST), "seed {seed}: {:?}", simulation.last_death(HOST));
-            let crash = if dice.below(3) == 0 { Crash::Kill } else { Crash::PowerLoss };
+            let crash = [Crash::Kill, Crash::PowerLoss, Crash::PartialLoss][dice.below(3) as usize];
             simulation.crash(HOST, crash);
         }
         let kept = promises.clone();

@@ -106,3 +106,69 @@ fn a_thread_started_by_a_process_is_a_panic_of_the_simulation() {
     });
     simulation.run_for(Duration::from_secs(1));
 }
+
+#[test]
+fn a_clock_at_half_or_twice_the_rate_moves_all_waiting_with_it_and_the_wall_clock_stays_right() {
+    for (permille, aged_ms) in [(500, 500), (2_000, 2_000), (1_000, 1_000)] {
+        let mut simulation = simulation(1);
+        let beats = Arc::new(AtomicU64::new(0));
+        let (beat, wall) = (beats.clone(), Arc::new(AtomicU64::new(0)));
+        let seen = wall.clone();
+        simulation.start(ONE, |world| async move {
+            let begun = world.clock.wall_ms();
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                beat.fetch_add(1, Ordering::Relaxed);
+                seen.store(world.clock.wall_ms() - begun, Ordering::Relaxed);
+            }
+        });
+        simulation.run_for(Duration::from_secs(1));
+        simulation.set_clock_rate(ONE, permille);
+        let (before, wall_before) = (beats.load(Ordering::Relaxed), wall.load(Ordering::Relaxed));
+        simulation.run_for(Duration::from_secs(1));
+        let aged = beats.load(Ordering::Relaxed) - before;
+        assert!(aged.abs_diff(aged_ms) <= 1, "{permille}: {aged}");
+        let passed = wall.load(Ordering::Relaxed) - wall_before;
+        assert!(passed.abs_diff(1_000) <= 2, "{permille}: {passed} ms by the wall clock");
+    }
+}
+
+#[test]
+fn a_paused_process_does_nothing_and_then_finds_that_the_time_has_passed() {
+    let mut simulation = simulation(1);
+    let beats = Arc::new(Mutex::new(Vec::new()));
+    let beat = beats.clone();
+    simulation.start(ONE, |world| async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            beat.lock().unwrap().push(world.clock.monotonic().as_millis());
+        }
+    });
+    simulation.run_for(Duration::from_millis(250));
+    simulation.pause(ONE, Duration::from_secs(5));
+    simulation.run_for(Duration::from_millis(4_999));
+    assert_eq!(*beats.lock().unwrap(), [100, 200]);
+    simulation.run_for(Duration::from_millis(102));
+    assert_eq!(*beats.lock().unwrap(), [100, 200, 5_250, 5_350]);
+}
+
+#[test]
+fn a_process_crashes_in_the_very_poll() {
+    for nth in 0..5 {
+        let mut simulation = simulation(1);
+        let polls = Arc::new(AtomicU64::new(0));
+        let poll = polls.clone();
+        simulation.start(ONE, |world| async move {
+            loop {
+                // Nothing that leaves the process is done any more in the poll that it does not survive.
+                world.disk.exists(std::path::Path::new("file")).await.unwrap();
+                poll.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        simulation.crash_in_poll(ONE, nth, Crash::PowerLoss);
+        simulation.run_for(Duration::from_secs(1));
+        assert!(!simulation.is_running(ONE));
+        assert_eq!(polls.load(Ordering::Relaxed), nth);
+    }
+}

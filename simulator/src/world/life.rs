@@ -25,19 +25,89 @@ pub enum Death {
 #[derive(Debug)]
 pub struct Life {
     host: HostId,
-    /// The simulated time at which it was started.
-    started: Duration,
     /// The instant of its runtime's clock at its start.
     origin: OnceLock<Instant>,
+    pace: Mutex<Pace>,
     death: Mutex<Option<Death>>,
     died: Notify,
+    /// How many polls of its tasks are left to it; none: it is not counted.
+    polls_left: Mutex<Option<u64>>,
+}
+
+/// How the process's own clock runs beside simulated time: at a moment of both, and from there on.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    simulated: Duration,
+    age: Duration,
+    /// By how much the own clock advances in a thousand of simulated time.
+    rate_permille: u32,
+}
+
+impl Pace {
+    fn age_at(&self, simulated: Duration) -> Duration {
+        self.age + simulated.saturating_sub(self.simulated) * self.rate_permille / 1_000
+    }
+
+    fn simulated_at(&self, age: Duration) -> Duration {
+        self.simulated + age.saturating_sub(self.age) * 1_000 / self.rate_permille
+    }
 }
 
 impl Life {
     /// A life that begins at a simulated time. [`Life::begin`] ties it to its runtime's clock.
     #[must_use]
     pub fn new(host: HostId, started: Duration) -> Self {
-        Self { host, started, origin: OnceLock::new(), death: Mutex::new(None), died: Notify::new() }
+        let pace = Pace { simulated: started, age: Duration::ZERO, rate_permille: 1_000 };
+        Self {
+            host,
+            origin: OnceLock::new(),
+            pace: Mutex::new(pace),
+            death: Mutex::new(None),
+            died: Notify::new(),
+            polls_left: Mutex::new(None),
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        *self.pace.lock().expect("no panic happens while a pace is locked")
+    }
+
+    /// From a simulated time on its clock runs at another rate.
+    pub(crate) fn set_rate(&self, simulated: Duration, rate_permille: u32) {
+        let mut pace = self.pace.lock().expect("no panic happens while a pace is locked");
+        *pace = Pace { simulated, age: pace.age_at(simulated), rate_permille: rate_permille.max(1) };
+    }
+
+    /// The age that it reaches at a simulated time; its runtime counts whole milliseconds.
+    pub(crate) fn whole_age_at(&self, simulated: Duration) -> Duration {
+        Duration::from_millis(u64::try_from(self.pace().age_at(simulated).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Waits until it has an age.
+    pub(crate) async fn sleep_until_age(&self, age: Duration) {
+        let origin = *self.origin.get().expect("a process begins before it runs");
+        tokio::time::sleep_until(origin + age).await;
+    }
+
+    /// Lets it die in the poll of a task after so many more; `None`: in none.
+    pub(crate) fn set_polls_left(&self, polls: Option<u64>) {
+        *self.polls_left.lock().expect("no panic happens while polls are counted") = polls;
+    }
+
+    /// Counts a poll: true once, in the one that it does not survive.
+    pub(crate) fn is_last_poll(&self) -> bool {
+        let mut left = self.polls_left.lock().expect("no panic happens while polls are counted");
+        match *left {
+            None => false,
+            Some(0) => {
+                *left = None;
+                true
+            }
+            Some(polls) => {
+                *left = Some(polls - 1);
+                false
+            }
+        }
     }
 
     /// Takes the present instant of the runtime that is entered as the beginning.
@@ -51,7 +121,7 @@ impl Life {
         self.host
     }
 
-    /// How long it has lived, in simulated time. Only within its own runtime.
+    /// How long it has lived, by its own clock. Only within its own runtime.
     #[must_use]
     pub fn age(&self) -> Duration {
         let origin = self.origin.get().expect("a process begins before it runs");
@@ -62,13 +132,19 @@ impl Life {
     /// The simulated time. Only within its own runtime.
     #[must_use]
     pub fn now(&self) -> Duration {
-        self.started + self.age()
+        self.pace().simulated_at(self.age())
     }
 
     /// Waits until a simulated time.
     pub async fn sleep_until(&self, at: Duration) {
-        let origin = *self.origin.get().expect("a process begins before it runs");
-        tokio::time::sleep_until(origin + at.saturating_sub(self.started)).await;
+        loop {
+            let age = self.pace().age_at(at);
+            self.sleep_until_age(age).await;
+            // The rate may have changed meanwhile.
+            if self.pace().age_at(at) <= self.age() {
+                return;
+            }
+        }
     }
 
     /// Whether it has not ended.

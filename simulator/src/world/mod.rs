@@ -16,9 +16,9 @@ use std::sync::atomic::AtomicI64;
 use holdfast_world::World;
 
 pub use clock::WALL_AT_ZERO_MS;
-pub use disk::SimDrive;
+pub use disk::{DriveCopy, FileCopy, ReadFailure, SimDrive};
 pub use life::{Death, Life};
-pub use network::{DelayRange, Net};
+pub use network::{DelayRange, Net, Weather};
 
 use crate::{Dice, Trace};
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use holdfast_world::{Disk, IoFuture, OpenMode, StateBatch, StateStore, StateStores};
 
 use super::disk::SimDisk;
-use crate::Crash;
+use crate::{Crash, Dice};
 
 /// The file that names a folder's store.
 const IDENTITY: &str = "store";
@@ -24,12 +24,12 @@ const MAX_VALUE_BYTES: usize = 32 * 1_024;
 type Trees = BTreeMap<String, BTreeMap<Vec<u8>, Bytes>>;
 
 /// All stores that were ever opened on a drive, by their identity.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Stores {
     stores: BTreeMap<u64, Store>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Store {
     current: Trees,
     durable: Trees,
@@ -80,14 +80,40 @@ impl Store {
 }
 
 impl Stores {
-    pub(super) fn crash(&mut self, crash: Crash) {
+    pub(super) fn crash(&mut self, crash: Crash, dice: &mut Dice) {
         for store in self.stores.values_mut() {
+            if crash == Crash::PartialLoss {
+                // The store's own log is read back up to its first hole.
+                let kept = store.taken + dice.below(store.unsynced.len() as u64 + 1);
+                store.take(kept, true);
+            }
             store.take(u64::MAX, false);
             match crash {
                 Crash::Kill => store.durable.clone_from(&store.current),
-                Crash::PowerLoss => store.current.clone_from(&store.durable),
+                Crash::PowerLoss | Crash::PartialLoss => store.current.clone_from(&store.durable),
             }
         }
+    }
+
+    /// Flips one bit of a drawn value, and says of which tree.
+    pub(super) fn flip(&mut self, dice: &mut Dice) -> Option<String> {
+        let places: Vec<(u64, String, Vec<u8>)> = self
+            .stores
+            .iter()
+            .flat_map(|(id, store)| store.durable.iter().map(move |(name, tree)| (id, name, tree)))
+            .flat_map(|(id, name, tree)| tree.keys().map(move |key| (*id, name.clone(), key.clone())))
+            .collect();
+        let (id, name, key) = places.get(dice.below(places.len() as u64) as usize)?;
+        let store = self.stores.get_mut(id)?;
+        let (place, bit) = (dice.next_u64() as usize, dice.below(8));
+        for trees in [&mut store.current, &mut store.durable] {
+            let Some(value) = trees.get_mut(name).and_then(|tree| tree.get_mut(key)) else { continue };
+            let mut rotten = value.to_vec();
+            let Some(byte) = place.checked_rem(rotten.len()).and_then(|at| rotten.get_mut(at)) else { continue };
+            *byte ^= 1 << bit;
+            *value = rotten.into();
+        }
+        Some(name.clone())
     }
 
     fn create(&mut self) -> u64 {
@@ -150,10 +176,22 @@ impl SimStore {
         self.disk.act(move |drive| drive.stores(|stores| stores.store(self.id).map(work)))
     }
 
+    fn read<'a, T: Send + 'a>(&'a self, work: impl FnOnce(&Store) -> T + Send + 'a) -> IoFuture<'a, T> {
+        self.disk.act(move |drive| {
+            drive.read()?;
+            drive.stores(|stores| stores.store(self.id).map(|store| work(store)))
+        })
+    }
+
     fn take(&self, write: Write) -> IoFuture<'_, ()> {
-        self.act(move |store| {
-            apply(&mut store.current, write.clone());
-            store.unsynced.push_back(write);
+        self.disk.act(move |drive| {
+            drive.room()?;
+            drive.stores(|stores| {
+                let store = stores.store(self.id)?;
+                apply(&mut store.current, write.clone());
+                store.unsynced.push_back(write);
+                Ok(())
+            })
         })
     }
 }
@@ -167,11 +205,11 @@ impl StateStore for SimStore {
     }
 
     fn get<'a>(&'a self, tree: &'a str, key: &'a [u8]) -> IoFuture<'a, Option<Bytes>> {
-        self.act(move |store| store.current.get(tree).and_then(|tree| tree.get(key)).cloned())
+        self.read(move |store| store.current.get(tree).and_then(|tree| tree.get(key)).cloned())
     }
 
     fn keys<'a>(&'a self, tree: &'a str, prefix: &'a [u8]) -> IoFuture<'a, Vec<Vec<u8>>> {
-        self.act(move |store| {
+        self.read(move |store| {
             let keys = store.current.get(tree).into_iter().flat_map(|tree| tree.range(prefix.to_vec()..));
             keys.map(|(key, _)| key.clone()).take_while(|key| key.starts_with(prefix)).collect()
         })
@@ -189,7 +227,7 @@ impl StateStore for SimStore {
                     |drive| drive.stores(|stores| stores.store(self.id).map(|store| store.written())),
                     |drive, covered| {
                         let covered = covered?;
-                        let failed = drive.sync_result();
+                        let failed = drive.sync_result("state store");
                         drive.stores(|stores| {
                             stores.store(self.id)?.take(covered, failed.is_ok());
                             failed

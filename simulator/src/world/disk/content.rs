@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
+use crate::Dice;
+
 const PAGE: u64 = 4_096;
+/// What a drive writes as a whole or not at all.
+const SECTOR: u64 = 512;
 
 /// The content of a file, and the writes that no sync has covered yet, in order.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +83,97 @@ impl Content {
         self.forget(self.unsynced());
         self.current = self.durable.clone();
     }
+
+    /// A loss of power while the system was writing by itself: of what was not synced any part is there, down to a sector.
+    pub(super) fn lose_some(&mut self, dice: &mut Dice) {
+        self.keep_some(self.unsynced(), dice);
+        self.current = self.durable.clone();
+    }
+
+    /// Lets go of the covered writes; any part of them has become durable.
+    ///
+    /// The system writes a sector as it stands at some moment. So a sector that is kept as of one write holds all earlier
+    /// writes to it, and a sector is never torn within.
+    pub(super) fn keep_some(&mut self, covers: Covers, dice: &mut Dice) {
+        if self.taken >= covers.0 || self.unsynced.is_empty() {
+            return;
+        }
+        let mut seen = self.durable.clone();
+        // All, none, or as it comes: what happens often, and what happens seldom.
+        let often = dice.below(5) * 250;
+        while self.taken < covers.0 {
+            let Some(write) = self.unsynced.pop_front() else { break };
+            self.taken += 1;
+            seen.apply(&write);
+            match write {
+                Write::Len(len) => {
+                    if dice.below(1_000) < often {
+                        self.durable.set_len(len);
+                    }
+                }
+                Write::Bytes { offset, bytes } => {
+                    let sectors = offset / SECTOR..(offset + bytes.len() as u64).div_ceil(SECTOR);
+                    let kept = Kept::draw(often, sectors.end - sectors.start, dice);
+                    for (nth, sector) in sectors.enumerate() {
+                        if kept.has(nth as u64, dice) {
+                            self.durable.take_sector(&seen, sector);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Flips one bit, as rot does: what is read and what is durable both have it.
+    pub(super) fn flip(&mut self, offset: u64, bit: u8) {
+        for pages in [&mut self.current, &mut self.durable] {
+            let mut byte = [0];
+            if pages.read(&mut byte, offset).is_ok() {
+                pages.write(&[byte[0] ^ (1 << (bit % 8))], offset);
+            }
+        }
+    }
+
+    /// The numbers of the sectors that hold anything but zeros, rising.
+    pub(super) fn used_sectors(&self) -> Vec<u64> {
+        let per_page = PAGE / SECTOR;
+        let sectors = self.current.pages.iter().flat_map(|(number, page)| {
+            let used =
+                page.chunks(SECTOR as usize).enumerate().filter(|(_, sector)| sector.iter().any(|byte| *byte != 0));
+            used.map(move |(nth, _)| number * per_page + nth as u64)
+        });
+        sectors.filter(|sector| sector * SECTOR < self.current.len).collect()
+    }
+}
+
+/// Which sectors of a write are kept.
+enum Kept {
+    None,
+    All,
+    /// The first ones: the write was under way.
+    First(u64),
+    /// Any, each by a coin.
+    Any,
+}
+
+impl Kept {
+    fn draw(often: u64, sectors: u64, dice: &mut Dice) -> Self {
+        match dice.below(8) {
+            0 => Self::First(dice.below(sectors + 1)),
+            1 => Self::Any,
+            _ if dice.below(1_000) < often => Self::All,
+            _ => Self::None,
+        }
+    }
+
+    fn has(&self, nth: u64, dice: &mut Dice) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::First(first) => nth < *first,
+            Self::Any => dice.below(2) == 0,
+        }
+    }
 }
 
 /// Bytes in pages; a page that is missing reads as zeros.
@@ -125,6 +220,17 @@ impl Pages {
             }
         }
         self.len = len;
+    }
+
+    /// Takes over one sector as it is in `from`, as far as the file reaches there.
+    fn take_sector(&mut self, from: &Self, sector: u64) {
+        let at = sector * SECTOR;
+        let len = SECTOR.min(from.len.saturating_sub(at));
+        let mut bytes = [0; SECTOR as usize];
+        let bytes = &mut bytes[..len as usize];
+        if from.read(bytes, at).is_ok() {
+            self.write(bytes, at);
+        }
     }
 
     fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -210,5 +316,43 @@ mod tests {
         assert_eq!(read(&content, 0, 2), b"ab");
         content.lose_unsynced();
         assert_eq!(content.len(), 0);
+    }
+
+    #[test]
+    fn a_partial_loss_keeps_any_writes_in_whole_sectors_as_they_stood_at_some_moment() {
+        let sector = SECTOR as usize;
+        let (mut out_of_order, mut torn) = (0, 0);
+        for seed in 0..2_000 {
+            let mut content = Content::default();
+            content.write_all_at(&[1; 4 * SECTOR as usize], 0);
+            content.keep(content.unsynced());
+            content.write_all_at(&vec![2; 3 * sector], 0);
+            // Into the middle of sectors that the write before has touched.
+            content.write_all_at(&vec![3; sector], SECTOR / 2);
+            content.write_all_at(&vec![4; sector], 3 * SECTOR);
+            content.lose_some(&mut Dice::new(seed));
+            assert_eq!(content.len(), 4 * SECTOR);
+            let found: Vec<Vec<u8>> = (0..4).map(|nth| read(&content, nth * SECTOR, sector)).collect();
+            let all = |byte: u8| vec![byte; sector];
+            let halves = |first: u8, second: u8| [vec![first; sector / 2], vec![second; sector / 2]].concat();
+            assert!([all(1), all(2), halves(2, 3)].contains(&found[0]), "seed {seed}: torn within a sector");
+            assert!([all(1), all(2), halves(3, 2)].contains(&found[1]), "seed {seed}: torn within a sector");
+            assert!([all(1), all(2)].contains(&found[2]) && [all(1), all(4)].contains(&found[3]), "seed {seed}");
+            out_of_order += u32::from(found[..3].iter().all(|sector| *sector == all(1)) && found[3] == all(4));
+            torn += u32::from((found[0] == all(1)) != (found[2] == all(1)));
+        }
+        assert!(out_of_order > 20 && torn > 20, "{out_of_order} times out of order, {torn} torn");
+    }
+
+    #[test]
+    fn a_flipped_bit_is_read_and_stays() {
+        let mut content = Content::default();
+        content.write_all_at(b"ab", 600);
+        content.keep(content.unsynced());
+        assert_eq!(content.used_sectors(), [1]);
+        content.flip(601, 0);
+        assert_eq!(read(&content, 600, 2), b"ac");
+        content.lose_unsynced();
+        assert_eq!(read(&content, 600, 2), b"ac");
     }
 }

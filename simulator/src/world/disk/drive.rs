@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::milliseconds;
 use super::tree::{InodeId, Tree};
-use super::{SYNC_MS, milliseconds};
+use super::troubles::{ReadFailure, Troubles};
 use crate::world::states::Stores;
 use crate::{Crash, Dice};
-
-/// `EIO`, as Linux numbers it.
-const EIO: i32 = 5;
 
 /// A host's drive.
 #[derive(Debug)]
 pub struct SimDrive {
     tree: Mutex<Tree>,
     stores: Mutex<Stores>,
-    syncs: Mutex<Syncs>,
+    dice: Mutex<Dice>,
+    syncs_begun: AtomicU64,
+    troubles: Troubles,
     locks: Locks,
     locks_taken: AtomicU64,
 }
@@ -27,45 +27,94 @@ pub struct SimDrive {
 /// The locked folders, each with the number of its lock.
 type Locks = Arc<Mutex<BTreeMap<InodeId, u64>>>;
 
-#[derive(Debug)]
-struct Syncs {
-    dice: Dice,
-    begun: u64,
-    ended: u64,
-    fail_at: Option<u64>,
-}
-
 impl SimDrive {
     pub(crate) fn new(dice: Dice) -> Self {
         Self {
             tree: Mutex::new(Tree::new()),
             stores: Mutex::new(Stores::default()),
-            syncs: Mutex::new(Syncs { dice, begun: 0, ended: 0, fail_at: None }),
+            dice: Mutex::new(dice),
+            syncs_begun: AtomicU64::new(0),
+            troubles: Troubles::none(),
             locks: Locks::default(),
             locks_taken: AtomicU64::new(0),
         }
     }
 
-    /// Lets the `nth` sync from now (1: the next to end) fail with EIO.
+    /// Lets the `nth` sync from now (1: the next to end) fail with EIO. The one after it succeeds again.
     pub fn fail_sync(&self, nth: u64) {
-        let mut syncs = self.syncs();
-        syncs.fail_at = Some(syncs.ended + nth);
+        self.troubles.fail_sync(nth);
+    }
+
+    /// Lets the `nth` read from now (1: the next) fail.
+    pub fn fail_read(&self, nth: u64, failure: ReadFailure) {
+        self.troubles.fail_read(nth, failure);
+    }
+
+    /// Fills the drive, or makes room again: on a full one nothing new is created and no file grows, with ENOSPC.
+    pub fn set_full(&self, is_full: bool) {
+        self.troubles.set_full(is_full);
+    }
+
+    /// Sets how long syncs take from now on, in milliseconds.
+    pub fn set_sync_ms(&self, least: u64, most: u64) {
+        self.troubles.set_sync_ms(least, most);
+    }
+
+    /// Takes the machine down in the `nth` operation of its process from now (1: the next), which is not done any more.
+    pub fn crash_in(&self, nth: u64, crash: Crash) {
+        self.troubles.crash_in(nth, crash);
+    }
+
+    /// Ends everything that was set to go wrong.
+    pub fn heal(&self) {
+        self.troubles.heal();
     }
 
     /// How many syncs have ended, failed ones included.
     #[must_use]
     pub fn syncs_ended(&self) -> u64 {
-        self.syncs().ended
+        self.troubles.syncs_ended()
+    }
+
+    /// How many syncs have failed.
+    #[must_use]
+    pub fn syncs_failed(&self) -> u64 {
+        self.troubles.syncs_failed()
+    }
+
+    /// How often a process has begun a sync of the very thing whose sync had failed to it: nobody may.
+    #[must_use]
+    pub fn syncs_retried(&self) -> u64 {
+        self.troubles.syncs_retried()
     }
 
     pub(crate) fn crash(&self, crash: Crash) {
-        self.tree(|tree| tree.crash(crash));
-        self.stores(|stores| stores.crash(crash));
+        let mut dice = self.dice.lock().expect("no panic happens while dice are locked");
+        self.tree(|tree| tree.crash(crash, &mut dice));
+        self.stores(|stores| stores.crash(crash, &mut dice));
+    }
+
+    /// How the machine went down in an operation of the process that has just ended, if it did.
+    pub(crate) fn take_crash(&self) -> Option<Crash> {
+        self.troubles.take_crash()
+    }
+
+    pub(super) fn troubles(&self) -> &Troubles {
+        &self.troubles
+    }
+
+    pub(in crate::world) fn room(&self) -> io::Result<()> {
+        self.troubles.room()
+    }
+
+    pub(in crate::world) fn read(&self) -> io::Result<()> {
+        self.troubles.read()
     }
 
     /// Frees the locks of a process that has died.
     pub(crate) fn release_locks(&self) {
         self.locks.lock().expect("no panic happens while the locks are locked").clear();
+        self.troubles.process_ended();
     }
 
     pub(super) fn tree<T>(&self, work: impl FnOnce(&mut Tree) -> T) -> T {
@@ -76,23 +125,17 @@ impl SimDrive {
         work(&mut self.stores.lock().expect("no panic happens while the stores are locked"))
     }
 
-    fn syncs(&self) -> MutexGuard<'_, Syncs> {
-        self.syncs.lock().expect("no panic happens while the syncs are locked")
-    }
-
     /// The number of a sync and how long it takes.
-    pub(super) fn begin_sync(&self) -> (u64, Duration) {
-        let mut syncs = self.syncs();
-        syncs.begun += 1;
-        let time = milliseconds(syncs.dice.between(SYNC_MS.0, SYNC_MS.1));
-        (syncs.begun, time)
+    pub(super) fn begin_sync(&self, what: &str) -> (u64, Duration) {
+        let (least, most) = self.troubles.begin_sync(what);
+        let number = self.syncs_begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let drawn = self.dice.lock().expect("no panic happens while dice are locked").between(least, most);
+        (number, milliseconds(drawn))
     }
 
     /// Ends a sync: whether it is one that fails.
-    pub(in crate::world) fn sync_result(&self) -> io::Result<()> {
-        let mut syncs = self.syncs();
-        syncs.ended += 1;
-        if syncs.fail_at == Some(syncs.ended) { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
+    pub(in crate::world) fn sync_result(&self, what: &str) -> io::Result<()> {
+        self.troubles.end_sync(what)
     }
 
     pub(super) fn lock(&self, folder: InodeId) -> io::Result<FolderLock> {

@@ -5,7 +5,9 @@
 
 mod content;
 mod drive;
+mod harm;
 mod tree;
+mod troubles;
 
 use std::any::Any;
 use std::io;
@@ -16,8 +18,10 @@ use std::time::Duration;
 use holdfast_world::{Disk, DiskFile, IoFuture, OpenMode};
 
 pub use drive::SimDrive;
+pub use harm::{DriveCopy, FileCopy};
+pub use troubles::ReadFailure;
 
-use super::Life;
+use super::{Death, Life};
 use crate::Trace;
 use tree::InodeId;
 
@@ -44,9 +48,18 @@ impl SimDisk {
         work: impl FnOnce(&SimDrive) -> io::Result<T> + Send + 'a,
     ) -> IoFuture<'a, T> {
         Box::pin(async move {
-            self.life.goes_on().await;
+            self.begin().await;
             work(&self.drive)
         })
+    }
+
+    /// Returns when an operation may be done: never in a process that is dead, or whose machine goes down in it.
+    async fn begin(&self) {
+        self.life.goes_on().await;
+        if self.drive.troubles().goes_down() {
+            self.life.die(Death::Crashed);
+            self.life.goes_on().await;
+        }
     }
 
     /// A sync: what `work` covers is fixed at its start, and is durable when its time has passed.
@@ -56,9 +69,9 @@ impl SimDisk {
         covered: impl FnOnce(&SimDrive) -> T,
         work: impl FnOnce(&SimDrive, T) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.life.goes_on().await;
+        self.begin().await;
         let covers = covered(&self.drive);
-        let (number, time) = self.drive.begin_sync();
+        let (number, time) = self.drive.begin_sync(what);
         tokio::time::sleep(time).await;
         self.life.goes_on().await;
         let result = work(&self.drive, covers);
@@ -68,9 +81,6 @@ impl SimDisk {
     }
 }
 
-/// How long a sync takes.
-const SYNC_MS: (u64, u64) = (1, 2);
-
 /// The time of one sync in milliseconds, as drawn.
 fn milliseconds(drawn: u64) -> Duration {
     Duration::from_millis(drawn)
@@ -78,14 +88,19 @@ fn milliseconds(drawn: u64) -> Duration {
 
 impl Disk for SimDisk {
     fn create_dir_all<'a>(&'a self, path: &'a Path) -> IoFuture<'a, ()> {
-        self.act(move |drive| drive.tree(|tree| tree.create_dir_all(path)))
+        self.act(move |drive| {
+            drive.tree(|tree| match tree.exists(path) {
+                true => Ok(()),
+                false => drive.room().and_then(|()| tree.create_dir_all(path)),
+            })
+        })
     }
 
     fn open<'a>(&'a self, path: &'a Path, mode: OpenMode) -> IoFuture<'a, Arc<dyn DiskFile>> {
         self.act(move |drive| {
             let inode = drive.tree(|tree| match mode {
                 OpenMode::Read | OpenMode::ReadWrite => tree.file(path),
-                OpenMode::CreateNew => tree.create_file(path),
+                OpenMode::CreateNew => drive.room().and_then(|()| tree.create_file(path)),
             })?;
             let writable = mode != OpenMode::Read;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -112,13 +127,14 @@ impl Disk for SimDisk {
     fn sync_dir<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, ()> {
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Box::pin(async move {
+            let what = format!("folder {name}");
             self.sync(
-                &format!("folder {name}"),
-                |drive| drive.tree(|tree| tree.names(dir)),
-                |drive, names| {
-                    drive.sync_result()?;
-                    let (dir, names) = names?;
-                    drive.tree(|tree| tree.keep_names(dir, names))
+                &what,
+                |drive| drive.tree(|tree| tree.unsynced_names(dir)),
+                |drive, covers| {
+                    drive.sync_result(&what)?;
+                    let covers = covers?;
+                    drive.tree(|tree| tree.keep_names(covers))
                 },
             )
             .await
@@ -144,12 +160,20 @@ struct SimFile {
 }
 
 impl SimFile {
-    fn write<'a>(&'a self, work: impl FnOnce(&mut content::Content) + Send + 'a) -> IoFuture<'a, ()> {
+    /// Changes the content, which reaches up to `end` then.
+    fn write<'a>(&'a self, end: u64, work: impl FnOnce(&mut content::Content) + Send + 'a) -> IoFuture<'a, ()> {
         self.disk.act(move |drive| {
             if !self.writable {
                 return Err(io::Error::from(io::ErrorKind::PermissionDenied));
             }
-            drive.tree(|tree| tree.content(self.inode).map(work))
+            drive.tree(|tree| {
+                let content = tree.content(self.inode)?;
+                if end > content.len() {
+                    drive.room()?;
+                }
+                work(content);
+                Ok(())
+            })
         })
     }
 }
@@ -160,15 +184,18 @@ impl DiskFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> IoFuture<'_, ()> {
-        self.write(move |content| content.set_len(len))
+        self.write(len, move |content| content.set_len(len))
     }
 
     fn read_exact_at<'a>(&'a self, buffer: &'a mut [u8], offset: u64) -> IoFuture<'a, ()> {
-        self.disk.act(move |drive| drive.tree(|tree| tree.content(self.inode)?.read_exact_at(buffer, offset)))
+        self.disk.act(move |drive| {
+            drive.read()?;
+            drive.tree(|tree| tree.content(self.inode)?.read_exact_at(buffer, offset))
+        })
     }
 
     fn write_all_at<'a>(&'a self, bytes: &'a [u8], offset: u64) -> IoFuture<'a, ()> {
-        self.write(move |content| content.write_all_at(bytes, offset))
+        self.write(offset + bytes.len() as u64, move |content| content.write_all_at(bytes, offset))
     }
 
     fn sync_data(&self) -> IoFuture<'_, ()> {
@@ -179,7 +206,7 @@ impl DiskFile for SimFile {
                     |drive| drive.tree(|tree| tree.content(self.inode).map(|content| content.unsynced())),
                     |drive, covers| {
                         let covers = covers?;
-                        let failed = drive.sync_result();
+                        let failed = drive.sync_result(&self.name);
                         drive.tree(|tree| {
                             let content = tree.content(self.inode)?;
                             match &failed {

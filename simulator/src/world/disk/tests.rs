@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast_world::{EndReason, OpenMode, World};
 
-use crate::world::Death;
-use crate::{Crash, HostId, Simulation, Trace};
+use crate::world::{Death, ReadFailure};
+use crate::{Crash, Dice, HostId, Simulation, Trace};
 
 const HOST: HostId = HostId(1);
 const LIMIT: Duration = Duration::from_secs(10);
@@ -245,4 +245,163 @@ fn a_state_store_keeps_what_was_synced_and_moves_with_its_folder() {
         let aside = world.states.open(Path::new("aside")).await.unwrap();
         assert_eq!(aside.get("shard", b"key").await.unwrap().as_deref(), Some(&b"one"[..]));
     });
+}
+
+#[test]
+fn a_partial_loss_keeps_the_first_changes_of_a_folder_and_a_rename_whole() {
+    let mut counts = [0; 4];
+    for seed in 0..100 {
+        let mut simulation = Simulation::new(seed, Trace::new().into());
+        simulation.add_host(HOST, "n1");
+        lose_power_after(&mut simulation, |world| async move {
+            write(&world, "one", b"1").await;
+            sync(&world, "one").await;
+            sync_dir(&world, "").await;
+        });
+        simulation.start(HOST, |world| async move {
+            write(&world, "two", b"2").await;
+            world.disk.rename(Path::new("one"), Path::new("three")).await.unwrap();
+            world.disk.remove_file(Path::new("two")).await.unwrap();
+        });
+        simulation.run_for(Duration::from_millis(1));
+        simulation.crash(HOST, Crash::PartialLoss);
+        let files: Vec<String> =
+            simulation.drive(HOST).files().iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let states = [&["one"][..], &["one", "two"], &["three", "two"], &["three"]];
+        let state = states.iter().position(|state| files == *state);
+        counts[state.unwrap_or_else(|| panic!("seed {seed}: {files:?}"))] += 1;
+    }
+    assert!(counts.iter().all(|count| *count > 5), "{counts:?}");
+}
+
+#[test]
+fn a_full_drive_takes_nothing_that_needs_room_until_there_is_room_again() {
+    let mut simulation = simulation();
+    run(&mut simulation, |world| async move { write(&world, "log", b"one").await });
+    simulation.drive(HOST).set_full(true);
+    run(&mut simulation, |world| async move {
+        let file = world.disk.open(Path::new("log"), OpenMode::ReadWrite).await.unwrap();
+        file.write_all_at(b"two", 0).await.unwrap();
+        for error in [
+            file.write_all_at(b"four", 0).await.unwrap_err(),
+            file.set_len(9).await.unwrap_err(),
+            world.disk.open(Path::new("new"), OpenMode::CreateNew).await.map(drop).unwrap_err(),
+            world.disk.create_dir_all(Path::new("folder")).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        }
+    });
+    simulation.drive(HOST).set_full(false);
+    run(&mut simulation, |world| async move { write(&world, "new", b"one").await });
+    assert_eq!(found(&mut simulation, "log"), Some(b"two".to_vec()));
+}
+
+#[test]
+fn a_read_fails_once_or_ends_early_once() {
+    for (failure, kind) in [(ReadFailure::Error, None), (ReadFailure::Short, Some(std::io::ErrorKind::UnexpectedEof))] {
+        let mut simulation = simulation();
+        run(&mut simulation, |world| async move { write(&world, "log", b"one").await });
+        simulation.drive(HOST).fail_read(2, failure);
+        run(&mut simulation, move |world| async move {
+            let file = world.disk.open(Path::new("log"), OpenMode::Read).await.unwrap();
+            let mut bytes = [0; 3];
+            file.read_exact_at(&mut bytes, 0).await.unwrap();
+            let error = file.read_exact_at(&mut bytes, 0).await.unwrap_err();
+            assert_eq!(error.raw_os_error().is_none().then_some(error.kind()), kind);
+            file.read_exact_at(&mut bytes, 0).await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_slow_drive_takes_its_time_to_sync() {
+    let mut simulation = simulation();
+    simulation.drive(HOST).set_sync_ms(3_000, 4_000);
+    let took = run(&mut simulation, |world| async move {
+        write(&world, "log", b"one").await;
+        sync(&world, "log").await;
+        world.clock.monotonic()
+    });
+    assert!(took >= Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn a_sync_that_is_asked_for_again_after_it_failed_is_counted() {
+    let mut simulation = simulation();
+    simulation.drive(HOST).fail_sync(1);
+    run(&mut simulation, |world| async move {
+        write(&world, "log", b"one").await;
+        let file = world.disk.open(Path::new("log"), OpenMode::ReadWrite).await.unwrap();
+        file.sync_data().await.unwrap_err();
+        sync_dir(&world, "").await;
+    });
+    let counts =
+        |simulation: &Simulation| (simulation.drive(HOST).syncs_failed(), simulation.drive(HOST).syncs_retried());
+    assert_eq!(counts(&simulation), (1, 0));
+    simulation.drive(HOST).fail_sync(1);
+    run(&mut simulation, |world| async move {
+        let file = world.disk.open(Path::new("log"), OpenMode::ReadWrite).await.unwrap();
+        file.sync_data().await.unwrap_err();
+        file.sync_data().await.unwrap();
+    });
+    assert_eq!(counts(&simulation), (2, 1));
+}
+
+#[test]
+fn a_machine_goes_down_in_the_very_operation() {
+    for nth in 1..=4 {
+        let mut simulation = simulation();
+        simulation.drive(HOST).crash_in(nth, Crash::Kill);
+        simulation.start(HOST, |world| async move {
+            let file = world.disk.open(Path::new("log"), OpenMode::CreateNew).await.unwrap();
+            for at in 0..10 {
+                file.write_all_at(b"x", at).await.unwrap();
+            }
+        });
+        simulation.run_for(Duration::from_millis(2));
+        assert_eq!(simulation.last_death(HOST), Some(Death::Crashed));
+        let written = found(&mut simulation, "log").map_or(0, |bytes| 1 + bytes.len() as u64);
+        assert_eq!(written, nth - 1);
+    }
+}
+
+#[test]
+fn a_drive_can_be_wiped_lose_a_file_rot_and_be_an_older_copy_of_itself() {
+    let mut simulation = simulation();
+    let keep = |world: World, bytes: &'static [u8]| async move {
+        write(&world, "log", bytes).await;
+        sync(&world, "log").await;
+        sync_dir(&world, "").await;
+        let store = world.states.open(Path::new("state")).await.unwrap();
+        store.write("shard", vec![(b"key".to_vec(), Some(Bytes::from_static(bytes)))]).await.unwrap();
+        store.sync().await.unwrap();
+    };
+    let stored = |simulation: &mut Simulation| {
+        run(simulation, |world| async move {
+            let store = world.states.open(Path::new("state")).await.unwrap();
+            store.get("shard", b"key").await.unwrap().map(|bytes| bytes.to_vec())
+        })
+    };
+    run(&mut simulation, |world| keep(world, b"one"));
+    let path = Path::new("log");
+    let (file, drive) = (simulation.drive(HOST).copy_file(path).unwrap(), simulation.drive(HOST).copy());
+    run(&mut simulation, |world| keep(world, b"two"));
+
+    simulation.drive(HOST).put_file_back(file);
+    assert_eq!(found(&mut simulation, "log"), Some(b"one".to_vec()));
+    assert_eq!(stored(&mut simulation), Some(b"two".to_vec()));
+    simulation.drive(HOST).put_back(drive);
+    assert_eq!(stored(&mut simulation), Some(b"one".to_vec()));
+
+    assert_eq!(simulation.drive(HOST).used_sectors(path), [0]);
+    simulation.drive(HOST).flip(path, 2, 0);
+    assert_eq!(found(&mut simulation, "log"), Some(b"ond".to_vec()));
+    assert_eq!(simulation.drive(HOST).flip_in_stores(&mut Dice::new(1)).as_deref(), Some("shard"));
+    assert_ne!(stored(&mut simulation), Some(b"one".to_vec()));
+
+    simulation.drive(HOST).remove(path);
+    assert_eq!(found(&mut simulation, "log"), None);
+    assert_ne!(stored(&mut simulation), None);
+    simulation.drive(HOST).wipe();
+    assert_eq!(stored(&mut simulation), None);
 }

@@ -14,6 +14,7 @@ use tonic::body::Body;
 use super::links::{Net, Way};
 use super::pipe::{self, pipe};
 use super::serve::Incoming;
+use super::weather::Line;
 use crate::world::Life;
 
 /// A channel to one address.
@@ -58,17 +59,18 @@ impl SimChannel {
         let way = Way { from: life.host(), to: host };
         let (mut parts, body) = request.into_parts();
         parts.extensions = http::Extensions::new();
+        let line = net.open_line(way, parts.uri.path());
         let Some(arrival) = net.send(life.now(), Duration::ZERO, way, parts.uri.path(), 0) else {
-            return std::future::pending().await;
+            return Err(broken(&net, &life, &line, way).await);
         };
         let Some(listener) = net.listener(&address) else { return Err(refused(&net, &life, way, arrival).await) };
 
-        let (outlet, unread) = pipe(net.clone(), life.clone(), way, arrival);
+        let (outlet, unread) = pipe(net.clone(), life.clone(), way, line.clone(), arrival);
         let (answer, answered) = oneshot::channel();
         let (tether, tethered) = oneshot::channel();
         let sending = tokio::spawn(outlet.send_all(body));
         let call = Call { _tether: tether, body: sending.abort_handle() };
-        let incoming = Incoming { from: way.from, arrival, parts, body: unread, answer, tethered };
+        let incoming = Incoming { from: way.from, arrival, parts, body: unread, line: line.clone(), answer, tethered };
         if listener.send(incoming).await.is_err() {
             return Err(refused(&net, &life, way, arrival).await);
         }
@@ -79,10 +81,17 @@ impl SimChannel {
         life.sleep_until(arrival).await;
         life.goes_on().await;
         if !net.passes(way.back()) {
-            return std::future::pending().await;
+            return Err(broken(&net, &life, &line, way).await);
         }
         Ok(Response::from_parts(parts, body.into_body(net, life, way.back(), call)))
     }
+}
+
+/// Something was lost: it takes until the connection breaks that anything is seen of it, if ever.
+async fn broken(net: &Net, life: &Life, line: &Line, way: Way) -> Status {
+    line.broken().await;
+    pipe::news(net, life, way.back()).await;
+    pipe::reset()
 }
 
 /// Nobody listens: the other host says so, as far as its words get through.

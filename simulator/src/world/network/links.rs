@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::serve::Incoming;
+use super::weather::{Line, Lines, Weather};
 use crate::{Dice, HostId, TICK, Trace};
 
 /// One direction between two hosts.
@@ -50,13 +51,29 @@ struct Links {
     dice: Dice,
     delay: DelayRange,
     cut: BTreeSet<Way>,
+    weather: BTreeMap<Way, Weather>,
+    /// The ways on which nothing gets through until a simulated time, when the connections break.
+    stalled: BTreeMap<Way, Duration>,
+    /// The connections that break before the next tick.
+    breaking: BTreeSet<Way>,
+    lines: Lines,
     hosts: BTreeMap<String, HostId>,
     listeners: BTreeMap<String, (HostId, mpsc::Sender<Incoming>)>,
 }
 
 impl Net {
     pub(crate) fn new(dice: Dice, delay: DelayRange, trace: Arc<Trace>) -> Self {
-        let links = Links { dice, delay, cut: BTreeSet::new(), hosts: BTreeMap::new(), listeners: BTreeMap::new() };
+        let links = Links {
+            dice,
+            delay,
+            cut: BTreeSet::new(),
+            weather: BTreeMap::new(),
+            stalled: BTreeMap::new(),
+            breaking: BTreeSet::new(),
+            lines: Lines::default(),
+            hosts: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+        };
         Self { links: Mutex::new(links), trace }
     }
 
@@ -86,6 +103,68 @@ impl Net {
         links.cut.remove(&Way { from: other, to: one });
     }
 
+    /// Heals every link: nothing is cut, and the weather is calm. What stalls breaks.
+    pub fn heal_all(&self) {
+        let mut links = self.links();
+        links.cut.clear();
+        links.weather.clear();
+        for (way, _) in std::mem::take(&mut links.stalled) {
+            links.breaking.insert(way);
+        }
+    }
+
+    /// Sets the weather of one direction.
+    pub fn set_weather(&self, from: HostId, to: HostId, weather: Weather) {
+        let (mut links, way) = (self.links(), Way { from, to });
+        if weather == Weather::default() {
+            links.weather.remove(&way);
+        } else {
+            links.weather.insert(way, weather);
+        }
+    }
+
+    /// Breaks every connection between two hosts: what is under way on them is lost, and both ends see a reset.
+    pub fn break_between(&self, one: HostId, other: HostId) {
+        self.links().breaking.insert(Way { from: one, to: other });
+    }
+
+    /// Breaks the calls of whose path this is a part, each with its connection; gives their number.
+    pub fn break_calls(&self, part: &str) -> usize {
+        self.links().lines.break_calls(part)
+    }
+
+    /// What happens between two ticks: connections break.
+    pub(crate) fn step(&self, now: Duration) {
+        let mut links = self.links();
+        let links = &mut *links;
+        links.stalled.retain(|way, until| {
+            let goes_on = now < *until;
+            if !goes_on {
+                links.breaking.insert(*way);
+            }
+            goes_on
+        });
+        for way in std::mem::take(&mut links.breaking) {
+            self.trace.record(now, way.from, format_args!("breaks with {}", way.to));
+            links.lines.break_between(way.from, way.to);
+        }
+    }
+
+    pub(super) fn open_line(&self, way: Way, path: &str) -> Arc<Line> {
+        self.links().lines.open(way, path)
+    }
+
+    /// Whether the answer of a call that was carried out goes under, with the connection.
+    pub(super) fn loses_answer(&self, back: Way) -> bool {
+        let mut links = self.links();
+        let links = &mut *links;
+        let lost = links.weather.get(&back).is_some_and(|weather| weather.loses_answer(&mut links.dice));
+        if lost {
+            links.breaking.insert(back);
+        }
+        lost
+    }
+
     /// Sets how long frames are under way from now on.
     pub fn set_delay(&self, delay: DelayRange) {
         self.links().delay = delay;
@@ -93,7 +172,8 @@ impl Net {
 
     /// Whether nothing is lost on a way at present.
     pub(super) fn passes(&self, way: Way) -> bool {
-        !self.links().cut.contains(&way)
+        let links = self.links();
+        !links.cut.contains(&way) && !links.stalled.contains_key(&way)
     }
 
     /// Sends a frame: the simulated time of its arrival, not before `earliest`; `None` when it is lost.
@@ -106,9 +186,9 @@ impl Net {
         bytes: usize,
     ) -> Option<Duration> {
         let mut links = self.links();
-        let lost = links.cut.contains(&way);
         // Drawn for a lost frame too: a cut shifts no other draw.
-        let delay = links.draw_delay();
+        let delay = links.draw_delay() + links.draw_weather(now, way);
+        let lost = links.cut.contains(&way) || links.stalled.contains_key(&way);
         let lost_word = if lost { " lost" } else { "" };
         self.trace.record(now, way.from, format_args!("> {} {frame} {bytes}{lost_word}", way.to));
         (!lost).then(|| earliest.max(now + delay))
@@ -151,6 +231,15 @@ impl Net {
 }
 
 impl Links {
+    /// What the weather adds to a frame's delay. Lets the way stall, if that is drawn.
+    fn draw_weather(&mut self, now: Duration, way: Way) -> Duration {
+        let Some(weather) = self.weather.get(&way) else { return Duration::ZERO };
+        if let Some(stall) = weather.draw_stall(&mut self.dice) {
+            self.stalled.entry(way).or_insert(now + stall);
+        }
+        weather.draw_lateness(&mut self.dice)
+    }
+
     fn draw_delay(&mut self) -> Duration {
         let least = self.delay.least.max(TICK).as_micros() as u64;
         let most = self.delay.most.as_micros() as u64;

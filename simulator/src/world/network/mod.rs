@@ -2,13 +2,15 @@
 //! each frame with a delay, over links that can be cut.
 //!
 //! A cut link never errs: what is sent over it vanishes, and the stream it belonged to delivers nothing more. A process
-//! that is dead, or does not listen, refuses; a process that dies breaks the streams it was part of. HTTP/2 itself (flow
+//! that is dead, or does not listen, refuses; a process that dies breaks the streams it was part of. A connection may also
+//! break by itself, at once or after it has stalled, with every stream between the two hosts. HTTP/2 itself (flow
 //! control by bytes, limits of streams, keepalive) is not simulated: a window of frames stands for its flow control.
 
 mod call;
 mod links;
 mod pipe;
 mod serve;
+mod weather;
 
 use std::future::Future;
 use std::io;
@@ -20,6 +22,7 @@ use holdfast_world::{BoxError, GrpcChannel, Lane, Network, ServeOptions, Shutdow
 use tonic::service::Routes;
 
 pub use links::{DelayRange, Net};
+pub use weather::Weather;
 
 use super::Life;
 

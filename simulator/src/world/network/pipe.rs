@@ -14,6 +14,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::links::{Net, Way};
+use super::weather::Line;
 use crate::world::Life;
 
 /// Frames under way at once; the writer waits for more room.
@@ -27,12 +28,15 @@ type Stamped = (Duration, Option<Frame<Bytes>>);
 
 /// The frames of a stream, to be bound to the process that reads them.
 #[derive(Debug)]
-pub(super) struct Unread(mpsc::Receiver<Stamped>);
+pub(super) struct Unread {
+    line: Arc<Line>,
+    frames: mpsc::Receiver<Stamped>,
+}
 
 /// Opens a stream that starts at a simulated time: nothing of it arrives earlier.
-pub(super) fn pipe(net: Arc<Net>, life: Arc<Life>, way: Way, start: Duration) -> (Outlet, Unread) {
+pub(super) fn pipe(net: Arc<Net>, life: Arc<Life>, way: Way, line: Arc<Line>, start: Duration) -> (Outlet, Unread) {
     let (frames, unread) = mpsc::channel(WINDOW);
-    (Outlet { net, life, way, frames, last: start, lost: 0 }, Unread(unread))
+    (Outlet { net, life, way, line: line.clone(), frames, last: start, lost: 0 }, Unread { line, frames: unread })
 }
 
 /// The writing end.
@@ -41,6 +45,7 @@ pub(super) struct Outlet {
     net: Arc<Net>,
     life: Arc<Life>,
     way: Way,
+    line: Arc<Line>,
     frames: mpsc::Sender<Stamped>,
     last: Duration,
     /// How many frames were sent since the first that was lost, itself included.
@@ -48,8 +53,17 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Sends all frames of a body. Returns when it has ended, or erred, or nobody reads any more.
-    pub(super) async fn send_all(mut self, mut body: Body) {
+    /// Sends all frames of a body. Returns when it has ended, or erred, or nobody reads any more, or the connection breaks.
+    pub(super) async fn send_all(self, body: Body) {
+        let line = self.line.clone();
+        tokio::select! {
+            biased;
+            () = line.broken() => {}
+            () = self.send_frames(body) => {}
+        }
+    }
+
+    async fn send_frames(mut self, mut body: Body) {
         loop {
             let frame = tokio::select! {
                 biased;
@@ -114,6 +128,7 @@ struct Inlet<K> {
     net: Arc<Net>,
     life: Arc<Life>,
     way: Way,
+    line: Arc<Line>,
     frames: mpsc::Receiver<Stamped>,
     ended: bool,
     /// Kept until the stream has ended or is dropped.
@@ -123,7 +138,7 @@ struct Inlet<K> {
 impl Unread {
     /// The stream as a body of the process that reads it. `kept` is dropped with it.
     pub(super) fn into_body<K: Send + 'static>(self, net: Arc<Net>, life: Arc<Life>, way: Way, kept: K) -> Body {
-        let inlet = Inlet { net, life, way, frames: self.0, ended: false, _kept: kept };
+        let inlet = Inlet { net, life, way, line: self.line, frames: self.frames, ended: false, _kept: kept };
         let frames = stream::unfold(inlet, |mut inlet| async move {
             let frame = inlet.next().await?;
             Some((frame, inlet))
@@ -147,7 +162,10 @@ impl<K> Inlet<K> {
         self.life.goes_on().await;
         if !self.net.passes(self.way) {
             // Lost on the last metre: nothing after it arrives either, whatever the writer sends.
-            std::future::pending::<()>().await;
+            self.line.broken().await;
+            self.ended = true;
+            news(&self.net, &self.life, self.way).await;
+            return Some(Err(reset()));
         }
         self.ended = frame.is_none();
         frame.map(Ok)

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use super::call::grpc_timeout;
 use super::links::{Net, Way};
 use super::pipe::{self, Unread, pipe};
+use super::weather::Line;
 use crate::HostId;
 use crate::world::Life;
 
@@ -31,6 +32,7 @@ pub(super) struct Incoming {
     pub arrival: Duration,
     pub parts: request::Parts,
     pub body: Unread,
+    pub line: Arc<Line>,
     pub answer: oneshot::Sender<Answer>,
     /// Ends when the caller has let go of the call.
     pub tethered: oneshot::Receiver<()>,
@@ -82,7 +84,7 @@ impl Drop for Listener {
 }
 
 async fn answer(net: Arc<Net>, life: Arc<Life>, routes: Routes, call: Incoming) {
-    let Incoming { from, arrival, parts, body, answer, tethered } = call;
+    let Incoming { from, arrival, parts, body, line, answer, tethered } = call;
     let way = Way { from, to: life.host() };
     let caller_gone = async {
         let _ = tethered.await;
@@ -99,16 +101,20 @@ async fn answer(net: Arc<Net>, life: Arc<Life>, routes: Routes, call: Incoming) 
         parts.extensions = http::Extensions::new();
         life.goes_on().await;
         let back = way.back();
+        if net.loses_answer(back) {
+            return std::future::pending().await;
+        }
         let Some(arrival) = net.send(life.now(), Duration::ZERO, back, parts.status.as_str(), 0) else {
             return std::future::pending().await;
         };
-        let (outlet, unread) = pipe(net.clone(), life.clone(), back, arrival);
+        let (outlet, unread) = pipe(net.clone(), life.clone(), back, line.clone(), arrival);
         if answer.send((arrival, parts, unread)).is_ok() {
             outlet.send_all(body).await;
         }
     };
     tokio::select! {
         biased;
+        () = line.broken() => {}
         () = caller_gone => {}
         () = answering => {}
     }

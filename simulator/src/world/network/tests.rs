@@ -18,6 +18,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
+use crate::world::Weather;
 use crate::{Crash, HostId, Simulation, Trace};
 
 const SERVER: HostId = HostId(1);
@@ -306,4 +307,74 @@ fn one_seed_gives_one_trace_and_another_seed_another() {
     };
     assert_eq!(hash(1), hash(1));
     assert_ne!(hash(1), hash(2));
+}
+
+#[test]
+fn a_connection_that_breaks_resets_its_streams_at_both_ends_and_new_calls_pass() {
+    let mut simulation = simulation(1);
+    let heard = start_chatter(&mut simulation);
+    simulation.run_for(Duration::from_secs(1));
+    simulation.net().break_between(SERVER, CLIENT);
+    simulation.run_for(Duration::from_secs(1));
+    assert_eq!(heard.lock().unwrap().last().unwrap().clone().unwrap_err(), "the connection was reset");
+    simulation.crash(CLIENT, Crash::Kill);
+    let heard = start_chatter(&mut simulation);
+    simulation.run_for(Duration::from_secs(1));
+    assert!(count(&heard) > 10);
+    assert_eq!(simulation.net().break_calls("/echo/other"), 0);
+    assert_eq!(simulation.net().break_calls("/talk"), 1);
+    simulation.run_for(Duration::from_secs(1));
+    assert!(heard.lock().unwrap().last().unwrap().is_err());
+}
+
+#[test]
+fn a_stream_that_loses_a_frame_stalls_and_then_breaks() {
+    let mut simulation = simulation(1);
+    let heard = start_chatter(&mut simulation);
+    simulation.run_for(Duration::from_secs(1));
+    let weather = Weather { stalls_ppm: 1_000_000, stall_ms: 5_000, ..Weather::default() };
+    simulation.net().set_weather(CLIENT, SERVER, weather);
+    simulation.run_for(Duration::from_millis(10));
+    let before = count(&heard);
+    let errs = |heard: &Heard| heard.lock().unwrap().iter().filter(|word| word.is_err()).count();
+    assert!(simulation.run_until(Duration::from_secs(6), |_| errs(&heard) == 1));
+    assert!(count(&heard) <= before + 2, "words come through a stalled connection");
+    assert_eq!(heard.lock().unwrap().last().unwrap().clone().unwrap_err(), "the connection was reset");
+}
+
+#[test]
+fn a_late_frame_delays_those_behind_it_and_changes_no_order() {
+    let mut simulation = simulation(1);
+    for (from, to) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
+        let weather = Weather { late_ppm: 300_000, late_ms: 400, ..Weather::default() };
+        simulation.net().set_weather(from, to, weather);
+    }
+    let (heard, took) = simulation
+        .run(CLIENT, LIMIT, |world| async move {
+            let mut talk = talk(&world, None).await.unwrap();
+            let words = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+            let mut heard = String::new();
+            for word in words {
+                talk.say(word).await;
+            }
+            for _ in words {
+                heard += &talk.heard().await.unwrap();
+            }
+            (heard, world.clock.monotonic())
+        })
+        .unwrap();
+    assert_eq!(heard, "abcdefghijkl");
+    assert!(took > Duration::from_millis(100), "{took:?}");
+}
+
+#[test]
+fn a_call_that_was_carried_out_may_be_answered_by_a_reset() {
+    let mut simulation = simulation(1);
+    let weather = Weather { lost_answer_ppm: 1_000_000, ..Weather::default() };
+    simulation.net().set_weather(SERVER, CLIENT, weather);
+    let error = simulation.run(CLIENT, LIMIT, |world| async move { talk(&world, None).await.err().unwrap() }).unwrap();
+    assert!(error.contains("reset"), "{error}");
+    simulation.net().heal_all();
+    let answered = simulation.run(CLIENT, LIMIT, |world| async move { talk(&world, None).await.is_ok() });
+    assert_eq!(answered, Some(true));
 }
