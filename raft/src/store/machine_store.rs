@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use holdfast_inventory as inventory;
@@ -21,6 +22,10 @@ use crate::log::{GroupId, LogId};
 use crate::machine::{Machine, MachineKind};
 use crate::stages::{Stage, Stages};
 use crate::types::{Payload, Reply, Types};
+
+/// How often, and how long after the last attempt, a group's first checkpoint is tried where the store does not take it.
+const FIRST_CHECKPOINT_TRIES: u32 = 600;
+const FIRST_CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The machine of a group as its readers see it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -260,19 +265,21 @@ pub struct SnapshotBuilder {
 impl RaftSnapshotBuilder<Types> for SnapshotBuilder {
     type SnapshotData = Snapshot;
 
+    /// openraft ends a group whose snapshot cannot be built. So where the store takes none (a full disk), the last one is given
+    /// again, and where there was none yet it is tried again for a while: there may be room then.
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, Snapshot>, io::Error> {
-        if let Some(cut) = self.cut.take()
-            && self
-                .shared
-                .checkpoints
-                .write(&cut, self.shared.changes.as_ref().map(Changes::present).as_ref())
-                .await
-                .is_none()
-        {
-            self.shared.uncut(&cut);
+        let shared = &self.shared;
+        let changes = shared.changes.as_ref().map(Changes::present);
+        for _ in 0..FIRST_CHECKPOINT_TRIES {
+            let cut = self.cut.take().unwrap_or_else(|| shared.cut());
+            if shared.checkpoints.write(&cut, changes.as_ref()).await.is_none() {
+                shared.uncut(&cut);
+            }
+            if let Some(snapshot) = shared.current_snapshot()? {
+                return Ok(snapshot);
+            }
+            tokio::time::sleep(FIRST_CHECKPOINT_PAUSE).await;
         }
-        self.shared
-            .current_snapshot()?
-            .ok_or_else(|| io::Error::other("the state store took no checkpoint, and there was none before"))
+        Err(io::Error::other("the state store took no checkpoint for ten minutes, and there was none before"))
     }
 }

@@ -1,4 +1,5 @@
 //! Whole hosts of one process over loopback: real logs, control files, sled and connections.
 
 mod cluster;
+mod full_store;
 mod life;
