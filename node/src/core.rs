@@ -138,12 +138,12 @@ impl Core {
         }
         // Before the read, which may see more but not less.
         let age = group.age();
-        let (answer, log_time) = group
-            .read_shard(|shard| (read(shard), shard.now()))
+        // Of one instant: a token must promise no more than was seen.
+        let (answer, log_time, applied) = group
+            .read_shard_at(|shard, applied| (read(shard), shard.now(), applied))
             .ok_or_else(|| refusals::unavailable(shard, "its replica here has no state"))?;
         let age_ms = if freshness == Freshness::Linearizable { 0 } else { self.age_ms(age, log_time) };
-        // Taken after the read, so that what the token promises was seen.
-        let token = v1::ConsistencyToken { shard, applied_index: group.applied_index() };
+        let token = v1::ConsistencyToken { shard, applied_index: applied.map_or(0, |id| id.index) };
         Ok((answer, v1::ReadFreshness { token: Some(token), age_ms, log_time_ms: log_time.0 }))
     }
 
