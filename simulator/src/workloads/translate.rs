@@ -126,7 +126,7 @@ pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSe
         held: line.held,
         committed: line.committed,
         fulfilled: line.fulfilled,
-        given_back: line.cancelled + line.released,
+        given_back: line.cancelled + line.released + line.expired,
     };
     Some(ReservationSeen {
         phase: phase(reservation.state())?,
