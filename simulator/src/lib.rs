@@ -14,6 +14,7 @@ compile_error!(
 
 pub mod checkers;
 mod dice;
+mod faults;
 pub mod history;
 mod messages;
 pub mod run;

@@ -1,5 +1,8 @@
 //! The `holdfast-sim` command: runs a cluster in simulation, one seed a process.
 
+mod seeds;
+
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +13,7 @@ use holdfast_simulator::history::{self, HistoryError};
 use holdfast_simulator::run::{Report, RunOptions, run};
 use tracing::Level;
 
-/// Runs Holdfast in simulation: three nodes and their clients on one thread, with nothing real outside of them.
+/// Runs Holdfast in simulation: several nodes and their clients on one thread, with nothing real outside of them.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-sim", version)]
 struct Arguments {
@@ -20,7 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Runs one seed: a small shop, a follower cut off, a leader that loses its power; then judges the replicas.
+    /// Runs a seed, or many: a small shop, and everything going wrong that a network, disks, clocks and machines can do;
+    /// then everything heals, must serve again in time, and is judged.
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, named in the report; 2 the run could not begin.
     Run(RunArguments),
@@ -38,17 +42,23 @@ struct CheckArguments {
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// What everything is drawn from: the same seed gives the same run, to the same trace.
-    #[arg(long)]
-    seed: u64,
+    /// What everything is drawn from: the same seed gives the same run, to the same trace. Drawn at random if not given.
+    #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
+    seed: Option<u64>,
+    /// Runs so many seeds, each in a process of its own, as many at once as there are cores.
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+    /// The first of the seeds; drawn at random if not given.
+    #[arg(long, value_name = "S", requires = "seeds")]
+    first_seed: Option<u64>,
     /// Writes the trace's lines to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     trace: Option<PathBuf>,
     /// Writes what the clients asked and were told to this file, for `holdfast-sim check`.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     history: Option<PathBuf>,
     /// Prints the simulated processes' messages of this level and above to stderr.
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", conflicts_with = "seeds")]
     log: Option<Level>,
     /// The form of the report on stdout.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
@@ -63,14 +73,17 @@ enum Output {
 
 fn main() -> ExitCode {
     match Arguments::parse().verb {
-        Verb::Run(arguments) => run_seed(arguments),
+        Verb::Run(arguments) => match arguments.seeds {
+            Some(count) => run_many(arguments.first_seed.unwrap_or_else(random_seed), count, arguments.output),
+            None => run_seed(arguments),
+        },
         Verb::Check(arguments) => check(&arguments),
     }
 }
 
 fn run_seed(arguments: RunArguments) -> ExitCode {
-    let RunArguments { seed, trace, history, log, output } = arguments;
-    let options = RunOptions { seed, trace, history, printed: log };
+    let RunArguments { seed, trace, history, log, output, .. } = arguments;
+    let options = RunOptions { seed: seed.unwrap_or_else(random_seed), trace, history, printed: log };
     let report = match run(&options) {
         Ok(report) => report,
         Err(error) => return fail(&error),
@@ -99,6 +112,26 @@ fn check(arguments: &CheckArguments) -> ExitCode {
     if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn run_many(first: u64, count: u64, output: Output) -> ExitCode {
+    eprintln!("seeds {count} from {first} on");
+    let summary = match seeds::run(first, count) {
+        Ok(summary) => summary,
+        Err(error) => return fail(&error),
+    };
+    let text = match output {
+        Output::Json => serde_json::to_string_pretty(&summary).expect("a summary of numbers and words is JSON"),
+        Output::Table => summary.table(),
+    };
+    // A reader that has gone away is no failure of the run.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A seed nobody has chosen: the standard library draws its hash keys from the system. Small, so that it is easily typed.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one("seed") % 1_000_000_000
+}
+
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::from(2)
@@ -110,6 +143,7 @@ fn table(report: &Report) -> String {
         format!("trace       {} ({} lines)", report.trace, report.trace_lines),
         format!("simulated   {:.1} s", report.simulated_s),
         format!("workloads   {}", report.workloads.join(", ")),
+        format!("nodes       {}, {} replaced", report.nodes, report.replaced),
         format!("operations  {}", report.operations),
         format!("held        {} units in {} reservations", report.units_held, report.reserved),
         format!("sold        {} units", report.units_sold),
@@ -117,6 +151,8 @@ fn table(report: &Report) -> String {
         format!("unknown     {}", report.unknown),
         format!("leaders     {} times a new one", report.leader_changes),
     ];
+    lines.extend(report.plan.iter().map(|planned| format!("may happen  {planned}")));
+    lines.extend(report.faults.iter().map(|(kind, count)| format!("fault       {count:>5} {kind}")));
     match report.findings.as_slice() {
         [] => lines.push("verdict     all is as it must be".to_owned()),
         findings => lines.extend(findings.iter().map(|finding| format!("FINDING     {finding}"))),

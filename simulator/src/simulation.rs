@@ -55,6 +55,8 @@ pub struct Simulation {
     net: Arc<Net>,
     trace: Arc<Trace>,
     greatest_wall_offset_ms: u64,
+    /// What clocks of a wrong rate have gained or lost in spans that are over, all hosts together.
+    drift: Duration,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,8 @@ struct Host {
     last_death: Option<Death>,
     /// By how much its processes' clocks advance in a thousand of simulated time.
     rate_permille: u32,
+    /// Since when.
+    rate_since: Duration,
     /// Its process gets no turn before this simulated time.
     paused_until: Option<Duration>,
     /// What the crash in a poll takes, if one is set.
@@ -87,7 +91,8 @@ impl Simulation {
     #[must_use]
     pub fn new(seed: u64, trace: Arc<Trace>) -> Self {
         let net = Arc::new(Net::new(Dice::of(seed, "network", 0), DelayRange::default(), trace.clone()));
-        Self { seed, now: Duration::ZERO, hosts: BTreeMap::new(), net, trace, greatest_wall_offset_ms: 0 }
+        let (now, hosts, drift) = (Duration::ZERO, BTreeMap::new(), Duration::ZERO);
+        Self { seed, now, hosts, net, trace, greatest_wall_offset_ms: 0, drift }
     }
 
     /// Adds a host without a process. `name` is the host part of its addresses.
@@ -104,6 +109,7 @@ impl Simulation {
             process: None,
             last_death: None,
             rate_permille: 1_000,
+            rate_since: self.now,
             paused_until: None,
             crash_in_poll: None,
             processes: 0,
@@ -295,7 +301,9 @@ impl Simulation {
     pub fn set_clock_rate(&mut self, id: HostId, permille: u32) {
         self.trace.record(self.now, id, format_args!("has a clock at {permille} permille"));
         if let Some(host) = self.hosts.get_mut(&id) {
+            self.drift += host.drift(self.now);
             host.rate_permille = permille.max(1);
+            host.rate_since = self.now;
             if let Some(process) = &host.process {
                 process.life.set_rate(self.now, host.rate_permille);
             }
@@ -316,6 +324,14 @@ impl Simulation {
         self.greatest_wall_offset_ms
     }
 
+    /// How far log time may be off by the clocks of hosts: by a wall clock, which a leader reads once when it begins, and by
+    /// the rates of the clocks that it counts on with. What one leader gains the next one keeps, so rates add up.
+    #[must_use]
+    pub fn greatest_log_time_offset_ms(&self) -> u64 {
+        let drift = self.hosts.values().fold(self.drift, |drift, host| drift + host.drift(self.now));
+        self.greatest_wall_offset_ms.saturating_add(u64::try_from(drift.as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// The record of the run.
     #[must_use]
     pub fn trace(&self) -> &Arc<Trace> {
@@ -324,6 +340,11 @@ impl Simulation {
 }
 
 impl Host {
+    /// What its clock has gained or lost since it has the rate that it has.
+    fn drift(&self, now: Duration) -> Duration {
+        (now.saturating_sub(self.rate_since) * self.rate_permille.abs_diff(1_000)) / 1_000
+    }
+
     /// Lets the process live until a simulated time.
     fn take_turn(&mut self, id: HostId, now: Duration, until: Duration, was_paused: bool) {
         let Some(Process { runtime, life, main, raft_seed }) = &mut self.process else { return };

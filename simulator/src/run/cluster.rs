@@ -1,6 +1,6 @@
-//! The cluster of a run: three nodes built by the constructor that ships, and what is seen of them from outside.
+//! The cluster of a run: nodes built by the constructor that ships, and what is seen of them from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -9,16 +9,21 @@ use holdfast_node::{Node, NodeConfig};
 use holdfast_raft::types::GroupId;
 
 use crate::checkers::replicas::Positions;
-use crate::{HostId, Simulation};
+use crate::world::Death;
+use crate::{Crash, HostId, Simulation};
 
 /// Enough that routing matters, few enough that a run is quick.
 pub(super) const SHARDS: u32 = 3;
-const NODES: u64 = 3;
+/// The highest id that a node may have: of seven, and of those that take the place of three.
+const HIGHEST_ID: u64 = 10;
 /// The least that a configuration takes, so that segments and checkpoints change within a run.
 const LEAST_BYTES: u64 = 1_024 * 1_024;
 
 /// The nodes by host, those that have started.
-type Nodes = Arc<Mutex<BTreeMap<HostId, Node>>>;
+type Nodes = Arc<Mutex<BTreeMap<HostId, Arc<Node>>>>;
+
+/// Why nodes could not go on, by host.
+type Failures = Arc<Mutex<BTreeMap<HostId, String>>>;
 
 /// What was last seen of a replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,44 +33,156 @@ struct Seen {
     applied: u64,
 }
 
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     nodes: Nodes,
+    failures: Failures,
+    /// The hosts of the members.
+    members: Vec<HostId>,
+    /// Members that are not started any more: they said that they may not come back.
+    left_out: BTreeMap<HostId, String>,
+    /// Members whose end was judged.
+    judged: BTreeSet<HostId>,
     seen: BTreeMap<(HostId, GroupId), Seen>,
     leader_changes: u64,
     positions: Positions,
+    next_id: u64,
 }
 
 impl Cluster {
     /// Adds the hosts and starts a fresh node on each.
-    pub(super) fn found(simulation: &mut Simulation) -> Self {
-        let mut cluster =
-            Self { nodes: Nodes::default(), seen: BTreeMap::new(), leader_changes: 0, positions: Positions::default() };
-        for host in Self::hosts() {
+    pub(super) fn found(simulation: &mut Simulation, size: u64) -> Self {
+        let mut cluster = Self {
+            nodes: Nodes::default(),
+            failures: Failures::default(),
+            members: (1..=size).map(HostId).collect(),
+            left_out: BTreeMap::new(),
+            judged: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            leader_changes: 0,
+            positions: Positions::default(),
+            next_id: size + 1,
+        };
+        for host in cluster.members.clone() {
             simulation.add_host(host, &format!("n{}", host.0));
             cluster.start(simulation, host);
         }
         cluster
     }
 
-    pub(super) fn hosts() -> impl Iterator<Item = HostId> {
-        (1..=NODES).map(HostId)
+    /// The hosts of the members.
+    pub(crate) fn hosts(&self) -> &[HostId] {
+        &self.members
     }
 
+    /// How many members there are.
+    pub(crate) fn size(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Of every node that there may be; where there is none, nobody answers.
     pub(super) fn client_addresses() -> Vec<String> {
-        Self::hosts().map(|host| addresses(host.0).client).collect()
+        (1..=HIGHEST_ID).map(|id| addresses(id).client).collect()
+    }
+
+    pub(super) fn peer_address(host: HostId) -> String {
+        addresses(host.0).peer
     }
 
     /// Starts a node on a host that has no process.
-    pub(super) fn start(&mut self, simulation: &mut Simulation, host: HostId) {
-        let nodes = self.nodes.clone();
+    pub(crate) fn start(&mut self, simulation: &mut Simulation, host: HostId) {
+        let config = config(host.0, &self.members);
+        self.run(simulation, host, config);
+    }
+
+    /// Starts a fresh node that waits to take the place of another one, on a host of its own.
+    pub(super) fn start_fresh(&mut self, simulation: &mut Simulation) -> HostId {
+        let host = HostId(self.next_id);
+        self.next_id += 1;
+        simulation.add_host(host, &format!("n{}", host.0));
+        let config = NodeConfig { join: true, ..config(host.0, &self.members) };
+        self.run(simulation, host, config);
+        host
+    }
+
+    fn run(&mut self, simulation: &mut Simulation, host: HostId, config: NodeConfig) {
+        let (nodes, failures) = (self.nodes.clone(), self.failures.clone());
+        self.judged.remove(&host);
+        failures.lock().expect("no panic happens while the failures are locked").remove(&host);
         simulation.start(host, |world| async move {
-            match Node::start(world, config(host.0)).await {
+            let failed = match Node::start(world, config).await {
                 Ok(node) => {
-                    nodes.lock().expect("no panic happens while the nodes are locked").insert(host, node);
+                    let node = Arc::new(node);
+                    nodes.lock().expect("no panic happens while the nodes are locked").insert(host, node.clone());
+                    node.wait().await.err().map(|error| error.to_string())
                 }
-                Err(error) => panic!("node {} does not start: {error}", host.0),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = failed {
+                failures.lock().expect("no panic happens while the failures are locked").insert(host, error);
             }
         });
+    }
+
+    /// Ends a node's process.
+    pub(crate) fn crash(&mut self, simulation: &mut Simulation, host: HostId, crash: Crash) {
+        self.forget(host);
+        self.judged.insert(host);
+        simulation.crash(host, crash);
+    }
+
+    /// A fresh node has taken a member's place.
+    pub(super) fn replaced(&mut self, old: HostId, new: HostId) {
+        self.members.retain(|member| *member != old);
+        self.members.push(new);
+        self.left_out.remove(&old);
+    }
+
+    /// Whether a member said that it may not come back.
+    pub(crate) fn is_left_out(&self, host: HostId) -> bool {
+        self.left_out.contains_key(&host)
+    }
+
+    /// What a node lacks to be ready; empty: nothing.
+    pub(super) fn lacks(&self, host: HostId) -> Vec<String> {
+        let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
+        match nodes.get(&host) {
+            Some(node) => node.not_ready(),
+            None => vec![self.left_out.get(&host).cloned().unwrap_or_else(|| "it does not run".to_owned())],
+        }
+    }
+
+    /// Judges the nodes that ended by themselves since the last look. One that cannot start is taken down; it is left out
+    /// where its drive `is_spoiled`, and tried again where an error that was injected has kept it from it.
+    pub(super) fn judge_ends(
+        &mut self,
+        simulation: &mut Simulation,
+        is_spoiled: impl Fn(HostId) -> bool,
+        findings: &mut Vec<String>,
+    ) {
+        let failures =
+            std::mem::take(&mut *self.failures.lock().expect("no panic happens while the failures are locked"));
+        for (host, why) in failures {
+            simulation.trace().record(simulation.now(), host, format_args!("cannot go on: {why}"));
+            self.crash(simulation, host, Crash::Kill);
+            if is_injected(&why) {
+                continue;
+            }
+            if !is_spoiled(host) {
+                findings.push(format!("node {} cannot go on, and nothing of its drive was lost: {why}", host.0));
+            }
+            self.left_out.insert(host, why);
+        }
+        for host in self.members.clone() {
+            if simulation.is_running(host) || !self.judged.insert(host) {
+                continue;
+            }
+            self.forget(host);
+            if let Some(Death::Ended(reason)) = simulation.last_death(host)
+                && !is_injected(&reason.to_string())
+            {
+                findings.push(format!("node {} ended itself at {:?}: {reason}", host.0, simulation.now()));
+            }
+        }
     }
 
     /// Looks at every replica, and records what is new since the last look: leaders, terms, what is applied and the digest
@@ -96,13 +213,6 @@ impl Cluster {
         }
     }
 
-    /// Which host leads a group, by its own belief and that of most.
-    pub(super) fn leader(&self, group: GroupId) -> Option<HostId> {
-        let believed: Vec<u64> =
-            self.seen.iter().filter(|((_, seen), _)| *seen == group).filter_map(|(_, seen)| seen.leader).collect();
-        Self::hosts().find(|host| believed.iter().filter(|leader| **leader == host.0).count() * 2 > NODES as usize)
-    }
-
     /// How often a node was seen to begin to lead a group.
     pub(super) fn leader_changes(&self) -> u64 {
         self.leader_changes
@@ -113,25 +223,33 @@ impl Cluster {
         &self.positions
     }
 
-    /// Loses the power of a host.
-    pub(super) fn forget(&mut self, host: HostId) {
+    /// Lets go of a node whose process has ended or is about to.
+    fn forget(&mut self, host: HostId) {
         self.nodes.lock().expect("no panic happens while the nodes are locked").remove(&host);
         self.seen.retain(|(seen, _), _| *seen != host);
     }
+}
+
+/// Whether an error is one that only a drive gives that was told to.
+fn is_injected(error: &str) -> bool {
+    ["os error 5)", "os error 28)", "unexpected end of file", "failed to fill whole buffer"]
+        .iter()
+        .any(|injected| error.contains(injected))
 }
 
 fn addresses(id: u64) -> NodeAddresses {
     NodeAddresses { id, client: format!("n{id}:7400"), peer: format!("n{id}:7401"), http: None }
 }
 
-fn config(id: u64) -> NodeConfig {
+fn config(id: u64, members: &[HostId]) -> NodeConfig {
+    let ids: BTreeSet<u64> = members.iter().map(|host| host.0).chain([id]).collect();
     NodeConfig {
         node_id: id,
         cluster_id: "simulated".to_owned(),
         shards: SHARDS,
         join: false,
         data_dir: PathBuf::from("data"),
-        nodes: (1..=NODES).map(addresses).collect(),
+        nodes: ids.into_iter().map(addresses).collect(),
         raft: Default::default(),
         limits: NodeLimits { segment_bytes: LEAST_BYTES, checkpoint_bytes: LEAST_BYTES, ..NodeLimits::default() },
         log: Default::default(),

@@ -28,14 +28,14 @@ pub(super) struct Evidence<'a> {
     pub healed_at: Duration,
     /// When the customers had left.
     pub asked_at: Duration,
-    /// How far any wall clock was off.
+    /// How far clocks may have put log time off.
     pub greatest_offset_ms: u64,
 }
 
 /// Judges a run.
 pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
     let history = shop.history().lock();
-    report.workloads = shop.workloads().iter().map(|workload| workload.name()).collect();
+    report.workloads = shop.workloads().iter().map(|workload| workload.name().to_owned()).collect();
     report.findings.extend(shop.troubles());
     count(&history, report);
     let in_us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

@@ -1,17 +1,20 @@
-//! One run: three nodes, a shop of several customers, faults drawn from the seed, and the judgement at the end.
+//! One run: three, five or seven nodes, a shop of several customers, faults drawn from the seed; then everything heals, must
+//! serve again in time, and is judged.
 
 mod audit;
-mod cluster;
+pub(crate) mod cluster;
 mod judge;
+mod operator;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_raft::types::GroupId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::Level;
 
+use crate::faults::Storm;
 use crate::history::Recorder;
 use crate::workloads::{Shop, connect};
 use crate::{Crash, Dice, HostId, Messages, Simulation, Trace};
@@ -52,7 +55,7 @@ pub enum RunError {
 }
 
 /// What became of a run.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// What the run was drawn from.
     pub seed: u64,
@@ -62,10 +65,18 @@ pub struct Report {
     pub trace_lines: u64,
     /// Simulated seconds.
     pub simulated_s: f64,
+    /// The nodes.
+    pub nodes: u64,
+    /// Which faults the run may have, with their rates.
+    pub plan: Vec<String>,
+    /// How often each kind of fault has begun.
+    pub faults: BTreeMap<String, u64>,
+    /// Nodes that were replaced, since their drives had lost something.
+    pub replaced: u64,
     /// What the customers did.
-    pub workloads: Vec<&'static str>,
+    pub workloads: Vec<String>,
     /// Operations that clients asked for, each counted once however often it was tried.
-    pub operations: usize,
+    pub operations: u64,
     /// Reservations that were held.
     pub reserved: u64,
     /// Units that were held.
@@ -94,7 +105,7 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
     let _messages = tracing::subscriber::set_default(Messages::new(trace.clone(), options.printed));
     let (mut report, stage) = Stage::new(options.seed, trace.clone()).play();
     if let Some(path) = &options.history {
-        let greatest_offset_ms = stage.simulation.greatest_wall_offset_ms();
+        let greatest_offset_ms = stage.simulation.greatest_log_time_offset_ms();
         judge::write_history(&stage.shop, greatest_offset_ms, path)
             .map_err(|error| RunError::History { path: path.clone(), error })?;
     }
@@ -107,9 +118,16 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
 }
 
 const JUDGE: HostId = HostId(200);
+const OPERATOR: HostId = HostId(201);
+/// The hosts of the shop's customers and its keeper.
+const CLIENTS: [HostId; 4] = [HostId(100), HostId(101), HostId(102), HostId(103)];
 
 /// The cluster has founded itself and answers customers within this time.
 const OPENING: Duration = Duration::from_secs(60);
+/// Once nothing goes wrong any more every node is ready within this time, but for those that have lost something.
+const HEALING: Duration = Duration::from_secs(60);
+/// A node that has lost something is replaced within this time.
+const REPLACING: Duration = Duration::from_secs(180);
 /// The customers are done within this time, whatever happens to the nodes.
 const CLOSING: Duration = Duration::from_secs(600);
 
@@ -118,36 +136,47 @@ struct Stage {
     simulation: Simulation,
     cluster: Cluster,
     shop: Shop,
+    storm: Storm,
     dice: Dice,
-    /// When the last fault was over.
+    findings: Vec<String>,
+    replaced: u64,
+    /// When everything was whole again after the last fault.
     healed_at: Duration,
 }
 
 impl Stage {
     fn new(seed: u64, trace: Arc<Trace>) -> Self {
         let mut simulation = Simulation::new(seed, trace);
-        let cluster = Cluster::found(&mut simulation);
+        let mut dice = Dice::of(seed, "stage", 0);
+        let cluster = Cluster::found(&mut simulation, [3, 3, 5, 7][dice.below(4) as usize]);
         simulation.add_host(JUDGE, "judge");
+        simulation.add_host(OPERATOR, "operator");
         let shop = Shop::new(seed, Cluster::client_addresses());
-        Self { seed, simulation, cluster, shop, dice: Dice::of(seed, "faults", 0), healed_at: Duration::ZERO }
+        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec());
+        let (findings, healed_at) = (Vec::new(), Duration::ZERO);
+        Self { seed, simulation, cluster, shop, storm, dice, findings, replaced: 0, healed_at }
     }
 
     fn play(mut self) -> (Report, Self) {
-        let mut report = Report { seed: self.seed, ..Report::default() };
+        let mut report = Report { seed: self.seed, nodes: self.cluster.size() as u64, ..Report::default() };
         self.shop.open(&mut self.simulation);
-        if self.wait(OPENING, Shop::is_open) {
-            self.cut_a_follower();
-            self.stop_a_leader();
+        if self.wait(OPENING, |stage| stage.shop.is_open()) {
+            self.weather_the_storm();
+            self.heal();
             self.calm();
-            if !self.wait(CLOSING, Shop::is_closed) {
-                report.findings.push("the customers are not done in time".to_owned());
+            if !self.wait(CLOSING, |stage| stage.shop.is_closed()) {
+                self.findings.push("the customers are not done in time".to_owned());
             }
             self.judge(&mut report);
         } else {
-            report.findings.push("the cluster does not open in time".to_owned());
+            self.findings.push("the cluster does not open in time".to_owned());
         }
+        report.findings.append(&mut self.findings);
         report.leader_changes = self.cluster.leader_changes();
         report.simulated_s = self.simulation.now().as_secs_f64();
+        report.plan = self.storm.plan();
+        report.faults = self.storm.counts();
+        report.replaced = self.replaced;
         (report, self)
     }
 
@@ -155,64 +184,125 @@ impl Stage {
     fn calm(&mut self) {
         self.healed_at = self.simulation.now();
         self.shop.calm();
-        let served = u64::try_from(judge::PROMISE.grace.as_millis()).unwrap_or(u64::MAX);
-        self.pass(served + 2_000, served + 4_000);
+        let ends = self.healed_at + judge::PROMISE.grace + Duration::from_millis(self.dice.between(2_000, 4_000));
+        while self.simulation.now() < ends {
+            self.step();
+        }
         self.shop.close();
     }
 
-    /// Steps until the shop says so; the cluster is watched after every step.
-    fn wait(&mut self, limit: Duration, until: impl Fn(&Shop) -> bool) -> bool {
-        let (shop, cluster) = (&self.shop, &mut self.cluster);
-        self.simulation.run_until(limit, |simulation| {
-            cluster.watch(simulation);
-            until(shop)
-        })
-    }
-
-    /// Lets some time pass, drawn between two bounds in milliseconds.
-    fn pass(&mut self, low_ms: u64, high_ms: u64) {
-        let time = Duration::from_millis(self.dice.between(low_ms, high_ms));
-        self.wait(time, |_| false);
-    }
-
-    /// One follower of the first shard loses sight of the other nodes for a while.
-    fn cut_a_follower(&mut self) {
-        self.pass(200, 1_000);
-        let Some(leader) = self.leader() else { return };
-        let followers: Vec<HostId> = Cluster::hosts().filter(|host| *host != leader).collect();
-        let follower = followers[self.dice.below(followers.len() as u64) as usize];
-        let others: Vec<HostId> = Cluster::hosts().filter(|host| *host != follower).collect();
-        for other in &others {
-            self.simulation.net().cut(follower, *other);
+    /// Steps until `until` says so; the cluster is watched after every step.
+    fn wait(&mut self, limit: Duration, until: impl Fn(&Self) -> bool) -> bool {
+        let deadline = self.simulation.now() + limit;
+        while !until(self) {
+            if self.simulation.now() >= deadline {
+                return false;
+            }
+            self.step();
         }
-        self.pass(3_000, 6_000);
-        for other in &others {
-            self.simulation.net().heal(follower, *other);
+        true
+    }
+
+    fn step(&mut self) {
+        self.simulation.step();
+        let spoiled = self.storm.spoiled();
+        self.cluster.judge_ends(&mut self.simulation, |host| spoiled.contains(host), &mut self.findings);
+        self.cluster.watch(&self.simulation);
+    }
+
+    /// Lets everything go wrong that is drawn.
+    fn weather_the_storm(&mut self) {
+        let time = Duration::from_millis(self.dice.between(10_000, 30_000));
+        self.storm = Storm::new(self.seed, self.simulation.now(), CLIENTS.to_vec());
+        let nodes = self.cluster.size() as u64;
+        self.simulation.start(OPERATOR, |world| operator::keep_checkpoints(world, nodes));
+        let ends = self.simulation.now() + time;
+        while self.simulation.now() < ends {
+            self.step();
+            self.storm.step(&mut self.simulation, &mut self.cluster);
+        }
+        self.simulation.crash(OPERATOR, Crash::Kill);
+        self.storm.end(&mut self.simulation, &mut self.cluster);
+        for host in self.cluster.hosts() {
+            let retried = self.simulation.drive(*host).syncs_retried();
+            if retried > 0 {
+                self.findings.push(format!("node {} has tried {retried} failed syncs again", host.0));
+            }
         }
     }
 
-    /// The leader of the first shard loses its power, and comes back later.
-    fn stop_a_leader(&mut self) {
-        self.pass(2_000, 4_000);
-        let Some(leader) = self.leader() else { return };
-        self.cluster.forget(leader);
-        self.simulation.crash(leader, Crash::PowerLoss);
-        self.pass(3_000, 6_000);
-        self.cluster.start(&mut self.simulation, leader);
+    /// Nothing goes wrong any more. Whole nodes must be ready in time; those that have lost something are started anew, so
+    /// that they see it, and are mended or replaced.
+    fn heal(&mut self) {
+        for host in self.storm.spoiled().hosts() {
+            self.cluster.crash(&mut self.simulation, host, Crash::Kill);
+        }
+        if self.wait_for_nodes() && !self.cluster.hosts().iter().any(|host| self.cluster.is_left_out(*host)) {
+            return;
+        }
+        for host in self.cluster.hosts().to_vec() {
+            let lacks = self.cluster.lacks(host);
+            if lacks.is_empty() {
+                continue;
+            }
+            if !self.storm.spoiled().contains(host) {
+                self.findings.push(format!("node {} is not ready in time: {}", host.0, lacks.join("; ")));
+                continue;
+            }
+            self.replace(host);
+        }
+        if !self.wait_for_nodes() {
+            for host in self.cluster.hosts().to_vec() {
+                let lacks = self.cluster.lacks(host);
+                if !lacks.is_empty() {
+                    self.findings.push(format!("node {} is not ready in the end: {}", host.0, lacks.join("; ")));
+                }
+            }
+        }
     }
 
-    fn leader(&mut self) -> Option<HostId> {
-        let shard = GroupId::of_shard(0);
-        let cluster = &mut self.cluster;
-        self.simulation.run_until(OPENING, |simulation| {
-            cluster.watch(simulation);
-            cluster.leader(shard).is_some()
+    /// Starts what is down until every node is ready that is not left out; false: not in time.
+    fn wait_for_nodes(&mut self) -> bool {
+        let deadline = self.simulation.now() + HEALING;
+        while self.simulation.now() < deadline {
+            for host in self.cluster.hosts().to_vec() {
+                if !self.simulation.is_running(host) && !self.cluster.is_left_out(host) {
+                    self.cluster.start(&mut self.simulation, host);
+                }
+            }
+            self.step();
+            let mut expected = self.cluster.hosts().iter().filter(|host| !self.cluster.is_left_out(**host));
+            if expected.all(|host| self.cluster.lacks(*host).is_empty()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Puts a fresh node in the place of one that has lost something, as an operator does.
+    fn replace(&mut self, old: HostId) {
+        self.cluster.crash(&mut self.simulation, old, Crash::Kill);
+        let new = self.cluster.start_fresh(&mut self.simulation);
+        let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (mark, address) = (done.clone(), Cluster::peer_address(new));
+        self.simulation.start(OPERATOR, |world| async move {
+            operator::replace(world, old.0, address).await;
+            mark.store(true, std::sync::atomic::Ordering::Relaxed);
         });
-        self.cluster.leader(shard)
+        let is_done = self.wait(REPLACING, |_| done.load(std::sync::atomic::Ordering::Relaxed));
+        self.simulation.crash(OPERATOR, Crash::Kill);
+        if is_done {
+            self.replaced += 1;
+            self.cluster.replaced(old, new);
+        } else {
+            self.findings.push(format!("node {} is not replaced by node {} in time", old.0, new.0));
+        }
     }
 
     fn judge(&mut self, report: &mut Report) {
-        let nodes: Vec<u64> = Cluster::hosts().map(|host| host.0).collect();
+        // A node that is not whole is a finding already.
+        let whole = self.cluster.hosts().iter().filter(|host| self.cluster.lacks(**host).is_empty());
+        let nodes: Vec<u64> = whole.map(|host| host.0).collect();
         let (addresses, history) = (Cluster::client_addresses(), self.shop.history().clone());
         let (asked_at, started) = (self.simulation.now(), self.simulation.now());
         let audit = self.simulation.run(JUDGE, CLOSING, |world| async move {
@@ -225,7 +315,7 @@ impl Stage {
             positions: self.cluster.positions(),
             healed_at: self.healed_at,
             asked_at,
-            greatest_offset_ms: self.simulation.greatest_wall_offset_ms(),
+            greatest_offset_ms: self.simulation.greatest_log_time_offset_ms(),
         };
         judge::judge(&self.shop, &evidence, report);
     }

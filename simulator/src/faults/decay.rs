@@ -1,0 +1,137 @@
+//! Faults that take or falsify what a drive holds. Each befalls a node that may be spoiled.
+
+use std::path::{Path, PathBuf};
+
+use super::{Fault, Field, pick};
+use crate::world::{DriveCopy, FileCopy};
+use crate::{Crash, HostId};
+
+/// A node that is spoiled from now on, if one may be.
+fn spoil(field: &mut Field<'_>) -> Option<HostId> {
+    let node = field.node();
+    let nodes = field.cluster.size();
+    (!field.cluster.is_left_out(node) && field.spoiled.allow(node, nodes)).then_some(node)
+}
+
+fn files(field: &Field<'_>, node: HostId, which: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    field.simulation.drive(node).files().into_iter().filter(|path| which(path)).collect()
+}
+
+fn is_below(path: &Path, folder: &str) -> bool {
+    path.components().any(|component| component.as_os_str() == folder)
+}
+
+/// One bit flips.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rot {
+    Log,
+    Control,
+    Checkpoint,
+    Changes,
+}
+
+impl Fault for Rot {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = spoil(field) else { return false };
+        // Found when it is read, which is mostly at a start.
+        if field.dice.below(2) == 0 {
+            field.cluster.crash(field.simulation, node, Crash::Kill);
+        }
+        if let Self::Checkpoint = self {
+            return field.simulation.drive(node).flip_in_stores(field.dice).is_some();
+        }
+        let files = match self {
+            Self::Log => files(field, node, |path| path.extension().is_some_and(|extension| extension == "segment")),
+            Self::Changes => files(field, node, |path| is_below(path, "changes")),
+            _ => files(field, node, |path| path.ends_with("control")),
+        };
+        if files.is_empty() {
+            return false;
+        }
+        let file = &files[field.dice.below(files.len() as u64) as usize];
+        let drive = field.simulation.drive(node);
+        let sectors = drive.used_sectors(file);
+        let (Some(first), Some(last)) = (sectors.first(), sectors.last()) else { return false };
+        let sector = match field.dice.below(4) {
+            0 => *first,
+            1 => *last,
+            _ => pick(field.dice, &sectors),
+        };
+        drive.flip(file, sector + field.dice.below(512), field.dice.below(8) as u8);
+        true
+    }
+}
+
+/// A file is gone.
+#[derive(Debug)]
+pub(super) struct LostFile;
+
+impl Fault for LostFile {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = spoil(field) else { return false };
+        field.cluster.crash(field.simulation, node, Crash::Kill);
+        let files = files(field, node, |_| true);
+        if files.is_empty() {
+            return false;
+        }
+        let file = &files[field.dice.below(files.len() as u64) as usize];
+        field.simulation.drive(node).remove(file);
+        true
+    }
+}
+
+/// A file is put back as it was a while ago.
+#[derive(Debug, Default)]
+pub(super) struct OlderFile(Option<(HostId, FileCopy)>);
+
+impl Fault for OlderFile {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = spoil(field) else { return false };
+        let files = files(field, node, |_| true);
+        if files.is_empty() {
+            return false;
+        }
+        let file = &files[field.dice.below(files.len() as u64) as usize];
+        self.0 = field.simulation.drive(node).copy_file(file).map(|copy| (node, copy));
+        self.0.is_some()
+    }
+
+    fn end(&mut self, field: &mut Field<'_>) {
+        if let Some((node, copy)) = self.0.take() {
+            field.cluster.crash(field.simulation, node, Crash::Kill);
+            field.simulation.drive(node).put_file_back(copy);
+        }
+    }
+}
+
+/// The whole drive is put back as it was a while ago.
+#[derive(Debug, Default)]
+pub(super) struct OlderDrive(Option<(HostId, DriveCopy)>);
+
+impl Fault for OlderDrive {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = spoil(field) else { return false };
+        self.0 = Some((node, field.simulation.drive(node).copy()));
+        true
+    }
+
+    fn end(&mut self, field: &mut Field<'_>) {
+        if let Some((node, copy)) = self.0.take() {
+            field.cluster.crash(field.simulation, node, Crash::Kill);
+            field.simulation.drive(node).put_back(copy);
+        }
+    }
+}
+
+/// The drive is exchanged for an empty one.
+#[derive(Debug)]
+pub(super) struct Wipe;
+
+impl Fault for Wipe {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = spoil(field) else { return false };
+        field.cluster.crash(field.simulation, node, Crash::Kill);
+        field.simulation.drive(node).wipe();
+        true
+    }
+}

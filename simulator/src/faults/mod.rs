@@ -1,0 +1,178 @@
+//! What goes wrong in a run, drawn from its seed: which kinds of faults there are in it at all, how often each begins, and
+//! how long it lasts.
+//!
+//! What takes data from a node (rot, a lost file, an older copy, an empty drive) befalls less than half of the nodes in one
+//! run: a majority that has lost nothing is what Holdfast needs to lose nothing. All else may befall any node at any time.
+
+mod clocks;
+mod decay;
+mod drives;
+mod links;
+mod plan;
+mod processes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::run::cluster::Cluster;
+use crate::{Dice, HostId, Simulation};
+use plan::Plan;
+
+/// What a fault may touch.
+pub(crate) struct Field<'a> {
+    pub simulation: &'a mut Simulation,
+    pub cluster: &'a mut Cluster,
+    pub dice: &'a mut Dice,
+    pub spoiled: &'a mut Spoiled,
+    /// The hosts of clients.
+    pub clients: &'a [HostId],
+}
+
+impl Field<'_> {
+    /// Any node.
+    fn node(&mut self) -> HostId {
+        pick(self.dice, self.cluster.hosts())
+    }
+
+    /// Any node that runs; `None` when none does.
+    fn running_node(&mut self) -> Option<HostId> {
+        let simulation = &*self.simulation;
+        let running: Vec<HostId> =
+            self.cluster.hosts().iter().copied().filter(|host| simulation.is_running(*host)).collect();
+        (!running.is_empty()).then(|| pick(self.dice, &running))
+    }
+}
+
+/// One of several; there must be one.
+fn pick<T: Copy>(dice: &mut Dice, among: &[T]) -> T {
+    among[dice.below(among.len() as u64) as usize]
+}
+
+/// Something that goes wrong for a while.
+trait Fault {
+    /// Begins; false: there was nothing that it could have befallen.
+    fn begin(&mut self, field: &mut Field<'_>) -> bool;
+    /// Goes on, at every tick.
+    fn tick(&mut self, _field: &mut Field<'_>) {}
+    /// Ends, and leaves nothing of itself in force.
+    fn end(&mut self, _field: &mut Field<'_>) {}
+}
+
+/// The nodes whose drives have lost or falsified something: a minority.
+#[derive(Debug, Default)]
+pub(crate) struct Spoiled(BTreeSet<HostId>);
+
+impl Spoiled {
+    /// Notes that a node of a cluster of `nodes` is to be spoiled; false if that would be one too many.
+    fn allow(&mut self, host: HostId, nodes: usize) -> bool {
+        if !self.0.contains(&host) && self.0.len() >= nodes.saturating_sub(1) / 2 {
+            return false;
+        }
+        self.0.insert(host);
+        true
+    }
+
+    pub(crate) fn contains(&self, host: HostId) -> bool {
+        self.0.contains(&host)
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<HostId> {
+        self.0.iter().copied().collect()
+    }
+}
+
+/// The faults of one run.
+pub(crate) struct Storm {
+    dice: Dice,
+    plan: Plan,
+    running: Vec<Running>,
+    spoiled: Spoiled,
+    /// When a node that is down is started again.
+    restarts: BTreeMap<HostId, Duration>,
+    counts: BTreeMap<String, u64>,
+    clients: Vec<HostId>,
+}
+
+struct Running {
+    kind: usize,
+    fault: Box<dyn Fault>,
+    ends: Duration,
+}
+
+impl Storm {
+    /// The faults of a seed, which begin at a simulated time.
+    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>) -> Self {
+        let mut dice = Dice::of(seed, "faults", 0);
+        let plan = Plan::draw(&mut dice, now);
+        let (running, restarts) = (Vec::new(), BTreeMap::new());
+        Self { dice, plan, running, spoiled: Spoiled::default(), restarts, counts: BTreeMap::new(), clients }
+    }
+
+    /// What may happen in this run, for people.
+    pub(crate) fn plan(&self) -> Vec<String> {
+        self.plan.told()
+    }
+
+    /// How often each kind has begun.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.counts.clone()
+    }
+
+    pub(crate) fn spoiled(&self) -> &Spoiled {
+        &self.spoiled
+    }
+
+    /// Between two ticks: faults begin, go on and end; nodes that are down come back after a while.
+    pub(crate) fn step(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
+        let now = simulation.now();
+        let Self { dice, plan, running, spoiled, restarts, counts, clients } = self;
+        let mut field = Field { simulation, cluster, dice, spoiled, clients };
+        running.retain_mut(|running| {
+            running.fault.tick(&mut field);
+            let goes_on = now < running.ends;
+            if !goes_on {
+                running.fault.end(&mut field);
+            }
+            goes_on
+        });
+        while let Some(kind) = plan.due(now) {
+            let (mut fault, ends) = plan.begin(kind, field.dice, now);
+            // One of a kind at a time: two partitions would heal each other.
+            if running.iter().any(|running| running.kind == kind) || !fault.begin(&mut field) {
+                continue;
+            }
+            let name = plan.name(kind);
+            field.simulation.trace().record(now, HostId(0), format_args!("fault: {name}"));
+            *counts.entry(name.to_owned()).or_default() += 1;
+            running.push(Running { kind, fault, ends });
+        }
+        for host in field.cluster.hosts().to_vec() {
+            if field.simulation.is_running(host) || field.cluster.is_left_out(host) {
+                restarts.remove(&host);
+                continue;
+            }
+            let back =
+                *restarts.entry(host).or_insert_with(|| now + Duration::from_millis(field.dice.between(50, 4_000)));
+            if now >= back {
+                restarts.remove(&host);
+                field.cluster.start(field.simulation, host);
+            }
+        }
+    }
+
+    /// Ends everything that goes wrong. Nodes that are down stay so.
+    pub(crate) fn end(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
+        let Self { dice, running, spoiled, clients, .. } = self;
+        let mut field = Field { simulation, cluster, dice, spoiled, clients };
+        for mut running in running.drain(..) {
+            running.fault.end(&mut field);
+        }
+        simulation.net().heal_all();
+        for host in cluster.hosts() {
+            simulation.drive(*host).heal();
+            simulation.spare(*host);
+            simulation.set_clock_rate(*host, 1_000);
+            simulation.set_wall_offset_ms(*host, 0);
+        }
+    }
+}

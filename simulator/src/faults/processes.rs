@@ -1,0 +1,108 @@
+//! Faults of the processes: they end, and come back after a while.
+
+use super::{Fault, Field};
+use crate::{Crash, HostId};
+
+fn power(field: &mut Field<'_>) -> Crash {
+    if field.dice.below(4) == 0 { Crash::PowerLoss } else { Crash::PartialLoss }
+}
+
+fn any(field: &mut Field<'_>) -> Crash {
+    if field.dice.below(3) == 0 { Crash::Kill } else { power(field) }
+}
+
+/// A process is killed.
+#[derive(Debug)]
+pub(super) struct Kill;
+
+impl Fault for Kill {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = field.running_node() else { return false };
+        field.cluster.crash(field.simulation, node, Crash::Kill);
+        true
+    }
+}
+
+/// A machine loses its power.
+#[derive(Debug)]
+pub(super) struct PowerLoss;
+
+impl Fault for PowerLoss {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = field.running_node() else { return false };
+        let crash = power(field);
+        field.cluster.crash(field.simulation, node, crash);
+        true
+    }
+}
+
+/// A machine goes down in some operation on its drive.
+#[derive(Debug)]
+pub(super) struct InOperation;
+
+impl Fault for InOperation {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = field.running_node() else { return false };
+        let crash = any(field);
+        let nth = field.dice.between(1, 100);
+        field.simulation.drive(node).crash_in(nth, crash);
+        true
+    }
+}
+
+/// A process crashes at some await.
+#[derive(Debug)]
+pub(super) struct InPoll;
+
+impl Fault for InPoll {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = field.running_node() else { return false };
+        let crash = any(field);
+        let nth = field.dice.below(2_000);
+        field.simulation.crash_in_poll(node, nth, crash);
+        true
+    }
+}
+
+/// A node goes down, and again and again while it comes back.
+#[derive(Debug, Default)]
+pub(super) struct InRecovery {
+    node: Option<HostId>,
+    was_running: bool,
+}
+
+impl Fault for InRecovery {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        self.node = field.running_node();
+        let Some(node) = self.node else { return false };
+        let crash = any(field);
+        field.cluster.crash(field.simulation, node, crash);
+        true
+    }
+
+    fn tick(&mut self, field: &mut Field<'_>) {
+        let Some(node) = self.node else { return };
+        let is_running = field.simulation.is_running(node);
+        if is_running && !self.was_running {
+            let crash = any(field);
+            let nth = field.dice.between(1, 80);
+            field.simulation.drive(node).crash_in(nth, crash);
+        }
+        self.was_running = is_running;
+    }
+}
+
+/// All nodes go down at once.
+#[derive(Debug)]
+pub(super) struct AllDown;
+
+impl Fault for AllDown {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let is_kill = field.dice.below(3) == 0;
+        for node in field.cluster.hosts().to_vec() {
+            let crash = if is_kill { Crash::Kill } else { power(field) };
+            field.cluster.crash(field.simulation, node, crash);
+        }
+        true
+    }
+}

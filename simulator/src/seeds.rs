@@ -1,0 +1,126 @@
+//! Many seeds: one process a seed, as many at once as there are cores. A process of its own keeps what a seed leaves behind
+//! in memory from the next one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use holdfast_simulator::run::Report;
+use serde::Serialize;
+
+/// What many seeds came to.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// The first seed.
+    pub first_seed: u64,
+    /// How many were run.
+    pub seeds: u64,
+    /// Everything that is not as it must be, over all seeds.
+    pub violations: u64,
+    /// Simulated seconds.
+    pub simulated_s: f64,
+    /// Seconds by the clock of this machine.
+    pub real_s: f64,
+    /// Simulated seconds in a real one, all processes together.
+    pub simulated_per_real: f64,
+    /// Operations that clients asked for.
+    pub operations: u64,
+    /// Nodes that were replaced.
+    pub replaced: u64,
+    /// How often each kind of fault has begun.
+    pub faults: BTreeMap<String, u64>,
+    /// The seeds that failed, in order.
+    pub failures: Vec<Failure>,
+}
+
+/// A seed that failed.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// Which.
+    pub seed: u64,
+    /// What runs it again.
+    pub replay: String,
+    /// What is not as it must be.
+    pub findings: Vec<String>,
+}
+
+/// Runs `count` seeds from `first` on.
+pub fn run(first: u64, count: u64) -> std::io::Result<Summary> {
+    let program = std::env::current_exe()?;
+    let begun = Instant::now();
+    let waiting: Mutex<VecDeque<u64>> = Mutex::new((0..count).map(|nth| first.wrapping_add(nth)).collect());
+    let reports = Mutex::new(BTreeMap::new());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(seed) = next() {
+                    let report = run_one(&program, seed);
+                    reports.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, report);
+                }
+            });
+        }
+    });
+    let mut summary = Summary { first_seed: first, seeds: count, ..Summary::default() };
+    for (seed, report) in reports.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        summary.add(seed, report);
+    }
+    summary.real_s = begun.elapsed().as_secs_f64();
+    summary.simulated_per_real = summary.simulated_s / summary.real_s;
+    Ok(summary)
+}
+
+/// The report of a seed's process, or what can be said of one that gave none.
+fn run_one(program: &std::path::Path, seed: u64) -> Result<Report, String> {
+    let output = Command::new(program)
+        .args(["run", "--output", "json", "--seed", &seed.to_string()])
+        .output()
+        .map_err(|error| format!("its process does not start: {error}"))?;
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let prose = String::from_utf8_lossy(&output.stderr);
+        let last: Vec<&str> = prose.lines().filter(|line| !line.is_empty()).take(6).collect();
+        format!("its process ends without a report, {}: {}", output.status, last.join(" | "))
+    })
+}
+
+impl Summary {
+    fn add(&mut self, seed: u64, report: Result<Report, String>) {
+        let findings = match report {
+            Err(finding) => vec![finding],
+            Ok(report) => {
+                self.simulated_s += report.simulated_s;
+                self.operations += report.operations;
+                self.replaced += report.replaced;
+                for (kind, count) in report.faults {
+                    *self.faults.entry(kind).or_default() += count;
+                }
+                report.findings
+            }
+        };
+        self.violations += findings.len() as u64;
+        if !findings.is_empty() {
+            self.failures.push(Failure { seed, replay: format!("holdfast-sim run --seed {seed}"), findings });
+        }
+    }
+
+    /// The summary for people.
+    pub fn table(&self) -> String {
+        let mut lines = vec![
+            format!("seeds       {} from {} on", self.seeds, self.first_seed),
+            format!("violations  {}", self.violations),
+            format!(
+                "simulated   {:.1} s in {:.1} s, {:.1} a second",
+                self.simulated_s, self.real_s, self.simulated_per_real
+            ),
+            format!("operations  {}", self.operations),
+            format!("replaced    {} nodes", self.replaced),
+        ];
+        lines.extend(self.faults.iter().map(|(kind, count)| format!("fault       {count:>5} {kind}")));
+        for failure in &self.failures {
+            lines.push(format!("FAILS       {}", failure.replay));
+            lines.extend(failure.findings.iter().map(|finding| format!("  {finding}")));
+        }
+        lines.join("\n")
+    }
+}
