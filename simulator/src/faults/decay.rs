@@ -1,4 +1,8 @@
 //! Faults that take or falsify what a drive holds. Each befalls a node that may be spoiled.
+//!
+//! A node that has gone back to an older state does not know it, and neither does a peer that lags: the two could elect a
+//! leader without what was acknowledged, since together they are more than a minority. So it is held back until everything
+//! else is whole; then it must be refused.
 
 use std::path::{Path, PathBuf};
 
@@ -100,6 +104,7 @@ impl Fault for OlderFile {
         if let Some((node, copy)) = self.0.take() {
             field.cluster.crash(field.simulation, node, Crash::Kill);
             field.simulation.drive(node).put_file_back(copy);
+            field.cluster.hold_back(node);
         }
     }
 }
@@ -119,6 +124,7 @@ impl Fault for OlderDrive {
         if let Some((node, copy)) = self.0.take() {
             field.cluster.crash(field.simulation, node, Crash::Kill);
             field.simulation.drive(node).put_back(copy);
+            field.cluster.hold_back(node);
         }
     }
 }

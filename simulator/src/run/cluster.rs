@@ -19,6 +19,9 @@ const HIGHEST_ID: u64 = 10;
 /// The least that a configuration takes, so that segments and checkpoints change within a run.
 const LEAST_BYTES: u64 = 1_024 * 1_024;
 
+/// Why a member is left out that holds an older state than it had.
+const HELD_BACK: &str = "its drive holds an older state";
+
 /// The nodes by host, those that have started.
 type Nodes = Arc<Mutex<BTreeMap<HostId, Arc<Node>>>>;
 
@@ -38,7 +41,7 @@ pub(crate) struct Cluster {
     failures: Failures,
     /// The hosts of the members.
     members: Vec<HostId>,
-    /// Members that are not started any more: they said that they may not come back.
+    /// Members that are not started: they said that they may not come back, or are held back.
     left_out: BTreeMap<HostId, String>,
     /// Members whose end was judged.
     judged: BTreeSet<HostId>,
@@ -137,7 +140,19 @@ impl Cluster {
         self.left_out.remove(&old);
     }
 
-    /// Whether a member said that it may not come back.
+    /// Starts a member only once all others are whole.
+    pub(crate) fn hold_back(&mut self, host: HostId) {
+        self.left_out.insert(host, HELD_BACK.to_owned());
+    }
+
+    /// Lets the members be started that were held back; gives their number.
+    pub(super) fn let_go(&mut self) -> usize {
+        let before = self.left_out.len();
+        self.left_out.retain(|_, why| why != HELD_BACK);
+        before - self.left_out.len()
+    }
+
+    /// Whether a member is not started: it said that it may not come back, or is held back.
     pub(crate) fn is_left_out(&self, host: HostId) -> bool {
         self.left_out.contains_key(&host)
     }
@@ -232,7 +247,8 @@ impl Cluster {
 
 /// Whether an error is one that only a drive gives that was told to.
 fn is_injected(error: &str) -> bool {
-    ["os error 5)", "os error 28)", "unexpected end of file", "failed to fill whole buffer"]
+    // The last is openraft's word for a full state store, see docs/known-issues.md.
+    ["os error 5)", "os error 28)", "unexpected end of file", "failed to fill whole buffer", "took no checkpoint"]
         .iter()
         .any(|injected| error.contains(injected))
 }

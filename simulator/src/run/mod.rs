@@ -237,7 +237,8 @@ impl Stage {
         for host in self.storm.spoiled().hosts() {
             self.cluster.crash(&mut self.simulation, host, Crash::Kill);
         }
-        if self.wait_for_nodes() && !self.cluster.hosts().iter().any(|host| self.cluster.is_left_out(*host)) {
+        let is_ready = self.wait_for_nodes() && (self.cluster.let_go() == 0 || self.wait_for_nodes());
+        if is_ready && !self.cluster.hosts().iter().any(|host| self.cluster.is_left_out(*host)) {
             return;
         }
         for host in self.cluster.hosts().to_vec() {
