@@ -238,7 +238,9 @@ impl Cluster {
             let bytes = encode_change(0, u128::MAX, &MetaChange::Found(founding));
             let found = Payload { bytes, decoded: None };
             // A fresh leader takes nothing before a majority has answered it.
+            let deadline = Instant::now() + PATIENCE;
             while leader.raft(group).client_write(found.clone()).await.is_err() {
+                assert!(Instant::now() < deadline, "not in time: the founding");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
