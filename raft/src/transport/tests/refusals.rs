@@ -70,8 +70,12 @@ async fn a_peer_that_the_node_does_not_believe_gets_no_frame() {
     assert!(error.contains("older copy"), "{error}");
     assert_eq!(net.replicate_frames(&address(1), &address(2)), 0);
     *one.groups.refused.lock().unwrap() = None;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    append_to(&one.transport, 2, &address(2)).await.unwrap();
+    // The link comes up again after its pause.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while let Err(error) = append_to(&one.transport, 2, &address(2)).await {
+        assert!(tokio::time::Instant::now() < deadline, "it is believed again, and still gets nothing: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
