@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use protobuf::reflect::MessageDescriptor;
 use protobuf::{Clear, CodedInputStream, CodedOutputStream, Message, ProtobufResult, UnknownFields};
 use raft_engine::{Command, Config, Engine, LogBatch, MessageExt, ReadableSize};
@@ -86,6 +88,11 @@ pub(crate) struct RaftEngine {
     engine: Engine,
 }
 
+/// For a task, the same call is made on a thread of tokio's that may block.
+async fn where_it_may_block(call: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(call).await.unwrap();
+}
+
 impl RaftEngine {
     pub(crate) fn open(dir: &Path) -> Self {
         let config = Config {
@@ -110,5 +117,13 @@ impl super::Engine for RaftEngine {
         let mut batch = LogBatch::default();
         batch.add_command(group, Command::Compact { index: upto });
         self.engine.write(&mut batch, true).unwrap();
+    }
+
+    fn append_in_task(self: Arc<Self>, group: u64, index: u64, payload: Bytes) -> BoxFuture<'static, ()> {
+        Box::pin(where_it_may_block(move || super::Engine::append(&*self, group, index, &payload)))
+    }
+
+    fn purge_in_task(self: Arc<Self>, group: u64, upto: u64) -> BoxFuture<'static, ()> {
+        Box::pin(where_it_may_block(move || super::Engine::purge(&*self, group, upto)))
     }
 }

@@ -72,7 +72,7 @@ impl Default for LogOptions {
             batch_bytes: 4 << 20,
             queue_bytes: 64 << 20,
             cache_bytes: 128 << 20,
-            spare_segments: 2,
+            spare_segments: 4,
             stages: Stages::default(),
         }
     }

@@ -9,6 +9,8 @@ use holdfast_world::{Disk, DiskFile, OpenMode};
 use super::stamp::SegmentSeed;
 
 const ZEROES_AT_ONCE: usize = 1 << 20;
+/// Zeroes that wait for the disk at most: the log's own syncs queue behind them.
+const ZEROES_UNSYNCED: u64 = 4 << 20;
 
 /// One use of a segment file.
 #[derive(Debug)]
@@ -42,6 +44,9 @@ pub(crate) async fn create_zeroed(disk: &dyn Disk, path: &Path, len: u64) -> io:
         let take = usize::try_from(len - at).map_or(ZEROES_AT_ONCE, |left| left.min(ZEROES_AT_ONCE));
         file.write_all_at(&zeroes[..take], at).await?;
         at += take as u64;
+        if at % ZEROES_UNSYNCED == 0 {
+            file.sync_data().await?;
+        }
     }
     file.sync_data().await?;
     disk.rename(&unfinished, path).await?;
