@@ -1,5 +1,7 @@
 //! What the lines of one command ask for together: lines of the same item and location are summed before they are checked.
 
+use holdfast_mutation::{Mutation, is_on};
+
 use crate::Refusal;
 use crate::state::{LineRecord, LocationNo, SkuNo};
 use crate::turn::Turn;
@@ -41,7 +43,8 @@ impl Demand {
             self.places.len() - 1
         });
         let place = &mut self.places[at];
-        if units > place.atp - place.asked {
+        let left = (place.atp + u64::from(is_on(Mutation::AtpOffByOne))).saturating_sub(place.asked);
+        if units > left {
             return Err(Refusal::InsufficientStock { available: place.atp, line: number as u32, recorded: true });
         }
         place.asked += units;

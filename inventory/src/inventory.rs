@@ -1,5 +1,7 @@
 //! The state machine: an entry of the log goes in, answers and events come out.
 
+use holdfast_mutation::{Mutation, is_on};
+
 use crate::once::Admission;
 use crate::state::{ChunkId, Cut, Digest, LoadError, State};
 use crate::turn::Turn;
@@ -95,7 +97,11 @@ impl Inventory {
         let mut is_recorded = true;
         if let Some(Err(refusal)) = outcomes.last() {
             is_recorded = refusal.is_recorded();
-            self.state.roll_back_chain();
+            if is_on(Mutation::ChainHalfKept) {
+                self.state.keep_chain();
+            } else {
+                self.state.roll_back_chain();
+            }
             out.events.truncate(first_event);
             let failed = outcomes.len() - 1;
             outcomes.resize(chain.len(), Err(Refusal::LinkedCommandFailed));

@@ -5,6 +5,8 @@
 //! before the horizon is never decided again: it may have been decided before. Ids that are the callers' own keys have no
 //! mint time; their results have a quarter of the budget of their own and a minimum time that nothing shortens.
 
+use holdfast_mutation::{Mutation, is_on};
+
 use crate::state::{KeyedResultRecord, ResultRecord, State, hash_id};
 use crate::{Command, CommandId, DifferentField, Limits, LogTime, Refusal, Success};
 
@@ -76,7 +78,7 @@ impl State {
     /// What a command may do. `more_keyed`: keyed ids that are to be decided along with it, before it.
     pub(crate) fn admit(&mut self, command: &Command, more_keyed: u64) -> Admission {
         if let Some(kept) = self.find_result(command.id) {
-            return if kept.body == command.body {
+            return if kept.body == command.body || is_on(Mutation::OtherBodyTaken) {
                 Admission::Decided(kept.outcome.clone())
             } else {
                 Admission::Refused(Refusal::ExistsWithDifferent { field: DifferentField::Body })
@@ -122,6 +124,9 @@ impl State {
             outcome: outcome.clone(),
         };
         self.header.decided += 1;
+        if is_on(Mutation::ForgottenId) {
+            return;
+        }
         let hash = hash_id(record.id.0);
         if command.keyed {
             let ordinal = self.keyed_results.push(KeyedResultRecord(record));

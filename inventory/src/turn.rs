@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use holdfast_mutation::{Mutation, is_on};
+
 use crate::state::{LineRecord, LocationNo, ReservationNo, ReservationRecord, SkuNo, State, StockPlace};
 use crate::{
     Cause, CommandId, Event, EventBody, EventKind, Field, InvalidArgument, ItemStatus, LocationId, LotId, MAX_UNITS,
@@ -258,7 +260,8 @@ impl<'a> Turn<'a> {
             changes,
             subject,
         };
-        let event = Event::seal(header.last_hash, body);
+        let before = if is_on(Mutation::EventsNotChained) { Default::default() } else { header.last_hash };
+        let event = Event::seal(before, body);
         header.seq += 1;
         header.last_hash = event.hash;
         self.events.push(event);
@@ -270,7 +273,8 @@ impl<'a> Turn<'a> {
     pub(crate) fn end_what_is_due(&mut self, no: ReservationNo) {
         let now = self.now();
         let record = self.state.reservation(no);
-        if record.is_holding() && record.expires_at <= now {
+        let over_at = if is_on(Mutation::EarlyExpiry) { now.plus_seconds(2) } else { now };
+        if record.is_holding() && record.expires_at <= over_at {
             self.give_back(no, GiveBack::Expire);
             self.record(EventKind::ReservationExpired, Some(no), None);
         }
@@ -308,7 +312,8 @@ impl<'a> Turn<'a> {
         for line in &lines {
             let held = if what.gives_holds() { line.units.held as i64 } else { 0 };
             let committed = if what.gives_sold() { line.units.committed as i64 } else { 0 };
-            if held != 0 || committed != 0 {
+            let keeps = is_on(Mutation::ReleasedUnitsKept) && what == GiveBack::Release;
+            if (held != 0 || committed != 0) && !keeps {
                 let delta = StockDelta { reserved: -held, committed: -committed, ..StockDelta::default() };
                 self.change_line(line, &delta, &StockFlow::default());
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use holdfast_inventory::{Inventory, LogTime};
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::host::{Group, Host};
 use holdfast_raft::types::{GroupId, NodeId};
@@ -119,12 +120,14 @@ impl Core {
         let handle = self.shard(shard, &routes)?;
         let group = handle.group();
         match freshness {
+            Freshness::Linearizable if is_on(Mutation::StaleLeaseRead) && group.is_leader() => {}
             Freshness::Linearizable => {
                 in_time(deadline, shard, group.read_index())
                     .await?
                     .map_err(|error| refusals::not_read(&error, shard, &routes))?;
             }
             Freshness::Stale => {}
+            Freshness::AtLeast { .. } if is_on(Mutation::TokenIgnored) => {}
             Freshness::AtLeast { shard: of_shard, index } => {
                 if of_shard != shard {
                     let hint = format!("send the token of shard {shard}, which has what is asked for");

@@ -1,5 +1,6 @@
 //! The `holdfast-sim` command: runs a cluster in simulation, one seed a process.
 
+mod mutations;
 mod seeds;
 
 use std::hash::{BuildHasher, RandomState};
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use holdfast_mutation::{CAN_BREAK, Mutation, switch_on};
 use holdfast_simulator::checkers::check_history;
 use holdfast_simulator::history::{self, HistoryError};
 use holdfast_simulator::run::{Report, RunOptions, run};
@@ -32,6 +34,27 @@ enum Verb {
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, or could not be decided; 2 the file is no history.
     Check(CheckArguments),
+    /// Breaks Holdfast on purpose, one mutation after the other, and counts the seeds until a checker notices. Needs a build
+    /// that can be broken: `cargo xtask mutations` makes one and runs this.
+    ///
+    /// Exit status: 0 all were caught; 1 one was not; 2 this build cannot be broken.
+    Mutations(MutationsArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct MutationsArguments {
+    /// Only these; all if none is named.
+    #[arg(value_name = "NAME")]
+    only: Vec<Mutation>,
+    /// The most seeds for one.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    seeds: u64,
+    /// The first of the seeds.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    first_seed: u64,
+    /// The form of the outcome on stdout.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,6 +74,9 @@ struct RunArguments {
     /// The first of the seeds; drawn at random if not given.
     #[arg(long, value_name = "S", requires = "seeds")]
     first_seed: Option<u64>,
+    /// Breaks Holdfast in this way, in a build that can be broken: a checker must notice.
+    #[arg(long, value_name = "NAME", conflicts_with = "seeds")]
+    mutation: Option<Mutation>,
     /// Writes the trace's lines to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     trace: Option<PathBuf>,
@@ -78,11 +104,15 @@ fn main() -> ExitCode {
             None => run_seed(arguments),
         },
         Verb::Check(arguments) => check(&arguments),
+        Verb::Mutations(arguments) => run_mutations(&arguments),
     }
 }
 
 fn run_seed(arguments: RunArguments) -> ExitCode {
-    let RunArguments { seed, trace, history, log, output, .. } = arguments;
+    let RunArguments { seed, mutation, trace, history, log, output, .. } = arguments;
+    if let Some(Err(error)) = mutation.map(switch_on) {
+        return fail(&error);
+    }
     let options = RunOptions { seed: seed.unwrap_or_else(random_seed), trace, history, printed: log };
     let report = match run(&options) {
         Ok(report) => report,
@@ -125,6 +155,25 @@ fn run_many(first: u64, count: u64, output: Output) -> ExitCode {
     // A reader that has gone away is no failure of the run.
     let _ = writeln!(std::io::stdout(), "{text}");
     if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_mutations(arguments: &MutationsArguments) -> ExitCode {
+    if !CAN_BREAK {
+        eprintln!("error: this build cannot be broken; `cargo xtask mutations` makes one that can, and runs this");
+        return ExitCode::from(2);
+    }
+    let all = if arguments.only.is_empty() { Mutation::ALL } else { &arguments.only };
+    let outcomes = match mutations::run(all, arguments.first_seed, arguments.seeds) {
+        Ok(outcomes) => outcomes,
+        Err(error) => return fail(&error),
+    };
+    let text = match arguments.output {
+        Output::Json => serde_json::to_string_pretty(&outcomes).expect("outcomes of numbers and words are JSON"),
+        Output::Table => outcomes.iter().map(mutations::Outcome::line).collect::<Vec<_>>().join("\n"),
+    };
+    // A reader that has gone away is no failure of the run.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    if outcomes.iter().all(|outcome| outcome.caught_by.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A seed nobody has chosen: the standard library draws its hash keys from the system. Small, so that it is easily typed.

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use holdfast_mutation::Mutation;
 use holdfast_simulator::run::Report;
 use serde::Serialize;
 
@@ -56,7 +57,7 @@ pub fn run(first: u64, count: u64) -> std::io::Result<Summary> {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(seed) = next() {
-                    let report = run_one(&program, seed);
+                    let report = run_one(&program, seed, None);
                     reports.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, report);
                 }
             });
@@ -72,9 +73,10 @@ pub fn run(first: u64, count: u64) -> std::io::Result<Summary> {
 }
 
 /// The report of a seed's process, or what can be said of one that gave none.
-fn run_one(program: &std::path::Path, seed: u64) -> Result<Report, String> {
+pub fn run_one(program: &std::path::Path, seed: u64, mutation: Option<Mutation>) -> Result<Report, String> {
     let output = Command::new(program)
         .args(["run", "--output", "json", "--seed", &seed.to_string()])
+        .args(mutation.iter().flat_map(|mutation| ["--mutation", mutation.name()]))
         .output()
         .map_err(|error| format!("its process does not start: {error}"))?;
     serde_json::from_slice(&output.stdout).map_err(|_| {

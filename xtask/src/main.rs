@@ -1,14 +1,17 @@
 //! The daily commands: `cargo xtask verify` checks everything and never writes; `cargo xtask fix` writes what can be
-//! written by a machine; `cargo xtask tidy` is the part of `verify` that is our own.
+//! written by a machine; `cargo xtask tidy` is the part of `verify` that is our own; `cargo xtask mutations` breaks the product on
+//! purpose and sees the checkers notice.
 
 mod tidy;
 
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask <verify | fix | tidy>
+const USAGE: &str = "usage: cargo xtask <verify | fix | tidy | mutations>
   verify  formatting, lints, docs, licences, arrows between crates, tidy; never writes
   fix     formats, and applies what clippy can mend
-  tidy    the checks of our own: sizes of files and functions, paths in docs, reasons of dependencies";
+  tidy    the checks of our own: sizes of files and functions, paths in docs, reasons of dependencies
+  mutations [NAME ...] [--seeds N] [-o json]
+          builds the simulator so that it can be broken on purpose (target/mutations), and has it find each mutation";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -16,6 +19,7 @@ fn main() -> ExitCode {
         "verify" => verify(),
         "fix" => fix(),
         "tidy" => tidy::passes(),
+        "mutations" => mutations(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -50,9 +54,37 @@ fn fix() -> bool {
     cargo(&["fmt", "--all"], &[]) && cargo(&["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty"], &[])
 }
 
+/// Builds `holdfast-sim` so that it can be broken, apart from every other build, and runs its `mutations` with what follows on the
+/// command line.
+fn mutations() -> bool {
+    let folder = "target/mutations";
+    // The flags of .cargo/config.toml, which these replace, and one more.
+    let flags = [("RUSTFLAGS", "--cfg tokio_unstable --cfg holdfast_mutations"), ("CARGO_TARGET_DIR", folder)];
+    if !cargo(&["build", "--profile", "sim", "--package", "holdfast-simulator"], &flags) {
+        return false;
+    }
+    let program = format!("{folder}/sim/holdfast-sim");
+    let status = Command::new(program).arg("mutations").args(std::env::args().skip(2)).status();
+    matches!(status, Ok(status) if status.success())
+}
+
 /// What a crate may not reach, by `cargo tree`: (crate, what must be absent among its normal dependencies).
 const ABSENT: [(&str, &[&str]); 4] = [
-    ("holdfast-inventory", &["tokio", "serde_json", "holdfast-", "openraft", "sled", "tonic", "rand", "getrandom"]),
+    (
+        "holdfast-inventory",
+        &[
+            "tokio",
+            "serde_json",
+            "holdfast-proto",
+            "holdfast-raft",
+            "holdfast-world",
+            "openraft",
+            "sled",
+            "tonic",
+            "rand",
+            "getrandom",
+        ],
+    ),
     ("holdfast-raft", &["kameo", "holdfast-node", "holdfast-client", "clap"]),
     ("holdfast-client", &["kameo", "openraft", "sled", "holdfast-inventory", "holdfast-raft", "clap"]),
     ("holdfast-node", &["clap", "indicatif"]),
@@ -87,7 +119,7 @@ fn arrows_hold() -> bool {
 }
 
 fn cargo(args: &[&str], environment: &[(&str, &str)]) -> bool {
-    println!("==> cargo {}", args.join(" "));
+    eprintln!("==> cargo {}", args.join(" "));
     let status = Command::new(env!("CARGO")).args(args).envs(environment.iter().copied()).status();
     matches!(status, Ok(status) if status.success())
 }

@@ -1,5 +1,6 @@
 //! `reserve`: units are held for a while, all lines or none.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::FULL_RETRY_MS;
@@ -130,7 +131,8 @@ impl Reserve {
     }
 
     fn hold(&self, turn: &mut Turn<'_>, lines: Vec<LineRecord>, all_held: bool, max_hold_s: u32) -> Success {
-        for line in lines.iter().filter(|line| line.units.held > 0) {
+        let taken = if is_on(Mutation::SecondLineNotHeld) { 1 } else { lines.len() };
+        for line in lines.iter().take(taken).filter(|line| line.units.held > 0) {
             let delta = StockDelta { reserved: line.units.held as i64, ..StockDelta::default() };
             turn.change_line(line, &delta, &StockFlow::default());
         }

@@ -1,5 +1,6 @@
 //! `set`: `on_hand` becomes a counted number, if nothing happened since the count.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::adjust::find_or_write_off;
@@ -33,7 +34,7 @@ impl Set {
         turn.end_what_is_due_of(sku);
         let place = turn.state.stock(sku).place(location);
         let actual = place.map(|place| place.revision).unwrap_or_default();
-        if actual != self.if_revision {
+        if actual != self.if_revision && !is_on(Mutation::RevisionIgnored) {
             return Err(Refusal::RevisionMismatch { actual });
         }
         let on_hand = place.and_then(|place| place.cell(&self.lot)).map_or(0, |cell| cell.counts.on_hand);

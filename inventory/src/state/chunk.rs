@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
@@ -165,6 +166,9 @@ impl<T: Record> Chunk<T> {
 
 /// The digest of an encoded chunk under its name.
 pub(super) fn chunk_digest(id: ChunkId, encoded: &[u8]) -> u128 {
+    if is_on(Mutation::DigestSkipsResults) && id.kind == ChunkKind::Results {
+        return 0;
+    }
     xxh3_128_with_seed(encoded, id.seed())
 }
 

@@ -11,6 +11,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use holdfast_inventory::commands::{PutLocation, SetLimits};
 use holdfast_inventory::{BodyHash, Command, CommandId, Entry, LogTime, Operation};
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_raft::encode::{EntryBuilder, encode_command};
 use holdfast_raft::host::{Group, ProposeError};
 use holdfast_raft::stages::Stage;
@@ -301,6 +302,10 @@ impl ShardActor {
         self.group.stages().note(Stage::Commit, took);
         match done.outcome {
             Ok(Reply::Shard { index, log_time, answers }) => {
+                let mut answers = answers;
+                if is_on(Mutation::AnswersSwapped) {
+                    answers.reverse();
+                }
                 let mut answers = answers.into_iter();
                 for caller in done.callers {
                     let answers = answers.by_ref().take(caller.commands()).collect();

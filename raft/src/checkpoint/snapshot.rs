@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use holdfast_inventory as inventory;
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_world::StateStore;
 
 use super::{Manifest, keys, missing};
@@ -90,8 +92,16 @@ impl ReceivedSnapshot {
     ///
     /// It is damaged.
     pub fn machine(&self, kind: &MachineKind) -> Result<Machine, SnapshotError> {
+        if is_on(Mutation::SnapshotWithoutResults) {
+            let is_result = |key: &ChunkKey| {
+                inventory::ChunkId::from_key(key).is_some_and(|id| id.kind == inventory::ChunkKind::Results)
+            };
+            let rest = self.chunks.iter().filter(|(key, _)| !is_result(key)).cloned().collect();
+            return Ok(Machine::load(kind, rest)?);
+        }
         let machine = Machine::load(kind, self.chunks.clone())?;
-        if machine.recompute_digest() == self.record.digest { Ok(machine) } else { Err(SnapshotError::Digest) }
+        let is_it = machine.recompute_digest() == self.record.digest || is_on(Mutation::DigestNotCompared);
+        if is_it { Ok(machine) } else { Err(SnapshotError::Digest) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast_mutation::{Mutation, is_on};
 use openraft::{Config, SnapshotPolicy};
 
 use crate::change_log::ChangeLogOptions;
@@ -82,7 +83,7 @@ impl HostOptions {
             install_snapshot_timeout: 600_000,
             enable_pre_vote: Some(true),
             quorum_loss_probe_interval: Some(2 * self.election_max_ms),
-            enable_leader_restore: Some(false),
+            enable_leader_restore: Some(is_on(Mutation::LeadsWithoutVote)),
             allow_log_reversion: Some(false),
             ..Config::default()
         };

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_world::World;
 use tokio::sync::oneshot;
 
@@ -155,6 +156,13 @@ impl Log {
     async fn queue(&self, records: Vec<LogRecord>, group: GroupId, done: Option<Done>) -> Result<(), AppendError> {
         let shared = &self.open.shared;
         let room = self.room(cost_of(&records)).await?;
+        let done = done.and_then(|done| {
+            if is_on(Mutation::AppendAcknowledgedEarly) && !records.is_empty() {
+                done(Ok(()));
+                return None;
+            }
+            Some(done)
+        });
         // `done` is dropped outside the lock: it may call back into who waits for it.
         let result = shared.lock().append(group, records, done);
         match result {
@@ -187,6 +195,9 @@ impl Log {
         let from_index = index.map_or(0, |index| index.saturating_add(1));
         self.mark_durably(group, |freed, log, done| {
             *freed = log.truncate_from(from_index);
+            if is_on(Mutation::TruncationNotLogged) {
+                return None;
+            }
             Some(Command::Truncate { group, from_index, done })
         })
         .await
@@ -400,6 +411,9 @@ impl Log {
         }
         room.forget();
         self.open.shared.queued.notify_one();
+        if is_on(Mutation::VoteAfterLog) {
+            return Ok(());
+        }
         durable.await.map_err(|_| AppendError::Closed)
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_world::{OpenMode, World};
 
 use super::damage::{Damage, DamageCause};
@@ -200,7 +201,7 @@ impl Walk {
     /// Decides on a last batch that is torn or rotten: returns it if it was torn.
     fn settle_tail(&mut self, known: &ControlState) -> Option<FoundBatch> {
         let pending = self.pending.take()?;
-        if pending.prologue.batch <= known.log_floor.batch {
+        if pending.prologue.batch <= known.log_floor.batch && !is_on(Mutation::RotAsTorn) {
             self.accept(pending);
             return None;
         }
@@ -210,7 +211,7 @@ impl Walk {
     /// Compares the log with the control file; returns a finding about the control file itself.
     fn check_floors(&mut self, known: &ControlState, opened_generation: u64) -> Option<DamageCause> {
         let (found, floor) = (self.replay.last_batch, known.log_floor.batch);
-        if found < floor {
+        if found < floor && !is_on(Mutation::RotAsTorn) {
             self.node_damage.add(DamageCause::EndsEarly { found, floor });
         }
         let is_from_later_life =

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use holdfast_mutation::{Mutation, is_on};
+
 use super::damage::DamageCause;
 use super::format::{Run, RunKind};
 use super::group::{GroupLog, Place, Slot};
@@ -80,6 +82,7 @@ impl Replay {
             match run.kind {
                 RunKind::Append => self.append(batch, run, rows),
                 RunKind::Repair => self.repair(batch, run, rows),
+                RunKind::Vote if is_on(Mutation::VoteRolledBack) => {}
                 RunKind::Vote => {
                     let vote = Vote { term: run.term, node: run.leader, committed: run.index == 1 };
                     log.vote = log.vote.max(Some(vote));
@@ -188,6 +191,9 @@ impl Replay {
         for (&group, floor) in &control.groups {
             let Some(log) = self.groups.get_mut(&group) else { continue };
             let (found, known) = (log.vote, floor.vote);
+            if is_on(Mutation::VoteRolledBack) {
+                continue;
+            }
             log.vote = found.max(known);
             log.durable_vote = log.vote;
             if let (Some(found), Some(known)) = (found, known)

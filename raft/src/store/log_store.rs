@@ -7,6 +7,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_inventory as inventory;
+use holdfast_mutation::{Mutation, is_on};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::type_config::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader};
@@ -172,6 +173,11 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, log_id: LogIdOf<Types>) -> Result<(), io::Error> {
-        self.log.purge(self.group, to_log_id(&log_id)).await.map_err(append_error)
+        let mut upto = to_log_id(&log_id);
+        if is_on(Mutation::EarlyPurge) {
+            // Nothing is applied that is not committed.
+            upto = upto.max(self.log.committed(self.group).unwrap_or(upto));
+        }
+        self.log.purge(self.group, upto).await.map_err(append_error)
     }
 }

@@ -1,0 +1,167 @@
+//! Ways to break Holdfast on purpose, so that its checkers can be seen to notice.
+//!
+//! A checker that has never failed proves nothing. In a build with `--cfg holdfast_mutations` one mutation can be switched on
+//! for the whole process, and `holdfast-sim mutations` counts the seeds until one is caught. In every other build [`is_on`] is
+//! a constant `false`: the compiler drops what stands behind it, and no switch, flag or variable brings it back.
+//!
+//! A mutation stands where the rule that it breaks stands, as one condition beside it.
+
+use std::str::FromStr;
+
+macro_rules! mutations {
+    ($($variant:ident = $name:literal, $breaks:literal;)*) => {
+        /// What may be broken on purpose.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Mutation {
+            $(#[doc = $breaks] $variant,)*
+        }
+
+        impl Mutation {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name on the command line.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it breaks.
+            #[must_use]
+            pub const fn breaks(self) -> &'static str {
+                match self { $(Self::$variant => $breaks,)* }
+            }
+        }
+    };
+}
+
+mutations! {
+    ForgottenId = "forgotten-id", "No command's result is kept: a retry is decided anew.";
+    OtherBodyTaken = "other-body-taken", "An id that comes again with another body gets the first one's answer.";
+    AtpOffByOne = "atp-off-by-one", "One unit more is promised than there is.";
+    EarlyExpiry = "early-expiry", "A command that meets a hold two seconds before its end finds it over.";
+    RevisionIgnored = "revision-ignored", "A count is taken whatever happened since.";
+    ChainHalfKept = "chain-half-kept", "What a failed chain changed before it failed stays.";
+    ReleasedUnitsKept = "released-units-kept", "A release does not give the units back to the stock.";
+    SecondLineNotHeld = "second-line-not-held", "Only the first line of a reservation is taken from the stock.";
+    EventsNotChained = "events-not-chained", "An event's hash does not cover the one before.";
+    DigestSkipsResults = "digest-skips-results", "The digest of a state does not cover the kept results.";
+    LocalClockExpiry = "local-clock-expiry", "Each replica ends holds by its own clock rather than by log time.";
+    LostSync = "lost-sync", "The log's writer does not sync.";
+    IgnoredEio = "ignored-eio", "A failed sync of the log counts as done.";
+    VoteAfterLog = "vote-after-log", "A vote counts as durable before it is written.";
+    VoteRolledBack = "vote-rolled-back", "A start forgets the votes of the node's earlier lives.";
+    LeadsWithoutVote = "leads-without-vote", "A leader that was restarted leads on without an election.";
+    AppendAcknowledgedEarly = "append-acknowledged-early", "An append counts as durable before it is written.";
+    TruncationNotLogged = "truncation-not-logged", "Entries that were cut off come back at the next start.";
+    RotAsTorn = "rot-as-torn", "A rotten batch at the end of the log is cut off as if its write had been torn.";
+    RotServed = "rot-served", "The bodies of entries are not checked against their checksums.";
+    EarlyPurge = "early-purge", "The log is purged up to what is applied rather than to what the checkpoint has.";
+    CheckpointNotSynced = "checkpoint-not-synced", "A checkpoint is named before the state store has synced it.";
+    DigestNotCompared = "digest-not-compared", "A start and a receiver of a snapshot believe chunks without their digest.";
+    SnapshotWithoutResults = "snapshot-without-results", "A received snapshot is taken without its table of results.";
+    EventNotRecorded = "event-not-recorded", "Every twentieth event is left out of the change log.";
+    OlderCopyVotes = "older-copy-votes", "Votes are taken from a peer that was not judged in its present life.";
+    StaleLeaseRead = "stale-lease-read", "Whoever believes to lead answers a consistent read without asking a majority.";
+    TokenIgnored = "token-ignored", "A read does not wait for what its token names.";
+    AnswersSwapped = "answers-swapped", "The callers of one entry get each other's answers.";
+}
+
+/// A name that is no mutation's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownMutation {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl std::fmt::Display for UnknownMutation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = Mutation::ALL.iter().map(|mutation| mutation.name()).collect();
+        write!(f, "there is no mutation '{}'; there are {}", self.name, names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownMutation {}
+
+impl FromStr for Mutation {
+    type Err = UnknownMutation;
+
+    fn from_str(name: &str) -> Result<Self, UnknownMutation> {
+        let found = Self::ALL.iter().find(|mutation| mutation.name() == name);
+        found.copied().ok_or_else(|| UnknownMutation { name: name.to_owned() })
+    }
+}
+
+/// A mutation that is not switched on, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CannotBreak(Mutation, &'static str);
+
+impl std::fmt::Display for CannotBreak {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is not switched on: {}", self.0.name(), self.1)
+    }
+}
+
+impl std::error::Error for CannotBreak {}
+
+/// Whether this build can be broken at all.
+pub const CAN_BREAK: bool = cfg!(holdfast_mutations);
+
+#[cfg(holdfast_mutations)]
+static BROKEN: std::sync::OnceLock<Mutation> = std::sync::OnceLock::new();
+
+/// Whether this mutation is switched on in this process.
+#[cfg(holdfast_mutations)]
+#[must_use]
+pub fn is_on(mutation: Mutation) -> bool {
+    BROKEN.get() == Some(&mutation)
+}
+
+/// Whether this mutation is switched on in this process: never, in this build.
+#[cfg(not(holdfast_mutations))]
+#[inline(always)]
+#[must_use]
+pub const fn is_on(_: Mutation) -> bool {
+    false
+}
+
+/// Switches a mutation on for the rest of the process. Before anything else is done, and once.
+///
+/// # Errors
+///
+/// This build cannot be broken, or another one is on.
+pub fn switch_on(mutation: Mutation) -> Result<(), CannotBreak> {
+    #[cfg(holdfast_mutations)]
+    return BROKEN.set(mutation).map_err(|_| CannotBreak(mutation, "another one is on"));
+    #[cfg(not(holdfast_mutations))]
+    Err(CannotBreak(mutation, "it needs a build with --cfg holdfast_mutations: `cargo xtask mutations` makes one"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutation_is_found_by_its_name_alone() {
+        for mutation in Mutation::ALL {
+            assert_eq!(mutation.name().parse(), Ok(*mutation));
+        }
+        assert!("lost".parse::<Mutation>().unwrap_err().to_string().contains("lost-sync"));
+    }
+
+    #[test]
+    fn no_name_is_there_twice() {
+        let mut names: Vec<&str> = Mutation::ALL.iter().map(|mutation| mutation.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Mutation::ALL.len());
+    }
+
+    #[cfg(not(holdfast_mutations))]
+    #[test]
+    fn what_ships_cannot_be_broken() {
+        assert!(switch_on(Mutation::LostSync).is_err());
+        assert!(!is_on(Mutation::LostSync));
+    }
+}

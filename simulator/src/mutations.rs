@@ -1,0 +1,111 @@
+//! Sees every checker fail: breaks Holdfast on purpose, one mutation after the other, and counts the seeds until it is noticed.
+//!
+//! A seed counts as having caught a mutation only if the same seed is clean without it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use holdfast_mutation::Mutation;
+use serde::Serialize;
+
+use crate::seeds;
+
+/// What became of one mutation.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// Which.
+    pub name: &'static str,
+    /// What it breaks.
+    pub breaks: &'static str,
+    /// Who noticed first; `None`: nobody.
+    pub caught_by: Option<String>,
+    /// How many seeds were run, the one that caught it included.
+    pub seeds: u64,
+    /// Seeds that fail without it too, and do not count.
+    pub spoiled: u64,
+    /// The seed that caught it.
+    pub seed: Option<u64>,
+    /// What was noticed.
+    pub finding: Option<String>,
+    /// Seconds by the clock of this machine.
+    pub real_s: f64,
+}
+
+/// Runs each mutation on the seeds from `first` on, at most `most` of them, until one catches it.
+pub fn run(mutations: &[Mutation], first: u64, most: u64) -> io::Result<Vec<Outcome>> {
+    let program = std::env::current_exe()?;
+    let waiting: Mutex<VecDeque<Mutation>> = Mutex::new(mutations.iter().copied().collect());
+    let outcomes = Mutex::new(BTreeMap::new());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(mutation) = next() {
+                    let outcome = hunt(&program, mutation, first, most);
+                    eprintln!("{}", outcome.line());
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(mutation, outcome);
+                }
+            });
+        }
+    });
+    Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
+}
+
+fn hunt(program: &Path, mutation: Mutation, first: u64, most: u64) -> Outcome {
+    let begun = Instant::now();
+    let mut outcome = Outcome {
+        name: mutation.name(),
+        breaks: mutation.breaks(),
+        caught_by: None,
+        seeds: 0,
+        spoiled: 0,
+        seed: None,
+        finding: None,
+        real_s: 0.0,
+    };
+    for seed in (0..most).map(|nth| first.wrapping_add(nth)) {
+        outcome.seeds += 1;
+        let found = findings(program, seed, Some(mutation));
+        let Some(finding) = found.first() else { continue };
+        if !findings(program, seed, None).is_empty() {
+            outcome.spoiled += 1;
+            continue;
+        }
+        outcome.caught_by = Some(who_says(finding).to_owned());
+        outcome.seed = Some(seed);
+        outcome.finding = Some(finding.clone());
+        break;
+    }
+    outcome.real_s = begun.elapsed().as_secs_f64();
+    outcome
+}
+
+fn findings(program: &Path, seed: u64, mutation: Option<Mutation>) -> Vec<String> {
+    match seeds::run_one(program, seed, mutation) {
+        Ok(report) => report.findings,
+        Err(finding) => vec![finding],
+    }
+}
+
+/// The checker's name, with which its findings begin; what no checker says is the run's own.
+fn who_says(finding: &str) -> &str {
+    let is_name =
+        |name: &&str| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+    finding.split_once(':').map(|(name, _)| name).filter(is_name).unwrap_or("run")
+}
+
+impl Outcome {
+    /// The outcome for people.
+    pub fn line(&self) -> String {
+        let name = self.name;
+        match (&self.caught_by, self.seed, &self.finding) {
+            (Some(by), Some(seed), Some(finding)) => {
+                format!("{name:<26} caught by {by} after {} seeds (seed {seed}): {finding}", self.seeds)
+            }
+            _ => format!("{name:<26} NOT CAUGHT in {} seeds", self.seeds),
+        }
+    }
+}
