@@ -343,3 +343,32 @@ async fn units_whose_time_was_over_are_shown_as_expired_and_not_as_released() {
     assert_eq!((reservation.state(), line.expired, line.released), (v1::ReservationState::Expired, 2, 0));
     assert!(reservation.ended_at_ms >= reservation.expires_at_ms.max(reservation.created_at_ms + 1_000));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn units_that_are_not_there_are_not_written_off_and_no_line_is_blamed() {
+    let cluster = cluster_of_one().await;
+    let raw = Raw::of(&cluster).await;
+    raw.ask(1, raw.command(put_item(SKU))).await.expect("an item is put");
+    raw.ask(1, raw.command(receive(SKU, 3))).await.expect("units are received");
+    let adjust = v1::Adjust { sku: SKU.to_owned(), delta: -4, ..v1::Adjust::default() };
+    let error = raw.ask(1, raw.command(Operation::Adjust(adjust))).await.unwrap_err();
+    assert_eq!((error.reason(), error.field.as_str()), (ErrorReason::InsufficientStock, ""), "{error:?}");
+    assert_eq!(error.metadata.get("available").map(String::as_str), Some("3"));
+    let (exit, _, said) = cluster.holdfast(&["stock", "adjust", SKU, "--by", "-4"]).await;
+    assert_eq!(exit, 5, "{said}");
+    assert!(said.starts_with("error: only 3 units can be written off [INSUFFICIENT_STOCK]\nhint: "), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_that_cannot_be_is_refused_by_its_flag_with_the_way_out() {
+    let cluster = cluster_of_one().await;
+    let node = &cluster.nodes[0];
+    // Nobody listens at the one; at the other a node does, but not to its peers.
+    for address in ["127.0.0.1:1", &node.client] {
+        let (exit, _, said) = cluster.holdfast(&["cluster", "replace", "2", "--with", address]).await;
+        assert_eq!(exit, 2, "{said}");
+        let problem =
+            format!("error: --with is {address}, where no node answers as a peer\nhint: start the fresh node");
+        assert!(said.contains(&problem), "{said}");
+    }
+}

@@ -55,6 +55,8 @@ fn wrong_usage_exits_2_with_words_on_stderr_and_nothing_on_stdout() {
         &["stock", "get", "LIP", "--consistency", "fresh"],
         &["replay", "x.csv", "--stock", "1", "--stock-of-demand", "0.5"],
         &["replay", "x.csv", "--speed", "0"],
+        &["cluster", "replace", "3", "--with", "nonsense"],
+        &["cluster", "replace", "3", "--with", "10.0.0.4:0"],
         &["import", "there-is-no-such-file.csv"],
         &["nonsense"],
     ] {
@@ -94,6 +96,16 @@ fn a_trace_that_cannot_be_played_is_refused_with_its_name_before_the_cluster_is_
         let said = self::text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(2), "{text:?}: {said}");
         assert!(said.contains(file) && said.contains(&expected), "{text:?}: {said}");
+    }
+}
+
+#[test]
+fn an_address_of_a_fresh_node_that_is_none_is_refused_by_its_flag_before_the_cluster_is_asked() {
+    for address in ["nonsense", "10.0.0.4", ":7501", "10.0.0.4:peer", "10.0.0.4:70000"] {
+        let ended = holdfast(&["cluster", "replace", "3", "--with", address, "--addr", "127.0.0.1:1"]);
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+        assert!(said.contains("--with") && said.contains(address) && said.contains("host:port"), "{said}");
     }
 }
 

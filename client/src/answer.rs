@@ -144,20 +144,60 @@ impl From<CommandError> for Error {
 
 /// Reasons given before a command is proposed.
 const fn never_reaches_the_log(reason: ErrorReason) -> bool {
-    matches!(
-        reason,
-        ErrorReason::InvalidArgument
-            | ErrorReason::BatchTooLarge
-            | ErrorReason::ChainSpansShards
-            | ErrorReason::LinesSpanShards
-            | ErrorReason::IdFromFuture
-            | ErrorReason::NotLeader
-            | ErrorReason::StaleRoute
-            | ErrorReason::Overloaded
-            | ErrorReason::Unavailable
-            | ErrorReason::StorageFull
-            | ErrorReason::OrderUndecided
-    )
+    use ErrorReason as Reason;
+    match reason {
+        Reason::InvalidArgument
+        | Reason::BatchTooLarge
+        | Reason::ChainSpansShards
+        | Reason::LinesSpanShards
+        | Reason::IdFromFuture
+        | Reason::NotLeader
+        | Reason::StaleRoute
+        | Reason::Overloaded
+        | Reason::Unavailable
+        | Reason::StorageFull
+        | Reason::OrderUndecided => true,
+        Reason::Unspecified
+        | Reason::InsufficientStock
+        | Reason::BackorderCapExceeded
+        | Reason::ComponentUnavailable
+        | Reason::QuantityOverflow
+        | Reason::ItemNotSellable
+        | Reason::HoldShort
+        | Reason::NotReleased
+        | Reason::LotRequired
+        | Reason::LotExpired
+        | Reason::LotBlocked
+        | Reason::ShelfLifeTooShort
+        | Reason::SaleNotStarted
+        | Reason::SaleEnded
+        | Reason::AllocationExhausted
+        | Reason::AllocationExceedsAvailable
+        | Reason::CustomerRequired
+        | Reason::CustomerLimitExceeded
+        | Reason::OrderLimitExceeded
+        | Reason::AdmissionTokenInvalid
+        | Reason::RevisionMismatch
+        | Reason::KitRevisionMismatch
+        | Reason::KitCycle
+        | Reason::Exists
+        | Reason::ExistsWithDifferent
+        | Reason::IdTooOld
+        | Reason::ReservationNotFound
+        | Reason::ReservationExpired
+        | Reason::AlreadyCommitted
+        | Reason::AlreadyReleased
+        | Reason::AlreadyFulfilled
+        | Reason::ExceedsHeldQuantity
+        | Reason::ExceedsFulfilled
+        | Reason::ExtendLimitReached
+        | Reason::LinkedCommandFailed
+        | Reason::UnknownSku
+        | Reason::UnknownLocation
+        | Reason::UnknownLot
+        | Reason::UnknownCampaign
+        | Reason::OutcomeUnknown => false,
+    }
 }
 
 impl fmt::Display for Error {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemStatus, LocationId, LogTime, LotId, Revision, Sku};
+use crate::{ItemStatus, LocationId, LogTime, LotId, MAX_CHAIN, Revision, Sku};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,12 +116,12 @@ impl InvalidArgument {
 /// A refusal is final under its command id, but for those where [`Refusal::is_recorded`] is false: they decided nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
-    /// Fewer units are there than asked for.
+    /// Fewer units are there than a line asks for.
     #[error("line {line} asks for more than the {available} units that are available")]
     InsufficientStock {
         /// Units that could be had.
         available: u64,
-        /// The first line that fails, from 0; 0 for a command without lines.
+        /// The first line that fails, from 0.
         line: u32,
         /// True: decided, and final under this id.
         recorded: bool,
@@ -219,7 +219,7 @@ pub enum Refusal {
     #[error("a command linked to this one failed")]
     LinkedCommandFailed,
     /// A chain has more commands than it may.
-    #[error("a chain has at most 256 commands")]
+    #[error("a chain has at most {MAX_CHAIN} commands")]
     BatchTooLarge,
     /// There is no such item.
     #[error("there is no item {sku}")]
@@ -247,6 +247,13 @@ pub enum Refusal {
     Overloaded {
         /// How long to wait.
         retry_after_ms: u64,
+    },
+    /// Fewer units are there, and bound by nothing, than a count or an adjustment says are gone. The last, since results that
+    /// are kept name a variant by its place.
+    #[error("only {available} units can be written off")]
+    TooFewToWriteOff {
+        /// Units that could be.
+        available: u64,
     },
 }
 
@@ -306,6 +313,7 @@ impl Refusal {
             | Self::UnknownSku { .. }
             | Self::UnknownLocation { .. }
             | Self::UnknownLot { .. }
+            | Self::TooFewToWriteOff { .. }
             | Self::InvalidArgument(_) => true,
         }
     }

@@ -5,6 +5,8 @@ use holdfast_inventory::{
     ReservationState, StockLevel, Success,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
+use holdfast_raft::meta::Member;
+use holdfast_raft::types::NodeId;
 
 use crate::from_proto::invalid_argument;
 
@@ -89,6 +91,9 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
         Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
+        Refusal::TooFewToWriteOff { available } => {
+            of(ErrorReason::InsufficientStock).with("available", available).with("recorded", true)
+        }
         Refusal::Overloaded { retry_after_ms } => {
             of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
         }
@@ -196,6 +201,15 @@ fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
         returned: line.units.returned,
         expired: line.units.expired,
         optional: line.optional,
+    }
+}
+
+pub(crate) fn member(node_id: NodeId, member: &Member) -> v1::Member {
+    v1::Member {
+        node_id,
+        client_address: member.client_address.clone(),
+        peer_address: member.peer_address.clone(),
+        http_address: member.http_address.clone(),
     }
 }
 

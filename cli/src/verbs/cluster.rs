@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use holdfast_client::Error;
+use holdfast_node::config::is_address;
 use holdfast_proto::v1::{GetStatusResponse, ReplicaRole};
 use serde::Serialize;
 
@@ -40,7 +42,7 @@ pub struct Replace {
     /// The id of the node to replace.
     node: u64,
     /// Where peers reach the fresh node: host:port.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
     with: String,
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -92,7 +94,7 @@ impl Cluster {
                 let waiting = output::spinner(&format!("node {node} is being replaced; this copies its data"));
                 let replaced = client.replace_node(node, &with, REPLACE_WITHIN).await;
                 waiting.finish_and_clear();
-                let member = replaced.map_err(failure_of)?;
+                let member = replaced.map_err(not_replaced)?;
                 let row = BTreeMap::from([
                     ("node", member.node_id.to_string()),
                     ("client", member.client_address),
@@ -103,6 +105,28 @@ impl Cluster {
                 Ok(())
             }
         }
+    }
+}
+
+fn peer_address(text: &str) -> Result<String, String> {
+    if is_address(text) {
+        return Ok(text.to_owned());
+    }
+    Err("write the fresh node's peer address as host:port, such as 10.0.0.4:7501".to_owned())
+}
+
+/// What a node says of a field of the request, in the words of the command line.
+fn not_replaced(error: Error) -> Failure {
+    let told = error.failure();
+    let argument = match told.field.as_str() {
+        "peer_address" => "--with",
+        "node_id" => "NODE",
+        _ => return failure_of(error),
+    };
+    // A node says `FIELD PROBLEM; HINT`.
+    match told.message.strip_prefix(&told.field).and_then(|said| said.split_once("; ")) {
+        Some((problem, hint)) => Failure::usage(format!("{argument}{problem}")).hint(hint),
+        None => failure_of(error),
     }
 }
 
@@ -206,5 +230,29 @@ impl NodeRow {
             ])
         });
         rows.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::v1::{CommandError, ErrorReason};
+
+    use super::*;
+
+    #[test]
+    fn what_a_node_says_of_a_field_is_said_of_its_argument_and_all_else_as_it_is() {
+        let error = |field: &str, message: &str| {
+            not_replaced(CommandError::of(ErrorReason::InvalidArgument, message).at(field).into()).to_string()
+        };
+        assert_eq!(
+            error("node_id", "node_id is 9, which is no member; `holdfast cluster status` lists the members"),
+            "error: NODE is 9, which is no member\nhint: `holdfast cluster status` lists the members"
+        );
+        assert_eq!(
+            error("peer_address", "peer_address is a member already; name a fresh node with a new id"),
+            "error: --with is a member already\nhint: name a fresh node with a new id"
+        );
+        let other = error("group", "group of shard 1 is not changed: a change is under way; try again later");
+        assert!(other.contains("group of shard 1 is not changed") && other.contains("[INVALID_ARGUMENT]"), "{other}");
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn find_or_write_off(
         Condition::QualityControl => counts.quality_control,
     };
     if gone > available {
-        return Err(Refusal::InsufficientStock { available, line: 0, recorded: true });
+        return Err(Refusal::TooFewToWriteOff { available });
     }
     let flow = StockFlow { found: delta.max(0) as u64, written_off: gone, ..StockFlow::default() };
     let delta = StockDelta::of_condition(condition, delta);
@@ -77,7 +77,7 @@ mod tests {
         let mut shop = Shop::with_rouge(10);
         shop.reserve(1, &[("rouge", 7)]).unwrap();
         let refused = shop.adjust("rouge", -4, Condition::Resellable);
-        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 3, line: 0, recorded: true }));
+        assert_eq!(refused, Err(Refusal::TooFewToWriteOff { available: 3 }));
         shop.adjust("rouge", -3, Condition::Resellable).unwrap();
         let level = shop.stock("rouge");
         assert_eq!((level.counts.on_hand, level.atp, level.flow.written_off), (7, 0, 3));

@@ -67,7 +67,7 @@ mod tests {
         shop.reserve(1, &[("rouge", 6)]).unwrap();
         let revision = shop.stock("rouge").revision.0;
         let refused = shop.set("rouge", 5, revision);
-        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 4, line: 0, recorded: true }));
+        assert_eq!(refused, Err(Refusal::TooFewToWriteOff { available: 4 }));
     }
 
     #[test]

@@ -288,7 +288,7 @@ impl Model {
             Condition::QualityControl => place.quality_control,
         };
         if delta < 0 && delta.unsigned_abs() > available {
-            return Err(Refusal::InsufficientStock { available, line: 0, recorded: true });
+            return Err(Refusal::TooFewToWriteOff { available });
         }
         let place = self.touch(key);
         place.on_hand = (place.on_hand as i64 + delta) as u64;

@@ -86,12 +86,18 @@ impl NodeConfig {
     }
 }
 
+/// Whether it reads `host:port`; the host is not looked for.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    matches!(port, Some(Ok(1..)))
+}
+
 fn check_address(key: &str, address: &str) -> Result<(), ConfigError> {
-    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(port)) if port > 0 => Ok(()),
-        _ => Err(invalid(key, format!("is `{address}`"), "write host:port, such as 10.0.0.7:7400")),
+    if is_address(address) {
+        return Ok(());
     }
+    Err(invalid(key, format!("is `{address}`"), "write host:port, such as 10.0.0.7:7400"))
 }
 
 impl RaftConfig {

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use holdfast_inventory::Limits as ShardLimits;
 use serde::{Deserialize, Serialize};
 
+pub use check::is_address;
 pub use error::ConfigError;
 pub use load::Overrides;
 

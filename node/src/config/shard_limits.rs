@@ -13,33 +13,31 @@ const DAY: u64 = 24 * 60 * MINUTE;
 /// Far more of anything than the memory of a node holds.
 const MANY: u64 = 100_000_000;
 
-/// Every bound with its key and what may be chosen for it.
-fn bounds(limits: &ShardLimits) -> [(&'static str, u64, RangeInclusive<u64>); 10] {
-    // Taken apart, so that a new bound does not compile until it has its range.
-    let ShardLimits {
-        results,
-        result_window_ms,
-        keyed_minimum_ms,
-        mint_ahead_ms,
-        live_reservations,
-        ended_reservations,
-        keep_ended_ms,
-        items,
-        sweep,
-        max_hold_s,
-    } = *limits;
-    [
+/// A bound: its key, what it is, and what may be chosen for it.
+type Bound = (&'static str, u64, RangeInclusive<u64>);
+
+/// Every bound of some limits with its range. They are taken apart by the same list, so that a new one does not compile until
+/// it has its range.
+macro_rules! bounds {
+    ($limits:expr; $($bound:ident in $range:expr),* $(,)?) => {{
+        let ShardLimits { $($bound),* } = *$limits;
+        vec![$((stringify!($bound), $bound.into(), $range)),*]
+    }};
+}
+
+fn bounds(limits: &ShardLimits) -> Vec<Bound> {
+    bounds![limits;
         // What a request of the most commands was decided to must outlast the request: a quarter is for keyed ids.
-        ("results", results, 65_536..=MANY),
-        ("result_window_ms", result_window_ms, 10 * MINUTE..=7 * DAY),
-        ("keyed_minimum_ms", keyed_minimum_ms, MINUTE..=DAY),
-        ("mint_ahead_ms", mint_ahead_ms, SECOND..=60 * MINUTE),
-        ("live_reservations", live_reservations, 1_000..=MANY),
-        ("ended_reservations", ended_reservations, 1_000..=MANY),
-        ("keep_ended_ms", keep_ended_ms, MINUTE..=366 * DAY),
-        ("items", items, 1..=MANY),
-        ("sweep", sweep.into(), 1..=65_536),
-        ("max_hold_s", max_hold_s.into(), 1..=MAX_TTL_S.into()),
+        results in 65_536..=MANY,
+        result_window_ms in 10 * MINUTE..=7 * DAY,
+        keyed_minimum_ms in MINUTE..=DAY,
+        mint_ahead_ms in SECOND..=60 * MINUTE,
+        live_reservations in 1_000..=MANY,
+        ended_reservations in 1_000..=MANY,
+        keep_ended_ms in MINUTE..=366 * DAY,
+        items in 1..=MANY,
+        sweep in 1..=65_536,
+        max_hold_s in 1..=u64::from(MAX_TTL_S),
     ]
 }
 

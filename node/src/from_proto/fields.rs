@@ -2,8 +2,8 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_TEXT_BYTES, MAX_UNITS,
-    NameError, Sku,
+    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_TEXT_BYTES,
+    MAX_UNITS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 
@@ -25,7 +25,9 @@ fn what_may_stand(field: Field) -> String {
     match field {
         Field::Actor | Field::Reason | Field::Reference => format!("at most {MAX_CAUSE_BYTES} bytes"),
         Field::CommandId => "mint a UUIDv7, or take your own key with own_key".to_owned(),
-        Field::Linked => "the last command of a chain has it unset, and a chain has at most 256 commands".to_owned(),
+        Field::Linked => {
+            format!("the last command of a chain has it unset, and a chain has at most {MAX_CHAIN} commands")
+        }
         Field::Sku | Field::LocationId | Field::LotId | Field::CampaignId | Field::ChannelId => {
             "1 to 64 bytes of printable UTF-8".to_owned()
         }

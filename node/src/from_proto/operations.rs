@@ -1,12 +1,12 @@
 //! The operations of a command, each taken apart.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Cancel, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired, Line, MAX_TTL_S, PutItem, Receive,
-    Release, Reserve, Return, Set,
+    Adjust, Amend, Cancel, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired, Line, MAX_LINES, MAX_TTL_S, PutItem,
+    Receive, Release, Reserve, Return, Set,
 };
 use holdfast_inventory::{
-    Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime, Operation,
-    OrderRef, Revision, Units, slot_of,
+    Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime,
+    MAX_ATTRIBUTES_BYTES, Operation, OrderRef, Revision, Units, slot_of,
 };
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
@@ -50,7 +50,8 @@ fn put_item(wire: v1::PutItem) -> Result<PutItem, CommandError> {
         return Err(invalid("if_revision", "is given with if_absent", "send one of them"));
     }
     if item.max_hold_s > MAX_TTL_S {
-        return Err(invalid("item.max_hold_s", "is too long", "at most 14400, or 0 for the cluster's maximum"));
+        let hint = format!("at most {MAX_TTL_S}, or 0 for the cluster's maximum");
+        return Err(invalid("item.max_hold_s", "is too long", &hint));
     }
     check_attributes(&item.attributes_json)?;
     Ok(PutItem {
@@ -83,15 +84,15 @@ fn check_attributes(text: &str) -> Result<(), CommandError> {
     if text.is_empty() {
         return Ok(());
     }
-    let hint = "a JSON object of at most 16384 bytes, or nothing";
-    if text.len() > holdfast_inventory::MAX_ATTRIBUTES_BYTES {
-        return Err(invalid("item.attributes_json", "is too long", hint));
+    let hint = format!("a JSON object of at most {MAX_ATTRIBUTES_BYTES} bytes, or nothing");
+    if text.len() > MAX_ATTRIBUTES_BYTES {
+        return Err(invalid("item.attributes_json", "is too long", &hint));
     }
     let is_object = text.trim_start().starts_with('{');
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) if is_object => Ok(()),
-        Ok(_) => Err(invalid("item.attributes_json", "is no JSON object", hint)),
-        Err(error) => Err(invalid("item.attributes_json", &format!("is not valid JSON: {error}"), hint)),
+        Ok(_) => Err(invalid("item.attributes_json", "is no JSON object", &hint)),
+        Err(error) => Err(invalid("item.attributes_json", &format!("is not valid JSON: {error}"), &hint)),
     }
 }
 
@@ -134,8 +135,8 @@ fn set(wire: &v1::Set, words: &Words) -> Result<Set, CommandError> {
 }
 
 fn lines(wire: &[v1::Line], words: &Words) -> Result<Vec<Line>, CommandError> {
-    if wire.len() > holdfast_inventory::commands::MAX_LINES {
-        return Err(invalid("lines", &format!("has {} lines", wire.len()), "1 to 100 lines"));
+    if wire.len() > MAX_LINES {
+        return Err(invalid("lines", &format!("has {} lines", wire.len()), &format!("1 to {MAX_LINES} lines")));
     }
     let translate = |(at, line): (usize, &v1::Line)| {
         Ok(Line {
@@ -163,7 +164,7 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         return Err(invalid("reservation_id", &problem, "mint it with that slot (docs/clients.md)"));
     }
     if wire.customer.len() > MAX_CUSTOMER_BYTES {
-        return Err(invalid("customer", "is too long", "at most 255 bytes"));
+        return Err(invalid("customer", "is too long", &format!("at most {MAX_CUSTOMER_BYTES} bytes")));
     }
     if optional_name(&wire.campaign_id, CampaignId::new, || "campaign_id".to_owned())?.is_some() {
         let message = format!("there is no campaign {}; campaigns are not kept yet", wire.campaign_id);

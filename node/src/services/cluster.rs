@@ -61,13 +61,7 @@ fn stage_timing((stage, total): (Stage, StageTotal)) -> v1::StageTiming {
 }
 
 fn members(routes: &Routes) -> Vec<v1::Member> {
-    let member = |(id, member): (&u64, &holdfast_raft::meta::Member)| v1::Member {
-        node_id: *id,
-        client_address: member.client_address.clone(),
-        peer_address: member.peer_address.clone(),
-        http_address: member.http_address.clone(),
-    };
-    routes.members.iter().map(member).collect()
+    routes.members.iter().map(|(id, member)| to_proto::member(*id, member)).collect()
 }
 
 pub(super) fn group_error(error: &GroupError, group: GroupId, routes: &Routes) -> CommandError {

@@ -21,6 +21,7 @@ use crate::change::propose_change;
 use crate::core::{Core, group_name};
 use crate::from_proto::invalid;
 use crate::routing::Routes;
+use crate::to_proto;
 
 /// How long a learner may take to catch up with one group.
 const CATCH_UP: Duration = Duration::from_secs(600);
@@ -37,8 +38,9 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
     }
     let said =
         introduce(&core.world, peer_address, &core.config.cluster_id, core.config.node_id).await.ok_or_else(|| {
-            let hint = "start the fresh node with `join = true`, and name its peer address";
-            invalid("peer_address", "does not answer", hint)
+            let problem = format!("is {peer_address}, where no node answers as a peer");
+            let hint = "start the fresh node with `join = true`, and name the `peer` address of its cluster.toml";
+            invalid("peer_address", &problem, hint)
         })?;
     check(core, &routes, old, &said)?;
     let new = said.node_id;
@@ -87,7 +89,7 @@ fn check(core: &Core, routes: &Routes, old: NodeId, said: &IntroduceResponse) ->
         return Err(invalid(
             "node_id",
             &format!("is {old}, which is no member"),
-            "`holdfast status` lists the members",
+            "`holdfast cluster status` lists the members",
         ));
     }
     if !said.fresh && !is_begun {
@@ -145,10 +147,5 @@ async fn record(
         let remove = MetaChange::RemoveMember { node: old };
         propose_change(core, meta, remove).await.map_err(|error| change_error(&error, routes))?;
     }
-    Ok(v1::Member {
-        node_id: said.node_id,
-        client_address: member.client_address,
-        peer_address: member.peer_address,
-        http_address: member.http_address,
-    })
+    Ok(to_proto::member(said.node_id, &member))
 }

@@ -3,45 +3,31 @@
 use holdfast_inventory::Limits;
 use holdfast_proto::log::v1 as log;
 
-pub(crate) fn limits_to_log(limits: &Limits) -> log::ShardLimits {
-    // Taken apart, so that a new bound does not compile until it is written.
-    let Limits {
-        results,
-        result_window_ms,
-        keyed_minimum_ms,
-        mint_ahead_ms,
-        live_reservations,
-        ended_reservations,
-        keep_ended_ms,
-        items,
-        sweep,
-        max_hold_s,
-    } = *limits;
-    log::ShardLimits {
-        results,
-        result_window_ms,
-        keyed_minimum_ms,
-        mint_ahead_ms,
-        live_reservations,
-        ended_reservations,
-        keep_ended_ms,
-        items,
-        sweep,
-        max_hold_s,
-    }
+/// Both ways of the translation from one list of the bounds. Each side is taken apart and put together by name, so that a
+/// bound that only one of them has does not compile.
+macro_rules! translations {
+    ($($bound:ident),* $(,)?) => {
+        pub(crate) fn limits_to_log(limits: &Limits) -> log::ShardLimits {
+            let Limits { $($bound),* } = *limits;
+            log::ShardLimits { $($bound),* }
+        }
+
+        pub(crate) fn limits_from_log(limits: &log::ShardLimits) -> Limits {
+            let log::ShardLimits { $($bound),* } = *limits;
+            Limits { $($bound),* }
+        }
+    };
 }
 
-pub(crate) fn limits_from_log(limits: &log::ShardLimits) -> Limits {
-    Limits {
-        results: limits.results,
-        result_window_ms: limits.result_window_ms,
-        keyed_minimum_ms: limits.keyed_minimum_ms,
-        mint_ahead_ms: limits.mint_ahead_ms,
-        live_reservations: limits.live_reservations,
-        ended_reservations: limits.ended_reservations,
-        keep_ended_ms: limits.keep_ended_ms,
-        items: limits.items,
-        sweep: limits.sweep,
-        max_hold_s: limits.max_hold_s,
-    }
+translations! {
+    results,
+    result_window_ms,
+    keyed_minimum_ms,
+    mint_ahead_ms,
+    live_reservations,
+    ended_reservations,
+    keep_ended_ms,
+    items,
+    sweep,
+    max_hold_s,
 }

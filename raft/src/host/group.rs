@@ -9,7 +9,8 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
-use openraft::{BasicNode, ChangeMembers, Instant as _, ReadPolicy, ServerState};
+use openraft::type_config::alias::WatchReceiverOf;
+use openraft::{BasicNode, ChangeMembers, Instant as _, RaftMetrics, ReadPolicy, ServerState};
 use tokio::time::Instant;
 
 use super::heard::Heard;
@@ -276,23 +277,6 @@ impl Group {
         self.raft.metrics().borrow_watched().current_term
     }
 
-    /// Ready when the leader or the term has changed from these.
-    pub async fn leader_changed(&self, leader: Option<NodeId>, term: u64) {
-        let mut metrics = self.raft.metrics();
-        loop {
-            {
-                let now = metrics.borrow_watched();
-                if now.current_leader != leader || now.current_term != term {
-                    return;
-                }
-            }
-            if metrics.changed().await.is_err() {
-                // The group has stopped: nothing changes any more.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
     /// Where the group stands.
     #[must_use]
     pub fn status(&self) -> GroupStatus {
@@ -384,12 +368,6 @@ impl Group {
         self.machine.unreadable()
     }
 
-    /// When an entry is applied here.
-    #[must_use]
-    pub fn watch_applied(&self) -> tokio::sync::watch::Receiver<Option<LogId>> {
-        self.machine.applied()
-    }
-
     /// A reader of its last checkpoint.
     #[must_use]
     pub fn stored_snapshot(&self) -> Option<StoredSnapshot> {
@@ -412,11 +390,7 @@ impl Group {
             if done >= wanted {
                 break done;
             }
-            match tokio::time::timeout_at(deadline, metrics.changed()).await {
-                Err(_) => return Err(GroupError::TimedOut),
-                Ok(Err(_)) => return Err(GroupError::Stopped { why: "its core is gone".to_owned() }),
-                Ok(Ok(())) => {}
-            }
+            next_change(&mut metrics, deadline).await?;
         };
         let index = done.map_or(0, |id| id.index);
         if let Some(upto) = index.checked_sub(kept) {
@@ -465,11 +439,7 @@ impl Group {
                 trigger.map_err(|fatal| GroupError::Stopped { why: fatal.to_string() })?;
                 return Ok(id);
             }
-            match tokio::time::timeout_at(deadline, metrics.changed()).await {
-                Err(_) => return Err(GroupError::TimedOut),
-                Ok(Err(_)) => return Err(GroupError::Stopped { why: "its core is gone".to_owned() }),
-                Ok(Ok(())) => {}
-            }
+            next_change(&mut metrics, deadline).await?;
         }
     }
 
@@ -491,6 +461,18 @@ impl Group {
     pub async fn set_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), GroupError> {
         let changed = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await;
         changed.map(drop).map_err(change_error)
+    }
+}
+
+/// Waits until openraft has something new to tell of the group.
+async fn next_change(
+    metrics: &mut WatchReceiverOf<Types, RaftMetrics<Types>>,
+    deadline: Instant,
+) -> Result<(), GroupError> {
+    match tokio::time::timeout_at(deadline, metrics.changed()).await {
+        Err(_) => Err(GroupError::TimedOut),
+        Ok(Err(_)) => Err(GroupError::Stopped { why: "its core is gone".to_owned() }),
+        Ok(Ok(())) => Ok(()),
     }
 }
 

@@ -286,12 +286,6 @@ impl Host {
         }
     }
 
-    /// The room the log takes.
-    #[must_use]
-    pub fn log_usage(&self) -> crate::log::LogUsage {
-        self.inner.log.usage()
-    }
-
     /// Builds and starts a group: its state from the last checkpoint, then what the log holds after it. Where the checkpoint is
     /// lost it waits for a peer's.
     ///

@@ -1,7 +1,8 @@
 //! What nodes say to one another, for all groups of a node.
 //!
 //! The appends and heartbeats of all groups travel in one gRPC stream for each ordered pair of nodes, the heartbeats of all
-//! groups that a node leads at one instant and in one frame; votes and leader transfers are calls of their own, on another connection, and so overtake it; snapshots go in chunks on a third.
+//! groups that a node leads at one instant and in one frame; votes and leader transfers are calls of their own, on another
+//! connection, and so overtake it; snapshots go in chunks on a third.
 //! Promises: replies of a group's appends come in the order of the requests; a stream that is broken, or whose other end has
 //! fallen silent, ends every session in it as unreachable within [`TransportOptions::link_timeout`] of the next frame; nothing
 //! that waits grows without bound; a node of another cluster, or another node than was meant, is refused by name; no word

@@ -56,11 +56,15 @@ impl PeerServer {
         self.registry.refusal(from).map_or(Ok(from), |why| Err(Status::failed_precondition(why)))
     }
 
-    /// A vote is given only to a peer that was judged in the life in which it asks.
-    fn may_ask(&self, request: &wire::VoteRequest) -> Result<(), Status> {
+    /// A vote, or the word that there would be one, is given only to a peer that was judged in the life in which it asks.
+    async fn answer_vote(&self, request: wire::VoteRequest, pre: bool) -> Result<wire::VoteResponse, Status> {
         let from = self.believed(request.envelope.as_ref())?;
         let candidate = life_from_wire(request.candidate).ok_or_else(|| bad("a vote is asked for without a life"))?;
-        self.context.lives.check(from, candidate)
+        self.context.lives.check(from, candidate)?;
+        let raft = self.replica(request.group)?;
+        let request = vote_request_from_wire(request).map_err(bad)?;
+        let answered = if pre { raft.pre_vote(request).await } else { raft.vote(request).await };
+        Ok(vote_response_to_wire(&answered.map_err(stopped)?, self.registry.incarnation()))
     }
 
     /// A new stream of a peer ends its earlier one, whose end it may never have been told.
@@ -119,19 +123,11 @@ impl PeerService for PeerServer {
     }
 
     async fn vote(&self, request: Request<wire::VoteRequest>) -> Result<Response<wire::VoteResponse>, Status> {
-        let request = request.into_inner();
-        self.may_ask(&request)?;
-        let raft = self.replica(request.group)?;
-        let response = raft.vote(vote_request_from_wire(request).map_err(bad)?).await.map_err(stopped)?;
-        Ok(Response::new(vote_response_to_wire(&response, self.registry.incarnation())))
+        self.answer_vote(request.into_inner(), false).await.map(Response::new)
     }
 
     async fn pre_vote(&self, request: Request<wire::VoteRequest>) -> Result<Response<wire::VoteResponse>, Status> {
-        let request = request.into_inner();
-        self.may_ask(&request)?;
-        let raft = self.replica(request.group)?;
-        let response = raft.pre_vote(vote_request_from_wire(request).map_err(bad)?).await.map_err(stopped)?;
-        Ok(Response::new(vote_response_to_wire(&response, self.registry.incarnation())))
+        self.answer_vote(request.into_inner(), true).await.map(Response::new)
     }
 
     async fn transfer_leader(

@@ -40,13 +40,17 @@ fn own_vote_to_wire(vote: Vote) -> wire::Ballot {
     wire::Ballot { term: vote.term, node: vote.node, committed: vote.committed }
 }
 
+fn own_vote_from_wire(ballot: wire::Ballot) -> Vote {
+    Vote { term: ballot.term, node: ballot.node, committed: ballot.committed }
+}
+
 pub(super) fn vote_to_wire(vote: &VoteOf<Types>) -> wire::Ballot {
     own_vote_to_wire(to_vote(vote))
 }
 
 pub(super) fn vote_from_wire(ballot: Option<wire::Ballot>) -> io::Result<VoteOf<Types>> {
-    let wire::Ballot { term, node, committed } = ballot.ok_or_else(|| malformed("a message without a ballot"))?;
-    Ok(from_vote(Vote { term, node, committed }))
+    let ballot = ballot.ok_or_else(|| malformed("a message without a ballot"))?;
+    Ok(from_vote(own_vote_from_wire(ballot)))
 }
 
 pub(super) fn malformed(what: &str) -> io::Error {
@@ -131,10 +135,7 @@ pub(super) fn answer_from_wire(outcome: Option<wire::Outcome>) -> Answer {
         None => Err("an answer that this version does not know".to_owned()),
         Some(Outcome::Matched(matched)) => Ok(Ok(log_id_from_wire(matched.log_id))),
         Some(Outcome::Conflict(at)) => Ok(Err(StreamAppendError::Conflict(from_log_id(id_from_wire(at))))),
-        Some(Outcome::Higher(ballot)) => {
-            let vote = Vote { term: ballot.term, node: ballot.node, committed: ballot.committed };
-            Ok(Err(StreamAppendError::HigherVote(from_vote(vote))))
-        }
+        Some(Outcome::Higher(ballot)) => Ok(Err(StreamAppendError::HigherVote(from_vote(own_vote_from_wire(ballot))))),
         Some(Outcome::Unreachable(why)) => Err(why),
     }
 }
@@ -225,7 +226,7 @@ pub(super) fn facts_from_wire(facts: Option<wire::NodeFacts>) -> io::Result<Node
     let group = |group: wire::GroupFacts| GroupFacts {
         group: GroupId(group.group),
         last_log_id: group.last_log_id.map(id_from_wire),
-        vote: group.ballot.map(|it| Vote { term: it.term, node: it.node, committed: it.committed }),
+        vote: group.ballot.map(own_vote_from_wire),
         damage: Some(group.damage).filter(|damage| !damage.is_empty()),
     };
     Ok(NodeFacts {

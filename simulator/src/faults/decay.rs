@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Fault, Field, pick};
-use crate::world::{DriveCopy, FileCopy};
+use crate::world::{DriveCopy, FileCopy, SimDrive};
 use crate::{Crash, HostId};
 
 /// A node that is spoiled from now on, if one may be.
@@ -17,8 +17,17 @@ fn spoil(field: &mut Field<'_>) -> Option<HostId> {
     (!field.cluster.is_left_out(node) && field.spoiled.allow(node, nodes)).then_some(node)
 }
 
-fn files(field: &Field<'_>, node: HostId, which: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
-    field.simulation.drive(node).files().into_iter().filter(|path| which(path)).collect()
+/// Any file on a node's drive among `which`, if there is one.
+fn any_file(field: &mut Field<'_>, node: HostId, which: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let mut files: Vec<PathBuf> = field.simulation.drive(node).files().into_iter().filter(|path| which(path)).collect();
+    (!files.is_empty()).then(|| files.swap_remove(field.dice.below(files.len() as u64) as usize))
+}
+
+/// Puts something of a node's drive back as it was.
+fn turn_back(field: &mut Field<'_>, node: HostId, put_back: impl FnOnce(&SimDrive)) {
+    field.cluster.crash(field.simulation, node, Crash::Kill);
+    put_back(field.simulation.drive(node));
+    field.cluster.hold_back(node);
 }
 
 fn is_below(path: &Path, folder: &str) -> bool {
@@ -41,27 +50,22 @@ impl Fault for Rot {
         if field.dice.below(2) == 0 {
             field.cluster.crash(field.simulation, node, Crash::Kill);
         }
-        if let Self::Checkpoint = self {
-            return field.simulation.drive(node).flip_in_stores(field.dice).is_some();
-        }
-        let files = match self {
-            Self::Log => files(field, node, |path| path.extension().is_some_and(|extension| extension == "segment")),
-            Self::Changes => files(field, node, |path| is_below(path, "changes")),
-            _ => files(field, node, |path| path.ends_with("control")),
+        let file = match self {
+            Self::Checkpoint => return field.simulation.drive(node).flip_in_stores(field.dice).is_some(),
+            Self::Log => any_file(field, node, |path| path.extension().is_some_and(|ending| ending == "segment")),
+            Self::Changes => any_file(field, node, |path| is_below(path, "changes")),
+            Self::Control => any_file(field, node, |path| path.ends_with("control")),
         };
-        if files.is_empty() {
-            return false;
-        }
-        let file = &files[field.dice.below(files.len() as u64) as usize];
+        let Some(file) = file else { return false };
         let drive = field.simulation.drive(node);
-        let sectors = drive.used_sectors(file);
+        let sectors = drive.used_sectors(&file);
         let (Some(first), Some(last)) = (sectors.first(), sectors.last()) else { return false };
         let sector = match field.dice.below(4) {
             0 => *first,
             1 => *last,
             _ => pick(field.dice, &sectors),
         };
-        drive.flip(file, sector + field.dice.below(512), field.dice.below(8) as u8);
+        drive.flip(&file, sector + field.dice.below(512), field.dice.below(8) as u8);
         true
     }
 }
@@ -74,12 +78,8 @@ impl Fault for LostFile {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
         let Some(node) = spoil(field) else { return false };
         field.cluster.crash(field.simulation, node, Crash::Kill);
-        let files = files(field, node, |_| true);
-        if files.is_empty() {
-            return false;
-        }
-        let file = &files[field.dice.below(files.len() as u64) as usize];
-        field.simulation.drive(node).remove(file);
+        let Some(file) = any_file(field, node, |_| true) else { return false };
+        field.simulation.drive(node).remove(&file);
         true
     }
 }
@@ -91,20 +91,14 @@ pub(super) struct OlderFile(Option<(HostId, FileCopy)>);
 impl Fault for OlderFile {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
         let Some(node) = spoil(field) else { return false };
-        let files = files(field, node, |_| true);
-        if files.is_empty() {
-            return false;
-        }
-        let file = &files[field.dice.below(files.len() as u64) as usize];
-        self.0 = field.simulation.drive(node).copy_file(file).map(|copy| (node, copy));
+        let Some(file) = any_file(field, node, |_| true) else { return false };
+        self.0 = field.simulation.drive(node).copy_file(&file).map(|copy| (node, copy));
         self.0.is_some()
     }
 
     fn end(&mut self, field: &mut Field<'_>) {
         if let Some((node, copy)) = self.0.take() {
-            field.cluster.crash(field.simulation, node, Crash::Kill);
-            field.simulation.drive(node).put_file_back(copy);
-            field.cluster.hold_back(node);
+            turn_back(field, node, |drive| drive.put_file_back(copy));
         }
     }
 }
@@ -122,9 +116,7 @@ impl Fault for OlderDrive {
 
     fn end(&mut self, field: &mut Field<'_>) {
         if let Some((node, copy)) = self.0.take() {
-            field.cluster.crash(field.simulation, node, Crash::Kill);
-            field.simulation.drive(node).put_back(copy);
-            field.cluster.hold_back(node);
+            turn_back(field, node, |drive| drive.put_back(copy));
         }
     }
 }

@@ -1,74 +1,42 @@
 //! Faults of the drives that take nothing of what is on them.
 
-use super::{Fault, Field};
-use crate::HostId;
+use super::Field;
 use crate::world::ReadFailure;
+use crate::{Crash, HostId};
 
 /// A sync fails once; later ones would succeed.
-#[derive(Debug, Default)]
-pub(super) struct FailedSync;
-
-impl Fault for FailedSync {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = field.running_node() else { return false };
-        let nth = field.dice.between(1, 20);
-        field.simulation.drive(node).fail_sync(nth);
-        true
-    }
+pub(super) fn fail_sync(field: &mut Field<'_>, node: HostId) {
+    let nth = field.dice.between(1, 20);
+    field.simulation.drive(node).fail_sync(nth);
 }
 
 /// A read fails or ends early, once; often while the node starts.
-#[derive(Debug, Default)]
-pub(super) struct FailedRead;
-
-impl Fault for FailedRead {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let node = field.node();
-        let failure = if field.dice.below(2) == 0 { ReadFailure::Error } else { ReadFailure::Short };
-        let nth = field.dice.between(1, 10);
-        field.simulation.drive(node).fail_read(nth, failure);
-        if field.dice.below(2) == 0 {
-            field.cluster.crash(field.simulation, node, crate::Crash::Kill);
-        }
-        true
+pub(super) fn fail_read(field: &mut Field<'_>, node: HostId) {
+    let failure = if field.dice.below(2) == 0 { ReadFailure::Error } else { ReadFailure::Short };
+    let nth = field.dice.between(1, 10);
+    field.simulation.drive(node).fail_read(nth, failure);
+    if field.dice.below(2) == 0 {
+        field.cluster.crash(field.simulation, node, Crash::Kill);
     }
 }
 
-/// A drive is full for a while.
-#[derive(Debug, Default)]
-pub(super) struct Full(Option<HostId>);
+/// A drive is full.
+pub(super) fn fill(field: &mut Field<'_>, node: HostId) {
+    field.simulation.drive(node).set_full(true);
+}
 
-impl Fault for Full {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let node = field.node();
-        field.simulation.drive(node).set_full(true);
-        self.0 = Some(node);
-        true
-    }
-
-    fn end(&mut self, field: &mut Field<'_>) {
-        if let Some(node) = self.0 {
-            field.simulation.drive(node).set_full(false);
-        }
-    }
+/// A drive has room again.
+pub(super) fn make_room(field: &mut Field<'_>, node: HostId) {
+    field.simulation.drive(node).set_full(false);
 }
 
 /// A drive takes its time for each sync.
-#[derive(Debug, Default)]
-pub(super) struct Slow(Option<HostId>);
+pub(super) fn slow_down(field: &mut Field<'_>, node: HostId) {
+    let most = field.dice.between(20, 4_000);
+    field.simulation.drive(node).set_sync_ms(most / 4, most);
+}
 
-impl Fault for Slow {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let node = field.node();
-        let most = field.dice.between(20, 4_000);
-        field.simulation.drive(node).set_sync_ms(most / 4, most);
-        self.0 = Some(node);
-        true
-    }
-
-    fn end(&mut self, field: &mut Field<'_>) {
-        if let Some(node) = self.0 {
-            field.simulation.drive(node).set_sync_ms(1, 2);
-        }
-    }
+/// A drive is as quick as it was.
+pub(super) fn speed_up(field: &mut Field<'_>, node: HostId) {
+    field.simulation.drive(node).set_sync_ms(1, 2);
 }

@@ -8,6 +8,7 @@ mod clocks;
 mod decay;
 mod drives;
 mod links;
+mod one_node;
 mod plan;
 mod processes;
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::one_node::{Spell, Strike};
 use super::{Fault, clocks, decay, drives, links, processes};
 use crate::Dice;
 
@@ -14,125 +15,45 @@ struct Kind {
     make: fn() -> Box<dyn Fault>,
 }
 
+/// One row of the table below.
+const fn kind(name: &'static str, every_ms: (u64, u64), lasts_ms: (u64, u64), make: fn() -> Box<dyn Fault>) -> Kind {
+    Kind { name, every_ms, lasts_ms, make }
+}
+
+/// How long something lasts that is over at once.
+const AT_ONCE: (u64, u64) = (0, 0);
+
 const KINDS: &[Kind] = &[
-    Kind {
-        name: "partition",
-        every_ms: (4_000, 12_000),
-        lasts_ms: (500, 6_000),
-        make: || Box::<links::Partition>::default(),
-    },
-    Kind {
-        name: "late frames",
-        every_ms: (3_000, 9_000),
-        lasts_ms: (500, 6_000),
-        make: || Box::new(links::Gale::late()),
-    },
-    Kind { name: "stalls", every_ms: (3_000, 9_000), lasts_ms: (500, 6_000), make: || Box::new(links::Gale::stalls()) },
-    Kind {
-        name: "lost answers",
-        every_ms: (3_000, 9_000),
-        lasts_ms: (500, 6_000),
-        make: || Box::new(links::Gale::lost_answers()),
-    },
-    Kind { name: "broken connection", every_ms: (500, 4_000), lasts_ms: (0, 0), make: || Box::new(links::Break) },
-    Kind {
-        name: "cut snapshot transfer",
-        every_ms: (2_000, 6_000),
-        lasts_ms: (2_000, 9_000),
-        make: || Box::<links::CutTransfers>::default(),
-    },
-    Kind {
-        name: "wall clock jump",
-        every_ms: (4_000, 12_000),
-        lasts_ms: (500, 9_000),
-        make: || Box::<clocks::Jump>::default(),
-    },
-    Kind {
-        name: "wall clock strobe",
-        every_ms: (6_000, 15_000),
-        lasts_ms: (500, 4_000),
-        make: || Box::<clocks::Strobe>::default(),
-    },
-    Kind {
-        name: "clock rate",
-        every_ms: (4_000, 12_000),
-        lasts_ms: (1_000, 9_000),
-        make: || Box::<clocks::Rate>::default(),
-    },
-    Kind { name: "pause", every_ms: (4_000, 12_000), lasts_ms: (0, 0), make: || Box::new(clocks::Pause) },
-    Kind { name: "kill", every_ms: (3_000, 12_000), lasts_ms: (0, 0), make: || Box::new(processes::Kill) },
-    Kind { name: "power loss", every_ms: (3_000, 12_000), lasts_ms: (0, 0), make: || Box::new(processes::PowerLoss) },
-    Kind {
-        name: "crash in an operation",
-        every_ms: (3_000, 9_000),
-        lasts_ms: (0, 0),
-        make: || Box::new(processes::InOperation),
-    },
-    Kind { name: "crash in a poll", every_ms: (3_000, 9_000), lasts_ms: (0, 0), make: || Box::new(processes::InPoll) },
-    Kind {
-        name: "crashes in recovery",
-        every_ms: (5_000, 15_000),
-        lasts_ms: (3_000, 8_000),
-        make: || Box::<processes::InRecovery>::default(),
-    },
-    Kind { name: "all nodes down", every_ms: (8_000, 20_000), lasts_ms: (0, 0), make: || Box::new(processes::AllDown) },
-    Kind {
-        name: "failed sync",
-        every_ms: (4_000, 12_000),
-        lasts_ms: (2_000, 2_000),
-        make: || Box::<drives::FailedSync>::default(),
-    },
-    Kind {
-        name: "failed read",
-        every_ms: (4_000, 12_000),
-        lasts_ms: (4_000, 4_000),
-        make: || Box::<drives::FailedRead>::default(),
-    },
-    Kind {
-        name: "full drive",
-        every_ms: (6_000, 15_000),
-        lasts_ms: (1_000, 6_000),
-        make: || Box::<drives::Full>::default(),
-    },
-    Kind {
-        name: "slow drive",
-        every_ms: (4_000, 12_000),
-        lasts_ms: (1_000, 8_000),
-        make: || Box::<drives::Slow>::default(),
-    },
-    Kind { name: "rot in the log", every_ms: (6_000, 20_000), lasts_ms: (0, 0), make: || Box::new(decay::Rot::Log) },
-    Kind {
-        name: "rot in the control file",
-        every_ms: (6_000, 20_000),
-        lasts_ms: (0, 0),
-        make: || Box::new(decay::Rot::Control),
-    },
-    Kind {
-        name: "rot in a checkpoint",
-        every_ms: (6_000, 20_000),
-        lasts_ms: (0, 0),
-        make: || Box::new(decay::Rot::Checkpoint),
-    },
-    Kind {
-        name: "rot in a change log",
-        every_ms: (6_000, 20_000),
-        lasts_ms: (0, 0),
-        make: || Box::new(decay::Rot::Changes),
-    },
-    Kind { name: "lost file", every_ms: (10_000, 30_000), lasts_ms: (0, 0), make: || Box::new(decay::LostFile) },
-    Kind {
-        name: "older file",
-        every_ms: (10_000, 30_000),
-        lasts_ms: (500, 8_000),
-        make: || Box::<decay::OlderFile>::default(),
-    },
-    Kind {
-        name: "older drive",
-        every_ms: (10_000, 40_000),
-        lasts_ms: (500, 8_000),
-        make: || Box::<decay::OlderDrive>::default(),
-    },
-    Kind { name: "wiped drive", every_ms: (15_000, 40_000), lasts_ms: (0, 0), make: || Box::new(decay::Wipe) },
+    kind("partition", (4_000, 12_000), (500, 6_000), || Box::<links::Partition>::default()),
+    kind("late frames", (3_000, 9_000), (500, 6_000), || Box::new(links::Gale::late())),
+    kind("stalls", (3_000, 9_000), (500, 6_000), || Box::new(links::Gale::stalls())),
+    kind("lost answers", (3_000, 9_000), (500, 6_000), || Box::new(links::Gale::lost_answers())),
+    kind("broken connection", (500, 4_000), AT_ONCE, || Box::new(links::Break)),
+    kind("cut snapshot transfer", (2_000, 6_000), (2_000, 9_000), || Box::new(links::CutTransfers)),
+    kind("wall clock jump", (4_000, 12_000), (500, 9_000), || Box::new(Spell::new(clocks::jump, clocks::set_right))),
+    kind("wall clock strobe", (6_000, 15_000), (500, 4_000), || {
+        Box::new(Spell::of_ticks(clocks::sway, clocks::set_right))
+    }),
+    kind("clock rate", (4_000, 12_000), (1_000, 9_000), || Box::new(Spell::new(clocks::run_wrong, clocks::run_right))),
+    kind("pause", (4_000, 12_000), AT_ONCE, || Box::new(Strike(clocks::pause))),
+    kind("kill", (3_000, 12_000), AT_ONCE, || Box::new(Strike(processes::kill))),
+    kind("power loss", (3_000, 12_000), AT_ONCE, || Box::new(Strike(processes::lose_power))),
+    kind("crash in an operation", (3_000, 9_000), AT_ONCE, || Box::new(Strike(processes::crash_in_operation))),
+    kind("crash in a poll", (3_000, 9_000), AT_ONCE, || Box::new(Strike(processes::crash_in_poll))),
+    kind("crashes in recovery", (5_000, 15_000), (3_000, 8_000), || Box::<processes::InRecovery>::default()),
+    kind("all nodes down", (8_000, 20_000), AT_ONCE, || Box::new(processes::AllDown)),
+    kind("failed sync", (4_000, 12_000), (2_000, 2_000), || Box::new(Strike(drives::fail_sync))),
+    kind("failed read", (4_000, 12_000), (4_000, 4_000), || Box::new(Spell::armed(drives::fail_read))),
+    kind("full drive", (6_000, 15_000), (1_000, 6_000), || Box::new(Spell::new(drives::fill, drives::make_room))),
+    kind("slow drive", (4_000, 12_000), (1_000, 8_000), || Box::new(Spell::new(drives::slow_down, drives::speed_up))),
+    kind("rot in the log", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Log)),
+    kind("rot in the control file", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Control)),
+    kind("rot in a checkpoint", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Checkpoint)),
+    kind("rot in a change log", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Changes)),
+    kind("lost file", (10_000, 30_000), AT_ONCE, || Box::new(decay::LostFile)),
+    kind("older file", (10_000, 30_000), (500, 8_000), || Box::<decay::OlderFile>::default()),
+    kind("older drive", (10_000, 40_000), (500, 8_000), || Box::<decay::OlderDrive>::default()),
+    kind("wiped drive", (15_000, 40_000), AT_ONCE, || Box::new(decay::Wipe)),
 ];
 
 /// What one run has.

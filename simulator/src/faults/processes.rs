@@ -12,56 +12,28 @@ fn any(field: &mut Field<'_>) -> Crash {
 }
 
 /// A process is killed.
-#[derive(Debug)]
-pub(super) struct Kill;
-
-impl Fault for Kill {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = field.running_node() else { return false };
-        field.cluster.crash(field.simulation, node, Crash::Kill);
-        true
-    }
+pub(super) fn kill(field: &mut Field<'_>, node: HostId) {
+    field.cluster.crash(field.simulation, node, Crash::Kill);
 }
 
 /// A machine loses its power.
-#[derive(Debug)]
-pub(super) struct PowerLoss;
-
-impl Fault for PowerLoss {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = field.running_node() else { return false };
-        let crash = power(field);
-        field.cluster.crash(field.simulation, node, crash);
-        true
-    }
+pub(super) fn lose_power(field: &mut Field<'_>, node: HostId) {
+    let crash = power(field);
+    field.cluster.crash(field.simulation, node, crash);
 }
 
 /// A machine goes down in some operation on its drive.
-#[derive(Debug)]
-pub(super) struct InOperation;
-
-impl Fault for InOperation {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = field.running_node() else { return false };
-        let crash = any(field);
-        let nth = field.dice.between(1, 100);
-        field.simulation.drive(node).crash_in(nth, crash);
-        true
-    }
+pub(super) fn crash_in_operation(field: &mut Field<'_>, node: HostId) {
+    let crash = any(field);
+    let nth = field.dice.between(1, 100);
+    field.simulation.drive(node).crash_in(nth, crash);
 }
 
 /// A process crashes at some await.
-#[derive(Debug)]
-pub(super) struct InPoll;
-
-impl Fault for InPoll {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = field.running_node() else { return false };
-        let crash = any(field);
-        let nth = field.dice.below(2_000);
-        field.simulation.crash_in_poll(node, nth, crash);
-        true
-    }
+pub(super) fn crash_in_poll(field: &mut Field<'_>, node: HostId) {
+    let crash = any(field);
+    let nth = field.dice.below(2_000);
+    field.simulation.crash_in_poll(node, nth, crash);
 }
 
 /// A node goes down, and again and again while it comes back.

@@ -147,6 +147,22 @@ impl Cluster {
         .await
     }
 
+    /// The leader, and one of the others.
+    pub(super) async fn leader_and_follower(&self) -> (NodeId, NodeId) {
+        let leader = self.leader().await;
+        (leader, if leader == 3 { 2 } else { 3 })
+    }
+
+    /// What a node warns of, a line each.
+    pub(super) fn warnings(&self, id: NodeId) -> String {
+        self.nodes[&id].host.warnings().join("\n")
+    }
+
+    /// Waits until a node warns in these words.
+    pub(super) async fn until_warned(&self, id: NodeId, words: &str) {
+        self.until(words, |cluster| cluster.warnings(id).contains(words).then_some(())).await;
+    }
+
     /// Waits until all running nodes have applied everything that was acknowledged before the call, and have the same state.
     /// Sameness alone would not do: after a restart all are the same before the leader has told them what is committed.
     pub(super) async fn agreed(&self) -> u64 {
@@ -261,6 +277,13 @@ impl Cluster {
         let index = shard.checkpoint(0, Instant::now() + PATIENCE).await.unwrap();
         self.until("the purge", |_| (shard.status().purged_index >= index).then_some(())).await;
         index
+    }
+
+    /// The same on every node that runs.
+    pub(super) async fn checkpoint_all(&self) {
+        for id in self.nodes.keys() {
+            assert!(self.checkpoint(*id).await > 0);
+        }
     }
 }
 

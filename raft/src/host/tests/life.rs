@@ -42,9 +42,7 @@ async fn a_restart_loads_the_checkpoint_and_replays_what_came_after_it() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..30).await;
     cluster.agreed().await;
-    for id in 1..=3 {
-        assert!(cluster.checkpoint(id).await > 0);
-    }
+    cluster.checkpoint_all().await;
     cluster.deliver(30..40).await;
     cluster.agreed().await;
     let state = cluster.nodes[&1].shard.read_shard(|shard| (shard.digest(), shard.last_event()));
@@ -55,7 +53,7 @@ async fn a_restart_loads_the_checkpoint_and_replays_what_came_after_it() {
     }
     cluster.agreed().await;
     assert_eq!(cluster.nodes[&3].shard.read_shard(|shard| (shard.digest(), shard.last_event())), state);
-    assert!(cluster.nodes[&3].host.warnings().is_empty(), "{:?}", cluster.nodes[&3].host.warnings());
+    assert_eq!(cluster.warnings(3), "");
     assert_eq!(cluster.nodes[&3].shard.id(), SHARD);
 }
 
@@ -75,17 +73,13 @@ async fn a_shard_with_little_traffic_is_checkpointed_when_it_has_waited_long_eno
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_that_lags_behind_the_purge_is_filled_by_a_snapshot() {
     let mut cluster = Cluster::founded().await;
-    let leader = cluster.leader().await;
-    let lagging = if leader == 1 { 2 } else { 1 };
+    let (_, lagging) = cluster.leader_and_follower().await;
     cluster.deliver(0..5).await;
     cluster.agreed().await;
     cluster.stop(lagging).await;
     cluster.deliver(5..60).await;
     cluster.agreed().await;
-    let ids: Vec<_> = cluster.nodes.keys().copied().collect();
-    for id in ids {
-        cluster.checkpoint(id).await;
-    }
+    cluster.checkpoint_all().await;
     cluster.start(lagging).await;
     cluster.deliver(60..70).await;
     cluster.agreed().await;
@@ -97,17 +91,14 @@ async fn a_node_whose_state_store_is_gone_is_filled_from_a_peer_under_its_old_id
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..30).await;
     cluster.agreed().await;
-    for id in 1..=3 {
-        cluster.checkpoint(id).await;
-    }
+    cluster.checkpoint_all().await;
     cluster.deliver(30..35).await;
     cluster.stop(3).await;
     std::fs::remove_dir_all(cluster.dir(3).join("state")).unwrap();
     cluster.start(3).await;
     cluster.deliver(35..40).await;
     cluster.agreed().await;
-    let warnings = cluster.nodes[&3].host.warnings();
-    assert!(warnings.iter().any(|warning| warning.contains("was filled from node")), "{warnings:?}");
+    cluster.until_warned(3, "was filled from node").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,9 +120,7 @@ async fn a_checkpoint_that_rotted_is_set_aside_and_its_place_filled() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..30).await;
     cluster.agreed().await;
-    for id in 1..=3 {
-        cluster.checkpoint(id).await;
-    }
+    cluster.checkpoint_all().await;
     cluster.stop(2).await;
     let db = cluster.dir(2).join("state").join("db");
     let mut bytes = std::fs::read(&db).unwrap();
@@ -141,16 +130,14 @@ async fn a_checkpoint_that_rotted_is_set_aside_and_its_place_filled() {
     cluster.start(2).await;
     cluster.deliver(30..35).await;
     cluster.agreed().await;
-    let warnings = cluster.nodes[&2].host.warnings();
-    assert!(warnings.iter().any(|warning| warning.contains("set aside")), "{warnings:?}");
+    cluster.until_warned(2, "set aside").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_is_handed_to_a_node_that_has_everything() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..10).await;
-    let leader = cluster.leader().await;
-    let to = if leader == 3 { 1 } else { 3 };
+    let (leader, to) = cluster.leader_and_follower().await;
     let handed = cluster.nodes[&leader].shard.transfer_leadership(Some(to)).await.unwrap();
     assert_eq!(handed, to);
     cluster.until("the other leads", |cluster| (cluster.nodes[&to].shard.is_leader()).then_some(())).await;
@@ -164,8 +151,7 @@ async fn an_older_copy_of_a_folder_is_refused() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..10).await;
     cluster.agreed().await;
-    let leader = cluster.leader().await;
-    let follower = if leader == 3 { 2 } else { 3 };
+    let (leader, follower) = cluster.leader_and_follower().await;
     cluster.stop(follower).await;
     cluster.keep_copy(follower);
     cluster.start(follower).await;
@@ -174,12 +160,7 @@ async fn an_older_copy_of_a_folder_is_refused() {
     cluster.stop(follower).await;
     cluster.put_copy_back(follower);
     cluster.start(follower).await;
-    cluster
-        .until("the refusal", |cluster| {
-            let warnings = cluster.nodes[&leader].host.warnings();
-            warnings.iter().any(|warning| warning.contains("older copy")).then_some(())
-        })
-        .await;
+    cluster.until_warned(leader, "older copy").await;
     cluster.deliver_by(leader, 20..25).await;
     assert!(cluster.nodes[&follower].shard.applied_index() < before);
 }
@@ -189,8 +170,8 @@ async fn an_older_copy_of_a_folder_elects_nobody() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..10).await;
     cluster.agreed().await;
-    let leader = cluster.leader().await;
-    let (follower, other) = if leader == 3 { (2, 1) } else { (3, 3 - leader) };
+    let (leader, follower) = cluster.leader_and_follower().await;
+    let other = 6 - leader - follower;
     cluster.stop(follower).await;
     cluster.keep_copy(follower);
     cluster.start(follower).await;
@@ -209,12 +190,7 @@ async fn an_older_copy_of_a_folder_elects_nobody() {
     cluster.put_copy_back(follower);
     cluster.start(follower).await;
     // With the copy's vote the other would lead at once.
-    cluster
-        .until("the refusal", |cluster| {
-            let warnings = cluster.nodes[&other].host.warnings();
-            warnings.iter().any(|warning| warning.contains("older copy")).then_some(())
-        })
-        .await;
+    cluster.until_warned(other, "older copy").await;
     assert_eq!(cluster.nodes[&other].shard.term(), term, "the copy has voted");
     assert_eq!(cluster.nodes[&follower].shard.status().role, Role::Follower);
     cluster.start(leader).await;
@@ -245,8 +221,8 @@ async fn a_cluster_whose_nodes_were_all_killed_at_once_comes_back() {
         }
         assert!(cluster.agreed().await >= before);
     }
-    for node in cluster.nodes.values() {
-        assert!(node.host.warnings().is_empty(), "{:?}", node.host.warnings());
+    for id in 1..=3 {
+        assert_eq!(cluster.warnings(id), "");
     }
 }
 
@@ -304,8 +280,7 @@ async fn rotten_entries_are_mended_with_copies_of_the_others() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..30).await;
     cluster.agreed().await;
-    let leader = cluster.leader().await;
-    let follower = if leader == 3 { 2 } else { 3 };
+    let (_, follower) = cluster.leader_and_follower().await;
     cluster.stop(follower).await;
     let log = cluster.dir(follower).join("log");
     let mut files: Vec<_> = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -325,6 +300,5 @@ async fn rotten_entries_are_mended_with_copies_of_the_others() {
     cluster.start(follower).await;
     cluster.deliver(30..35).await;
     cluster.agreed().await;
-    let warnings = cluster.nodes[&follower].host.warnings();
-    assert!(warnings.iter().any(|warning| warning.contains("were mended")), "{warnings:?}");
+    cluster.until_warned(follower, "were mended").await;
 }

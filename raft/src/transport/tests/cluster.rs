@@ -61,10 +61,10 @@ pub(super) struct Node {
 pub(super) struct Groups {
     pub(super) node: NodeId,
     pub(super) cluster: String,
-    pub(super) life: Mutex<Incarnation>,
+    life: Mutex<Incarnation>,
     groups: Mutex<BTreeMap<GroupId, Running>>,
     pub(super) damaged: Mutex<BTreeMap<GroupId, String>>,
-    pub(super) refused: Mutex<Option<String>>,
+    refused: Mutex<Option<String>>,
 }
 
 struct Running {
@@ -127,6 +127,16 @@ impl GroupRegistry for Groups {
 }
 
 impl Node {
+    /// From now on its peers are not believed, for this reason, or are.
+    pub(super) fn refuses_peers(&self, why: Option<&str>) {
+        *self.groups.refused.lock().unwrap() = why.map(str::to_owned);
+    }
+
+    /// From now on it lives this life.
+    pub(super) fn lives(&self, life: Incarnation) {
+        *self.groups.life.lock().unwrap() = life;
+    }
+
     pub(super) async fn start(net: &Net, id: NodeId) -> Self {
         // Small chunks, so that a snapshot has several.
         Self::start_with(net, TransportOptions { chunk_bytes: 64 << 10, ..TransportOptions::new(id, CLUSTER) }).await

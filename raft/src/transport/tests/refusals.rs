@@ -18,6 +18,14 @@ use crate::types::{GroupId, NodeId, Types};
 
 const GROUP: GroupId = GroupId(0);
 
+/// Two nodes, the group running on the second.
+async fn two_nodes(net: &Net) -> (Node, Node) {
+    let (one, two) = (Node::start(net, 1).await, Node::start(net, 2).await);
+    two.start_group(GROUP).await;
+    (one, two)
+}
+
+/// Sends an append to a node at an address.
 async fn append_to(transport: &Transport, node: NodeId, address: &str) -> Result<(), String> {
     let probe = AppendEntriesRequest::<Types> {
         vote: VoteOf::<Types>::new_committed(1, 1),
@@ -54,8 +62,7 @@ async fn a_node_of_another_cluster_is_refused_by_name() {
 #[tokio::test(start_paused = true)]
 async fn another_node_than_was_meant_is_refused_by_name() {
     let net = Net::default();
-    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
-    two.start_group(GROUP).await;
+    let (one, _two) = two_nodes(&net).await;
     let error = append_to(&one.transport, 3, &address(2)).await.unwrap_err();
     assert!(error.contains("this is node 2, the message is for node 3"), "{error}");
 }
@@ -63,13 +70,12 @@ async fn another_node_than_was_meant_is_refused_by_name() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_the_node_does_not_believe_gets_no_frame() {
     let net = Net::default();
-    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
-    two.start_group(GROUP).await;
-    *one.groups.refused.lock().unwrap() = Some("its folder is an older copy".to_owned());
+    let (one, _two) = two_nodes(&net).await;
+    one.refuses_peers(Some("its folder is an older copy"));
     let error = append_to(&one.transport, 2, &address(2)).await.unwrap_err();
     assert!(error.contains("older copy"), "{error}");
     assert_eq!(net.replicate_frames(&address(1), &address(2)), 0);
-    *one.groups.refused.lock().unwrap() = None;
+    one.refuses_peers(None);
     // The link comes up again after its pause.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while let Err(error) = append_to(&one.transport, 2, &address(2)).await {
@@ -81,8 +87,7 @@ async fn a_peer_that_the_node_does_not_believe_gets_no_frame() {
 #[tokio::test(start_paused = true)]
 async fn a_vote_is_given_only_to_a_peer_that_was_judged_in_the_life_in_which_it_asks() {
     let net = Net::default();
-    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
-    two.start_group(GROUP).await;
+    let (one, _two) = two_nodes(&net).await;
     let channel = net.of(&address(1)).channel(&address(2), Lane::Control, Duration::from_secs(1)).unwrap();
     let mut client = wire::peer_service_client::PeerServiceClient::new(channel);
     let asked = |nonce| wire::VoteRequest {
@@ -92,7 +97,7 @@ async fn a_vote_is_given_only_to_a_peer_that_was_judged_in_the_life_in_which_it_
         candidate: Some(wire::Incarnation { counter: 1, nonce }),
         ..wire::VoteRequest::default()
     };
-    *one.groups.life.lock().unwrap() = Incarnation { counter: 1, nonce: 5 };
+    one.lives(Incarnation { counter: 1, nonce: 5 });
     assert_eq!(client.vote(asked(5)).await.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(client.pre_vote(asked(5)).await.unwrap_err().code(), Code::Unauthenticated);
     one.transport.handshake(&address(2)).await.unwrap();
@@ -103,28 +108,26 @@ async fn a_vote_is_given_only_to_a_peer_that_was_judged_in_the_life_in_which_it_
 #[tokio::test(start_paused = true)]
 async fn a_vote_counts_only_from_a_peer_that_was_judged_in_the_life_in_which_it_answers() {
     let net = Net::default();
-    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
-    two.start_group(GROUP).await;
+    let (one, two) = two_nodes(&net).await;
     let mut network = one.transport.factory(GROUP).new_client(2, &BasicNode { addr: address(2) }).await;
     let option = || RPCOption::new(Duration::from_secs(1));
     let request = || VoteRequest::<Types>::new(VoteOf::<Types>::new(9, 1), None);
     network.pre_vote(request(), option()).await.expect("hands are shaken first");
     // Another life of the second node, that the first does not find well.
-    *two.groups.life.lock().unwrap() = Incarnation { counter: 2, nonce: 7 };
-    *one.groups.refused.lock().unwrap() = Some("its folder is an older copy".to_owned());
+    two.lives(Incarnation { counter: 2, nonce: 7 });
+    one.refuses_peers(Some("its folder is an older copy"));
     for _ in 0..2 {
         let error = network.vote(request(), option()).await.unwrap_err().to_string();
         assert!(error.contains("older copy"), "{error}");
     }
-    *one.groups.refused.lock().unwrap() = None;
+    one.refuses_peers(None);
     assert!(network.vote(request(), option()).await.expect("hands are shaken anew").vote_granted);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_damaged_group_answers_unreachable_and_the_others_go_on() {
     let net = Net::default();
-    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
-    two.start_group(GROUP).await;
+    let (one, two) = two_nodes(&net).await;
     two.groups.damaged.lock().unwrap().insert(GROUP, "record 7 is rotten".to_owned());
     let error = append_to(&one.transport, 2, &address(2)).await.unwrap_err();
     assert!(error.contains("record 7 is rotten"), "{error}");
@@ -135,8 +138,7 @@ async fn a_damaged_group_answers_unreachable_and_the_others_go_on() {
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_is_too_long_ends_its_stream_and_no_other() {
     let net = Net::default();
-    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
-    two.start_group(GROUP).await;
+    let (one, _two) = two_nodes(&net).await;
     let channel = net.of(&address(9)).channel(&address(2), Lane::Append, Duration::from_secs(1)).unwrap();
     let mut client = wire::peer_service_client::PeerServiceClient::new(channel);
     let hello = wire::Envelope { cluster_id: CLUSTER.to_owned(), from_node: 9, to_node: 2 };
