@@ -2,6 +2,7 @@
 
 mod mutations;
 mod seeds;
+mod shrinking;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -12,7 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use holdfast_mutation::{CAN_BREAK, Mutation, switch_on};
 use holdfast_simulator::checkers::check_history;
 use holdfast_simulator::history::{self, HistoryError};
-use holdfast_simulator::run::{Report, RunOptions, run};
+use holdfast_simulator::run::{Part, Report, RunOptions, run};
 use tracing::Level;
 
 /// Runs Holdfast in simulation: several nodes and their clients on one thread, with nothing real outside of them.
@@ -30,6 +31,12 @@ enum Verb {
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, named in the report; 2 the run could not begin.
     Run(RunArguments),
+    /// Makes the run of a seed that fails as small as it can be and still fail: without kinds of faults, without workloads, in
+    /// less time, each tried in a process of its own. Then writes what clients saw in it, the shortest history that still
+    /// fails, and a page that shows what happened.
+    ///
+    /// Exit status: 0 it was made smaller, or nothing could be left out; 1 the seed does not fail; 2 it could not be tried.
+    Shrink(shrinking::ShrinkArguments),
     /// Judges a history that `run --history` wrote, as the run does.
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, or could not be decided; 2 the file is no history.
@@ -61,6 +68,9 @@ struct MutationsArguments {
 struct CheckArguments {
     /// The history.
     file: PathBuf,
+    /// Only what this checker finds; a history that was cut for one may be bad to others.
+    #[arg(long, value_name = "NAME")]
+    checker: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,12 +87,20 @@ struct RunArguments {
     /// Breaks Holdfast in this way, in a build that can be broken: a checker must notice.
     #[arg(long, value_name = "NAME", conflicts_with = "seeds")]
     mutation: Option<Mutation>,
+    #[command(flatten)]
+    part: Part,
     /// Writes the trace's lines to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     trace: Option<PathBuf>,
     /// Writes what the clients asked and were told to this file, for `holdfast-sim check`.
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     history: Option<PathBuf>,
+    /// Writes a page to this file that shows what happened: nodes, faults and every call, on one axis of time.
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
+    timeline: Option<PathBuf>,
+    /// Writes what happened to the nodes to this file, as JSON.
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
+    events: Option<PathBuf>,
     /// Prints the simulated processes' messages of this level and above to stderr.
     #[arg(long, value_name = "LEVEL", conflicts_with = "seeds")]
     log: Option<Level>,
@@ -103,17 +121,20 @@ fn main() -> ExitCode {
             Some(count) => run_many(arguments.first_seed.unwrap_or_else(random_seed), count, arguments.output),
             None => run_seed(arguments),
         },
+        Verb::Shrink(arguments) => shrinking::run(&arguments).unwrap_or_else(|error| fail(&error)),
         Verb::Check(arguments) => check(&arguments),
         Verb::Mutations(arguments) => run_mutations(&arguments),
     }
 }
 
 fn run_seed(arguments: RunArguments) -> ExitCode {
-    let RunArguments { seed, mutation, trace, history, log, output, .. } = arguments;
+    let RunArguments { seed, mutation, part, trace, history, timeline, events, log, output, .. } = arguments;
     if let Some(Err(error)) = mutation.map(switch_on) {
         return fail(&error);
     }
-    let options = RunOptions { seed: seed.unwrap_or_else(random_seed), trace, history, printed: log };
+    let seed = seed.unwrap_or_else(random_seed);
+    let replay = shrinking::replay(seed, mutation, &part);
+    let options = RunOptions { seed, part, trace, history, events, timeline, replay, printed: log };
     let report = match run(&options) {
         Ok(report) => report,
         Err(error) => return fail(&error),
@@ -133,7 +154,8 @@ fn check(arguments: &CheckArguments) -> ExitCode {
         Ok(read) => read,
         Err(error) => return fail(&error),
     };
-    let findings = check_history(&history, &bound);
+    let mut findings = check_history(&history, &bound);
+    findings.retain(|finding| arguments.checker.as_ref().is_none_or(|checker| finding.checker == checker));
     let lines: Vec<String> = match findings.as_slice() {
         [] => vec![format!("verdict     all is as it must be in {} attempts", history.records.len())],
         findings => findings.iter().map(|finding| format!("FINDING     {finding}")).collect(),

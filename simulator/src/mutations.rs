@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use holdfast_mutation::Mutation;
+use holdfast_simulator::shrink::kind_of;
 use serde::Serialize;
 
 use crate::seeds;
@@ -74,7 +75,7 @@ fn hunt(program: &Path, mutation: Mutation, first: u64, most: u64) -> Outcome {
             outcome.spoiled += 1;
             continue;
         }
-        outcome.caught_by = Some(who_says(finding).to_owned());
+        outcome.caught_by = Some(kind_of(finding));
         outcome.seed = Some(seed);
         outcome.finding = Some(finding.clone());
         break;
@@ -88,13 +89,6 @@ fn findings(program: &Path, seed: u64, mutation: Option<Mutation>) -> Vec<String
         Ok(report) => report.findings,
         Err(finding) => vec![finding],
     }
-}
-
-/// The checker's name, with which its findings begin; what no checker says is the run's own.
-fn who_says(finding: &str) -> &str {
-    let is_name =
-        |name: &&str| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
-    finding.split_once(':').map(|(name, _)| name).filter(is_name).unwrap_or("run")
 }
 
 impl Outcome {

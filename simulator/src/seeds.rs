@@ -42,6 +42,8 @@ pub struct Failure {
     pub seed: u64,
     /// What runs it again.
     pub replay: String,
+    /// What makes it smaller.
+    pub shrink: String,
     /// What is not as it must be.
     pub findings: Vec<String>,
 }
@@ -102,7 +104,13 @@ impl Summary {
         };
         self.violations += findings.len() as u64;
         if !findings.is_empty() {
-            self.failures.push(Failure { seed, replay: format!("holdfast-sim run --seed {seed}"), findings });
+            let replay = format!("holdfast-sim run --seed {seed}");
+            self.failures.push(Failure {
+                seed,
+                replay,
+                shrink: format!("holdfast-sim shrink --seed {seed}"),
+                findings,
+            });
         }
     }
 
@@ -121,8 +129,24 @@ impl Summary {
         lines.extend(self.faults.iter().map(|(kind, count)| format!("fault       {count:>5} {kind}")));
         for failure in &self.failures {
             lines.push(format!("FAILS       {}", failure.replay));
+            lines.push(format!("shrink      {}", failure.shrink));
             lines.extend(failure.findings.iter().map(|finding| format!("  {finding}")));
         }
         lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_that_failed_comes_with_the_commands_that_replay_and_shrink_it() {
+        let mut summary = Summary::default();
+        summary.add(6, Ok(Report::default()));
+        summary.add(7, Ok(Report { findings: vec!["holds: lost".to_owned()], ..Report::default() }));
+        let table = summary.table();
+        assert!(table.contains("FAILS       holdfast-sim run --seed 7\nshrink      holdfast-sim shrink --seed 7\n"));
+        assert!(!table.contains("--seed 6"));
     }
 }

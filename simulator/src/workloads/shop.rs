@@ -32,6 +32,8 @@ struct Sign {
 #[derive(Clone, Debug)]
 pub struct Shop {
     addresses: Vec<String>,
+    /// What the seed drew, and of that what is done.
+    drawn: Vec<Workload>,
     workloads: Vec<Workload>,
     history: SharedHistory,
     boards: BTreeMap<Workload, Board>,
@@ -39,12 +41,14 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// A shop whose customers do what the seed draws.
+    /// A shop whose customers do what the seed draws; of that only some, if these are given.
     #[must_use]
-    pub fn new(seed: u64, addresses: Vec<String>) -> Self {
-        let workloads = Workload::draw(&mut Dice::of(seed, "workloads", 0));
+    pub fn new(seed: u64, addresses: Vec<String>, only: Option<&[Workload]>) -> Self {
+        let drawn = Workload::of_seed(seed);
+        let is_done = |workload: &Workload| only.is_none_or(|only| only.contains(workload));
+        let workloads: Vec<Workload> = drawn.iter().copied().filter(is_done).collect();
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
-        Self { addresses, workloads, history: SharedHistory::default(), boards, sign: Arc::default() }
+        Self { addresses, drawn, workloads, history: SharedHistory::default(), boards, sign: Arc::default() }
     }
 
     fn sign(&self) -> MutexGuard<'_, Sign> {
@@ -126,10 +130,14 @@ impl Shop {
         }
         let client = connect(self.addresses.clone(), world.clone()).await;
         let mut visits = Vec::new();
-        for (number, workload) in (0_u64..).zip(&self.workloads) {
+        for (number, workload) in (0_u64..).zip(&self.drawn) {
+            // Drawn for one that is left out too: the others do what they would do beside it.
+            let dice = Dice::new(world.entropy.next_u64());
+            if !self.workloads.contains(workload) {
+                continue;
+            }
             let recorder = Recorder::new(self.history.clone(), host.0 * 100 + number, world.clock.clone(), started);
             let board = self.boards.get(workload).cloned().unwrap_or_default();
-            let dice = Dice::new(world.entropy.next_u64());
             visits.push(self.shop(*workload, Shopper::new(client.clone(), recorder, board, dice)));
         }
         join_all(visits).await;
