@@ -89,19 +89,20 @@ fn a_good_history_has_no_shortest_that_fails() {
 
 #[test]
 fn an_item_that_was_not_there_yet_is_not_taken_for_one_that_always_was() {
-    let unknown_sku = refused("UNKNOWN_SKU", &[]);
-    let story = Story::default().command(1, 1, 2, receive("A", 10), unknown_sku).command(
+    let put = Request::PutItem { sku: "A".to_owned() };
+    let story = Story::default().command(1, 1, 2, receive("A", 10), refused("UNKNOWN_SKU", &[])).command(
         2,
         5,
-        6,
-        crate::history::Request::PutItem { sku: "A".to_owned() },
+        30,
+        put,
         done(1, 0),
     );
     assert!(!unexplained(&story.0));
-    let bad = Story(story.0).command(3, 10, 11, receive("A", 10), done(1, 10)).reads(20, 21, stock(1, 0, 1));
+    assert!(unexplained(&prefix(&story.0, 2_000)), "which is why no history is cut before its items are put");
+    let bad = story.reads(20, 21, stock(1, 0, 1));
     let found = shortest(&bad.0, &BOUND, "linearizable").unwrap();
     assert!(unexplained(&found.history));
-    assert!(found.history.records.iter().any(is_put) && found.history.records.len() <= 3, "{found:?}");
+    assert!(found.history.records.iter().any(is_put), "{found:?}");
 }
 
 /// A good history: everything is done at its call, some of it without its client ever knowing.

@@ -25,6 +25,8 @@ const ROW: f64 = 14.0;
 const NODE_ROW: f64 = 24.0;
 const BAR: f64 = 10.0;
 const LEAD: f64 = 4.0;
+/// Rows above the first lane: the axis, and the stages of the run, of which several may be at one instant.
+const TOP: f64 = 4.5;
 /// Letters of a name.
 const MOST_NAME: usize = 26;
 
@@ -43,7 +45,7 @@ impl Drawing {
         let returns = lanes.values().flatten().map(|bar| bar.record.return_us.unwrap_or(bar.record.call_us));
         let ends_us = returns.chain([happened.ends_us, 1]).max().unwrap_or(1);
         let width = (ends_us as f64 / 1e6 * PIXELS_A_SECOND).clamp(WIDTHS.0, WIDTHS.1);
-        let mut drawing = Self { names: String::new(), time: String::new(), y: 2.0 * ROW, ends_us, width };
+        let mut drawing = Self { names: String::new(), time: String::new(), y: TOP * ROW, ends_us, width };
         drawing.faults(&happened.faults);
         drawing.nodes(&happened.nodes);
         drawing.clients(lanes);
@@ -161,8 +163,9 @@ impl Drawing {
             let label = format!("{} s", at_us as f64 / 1e6);
             lines += &line("axis", self.x(at_us), self.y, ROW - 3.0, &label);
         }
-        for moment in &happened.moments {
-            lines += &line("moment", self.x(moment.at_us), self.y, 2.0 * ROW - 3.0, &moment.what);
+        for (nth, moment) in happened.moments.iter().enumerate() {
+            let row = 2.0 + (nth % 3) as f64;
+            lines += &line("moment", self.x(moment.at_us), self.y, row * ROW - 3.0, &moment.what);
         }
         // Below all that can be pointed at.
         self.time.insert_str(0, &lines);
