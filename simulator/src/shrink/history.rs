@@ -6,7 +6,8 @@
 //! - `linearizable`: the history of one group of SKUs that no reservation ties to others (judged alone as it is), cut to a
 //!   prefix: what had not returned by then is of unknown outcome. A prefix of a good history is good, so the first prefix
 //!   that fails is found by halving. Of it, whole operations that changed nothing are dropped: reads, refused commands, and
-//!   commands of which no attempt did anything; an order that explains the rest with them explains it without them. Commands
+//!   commands of which no attempt did anything; an order that explains the rest with them explains it without them. So are
+//!   attempts without which an operation is the very same. Commands
 //!   that were done stay, since others stand on them, and so do commands of unknown outcome, since they may explain what was
 //!   seen.
 //! - `exactly_once`, `tokens`: each breach is of two attempts, whatever else there is, so that any attempt may be dropped.
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{kind_of, smallest};
 use crate::checkers::linearizable::{self, Effort};
 use crate::checkers::{Finding, LogTimeBound, exactly_once, holds, tokens};
-use crate::history::{Asked, History, Id, Outcome, Record, Request, Standing, Subject, operations};
+use crate::history::{Asked, History, Id, Operation, Outcome, Record, Request, Standing, Subject, operations};
 
 /// How often a history is judged to make it shorter.
 const MOST_CHECKS: usize = 400;
@@ -172,6 +173,7 @@ fn shortest_unexplained(history: &History, bound: &LogTimeBound) -> Option<Short
     let (skus, whole) = groups.into_iter().find(|(_, history)| fails(history))?;
     let cut = first_failing_prefix(&whole, fails);
     let kept = drop_operations(&cut, |history| is_breach(&linearizable::check(history, bound, &EFFORT)));
+    let kept = drop_repetitions(&kept);
     let skus: Vec<String> = skus.into_iter().collect();
     let how = format!(
         "of {} attempts {} are of {}; the shortest prefix that fails has {}, and {} of them are enough",
@@ -282,6 +284,31 @@ fn drop_operations(history: &History, mut fails: impl FnMut(&History) -> bool) -
         (checks <= MOST_CHECKS).then(|| fails(&of(kept)))
     });
     of(&kept)
+}
+
+/// Drops attempts without which the operations are the very same ones: when each was first asked for, when it was decided, and
+/// how. The checker sees nothing but those.
+fn drop_repetitions(history: &History) -> History {
+    let essence = |records: &[Record]| -> Vec<_> {
+        let history = with(records.to_vec());
+        let of = |operation: &Operation<'_>| (operation.call_us, operation.return_us, operation.standing.clone());
+        operations(&history).iter().map(of).collect()
+    };
+    let mut needless: BTreeSet<CallId> = BTreeSet::new();
+    for operation in operations(history) {
+        let mut records: Vec<Record> = operation.records.into_iter().cloned().collect();
+        let whole = essence(&records);
+        // The latest go first.
+        for at in (0..records.len()).rev().filter(|_| whole.len() == 1) {
+            let dropped = records.remove(at);
+            if essence(&records) == whole {
+                needless.insert(id_of(&dropped));
+            } else {
+                records.insert(at, dropped);
+            }
+        }
+    }
+    with(history.records.iter().filter(|record| !needless.contains(&id_of(record))).cloned().collect())
 }
 
 #[cfg(test)]

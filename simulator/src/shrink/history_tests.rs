@@ -193,6 +193,21 @@ fn a_spoiled_history_is_cut_where_it_first_fails_and_the_rest_still_fails() {
 }
 
 #[test]
+fn attempts_that_say_nothing_new_of_an_operation_are_dropped() {
+    let again = |story: Story, call, outcome| story.command(2, call, call + 1, receive("A", 5), outcome);
+    let mut story = Story::stocked();
+    for (call, outcome) in [(5, unknown()), (8, unknown()), (11, done(2, 15)), (14, done(2, 15)), (17, unknown())] {
+        story = again(story, call, outcome);
+    }
+    let story = story.reads(20, 21, stock(0, 0, 1));
+    assert!(unexplained(&story.0));
+    let found = shortest(&story.0, &BOUND, "linearizable").unwrap();
+    assert!(unexplained(&found.history));
+    let calls: Vec<u64> = found.history.records.iter().map(|record| record.call_us / 1_000).collect();
+    assert_eq!(calls, [1, 5, 11, 20], "of the operation its first call and its first answer");
+}
+
+#[test]
 fn of_an_id_that_was_decided_twice_two_attempts_are_enough() {
     let mut story = Story::stocked();
     for at in 0..5 {
