@@ -71,12 +71,17 @@ pub(super) fn group_error(error: &GroupError, group: GroupId, routes: &Routes) -
             not_leader.metadata.insert("group".to_owned(), group.0.to_string());
             not_leader
         }
-        GroupError::NoQuorum { .. } | GroupError::TimedOut | GroupError::Stopped { .. } => {
+        GroupError::NoQuorum { .. }
+        | GroupError::TimedOut
+        | GroupError::InProgress { .. }
+        | GroupError::Stopped { .. } => {
             CommandError::of(ErrorReason::Unavailable, format!("{}: {error}", group_name(group))).with("group", group.0)
         }
-        GroupError::Refused { why } => {
-            invalid("group", &format!("of {} is not changed: {why}", group_name(group)), "try again later")
-        }
+        GroupError::Refused { why } => invalid(
+            "group",
+            &format!("of {} is not changed: {why}", group_name(group)),
+            "`holdfast cluster status` shows its members",
+        ),
     }
 }
 
@@ -85,6 +90,7 @@ pub(super) fn change_error(error: &ChangeError, routes: &Routes) -> CommandError
         ChangeError::NotLeader { leader } => {
             group_error(&GroupError::NotLeader { leader: *leader }, GroupId::META, routes)
         }
+        ChangeError::Stopped { why } => group_error(&GroupError::Stopped { why: why.clone() }, GroupId::META, routes),
         ChangeError::Refused { why } => CommandError::of(ErrorReason::InvalidArgument, why.clone()),
         ChangeError::Unknown { .. } => CommandError::of(ErrorReason::OutcomeUnknown, error.to_string()),
     }
