@@ -330,6 +330,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::Strategy;
+
     use crate::test_shop::Shop;
     use crate::*;
 
@@ -431,5 +433,33 @@ mod tests {
         assert!(ids.iter().all(|id| ChunkId::from_key(&id.key()) == Some(*id)));
         assert_eq!(ChunkId::from_key(&[9; 9]), None);
         assert_eq!(ChunkId::from_key(&[1; 8]), None);
+    }
+
+    fn header_and_chunks() -> (Vec<u8>, Vec<(ChunkId, Vec<u8>)>) {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let cut = shop.inventory.cut();
+        (cut.header(), cut.encode().collect())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_chunk_is_refused_or_loaded_and_never_a_panic(
+            at in 0..5_usize,
+            bytes in (0..5_usize).prop_flat_map(|at| {
+                let (header, mut chunks) = header_and_chunks();
+                let valid = if at < chunks.len() { chunks.swap_remove(at).1 } else { header };
+                holdfast_mangle::mangled(valid)
+            }),
+        ) {
+            let (mut header, mut chunks) = header_and_chunks();
+            match chunks.get_mut(at) {
+                Some((_, chunk)) => *chunk = bytes,
+                None => header = bytes,
+            }
+            if let Ok(loaded) = Inventory::load(&header, chunks) {
+                assert_eq!(loaded.digest(), loaded.recompute_digest());
+            }
+        }
     }
 }

@@ -121,4 +121,23 @@ mod tests {
         let superseded = old.superseded_by(&new);
         assert_eq!(superseded, vec![keys::chunk(&[2], 1, 0), keys::chunk(&[3], 1, 0), keys::chunk(&[3], 1, 1)]);
     }
+
+    fn three_chunks() -> Vec<u8> {
+        let mut manifest = Manifest::default();
+        manifest.put(vec![1, 2], 7, 2);
+        manifest.put(vec![0], 8, 1);
+        manifest.put(vec![3; 9], u64::MAX, 9);
+        manifest.encode()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_manifest_is_refused_or_read_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(three_chunks()),
+        ) {
+            if let Ok(manifest) = Manifest::decode(&bytes) {
+                assert_eq!(Manifest::decode(&manifest.encode()).unwrap(), manifest);
+            }
+        }
+    }
 }
