@@ -19,6 +19,7 @@ use holdfast_client::Client;
 
 pub use shop::{Shop, connect};
 pub use shopper::Shopper;
+pub(crate) use shopper::ask_again;
 pub(crate) use translate::{level, reservation};
 
 use crate::Dice;

@@ -258,6 +258,12 @@ impl Shopper {
     }
 }
 
+/// Asks commands once more under their ids, for the history.
+pub(crate) async fn ask_again(client: &Client, recorder: Recorder, commands: &[Command]) -> Outcome {
+    let mut shopper = Shopper::new(client.clone(), recorder, Board::default(), Dice::new(0));
+    shopper.attempt(commands).await
+}
+
 /// That there is no such thing is an answer too.
 fn nothing_seen(subject: &Subject, error: &Error) -> Outcome {
     let seen = match (subject, error.reason()) {
