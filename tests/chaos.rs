@@ -24,6 +24,7 @@ fn options(faults: &[&str], seconds: u64) -> ChaosOptions {
         faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
         target: Target::Own { binary: PathBuf::from(env!("CARGO_BIN_EXE_holdfast")), faketime: None },
         history: None,
+        told: |_| {},
     }
 }
 

@@ -106,6 +106,7 @@ impl ChaosArguments {
             faults: self.faults,
             target,
             history: self.history,
+            told: |line| eprintln!("{line}"),
         })
     }
 }

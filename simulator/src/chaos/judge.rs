@@ -13,7 +13,7 @@ use crate::checkers::{
 use crate::history::{Asked, History, StockSeen};
 
 /// What a cluster that is whole again owes its clients.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(8);
 /// A season of real processes has more operations than a simulated run.
 const EFFORT: Effort = Effort { places: 400_000, operations: 5_000 };
 

@@ -61,6 +61,8 @@ pub struct ChaosOptions {
     pub target: Target,
     /// Where the history is written; that of the second season to the same name with `.2`, and so on.
     pub history: Option<PathBuf>,
+    /// Hears of every season that is over.
+    pub told: fn(&str),
 }
 
 /// Which cluster.
@@ -195,7 +197,11 @@ async fn play(stage: &mut Stage, options: &ChaosOptions, kinds: &[String]) -> Re
         seasons += 1;
         let outcome = stage.play(&format!("{run:06x}-{seasons}"), dice.next_u64(), &weather).await;
         let went_wrong = !outcome.tally.violations.is_empty();
-        tracing::info!(season = seasons, violations = outcome.tally.violations.len(), "a season is over");
+        let (faults, found) = (outcome.tally.faults(), outcome.tally.violations.len());
+        (options.told)(&format!(
+            "season {seasons}: {} attempts, {faults} faults, {found} violations",
+            outcome.history.records.len()
+        ));
         if let Some(bound) = &outcome.bound {
             let kept = stage.cluster.folder().filter(|_| went_wrong).map(|folder| folder.join("history"));
             for path in options.history.iter().chain(&kept) {

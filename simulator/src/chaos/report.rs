@@ -116,6 +116,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// How many faults have begun.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
     /// Takes in what has happened.
     pub fn take(&mut self, happened: Happened) {
         for (kind, count) in happened.faults {

@@ -133,3 +133,47 @@ impl NodeProcess {
         read().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A process in the place of a node, whose script this is.
+    fn started(folder: &Path, script: &str) -> NodeProcess {
+        let binary = folder.join("binary");
+        fs::write(&binary, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut node = NodeProcess::new(7, Default::default(), Default::default(), folder);
+        node.start(&Start { binary: &binary, config: Path::new("node-7.toml"), environment: &[] }).unwrap();
+        node
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_by_itself_is_seen_with_its_status_and_its_last_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node = started(folder.path(), "echo \"$@\" >&2; exit 21");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            if let Some(status) = node.ended() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it goes on");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!(status.code(), Some(21));
+        assert_eq!(node.last_words(), "start --config node-7.toml --node 7 --end-with-parent\n");
+        assert!(!node.is_there() && !node.may_start(), "a node that ends at once is not started without a pause");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_was_killed_has_not_ended_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node = started(folder.path(), "read line");
+        assert!(node.is_there() && node.ended().is_none());
+        node.kill();
+        node.buried().await;
+        assert!(!node.is_there() && node.ended().is_none() && node.may_start());
+    }
+}
