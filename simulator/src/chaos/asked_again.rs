@@ -52,10 +52,16 @@ fn lost(commands: &[Command], outcome: &Outcome) -> Option<String> {
             answers
                 .iter()
                 .any(is_new)
-                .then(|| format!("lost: command {first} was acknowledged, and is done anew: {commands:?}"))
+                .then(|| format!("lost: command {first} was acknowledged, and is done anew: {}", shown(commands)))
         }
-        other => Some(format!("command {first} was acknowledged, and asked again when all was whole: {other:?}")),
+        other => {
+            Some(format!("unanswered: command {first} was acknowledged, and asked again when all was whole: {other:?}"))
+        }
     }
+}
+
+fn shown(commands: &[Command]) -> String {
+    serde_json::to_string(commands).unwrap_or_default()
 }
 
 #[cfg(test)]

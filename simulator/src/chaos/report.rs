@@ -9,8 +9,10 @@ use super::windows::{Windows, quantile};
 use crate::checkers::Finding;
 use crate::history::{Answer, Asked, History, Outcome, Standing, operations};
 
-/// What is told of findings, of each kind: a broken cluster may have thousands.
+/// Notes that are told.
 const MOST_TOLD: usize = 200;
+/// Violations of one kind that are told: a broken cluster has thousands, and those of another kind should not drown in them.
+const MOST_OF_A_KIND: usize = 20;
 
 /// Operations by what became of them, each counted once however often it was tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -194,14 +196,11 @@ impl Tally {
         self.cluster_ms.extend(other.cluster_ms);
         self.recoveries_ms.extend(other.recoveries_ms);
         self.served_ms.extend(other.served_ms);
-        for (list, more) in [
-            (&mut self.notes, other.notes),
-            (&mut self.undecided, other.undecided),
-            (&mut self.violations, other.violations),
-        ] {
+        for (list, more) in [(&mut self.notes, other.notes), (&mut self.undecided, other.undecided)] {
             let room = MOST_TOLD.saturating_sub(list.len());
             list.extend(more.into_iter().take(room));
         }
+        self.violations.extend(shortened(other.violations));
     }
 
     /// As a report.
@@ -232,6 +231,24 @@ impl Tally {
             ..Report::default()
         }
     }
+}
+
+/// What was found, with the number in place of what is too much of a kind; a kind is what stands before the first colon.
+fn shortened(violations: Vec<String>) -> Vec<String> {
+    let mut by_kind: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for what in violations {
+        let kind = what.split(':').next().unwrap_or_default().to_owned();
+        by_kind.entry(kind).or_default().push(what);
+    }
+    let told = by_kind.into_iter().flat_map(|(kind, mut found)| {
+        let more = found.len().saturating_sub(MOST_OF_A_KIND);
+        found.truncate(MOST_OF_A_KIND);
+        if more > 0 {
+            found.push(format!("{kind}: and {more} more"));
+        }
+        found
+    });
+    told.collect()
 }
 
 impl Report {
@@ -294,6 +311,18 @@ mod tests {
         tally.count(&story.0);
         let expected = Operations { done: 1, refused: 1, not_admitted: 1, unknown: 1, ..Operations::default() };
         assert_eq!(tally.operations, expected);
+    }
+
+    #[test]
+    fn of_many_violations_of_a_kind_some_are_told_and_the_rest_is_counted() {
+        let mut season = Tally::default();
+        season.violations.extend((0..30).map(|number| format!("lost: {number}")));
+        season.violations.push("healed: late".to_owned());
+        let mut all = Tally::default();
+        all.add(season);
+        assert_eq!(all.lost, 30);
+        assert_eq!(all.violations.len(), 22);
+        assert_eq!((all.violations[0].as_str(), all.violations[21].as_str()), ("healed: late", "lost: and 10 more"));
     }
 
     #[test]
