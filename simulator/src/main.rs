@@ -1,5 +1,6 @@
-//! The `holdfast-sim` command: runs a cluster in simulation, one seed a process.
+//! The `holdfast-sim` command: runs a cluster in simulation, one seed a process, or lets faults happen to a real one.
 
+mod chaos_verb;
 mod mutations;
 mod seeds;
 
@@ -14,6 +15,8 @@ use holdfast_simulator::checkers::check_history;
 use holdfast_simulator::history::{self, HistoryError};
 use holdfast_simulator::run::{Report, RunOptions, run};
 use tracing::Level;
+
+use chaos_verb::ChaosArguments;
 
 /// Runs Holdfast in simulation: several nodes and their clients on one thread, with nothing real outside of them.
 #[derive(Debug, Parser)]
@@ -30,7 +33,12 @@ enum Verb {
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, named in the report; 2 the run could not begin.
     Run(RunArguments),
-    /// Judges a history that `run --history` wrote, as the run does.
+    /// Lets customers shop in a cluster of real processes while these are killed and stopped, and their links, drives and
+    /// clocks go wrong; then everything heals, must serve again in time, and is judged.
+    ///
+    /// Exit status: 0 all is as it must be; 1 something is not, named in the report; 2 the run could not begin.
+    Chaos(ChaosArguments),
+    /// Judges a history that `run --history` or `chaos --history` wrote, as far as a history alone tells.
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, or could not be decided; 2 the file is no history.
     Check(CheckArguments),
@@ -103,6 +111,7 @@ fn main() -> ExitCode {
             Some(count) => run_many(arguments.first_seed.unwrap_or_else(random_seed), count, arguments.output),
             None => run_seed(arguments),
         },
+        Verb::Chaos(arguments) => arguments.run(),
         Verb::Check(arguments) => check(&arguments),
         Verb::Mutations(arguments) => run_mutations(&arguments),
     }

@@ -1,7 +1,7 @@
 //! One run: three, five or seven nodes, a shop of several customers, faults drawn from the seed; then everything heals, must
 //! serve again in time, and is judged.
 
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod cluster;
 mod judge;
 mod operator;

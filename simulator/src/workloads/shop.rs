@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use holdfast_client::{Client, ClientOptions};
 use holdfast_world::World;
 
@@ -32,6 +33,8 @@ struct Sign {
 #[derive(Clone, Debug)]
 pub struct Shop {
     addresses: Vec<String>,
+    /// Empty: the only one.
+    season: String,
     workloads: Vec<Workload>,
     history: SharedHistory,
     boards: BTreeMap<Workload, Board>,
@@ -44,7 +47,14 @@ impl Shop {
     pub fn new(seed: u64, addresses: Vec<String>) -> Self {
         let workloads = Workload::draw(&mut Dice::of(seed, "workloads", 0));
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
-        Self { addresses, workloads, history: SharedHistory::default(), boards, sign: Arc::default() }
+        let (season, history, sign) = (String::new(), SharedHistory::default(), Arc::default());
+        Self { addresses, season, workloads, history, boards, sign }
+    }
+
+    /// The same with SKUs of that season, so that one shop may follow another in one cluster.
+    #[must_use]
+    pub fn in_season(self, season: &str) -> Self {
+        Self { season: season.to_owned(), ..self }
     }
 
     fn sign(&self) -> MutexGuard<'_, Sign> {
@@ -104,13 +114,24 @@ impl Shop {
         self.sign().troubles.clone()
     }
 
+    /// Everybody's work in a world that is not simulated: the keeper's, and that of each customer.
+    pub fn staff(&self, world: &World) -> Vec<BoxFuture<'static, ()>> {
+        let (shop, in_world) = (self.clone(), world.clone());
+        let mut staff = vec![async move { shop.keep(in_world, Duration::ZERO).await }.boxed()];
+        for number in 1..=CUSTOMERS {
+            let (shop, in_world) = (self.clone(), world.clone());
+            staff.push(async move { shop.visit(in_world, HostId(KEEPER.0 + number), Duration::ZERO).await }.boxed());
+        }
+        staff
+    }
+
     async fn keep(self, world: World, started: Duration) {
         let client = connect(self.addresses.clone(), world.clone()).await;
         let recorder = Recorder::new(self.history.clone(), KEEPER.0 * 100, world.clock.clone(), started);
         let dice = Dice::new(world.entropy.next_u64());
-        let mut keeper = Shopper::new(client.clone(), recorder, Board::default(), dice);
+        let mut keeper = Shopper::new(client.clone(), recorder, Board::default(), dice).in_season(&self.season);
         for workload in &self.workloads {
-            for (sku, units) in workload.shelves(&client) {
+            for (sku, units) in workload.shelves(&client, &self.season) {
                 let is_put = keeper.ask_done(Request::PutItem { sku: sku.clone() }).await;
                 if !is_put || !keeper.ask_done(Request::Receive { sku: sku.clone(), units }).await {
                     self.sign().troubles.push(format!("{sku} cannot be put on the shelf"));
@@ -130,7 +151,8 @@ impl Shop {
             let recorder = Recorder::new(self.history.clone(), host.0 * 100 + number, world.clock.clone(), started);
             let board = self.boards.get(workload).cloned().unwrap_or_default();
             let dice = Dice::new(world.entropy.next_u64());
-            visits.push(self.shop(*workload, Shopper::new(client.clone(), recorder, board, dice)));
+            let shopper = Shopper::new(client.clone(), recorder, board, dice).in_season(&self.season);
+            visits.push(self.shop(*workload, shopper));
         }
         join_all(visits).await;
         self.sign().customers_gone += 1;
