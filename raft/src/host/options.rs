@@ -67,7 +67,7 @@ impl HostOptions {
             kept_entries: 2_000,
             scrub_bytes_per_s: 4 << 20,
             scrub_pause: Duration::from_secs(3_600),
-            mend_patience: Duration::from_secs(20),
+            mend_patience: Duration::from_secs(5),
             log: LogOptions::default(),
             changes: ChangeLogOptions::default(),
         }

@@ -97,6 +97,9 @@ impl Pass {
         if self.unpaid >= PIECE {
             let paid = std::mem::take(&mut self.unpaid);
             tokio::time::sleep(Duration::from_secs_f64(paid as f64 / self.rate as f64)).await;
+        } else {
+            // The disk is read on the runtime's threads: others get their turn.
+            tokio::task::yield_now().await;
         }
     }
 

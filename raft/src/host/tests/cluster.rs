@@ -63,8 +63,9 @@ pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<NodeId, Node>,
     deliveries: Deliveries,
     checkpoint_age: Duration,
-    /// Nothing of the log is in memory, and it is scrubbed without a rest.
-    rots: bool,
+    /// What of the log is kept in memory.
+    cache_bytes: usize,
+    scrub_pause: Duration,
 }
 
 impl Cluster {
@@ -75,21 +76,33 @@ impl Cluster {
 
     /// The same, with checkpoints at that age.
     pub(super) async fn founded_with(checkpoint_age: Duration) -> Self {
-        Self::founded_as(checkpoint_age, false).await
+        Self::founded_as(checkpoint_age, LogOptions::default().cache_bytes, NEVER).await
     }
 
     /// The same, with nothing of the log in memory, and scrubbed without a rest.
     pub(super) async fn founded_to_rot() -> Self {
-        Self::founded_as(NEVER, true).await
+        Self::founded_as(NEVER, 0, Duration::from_millis(20)).await
     }
 
-    async fn founded_as(checkpoint_age: Duration, rots: bool) -> Self {
+    /// The same, with nothing of the log in memory, and never scrubbed.
+    pub(super) async fn founded_to_be_read() -> Self {
+        Self::founded_as(NEVER, 0, NEVER).await
+    }
+
+    async fn founded_as(checkpoint_age: Duration, cache_bytes: usize, scrub_pause: Duration) -> Self {
         let sockets: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = (1..).zip(sockets.iter().map(|socket| socket.local_addr().unwrap().to_string())).collect();
         drop(sockets);
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster =
-            Self { folder, addresses, nodes: BTreeMap::new(), deliveries: Deliveries::default(), checkpoint_age, rots };
+        let mut cluster = Self {
+            folder,
+            addresses,
+            nodes: BTreeMap::new(),
+            deliveries: Deliveries::default(),
+            checkpoint_age,
+            cache_bytes,
+            scrub_pause,
+        };
         for id in 1..=3 {
             cluster.start(id).await;
         }
@@ -115,13 +128,9 @@ impl Cluster {
             checkpoint_age: self.checkpoint_age,
             kept_entries: 0,
             scrub_bytes_per_s: 1 << 30,
-            scrub_pause: if self.rots { Duration::from_millis(20) } else { NEVER },
+            scrub_pause: self.scrub_pause,
             mend_patience: Duration::from_secs(2),
-            log: LogOptions {
-                segment_bytes: 1 << 20,
-                cache_bytes: if self.rots { 0 } else { LogOptions::default().cache_bytes },
-                ..LogOptions::default()
-            },
+            log: LogOptions { segment_bytes: 1 << 20, cache_bytes: self.cache_bytes, ..LogOptions::default() },
             ..HostOptions::new(id, "test", self.dir(id))
         }
     }

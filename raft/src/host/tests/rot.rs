@@ -62,6 +62,25 @@ async fn an_entry_that_rots_while_its_group_runs_is_fetched_from_a_peer_and_the_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_reads_a_rotten_entry_for_a_follower_fetches_it_from_the_other_and_goes_on() {
+    let mut cluster = Cluster::founded_to_be_read().await;
+    cluster.deliver(0..5).await;
+    cluster.agreed().await;
+    let leader = cluster.leader().await;
+    let lagging = if leader == 3 { 2 } else { 3 };
+    cluster.stop(lagging).await;
+    cluster.deliver(5..30).await;
+    cluster.agreed().await;
+    let leader = cluster.leader().await;
+    cluster.rot(leader, b"SKU-21", flip);
+    cluster.start(lagging).await;
+    cluster.agreed().await;
+    let status = cluster.nodes[&leader].host.scrub_status();
+    assert_eq!((status.rotten_entries, status.mended_entries), (1, 1));
+    it_votes(&mut cluster, leader, 30..35).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_rots_on_two_of_three_nodes_is_fetched_from_the_third() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..30).await;
