@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::node::{Node, append, id, record, run, start};
 use crate::log::{GroupId, LogRecord, Mended, Rot, RotCounts, Scrub, Vote};
@@ -23,6 +26,15 @@ fn segment(number: u64) -> String {
 fn flip(disk: &MemoryDisk, path: &str, body: [u8; 50]) {
     let at = disk.contents(Path::new(path)).windows(50).position(|window| window == body).unwrap();
     disk.tamper(Path::new(path), |bytes| bytes[at] ^= 4);
+}
+
+/// Waits until a segment is out of use.
+async fn until_gone(node: &Node, generation: u64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while node.log.has_segment(generation) {
+        assert!(Instant::now() < deadline, "segment {generation} is in use still");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A whole pass.
@@ -120,9 +132,7 @@ fn a_segment_with_a_rotten_head_is_left_behind_so_that_no_start_reads_it() {
             assert_eq!(node.log.leave_behind(second).await.unwrap(), [ONE]);
             // A checkpoint holds the outcome of all of them.
             node.log.purge(ONE, id(1, 59)).await.unwrap();
-            while node.log.has_segment(second) {
-                tokio::task::yield_now().await;
-            }
+            until_gone(&node, second).await;
             append(&node.log, ONE, vec![record(60, 1, vec![6; 100])]).await;
             assert_eq!(scrub(&node).await, []);
             node.log.close().await;
@@ -149,9 +159,7 @@ fn the_segment_in_use_is_left_behind_too() {
         assert_eq!(scrub(&node).await, [Rot::Batch { generation }]);
         node.log.leave_behind(generation).await.unwrap();
         node.log.purge(ONE, id(1, 1)).await.unwrap();
-        while node.log.has_segment(generation) {
-            tokio::task::yield_now().await;
-        }
+        until_gone(&node, generation).await;
         node.log.close().await;
         assert!(start(&clean(&disk)).await.unwrap().recovered.damaged.is_empty());
     });
