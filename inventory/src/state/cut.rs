@@ -168,7 +168,11 @@ impl State {
     }
 
     pub(crate) fn uncut(&mut self, cut: &Cut) {
-        for id in cut.changed().into_iter().chain(cut.removed()) {
+        self.mark_changed(cut.changed().into_iter().chain(cut.removed()));
+    }
+
+    pub(crate) fn mark_changed(&mut self, chunks: impl IntoIterator<Item = ChunkId>) {
+        for id in chunks {
             let number = std::iter::once(id.number);
             match id.kind {
                 ChunkKind::Locations => self.locations.mark_changed(number),
@@ -374,6 +378,20 @@ mod tests {
         loaded.mark_all_changed();
         let cut = loaded.cut();
         assert_eq!((cut.changed(), cut.digest()), (loaded.chunk_ids(), shop.digest()));
+    }
+
+    #[test]
+    fn a_chunk_is_written_again_where_asked_and_the_digest_stays() {
+        let mut shop = Shop::with_rouge(5);
+        drop(shop.inventory.cut());
+        let digest = shop.digest();
+        let (items, gone) =
+            (ChunkId { kind: ChunkKind::Items, number: 0 }, ChunkId { kind: ChunkKind::Results, number: 77 });
+        shop.inventory.mark_changed([items, gone]);
+        let cut = shop.inventory.cut();
+        assert_eq!((cut.changed(), cut.removed()), (vec![items], vec![gone]));
+        assert_eq!((cut.digest(), shop.digest()), (digest, digest));
+        assert_eq!(shop.inventory.cut().changed(), []);
     }
 
     #[test]

@@ -72,13 +72,16 @@ impl Host {
         }
     }
 
-    /// The other members of a group with their peer addresses, as its last checkpoint's record knows them, and the nodes that
-    /// the configuration names.
+    /// The other members of a group with their peer addresses, as its last checkpoint's record and the group itself, where it
+    /// runs, know them, and the nodes that the configuration names.
     pub(super) fn peers_of(&self, group: GroupId) -> BTreeMap<NodeId, String> {
         let mut peers = self.inner.options.peers.clone();
         let record = self.inner.control.read(|state| state.groups.get(&group)?.checkpoint.clone());
         if let Some(membership) = record.as_ref().and_then(|record| membership_of(record).ok()) {
             peers.extend(membership.nodes().map(|(id, node)| (*id, node.addr.clone())));
+        }
+        if let Some(group) = self.group(group) {
+            peers.extend(group.member_addresses());
         }
         peers.remove(&self.node_id());
         peers

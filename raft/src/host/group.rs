@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::heard::Heard;
 use crate::checkpoint::{Checkpoints, StoredSnapshot};
 use crate::log::{GroupId, Log, LogId};
-use crate::machine::Machine;
+use crate::machine::{ChunkKey, Machine};
 use crate::meta::Meta;
 use crate::stages::Stages;
 use crate::store::{SharedMachine, to_log_id};
@@ -378,6 +378,11 @@ impl Group {
     #[must_use]
     pub fn stored_snapshot(&self) -> Option<StoredSnapshot> {
         self.checkpoints.snapshot()
+    }
+
+    /// Has the next checkpoint write these chunks anew.
+    pub(super) fn mark_changed(&self, chunks: &[ChunkKey]) {
+        self.machine.mark_changed(chunks);
     }
 
     /// Takes a checkpoint of at least what is applied now, purges the log behind it but for `kept` entries, and says where it

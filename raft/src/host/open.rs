@@ -60,11 +60,15 @@ impl Host {
             started: Arc::default(),
             may_lead: AtomicBool::new(true),
             checkpointing: tokio::sync::Mutex::new(()),
+            scrubbed: Mutex::default(),
+            stopping: AtomicBool::new(false),
             transport,
             folder_lock: Mutex::new(Some(lock)),
         };
         let host = Self { inner: Arc::new(inner) };
         tokio::spawn(super::beat::beat(Arc::downgrade(&host.inner)));
+        tokio::spawn(super::mend::keep_whole(Arc::downgrade(&host.inner)));
+        tokio::spawn(super::scrub::scrub(Arc::downgrade(&host.inner)));
         let (inner, every) = (Arc::downgrade(&host.inner), Duration::from_millis(host.inner.options.heartbeat_ms));
         let groups =
             move || inner.upgrade().map(|inner| Self { inner }.groups().iter().map(|it| it.raft().clone()).collect());

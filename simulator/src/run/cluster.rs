@@ -19,6 +19,9 @@ const HIGHEST_ID: u64 = 10;
 /// The least that a configuration takes, so that segments and checkpoints change within a run.
 const LEAST_BYTES: u64 = 1_024 * 1_024;
 
+/// So that rot is found within a run.
+const SCRUB_PAUSE_S: u64 = 5;
+
 /// Why a member is left out that holds an older state than it had.
 const HELD_BACK: &str = "its drive holds an older state";
 
@@ -267,7 +270,12 @@ fn config(id: u64, members: &[HostId]) -> NodeConfig {
         data_dir: PathBuf::from("data"),
         nodes: ids.into_iter().map(addresses).collect(),
         raft: Default::default(),
-        limits: NodeLimits { segment_bytes: LEAST_BYTES, checkpoint_bytes: LEAST_BYTES, ..NodeLimits::default() },
+        limits: NodeLimits {
+            segment_bytes: LEAST_BYTES,
+            checkpoint_bytes: LEAST_BYTES,
+            scrub_pause_s: SCRUB_PAUSE_S,
+            ..NodeLimits::default()
+        },
         log: Default::default(),
         shard_limits: Default::default(),
     }

@@ -206,7 +206,7 @@ impl Stage {
     fn step(&mut self) {
         self.simulation.step();
         let spoiled = self.storm.spoiled();
-        self.cluster.judge_ends(&mut self.simulation, |host| spoiled.contains(host), &mut self.findings);
+        self.cluster.judge_ends(&mut self.simulation, |host| spoiled.may_lose(host), &mut self.findings);
         self.cluster.watch(&self.simulation);
     }
 
@@ -246,7 +246,7 @@ impl Stage {
             if lacks.is_empty() {
                 continue;
             }
-            if !self.storm.spoiled().contains(host) {
+            if !self.storm.spoiled().may_lose(host) {
                 self.findings.push(format!("node {} is not ready in time: {}", host.0, lacks.join("; ")));
                 continue;
             }

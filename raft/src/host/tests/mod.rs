@@ -3,3 +3,4 @@
 mod cluster;
 mod full_store;
 mod life;
+mod rot;
