@@ -1,5 +1,6 @@
 //! Whole hosts of one process over loopback: real logs, control files, sled and connections.
 
 mod cluster;
+mod failed_sync;
 mod full_store;
 mod life;
