@@ -169,7 +169,10 @@ async fn load_all(
             warnings.push(format!("the state store does not open: {error}"));
             let aside = set_aside(world, dir, control).await?;
             warnings.push(format!("the state store was set aside as {aside}; what it held is filled from peers"));
-            open_store(world, dir).await?
+            let store = open_store(world, dir).await?;
+            let empty = |group| Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
+            let loaded = named.into_iter().map(|group| (group, Loaded::MustBeFilled { checkpoints: empty(group) }));
+            return Ok(Found { loaded: loaded.collect(), store });
         }
         Err(error) => return Err(error),
     };

@@ -1,14 +1,20 @@
-//! A disk that fails to sync a folder while a node starts.
+//! A disk that fails while a node starts: a sync of its folder, or the opening of its state store.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
-use holdfast_world::{Disk, DiskFile, IoFuture, OpenMode, World};
+use holdfast_inventory::Limits;
+use holdfast_world::{Disk, DiskFile, IoFuture, OpenMode, StateStore, StateStores, World};
+use tokio::time::Instant;
 
 use crate::host::{Host, HostError, HostOptions};
+use crate::machine::MachineKind;
+use crate::types::GroupId;
 
 /// A real disk whose nth sync of one folder fails.
 #[derive(Debug)]
@@ -81,4 +87,48 @@ async fn a_start_in_which_a_sync_of_the_nodes_folder_fails_ends_there_and_syncs_
         failures += 1;
     }
     assert!(failures > 0, "a start syncs the node's folder");
+}
+
+/// Real stores, the first of which does not open.
+#[derive(Debug)]
+struct FailingStores {
+    real: Arc<dyn StateStores>,
+    has_failed: AtomicBool,
+}
+
+impl StateStores for FailingStores {
+    fn open<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Arc<dyn StateStore>> {
+        if !self.has_failed.swap(true, Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(io::Error::other("this store does not open"))));
+        }
+        self.real.open(dir)
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_state_store_does_not_open_starts_with_an_empty_one_to_be_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    let options = || {
+        let mut options = HostOptions::new(1, "test", dir.clone());
+        options.log.segment_bytes = 1 << 20;
+        options
+    };
+    let host = Host::open(World::real(), options()).await.unwrap();
+    let group = host.start_group(GroupId::of_shard(0), MachineKind::Shard(Limits::default())).await.unwrap();
+    group.initialize(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while group.applied_index() == 0 {
+        assert!(Instant::now() < deadline, "the group applies its first entry");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(group.checkpoint(0, deadline).await.unwrap() > 0);
+    drop(group);
+    host.stop().await;
+    let real = World::real();
+    let stores = FailingStores { real: real.states.clone(), has_failed: AtomicBool::new(false) };
+    let host = Host::open(World { states: Arc::new(stores), ..real }, options()).await.unwrap();
+    let aside = host.warnings().iter().filter(|warning| warning.contains("set aside")).count();
+    assert_eq!(aside, 1, "{:?}", host.warnings());
+    host.stop().await;
 }
