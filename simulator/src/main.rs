@@ -4,13 +4,17 @@ mod seeds;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use holdfast_simulator::checkers::check_history;
 use holdfast_simulator::history::{self, HistoryError};
 use holdfast_simulator::run::{Report, RunOptions, run};
+use seeds::Seeds;
 use tracing::Level;
 
 /// Runs Holdfast in simulation: several nodes and their clients on one thread, with nothing real outside of them.
@@ -45,12 +49,18 @@ struct RunArguments {
     /// What everything is drawn from: the same seed gives the same run, to the same trace. Drawn at random if not given.
     #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
     seed: Option<u64>,
-    /// Runs so many seeds, each in a process of its own, as many at once as there are cores.
+    /// Runs so many seeds, each in a process of its own.
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
-    /// The first of the seeds; drawn at random if not given.
+    /// The first of the seeds; drawn at random if not given, and printed.
     #[arg(long, value_name = "S", requires = "seeds")]
     first_seed: Option<u64>,
+    /// So many of the seeds at once; as many as there are cores if not given.
+    #[arg(long, value_name = "N", requires = "seeds")]
+    at_once: Option<NonZeroUsize>,
+    /// Real seconds that one of the seeds may take; one that takes longer did not end, which is a violation.
+    #[arg(long, value_name = "S", requires = "seeds", default_value_t = 600)]
+    limit_s: u64,
     /// Writes the trace's lines to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     trace: Option<PathBuf>,
@@ -74,7 +84,7 @@ enum Output {
 fn main() -> ExitCode {
     match Arguments::parse().verb {
         Verb::Run(arguments) => match arguments.seeds {
-            Some(count) => run_many(arguments.first_seed.unwrap_or_else(random_seed), count, arguments.output),
+            Some(count) => run_many(count, &arguments),
             None => run_seed(arguments),
         },
         Verb::Check(arguments) => check(&arguments),
@@ -112,13 +122,19 @@ fn check(arguments: &CheckArguments) -> ExitCode {
     if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_many(first: u64, count: u64, output: Output) -> ExitCode {
-    eprintln!("seeds {count} from {first} on");
-    let summary = match seeds::run(first, count) {
+fn run_many(count: u64, arguments: &RunArguments) -> ExitCode {
+    let seeds = Seeds {
+        first: arguments.first_seed.unwrap_or_else(random_seed),
+        count,
+        at_once: arguments.at_once.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        limit: Duration::from_secs(arguments.limit_s),
+    };
+    eprintln!("seeds {count} from {} on", seeds.first);
+    let summary = match seeds::run(&seeds) {
         Ok(summary) => summary,
         Err(error) => return fail(&error),
     };
-    let text = match output {
+    let text = match arguments.output {
         Output::Json => serde_json::to_string_pretty(&summary).expect("a summary of numbers and words is JSON"),
         Output::Table => summary.table(),
     };
