@@ -75,6 +75,10 @@ struct RunArguments {
     output: Output,
 }
 
+/// A run makes and drops very many small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Output {
     Table,
