@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Host, StartGroupError};
 use crate::checkpoint::{Checkpoints, membership_of};
-use crate::log::GroupId;
+use crate::log::{AppendError, GroupId, LogId};
 use crate::machine::{Machine, MachineKind};
 use crate::types::NodeId;
 
@@ -53,6 +53,10 @@ impl Host {
                         continue;
                     }
                 };
+                if let Err(error) = self.cut_what_was_never_committed(group, received.record.applied).await {
+                    tracing::error!(%group, %error, "the log was not cut where it differs from the peer's checkpoint");
+                    continue;
+                }
                 match checkpoints.install(&received, *node).await {
                     Ok(record) => {
                         if let Some(applied) = record.applied
@@ -69,6 +73,17 @@ impl Host {
                 }
             }
             tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// Where the log has another entry in the place of the checkpoint's last one, that and all after it were never committed:
+    /// a leader that nobody followed any more had written them. openraft starts no group whose log differs from its state.
+    async fn cut_what_was_never_committed(&self, group: GroupId, applied: Option<LogId>) -> Result<(), AppendError> {
+        let log = &self.inner.log;
+        let Some(applied) = applied else { return Ok(()) };
+        match log.log_id(group, applied.index) {
+            Some(own) if own != applied => log.truncate_after(group, applied.index.checked_sub(1)).await,
+            _ => Ok(()),
         }
     }
 

@@ -65,6 +65,9 @@ pub(super) struct Search<'a> {
     certain: Vec<usize>,
     possible: Vec<usize>,
     in_order: Vec<bool>,
+    /// Where each step stands in `certain`; what stands before `open_from` there is in order.
+    rank: Vec<usize>,
+    open_from: usize,
     seen: BTreeSet<u128>,
     most_places: usize,
     too_hard: bool,
@@ -74,9 +77,30 @@ impl<'a> Search<'a> {
     pub(super) fn new(model: &'a Model, bound: &'a LogTimeBound, steps: &'a [Bounded], most_places: usize) -> Self {
         let mut by_call: Vec<usize> = (0..steps.len()).collect();
         by_call.sort_by_key(|at| steps[*at].call_us);
-        let (certain, possible) = by_call.into_iter().partition(|at| steps[*at].return_us.is_some());
+        let (certain, possible): (Vec<usize>, _) = by_call.into_iter().partition(|at| steps[*at].return_us.is_some());
         let in_order = vec![false; steps.len()];
-        Self { model, bound, steps, certain, possible, in_order, seen: BTreeSet::new(), most_places, too_hard: false }
+        let mut rank = vec![usize::MAX; steps.len()];
+        for (at, step) in certain.iter().enumerate() {
+            rank[*step] = at;
+        }
+        let (seen, too_hard, open_from) = (BTreeSet::new(), false, 0);
+        Self { model, bound, steps, certain, possible, in_order, rank, open_from, seen, most_places, too_hard }
+    }
+
+    /// Puts a step in order, or takes it out again.
+    fn set_in_order(&mut self, step: usize, is_in_order: bool) {
+        self.in_order[step] = is_in_order;
+        if !is_in_order {
+            self.open_from = self.open_from.min(self.rank[step]);
+        }
+        while self.certain.get(self.open_from).is_some_and(|at| self.in_order[*at]) {
+            self.open_from += 1;
+        }
+    }
+
+    /// What must have a place, by call, from the first on that has none.
+    fn open(&self) -> &[usize] {
+        self.certain.get(self.open_from..).unwrap_or_default()
     }
 
     pub(super) fn run(mut self) -> Verdict {
@@ -92,7 +116,7 @@ impl<'a> Search<'a> {
             }
             let Some(way) = place.ways.pop() else {
                 if let Some(step) = places.pop().and_then(|place| place.came_by) {
-                    self.in_order[step] = false;
+                    self.set_in_order(step, false);
                     done -= usize::from(self.steps[step].return_us.is_some());
                 }
                 continue;
@@ -122,7 +146,7 @@ impl<'a> Search<'a> {
             if self.seen.len() > self.most_places {
                 return Verdict::Undecided;
             }
-            self.in_order[step] = true;
+            self.set_in_order(step, true);
             done += usize::from(self.steps[step].return_us.is_some());
             let next = self.place(state, Some(step), called_us, hash);
             if done > best.0 {
@@ -138,14 +162,14 @@ impl<'a> Search<'a> {
 
     fn note_best(&self, best: &mut (usize, Vec<usize>), done: usize) {
         let limit = self.first_return();
-        let open = self.certain.iter().copied().filter(|at| !self.in_order[*at]);
+        let open = self.open().iter().copied().filter(|at| !self.in_order[*at]);
         *best = (done, open.take_while(|at| self.steps[*at].call_us <= limit).collect());
     }
 
     /// The first return of what is not in order yet: nothing called after it may come before it.
     fn first_return(&self) -> u64 {
         let mut first = u64::MAX;
-        for at in self.certain.iter().filter(|at| !self.in_order[**at]) {
+        for at in self.open().iter().filter(|at| !self.in_order[**at]) {
             let step = &self.steps[*at];
             if step.call_us > first {
                 break;
@@ -160,7 +184,7 @@ impl<'a> Search<'a> {
         let limit = self.first_return();
         let is_open = |at: &usize| !self.in_order[*at] && self.steps[*at].call_us <= limit;
         let mut next: Vec<usize> =
-            self.certain.iter().copied().take_while(|at| self.steps[*at].call_us <= limit).collect();
+            self.open().iter().copied().take_while(|at| self.steps[*at].call_us <= limit).collect();
         next.retain(is_open);
         // What returned first most likely was done first.
         next.sort_by_key(|at| self.steps[*at].return_us);

@@ -122,6 +122,8 @@ const OPERATOR: HostId = HostId(201);
 /// The hosts of the shop's customers and its keeper.
 const CLIENTS: [HostId; 4] = [HostId(100), HostId(101), HostId(102), HostId(103)];
 
+/// Short beside everything that nodes and clients wait for.
+const IDLE_TURN: Duration = Duration::from_millis(5);
 /// The cluster has founded itself and answers customers within this time.
 const OPENING: Duration = Duration::from_secs(60);
 /// Once nothing goes wrong any more every node is ready within this time, but for those that have lost something.
@@ -147,6 +149,7 @@ struct Stage {
 impl Stage {
     fn new(seed: u64, trace: Arc<Trace>) -> Self {
         let mut simulation = Simulation::new(seed, trace);
+        simulation.set_idle_turn(IDLE_TURN);
         let mut dice = Dice::of(seed, "stage", 0);
         let cluster = Cluster::found(&mut simulation, [3, 3, 5, 7][dice.below(4) as usize]);
         simulation.add_host(JUDGE, "judge");

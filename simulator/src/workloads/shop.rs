@@ -18,6 +18,9 @@ const KEEPER: HostId = HostId(100);
 const CUSTOMERS: u64 = 3;
 const LEAST_ORDERS: u64 = 15;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long at most a customer thinks between two orders; a seed draws one. Where much is asked for at once other things happen
+/// than where most of the time nothing is.
+const PACES_MS: [u64; 4] = [200, 600, 1_500, 4_000];
 
 /// What everybody knows of the shop.
 #[derive(Debug, Default)]
@@ -38,6 +41,7 @@ pub struct Shop {
     workloads: Vec<Workload>,
     history: SharedHistory,
     boards: BTreeMap<Workload, Board>,
+    pace_ms: u64,
     sign: Arc<Mutex<Sign>>,
 }
 
@@ -46,9 +50,11 @@ impl Shop {
     #[must_use]
     pub fn new(seed: u64, addresses: Vec<String>) -> Self {
         let workloads = Workload::draw(&mut Dice::of(seed, "workloads", 0));
+        let mut dice = Dice::of(seed, "pace", 0);
+        let pace_ms = PACES_MS[dice.below(PACES_MS.len() as u64) as usize];
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
         let (season, history, sign) = (String::new(), SharedHistory::default(), Arc::default());
-        Self { addresses, season, workloads, history, boards, sign }
+        Self { addresses, season, workloads, history, boards, pace_ms, sign }
     }
 
     /// The same with SKUs of that season, so that one shop may follow another in one cluster.
@@ -164,7 +170,7 @@ impl Shop {
             shopper.is_hasty = !self.sign().is_calm;
             workload.order(&mut shopper).await;
             orders += 1;
-            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, 200))).await;
+            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, self.pace_ms))).await;
         }
     }
 }
