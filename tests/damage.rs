@@ -1,5 +1,5 @@
-//! What happened to a node's folder while it was down: a state store that is damaged heals, a log that is damaged, lost or old
-//! keeps the node out of every quorum, and the way back that it names is walked.
+//! What happened to a node's folder while it was down, or ran: a state store that is damaged heals, so does a log of which entries
+//! are; a log that has lost more, or is old, keeps the node out of every quorum, and the way back that it names is walked.
 
 mod cluster;
 
@@ -162,6 +162,31 @@ async fn a_node_whose_log_has_a_flipped_bit_says_so_and_is_mended_before_it_vote
     shop.sells(50).await;
     cluster.start(1);
     cluster.wait_ready().await;
+    shop.close_and_compare(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_rots_while_its_node_runs_is_found_and_mended() {
+    let settings: Vec<&str> = SMALL.iter().copied().chain(["limits.scrub_pause_s=1"]).collect();
+    let mut cluster = Cluster::with_settings(&settings).await;
+    let shop = Shop::open(&cluster, 8, 8).await;
+    shop.sells(300).await;
+    assert!(flip_amid(&last_written(&cluster.folder(3).join("log")), "SKU-5"), "the log holds commands");
+    let is_mended = |status: &GetStatusResponse| {
+        status.scrub.is_some_and(|scrub| scrub.rotten_entries > 0 && scrub.mended_entries == scrub.rotten_entries)
+    };
+    cluster.wait_status(3, "mended", is_mended).await;
+    // It has its vote, also in its next life.
+    for _ in 0..2 {
+        cluster.kill(1);
+        shop.sells(50).await;
+        cluster.start(1);
+        cluster.wait_ready().await;
+        cluster.kill(3);
+        cluster.start(3);
+        cluster.wait_ready().await;
+    }
+    assert!(!cluster.messages(3).contains("is damaged on this node"), "{}", cluster.messages(3));
     shop.close_and_compare(&cluster).await;
 }
 

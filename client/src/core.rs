@@ -98,13 +98,14 @@ impl Core {
         change(&mut self.routes.write().expect("nothing panics while it holds the routes"))
     }
 
-    /// Where a slot's commands go: to its shard's leader, or to any node, whose answer names it.
+    /// Where a slot's commands go: to its shard's leader, or to any node, whose answer names it. A leader that has just left an
+    /// attempt without an answer is passed over.
     pub(crate) fn way(&self, slot: u16) -> Result<Way, Error> {
         let (shard, leader, epoch) = self.with_routes(|routes| {
             let shard = routes.shard_of(slot);
             (shard, routes.leader_of(shard), routes.epoch)
         });
-        let node = leader.and_then(|node_id| self.node(node_id));
+        let node = leader.and_then(|node_id| self.node(node_id)).filter(|node| !node.is_silent());
         let node = node.or_else(|| self.any_node()).ok_or_else(no_members)?;
         Ok(Way { shard, epoch, node })
     }
@@ -123,12 +124,14 @@ impl Core {
         self.other_node(0)
     }
 
-    /// A member that is not that one, each in its turn.
+    /// A member that is not that one, each in its turn; one that answers, if there is any.
     pub(crate) fn other_node(&self, than: u64) -> Option<Arc<Node>> {
         let nodes = self.nodes.lock().expect("nothing panics while it holds the nodes");
-        let others = || nodes.values().filter(|node| node.node_id != than);
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(others().count())?;
-        others().nth(turn).cloned()
+        let others: Vec<&Arc<Node>> = nodes.values().filter(|node| node.node_id != than).collect();
+        let answering: Vec<&Arc<Node>> = others.iter().copied().filter(|node| !node.is_silent()).collect();
+        let candidates = if answering.is_empty() { others } else { answering };
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(candidates.len())?;
+        candidates.get(turn).copied().cloned()
     }
 
     pub(crate) fn meta_leader(&self) -> Option<Arc<Node>> {

@@ -1,6 +1,6 @@
 //! One node as the client reaches it: its channel, and the session that is opened on it at the first command.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use holdfast_proto::v1::{self, CommandError, ConsistencyToken, ErrorReason};
@@ -25,6 +25,10 @@ pub(crate) struct Answered {
     pub(crate) tokens: Arc<[ConsistencyToken]>,
 }
 
+/// How long a node that has not answered in time is passed over. It may be cut off or paused, and those who can still be asked may
+/// not know yet that it leads no more; it may also be slow only, and the leader still.
+const PASSED_OVER: Duration = Duration::from_millis(500);
+
 /// A node, its connection and its session.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -33,11 +37,23 @@ pub(crate) struct Node {
     pub(crate) channel: GrpcChannel,
     learned: Arc<Learned>,
     session: OnceLock<Session>,
+    /// When it last left an attempt without an answer; `None`: it has answered since.
+    silent_at: Mutex<Option<Instant>>,
 }
 
 impl Node {
     pub(crate) fn new(node_id: u64, address: String, channel: GrpcChannel, learned: Arc<Learned>) -> Self {
-        Self { node_id, address, channel, learned, session: OnceLock::new() }
+        Self { node_id, address, channel, learned, session: OnceLock::new(), silent_at: Mutex::default() }
+    }
+
+    /// Whether another node is better asked, if there is one.
+    pub(crate) fn is_silent(&self) -> bool {
+        let silent_at = *self.silent_at.lock().expect("nothing panics while it holds an instant");
+        silent_at.is_some_and(|at| at.elapsed() < PASSED_OVER)
+    }
+
+    fn note(&self, silent_at: Option<Instant>) {
+        *self.silent_at.lock().expect("nothing panics while it holds an instant") = silent_at;
     }
 
     /// One attempt of one command or of several.
@@ -58,8 +74,12 @@ impl Node {
         };
         let answered = match tokio::time::timeout_at(ends, answered).await {
             Ok(answered) => answered?,
-            Err(_) => return Err(no_answer(&self.address)),
+            Err(_) => {
+                self.note(Some(Instant::now()));
+                return Err(no_answer(&self.address));
+            }
         };
+        self.note(None);
         if answered.results.len() == count {
             return Ok(answered);
         }

@@ -80,6 +80,21 @@ async fn an_attempt_without_an_answer_is_repeated_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_leader_that_does_not_answer_is_passed_over_even_where_the_routes_still_name_it() {
+    for transport in [Transport::Session, Transport::Unary] {
+        for _ in 0..4 {
+            let cluster = Cluster::of(|node, _, _| if node == 1 { Say::Nothing } else { Say::Done });
+            let mut options = cluster.options();
+            options.transport = transport;
+            let client = Client::connect(options).await.unwrap();
+            reserve_one(&client).await.unwrap();
+            let asked: Vec<u64> = cluster.seen().iter().map(|(node, _)| *node).collect();
+            assert!(asked.len() == 2 && asked[0] == 1 && asked[1] != 1, "{asked:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broken_session_is_opened_anew_and_its_commands_repeated() {
     let cluster = Cluster::of(|node, _, times| match (node, times) {
         (_, 1) => Say::Break,

@@ -197,6 +197,11 @@ impl Inventory {
         self.state.uncut(cut);
     }
 
+    /// Has the next cut hold these chunks too, changed or not. Those that are not there any more count as removed.
+    pub fn mark_changed(&mut self, chunks: impl IntoIterator<Item = ChunkId>) {
+        self.state.mark_changed(chunks);
+    }
+
     /// Has the next cut hold every chunk: for a state that was loaded from elsewhere than where cuts are written.
     pub fn mark_all_changed(&mut self) {
         self.state.mark_all_changed();

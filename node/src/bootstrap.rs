@@ -31,6 +31,8 @@ use crate::shard::{ShardRecords, start_shard};
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Between two looks at the cluster's records.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Between two attempts to start a group of which entries have rotted that nobody gave yet.
+const MEND_AGAIN: Duration = Duration::from_secs(5);
 /// The location that a cluster begins with.
 const DEFAULT_LOCATION: &str = "main";
 /// Says in the folder that this node has seen all others fresh: one that crashes while the cluster is founded goes on.
@@ -165,13 +167,47 @@ async fn unmark(core: &Core, marker: PathBuf) -> Result<(), StartError> {
 
 /// Starts the meta group. Where it is damaged the shards still follow their leaders, and the node is never ready.
 async fn start_meta(core: &Core) -> Result<Group, StartError> {
-    match core.host.start_group(GroupId::META, MachineKind::Meta).await {
-        Ok(meta) => Ok(core.meta.get_or_init(|| meta).clone()),
-        Err(StartGroupError::Damaged { what, .. }) => {
-            tracing::error!(what, "the meta group is damaged here and kept out of its quorum: no client is served");
-            std::future::pending().await
+    let mut is_said = false;
+    loop {
+        match core.host.start_group(GroupId::META, MachineKind::Meta).await {
+            Ok(meta) => return Ok(core.meta.get_or_init(|| meta).clone()),
+            Err(StartGroupError::Damaged { what, is_mendable, .. }) => {
+                if !is_said {
+                    tracing::error!(
+                        what,
+                        "the meta group is damaged here and kept out of its quorum: no client is served"
+                    );
+                }
+                is_said = true;
+                if !is_mendable {
+                    std::future::pending::<()>().await;
+                }
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
+        sleep(MEND_AGAIN).await;
+    }
+}
+
+/// Starts the shards that were left out since nobody had copies of what rotted in them, once somebody has.
+pub(crate) async fn start_mended(
+    core: &Arc<Core>,
+    records: &watch::Receiver<Arc<ShardRecords>>,
+) -> Result<(), StartError> {
+    let routes = founded(core).await;
+    loop {
+        let left_out = (0..routes.shards).filter(|shard| {
+            let id = GroupId::of_shard(*shard);
+            core.group(id).is_none() && core.host.is_mendable(id)
+        });
+        let left_out: Vec<u32> = left_out.collect();
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        for shard in left_out {
+            start_one_shard(core, shard, records).await?;
+        }
+        sleep(MEND_AGAIN).await;
     }
 }
 

@@ -15,6 +15,12 @@ pub(crate) enum ChangeError {
         /// Who does, if known.
         leader: Option<NodeId>,
     },
+    /// The meta group has stopped on this node; nothing was changed.
+    #[error("the meta group has stopped on this node: {why}")]
+    Stopped {
+        /// What happened.
+        why: String,
+    },
     /// Decided against.
     #[error("{why}")]
     Refused {
@@ -44,7 +50,7 @@ pub(crate) async fn propose_change(core: &Core, meta: &Group, change: MetaChange
             Err(ChangeError::Unknown { why: "the meta group gave another kind of answer".to_owned() })
         }
         Err(ProposeError::NotLeader { leader }) => Err(ChangeError::NotLeader { leader }),
-        Err(ProposeError::Stopped { why }) => Err(ChangeError::Refused { why }),
+        Err(ProposeError::Stopped { why }) => Err(ChangeError::Stopped { why }),
         Err(ProposeError::Unknown { why }) => Err(ChangeError::Unknown { why }),
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::bootstrap::bring_up;
+use crate::bootstrap::{bring_up, start_mended};
 use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
 use crate::routing::Routes;
@@ -175,7 +175,11 @@ impl Node {
         let core = &node.core;
         let (bring_up_core, known) = (Arc::clone(core), records.subscribe());
         node.spawn(async move {
-            if let Err(error) = bring_up(&bring_up_core, &known).await {
+            let mut brought_up = bring_up(&bring_up_core, &known).await;
+            if brought_up.is_ok() {
+                brought_up = start_mended(&bring_up_core, &known).await;
+            }
+            if let Err(error) = brought_up {
                 tracing::error!(%error, hint = error.hint(), "the node cannot go on");
                 fail.send_replace(Some(Arc::new(error)));
             }
@@ -337,6 +341,8 @@ fn host_options(config: &NodeConfig) -> HostOptions {
     options.election_max_ms = config.raft.election_max_ms;
     options.checkpoint_bytes = config.limits.checkpoint_bytes;
     options.checkpoint_age = Duration::from_secs(config.limits.checkpoint_age_s);
+    options.scrub_bytes_per_s = config.limits.scrub_bytes_per_s;
+    options.scrub_pause = Duration::from_secs(config.limits.scrub_pause_s);
     options.log.segment_bytes = config.limits.segment_bytes;
     options
 }

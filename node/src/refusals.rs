@@ -75,6 +75,7 @@ pub(crate) fn not_read(error: &GroupError, shard: u32, routes: &Routes) -> Comma
         GroupError::NotLeader { leader } => not_leader(*leader, shard, routes, 0),
         GroupError::NoQuorum { .. }
         | GroupError::TimedOut
+        | GroupError::InProgress { .. }
         | GroupError::Stopped { .. }
         | GroupError::Refused { .. } => unavailable(shard, &error.to_string()),
     }

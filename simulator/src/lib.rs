@@ -4,6 +4,8 @@
 //!
 //! Promises that one seed replays one run, to the same [`Trace`]. What its clients do is drawn from the seed (`workloads`),
 //! what they saw is kept (`history`) and judged (`checkers`).
+//!
+//! The same customers and the same judges also go to clusters of real processes (`chaos`), where nothing is simulated.
 
 // tokio's own randomness (which waiter of a `watch` is woken first) can be seeded only in a build with this flag.
 #[cfg(not(tokio_unstable))]
@@ -12,6 +14,7 @@ compile_error!(
      a RUSTFLAGS in the environment overrides that file; unset it, or add the flag to it"
 );
 
+pub mod chaos;
 pub mod checkers;
 mod dice;
 mod faults;

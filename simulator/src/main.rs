@@ -1,20 +1,27 @@
-//! The `holdfast-sim` command: runs a cluster in simulation, one seed a process.
+//! The `holdfast-sim` command: runs a cluster in simulation, one seed a process, or lets faults happen to a real one.
 
+mod chaos_verb;
 mod mutations;
 mod seeds;
 mod shrinking;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use holdfast_mutation::{CAN_BREAK, Mutation, switch_on};
 use holdfast_simulator::checkers::check_history;
 use holdfast_simulator::history::{self, HistoryError};
 use holdfast_simulator::run::{Part, Report, RunOptions, run};
+use seeds::Seeds;
 use tracing::Level;
+
+use chaos_verb::ChaosArguments;
 
 /// Runs Holdfast in simulation: several nodes and their clients on one thread, with nothing real outside of them.
 #[derive(Debug, Parser)]
@@ -37,7 +44,12 @@ enum Verb {
     ///
     /// Exit status: 0 it was made smaller, or nothing could be left out; 1 the seed does not fail; 2 it could not be tried.
     Shrink(shrinking::ShrinkArguments),
-    /// Judges a history that `run --history` wrote, as the run does.
+    /// Lets customers shop in a cluster of real processes while these are killed and stopped, and their links, drives and
+    /// clocks go wrong; then everything heals, must serve again in time, and is judged.
+    ///
+    /// Exit status: 0 all is as it must be; 1 something is not, named in the report; 2 the run could not begin.
+    Chaos(ChaosArguments),
+    /// Judges a history that `run --history` or `chaos --history` wrote, as far as a history alone tells.
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, or could not be decided; 2 the file is no history.
     Check(CheckArguments),
@@ -59,6 +71,9 @@ struct MutationsArguments {
     /// The first of the seeds.
     #[arg(long, value_name = "S", default_value_t = 1)]
     first_seed: u64,
+    /// Real seconds that a seed may take; one that takes longer has noticed that something is wrong.
+    #[arg(long, value_name = "S", default_value_t = 120)]
+    limit_s: u64,
     /// The form of the outcome on stdout.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -78,12 +93,18 @@ struct RunArguments {
     /// What everything is drawn from: the same seed gives the same run, to the same trace. Drawn at random if not given.
     #[arg(long, conflicts_with_all = ["seeds", "first_seed"])]
     seed: Option<u64>,
-    /// Runs so many seeds, each in a process of its own, as many at once as there are cores.
+    /// Runs so many seeds, each in a process of its own.
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
-    /// The first of the seeds; drawn at random if not given.
+    /// The first of the seeds; drawn at random if not given, and printed.
     #[arg(long, value_name = "S", requires = "seeds")]
     first_seed: Option<u64>,
+    /// So many of the seeds at once; as many as there are cores if not given.
+    #[arg(long, value_name = "N", requires = "seeds")]
+    at_once: Option<NonZeroUsize>,
+    /// Real seconds that one of the seeds may take; one that takes longer did not end, which is a violation.
+    #[arg(long, value_name = "S", requires = "seeds", default_value_t = 600)]
+    limit_s: u64,
     /// Breaks Holdfast in this way, in a build that can be broken: a checker must notice.
     #[arg(long, value_name = "NAME", conflicts_with = "seeds")]
     mutation: Option<Mutation>,
@@ -109,6 +130,10 @@ struct RunArguments {
     output: Output,
 }
 
+/// A run makes and drops very many small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Output {
     Table,
@@ -118,10 +143,11 @@ enum Output {
 fn main() -> ExitCode {
     match Arguments::parse().verb {
         Verb::Run(arguments) => match arguments.seeds {
-            Some(count) => run_many(arguments.first_seed.unwrap_or_else(random_seed), count, arguments.output),
+            Some(count) => run_many(count, &arguments),
             None => run_seed(arguments),
         },
         Verb::Shrink(arguments) => shrinking::run(&arguments).unwrap_or_else(|error| fail(&error)),
+        Verb::Chaos(arguments) => arguments.run(),
         Verb::Check(arguments) => check(&arguments),
         Verb::Mutations(arguments) => run_mutations(&arguments),
     }
@@ -164,13 +190,19 @@ fn check(arguments: &CheckArguments) -> ExitCode {
     if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_many(first: u64, count: u64, output: Output) -> ExitCode {
-    eprintln!("seeds {count} from {first} on");
-    let summary = match seeds::run(first, count) {
+fn run_many(count: u64, arguments: &RunArguments) -> ExitCode {
+    let seeds = Seeds {
+        first: arguments.first_seed.unwrap_or_else(random_seed),
+        count,
+        at_once: arguments.at_once.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        limit: Duration::from_secs(arguments.limit_s),
+    };
+    eprintln!("seeds {count} from {} on", seeds.first);
+    let summary = match seeds::run(&seeds) {
         Ok(summary) => summary,
         Err(error) => return fail(&error),
     };
-    let text = match output {
+    let text = match arguments.output {
         Output::Json => serde_json::to_string_pretty(&summary).expect("a summary of numbers and words is JSON"),
         Output::Table => summary.table(),
     };
@@ -185,10 +217,11 @@ fn run_mutations(arguments: &MutationsArguments) -> ExitCode {
         return ExitCode::from(2);
     }
     let all = if arguments.only.is_empty() { Mutation::ALL } else { &arguments.only };
-    let outcomes = match mutations::run(all, arguments.first_seed, arguments.seeds) {
-        Ok(outcomes) => outcomes,
-        Err(error) => return fail(&error),
-    };
+    let outcomes =
+        match mutations::run(all, arguments.first_seed, arguments.seeds, Duration::from_secs(arguments.limit_s)) {
+            Ok(outcomes) => outcomes,
+            Err(error) => return fail(&error),
+        };
     let text = match arguments.output {
         Output::Json => serde_json::to_string_pretty(&outcomes).expect("outcomes of numbers and words are JSON"),
         Output::Table => outcomes.iter().map(mutations::Outcome::line).collect::<Vec<_>>().join("\n"),

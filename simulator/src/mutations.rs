@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use holdfast_mutation::Mutation;
 use holdfast_simulator::shrink::kind_of;
 use serde::Serialize;
+use tokio::runtime::Runtime;
 
 use crate::seeds;
 
@@ -36,26 +37,29 @@ pub struct Outcome {
 }
 
 /// Runs each mutation on the seeds from `first` on, at most `most` of them, until one catches it.
-pub fn run(mutations: &[Mutation], first: u64, most: u64) -> io::Result<Vec<Outcome>> {
+pub fn run(mutations: &[Mutation], first: u64, most: u64, limit: Duration) -> io::Result<Vec<Outcome>> {
     let program = std::env::current_exe()?;
     let waiting: Mutex<VecDeque<Mutation>> = Mutex::new(mutations.iter().copied().collect());
     let outcomes = Mutex::new(BTreeMap::new());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    std::thread::scope(|scope| {
+    std::thread::scope(|scope| -> io::Result<()> {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             scope.spawn(|| {
+                let runtime = runtime;
                 while let Some(mutation) = next() {
-                    let outcome = hunt(&program, mutation, first, most);
+                    let outcome = hunt(&runtime, &program, mutation, first, most, limit);
                     eprintln!("{}", outcome.line());
                     outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(mutation, outcome);
                 }
             });
         }
-    });
+        Ok(())
+    })?;
     Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 
-fn hunt(program: &Path, mutation: Mutation, first: u64, most: u64) -> Outcome {
+fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most: u64, limit: Duration) -> Outcome {
     let begun = Instant::now();
     let mut outcome = Outcome {
         name: mutation.name(),
@@ -69,9 +73,9 @@ fn hunt(program: &Path, mutation: Mutation, first: u64, most: u64) -> Outcome {
     };
     for seed in (0..most).map(|nth| first.wrapping_add(nth)) {
         outcome.seeds += 1;
-        let found = findings(program, seed, Some(mutation));
+        let found = findings(runtime, program, seed, Some(mutation), limit);
         let Some(finding) = found.first() else { continue };
-        if !findings(program, seed, None).is_empty() {
+        if !findings(runtime, program, seed, None, limit).is_empty() {
             outcome.spoiled += 1;
             continue;
         }
@@ -84,10 +88,10 @@ fn hunt(program: &Path, mutation: Mutation, first: u64, most: u64) -> Outcome {
     outcome
 }
 
-fn findings(program: &Path, seed: u64, mutation: Option<Mutation>) -> Vec<String> {
-    match seeds::run_one(program, seed, mutation) {
+fn findings(runtime: &Runtime, program: &Path, seed: u64, mutation: Option<Mutation>, limit: Duration) -> Vec<String> {
+    match runtime.block_on(seeds::run_one(program, seed, mutation, limit)) {
         Ok(report) => report.findings,
-        Err(finding) => vec![finding],
+        Err((_, finding)) => vec![finding],
     }
 }
 

@@ -1,14 +1,38 @@
-//! Many seeds: one process a seed, as many at once as there are cores. A process of its own keeps what a seed leaves behind
-//! in memory from the next one.
+//! Many seeds: one process a seed, several at once. A process of its own keeps what a seed leaves behind in memory from the
+//! next one, and can be ended when it does not end by itself.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::process::Command;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use holdfast_mutation::Mutation;
 use holdfast_simulator::run::Report;
 use serde::Serialize;
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+/// Lines of what a process without a report said, kept for the finding.
+const LAST_WORDS: usize = 6;
+
+/// The report of a seed, or what can be said of one that gave none.
+pub type Outcome = Result<Report, (Kind, String)>;
+
+/// Which seeds to run, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Seeds {
+    /// The first.
+    pub first: u64,
+    /// How many, one after the other.
+    pub count: u64,
+    /// So many at once.
+    pub at_once: NonZeroUsize,
+    /// A seed's process is ended after this time.
+    pub limit: Duration,
+}
 
 /// What many seeds came to.
 #[derive(Debug, Default, Serialize)]
@@ -17,6 +41,8 @@ pub struct Summary {
     pub first_seed: u64,
     /// How many were run.
     pub seeds: u64,
+    /// So many at once.
+    pub at_once: usize,
     /// Everything that is not as it must be, over all seeds.
     pub violations: u64,
     /// Simulated seconds.
@@ -24,7 +50,7 @@ pub struct Summary {
     /// Seconds by the clock of this machine.
     pub real_s: f64,
     /// Simulated seconds in a real one, all processes together.
-    pub simulated_per_real: f64,
+    pub simulated_per_real_s: f64,
     /// Operations that clients asked for.
     pub operations: u64,
     /// Nodes that were replaced.
@@ -40,6 +66,8 @@ pub struct Summary {
 pub struct Failure {
     /// Which.
     pub seed: u64,
+    /// What kind of failure it is.
+    pub kind: Kind,
     /// What runs it again.
     pub replay: String,
     /// What makes it smaller.
@@ -48,50 +76,104 @@ pub struct Failure {
     pub findings: Vec<String>,
 }
 
-/// Runs `count` seeds from `first` on.
-pub fn run(first: u64, count: u64) -> std::io::Result<Summary> {
-    let program = std::env::current_exe()?;
-    let begun = Instant::now();
-    let waiting: Mutex<VecDeque<u64>> = Mutex::new((0..count).map(|nth| first.wrapping_add(nth)).collect());
-    let reports = Mutex::new(BTreeMap::new());
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some(seed) = next() {
-                    let report = run_one(&program, seed, None);
-                    reports.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, report);
-                }
-            });
+/// How a seed failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Kind {
+    /// Checkers found something.
+    #[serde(rename = "violation")]
+    Violation,
+    /// Its process was ended when its time was over.
+    #[serde(rename = "did not end")]
+    DidNotEnd,
+    /// Its process ended without a report.
+    #[serde(rename = "no report")]
+    NoReport,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Violation => "violation",
+            Self::DidNotEnd => "did not end",
+            Self::NoReport => "no report",
         }
-    });
-    let mut summary = Summary { first_seed: first, seeds: count, ..Summary::default() };
-    for (seed, report) in reports.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        summary.add(seed, report);
     }
+}
+
+/// Runs the seeds; each that fails is told on stderr at once.
+pub fn run(seeds: &Seeds) -> std::io::Result<Summary> {
+    let program: Arc<Path> = std::env::current_exe()?.into();
+    let begun = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut summary = runtime.block_on(run_all(seeds, &program));
+    summary.failures.sort_by_key(|failure| failure.seed);
     summary.real_s = begun.elapsed().as_secs_f64();
-    summary.simulated_per_real = summary.simulated_s / summary.real_s;
+    summary.simulated_per_real_s = summary.simulated_s / summary.real_s;
     Ok(summary)
 }
 
+async fn run_all(seeds: &Seeds, program: &Arc<Path>) -> Summary {
+    let Seeds { first, count, at_once, limit } = *seeds;
+    let at_once = at_once.get();
+    let mut summary = Summary { first_seed: first, seeds: count, at_once, ..Summary::default() };
+    let room = Arc::new(Semaphore::new(at_once));
+    let mut under_way = JoinSet::new();
+    for nth in 0..count {
+        let seed = first.wrapping_add(nth);
+        let place = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+        while let Some(ended) = under_way.try_join_next() {
+            summary.take(ended);
+        }
+        let program = Arc::clone(program);
+        under_way.spawn(async move {
+            let _place = place;
+            (seed, run_one(&program, seed, None, limit).await)
+        });
+    }
+    while let Some(ended) = under_way.join_next().await {
+        summary.take(ended);
+    }
+    summary
+}
+
 /// The report of a seed's process, or what can be said of one that gave none.
-pub fn run_one(program: &std::path::Path, seed: u64, mutation: Option<Mutation>) -> Result<Report, String> {
-    let output = Command::new(program)
+pub async fn run_one(program: &Path, seed: u64, mutation: Option<Mutation>, limit: Duration) -> Outcome {
+    let child = Command::new(program)
         .args(["run", "--output", "json", "--seed", &seed.to_string()])
         .args(mutation.iter().flat_map(|mutation| ["--mutation", mutation.name()]))
-        .output()
-        .map_err(|error| format!("its process does not start: {error}"))?;
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| (Kind::NoReport, format!("its process does not start: {error}")))?;
+    let output = match tokio::time::timeout(limit, child.wait_with_output()).await {
+        Err(_) => return Err((Kind::DidNotEnd, format!("it did not end within {} s of real time", limit.as_secs()))),
+        Ok(output) => output.map_err(|error| (Kind::NoReport, format!("its process is lost: {error}")))?,
+    };
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let prose = String::from_utf8_lossy(&output.stderr);
-        let last: Vec<&str> = prose.lines().filter(|line| !line.is_empty()).take(6).collect();
-        format!("its process ends without a report, {}: {}", output.status, last.join(" | "))
+        let last: Vec<&str> = prose.lines().filter(|line| !line.is_empty()).take(LAST_WORDS).collect();
+        (Kind::NoReport, format!("its process ends without a report, {}: {}", output.status, last.join(" | ")))
     })
 }
 
 impl Summary {
-    fn add(&mut self, seed: u64, report: Result<Report, String>) {
-        let findings = match report {
-            Err(finding) => vec![finding],
+    fn take(&mut self, ended: Result<(u64, Outcome), JoinError>) {
+        let (seed, report) = match ended {
+            Ok(ended) => ended,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let before = self.failures.len();
+        self.add(seed, report);
+        for failure in &self.failures[before..] {
+            eprintln!("{}", failure.lines().join("\n"));
+        }
+    }
+
+    fn add(&mut self, seed: u64, report: Outcome) {
+        let (kind, findings) = match report {
+            Err((kind, finding)) => (kind, vec![finding]),
             Ok(report) => {
                 self.simulated_s += report.simulated_s;
                 self.operations += report.operations;
@@ -99,18 +181,14 @@ impl Summary {
                 for (kind, count) in report.faults {
                     *self.faults.entry(kind).or_default() += count;
                 }
-                report.findings
+                (Kind::Violation, report.findings)
             }
         };
         self.violations += findings.len() as u64;
         if !findings.is_empty() {
             let replay = format!("holdfast-sim run --seed {seed}");
-            self.failures.push(Failure {
-                seed,
-                replay,
-                shrink: format!("holdfast-sim shrink --seed {seed}"),
-                findings,
-            });
+            let shrink = format!("holdfast-sim shrink --seed {seed}");
+            self.failures.push(Failure { seed, kind, replay, shrink, findings });
         }
     }
 
@@ -120,19 +198,23 @@ impl Summary {
             format!("seeds       {} from {} on", self.seeds, self.first_seed),
             format!("violations  {}", self.violations),
             format!(
-                "simulated   {:.1} s in {:.1} s, {:.1} a second",
-                self.simulated_s, self.real_s, self.simulated_per_real
+                "simulated   {:.1} s in {:.1} s, {:.1} a second, {} at once",
+                self.simulated_s, self.real_s, self.simulated_per_real_s, self.at_once
             ),
             format!("operations  {}", self.operations),
             format!("replaced    {} nodes", self.replaced),
         ];
         lines.extend(self.faults.iter().map(|(kind, count)| format!("fault       {count:>5} {kind}")));
-        for failure in &self.failures {
-            lines.push(format!("FAILS       {}", failure.replay));
-            lines.push(format!("shrink      {}", failure.shrink));
-            lines.extend(failure.findings.iter().map(|finding| format!("  {finding}")));
-        }
+        lines.extend(self.failures.iter().flat_map(Failure::lines));
         lines.join("\n")
+    }
+}
+
+impl Failure {
+    fn lines(&self) -> Vec<String> {
+        let head = format!("FAILS       {} ({})", self.replay, self.kind.name());
+        let shrink = format!("shrink      {}", self.shrink);
+        [head, shrink].into_iter().chain(self.findings.iter().map(|finding| format!("  {finding}"))).collect()
     }
 }
 
@@ -146,7 +228,30 @@ mod tests {
         summary.add(6, Ok(Report::default()));
         summary.add(7, Ok(Report { findings: vec!["holds: lost".to_owned()], ..Report::default() }));
         let table = summary.table();
-        assert!(table.contains("FAILS       holdfast-sim run --seed 7\nshrink      holdfast-sim shrink --seed 7\n"));
+        let expected = "FAILS       holdfast-sim run --seed 7 (violation)\nshrink      holdfast-sim shrink --seed 7\n";
+        assert!(table.contains(expected), "{table}");
         assert!(!table.contains("--seed 6"));
+    }
+
+    #[test]
+    fn a_seed_that_does_not_end_is_a_violation_of_its_own_kind_with_its_replay() {
+        let seeds = Seeds { first: 7, count: 1, at_once: NonZeroUsize::MIN, limit: Duration::from_millis(10) };
+        // Any program that does not end: it is given arguments, and waits for more.
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("endless");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
+        make_executable(&program);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let summary = runtime.block_on(run_all(&seeds, &program.into()));
+        assert_eq!(summary.violations, 1);
+        let failure = &summary.failures[0];
+        assert_eq!((failure.seed, failure.kind), (7, Kind::DidNotEnd));
+        assert_eq!(failure.replay, "holdfast-sim run --seed 7");
+        assert_eq!(serde_json::to_value(failure).unwrap()["kind"], "did not end");
+    }
+
+    fn make_executable(path: &Path) {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
 }

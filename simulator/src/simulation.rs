@@ -4,10 +4,15 @@
 //! spawned, by whatever library. A step lets every process, in the order of the hosts, live through one [`TICK`] of
 //! simulated time. Nothing that one process sends reaches another within the same tick (the network's least delay is a
 //! tick), so that the order within a tick carries no meaning.
+//!
+//! A process that has nothing to do may be given several ticks in one turn ([`Simulation::set_idle_turn`]): its clock is then
+//! ahead of simulated time, and what reaches it meanwhile it finds at the turn's end, as if it had been longer under way. By
+//! the processes' own clocks nothing ever arrives before it was sent, so that it is still a run that could have been.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +21,7 @@ use holdfast_raft::runtime::Runtime as RaftRuntime;
 use holdfast_world::World;
 use tokio::runtime::{Builder, RngSeed, Runtime};
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use crate::messages::set_turn;
 use crate::world::{Death, DelayRange, Life, Net, SimDrive, Surroundings};
@@ -54,6 +60,8 @@ pub struct Simulation {
     hosts: BTreeMap<HostId, Host>,
     net: Arc<Net>,
     trace: Arc<Trace>,
+    /// How long a turn is of a process that has nothing to do.
+    idle_turn: Duration,
     greatest_wall_offset_ms: u64,
     /// What clocks of a wrong rate have gained or lost in spans that are over, all hosts together.
     drift: Duration,
@@ -70,6 +78,8 @@ struct Host {
     rate_since: Duration,
     /// Its process gets no turn before this simulated time.
     paused_until: Option<Duration>,
+    /// Up to when its process has lived already.
+    ahead_until: Duration,
     /// What the crash in a poll takes, if one is set.
     crash_in_poll: Option<Crash>,
     /// How many processes have been started on it: each has dice of its own.
@@ -84,6 +94,10 @@ struct Process {
     main: Option<JoinHandle<()>>,
     /// What openraft's next generator in this process follows from.
     raft_seed: u64,
+    /// Ends its turns.
+    turn_end: Pin<Box<Sleep>>,
+    /// Its tasks did nothing in its last turn.
+    was_idle: bool,
 }
 
 impl Simulation {
@@ -92,7 +106,13 @@ impl Simulation {
     pub fn new(seed: u64, trace: Arc<Trace>) -> Self {
         let net = Arc::new(Net::new(Dice::of(seed, "network", 0), DelayRange::default(), trace.clone()));
         let (now, hosts, drift) = (Duration::ZERO, BTreeMap::new(), Duration::ZERO);
-        Self { seed, now, hosts, net, trace, greatest_wall_offset_ms: 0, drift }
+        Self { seed, now, hosts, net, trace, idle_turn: TICK, greatest_wall_offset_ms: 0, drift }
+    }
+
+    /// Lets a process that had nothing to do in its last turn live up to the next multiple of `time` in the next one: a run
+    /// in which often nothing happens is sooner done. At first a turn is a [`TICK`].
+    pub fn set_idle_turn(&mut self, time: Duration) {
+        self.idle_turn = time.max(TICK);
     }
 
     /// Adds a host without a process. `name` is the host part of its addresses.
@@ -111,6 +131,7 @@ impl Simulation {
             rate_permille: 1_000,
             rate_since: self.now,
             paused_until: None,
+            ahead_until: Duration::ZERO,
             crash_in_poll: None,
             processes: 0,
         };
@@ -146,13 +167,14 @@ impl Simulation {
             .build()
             .expect("a runtime without sockets needs nothing of the system");
         self.trace.record(self.now, id, format_args!("starts"));
-        let main = {
+        let (main, turn_end) = {
             let _entered = runtime.enter();
             life.begin();
             let world = host.surroundings.world(&life, dice);
-            runtime.spawn(main(world))
+            (runtime.spawn(main(world)), Box::pin(tokio::time::sleep(Duration::ZERO)))
         };
-        host.process = Some(Process { runtime, life, main: Some(main), raft_seed });
+        host.process = Some(Process { runtime, life, main: Some(main), raft_seed, turn_end, was_idle: false });
+        host.ahead_until = self.now;
         host.last_death = None;
         host.paused_until = None;
         host.crash_in_poll = None;
@@ -173,12 +195,17 @@ impl Simulation {
     /// When the `main` of a process has panicked: so does this. When a process has started a thread: what a thread does is not determined by the seed.
     pub fn step(&mut self) {
         let until = self.now + TICK;
+        let idle_until = next_multiple(self.now, self.idle_turn);
         self.net.step(self.now);
         for (id, host) in &mut self.hosts {
             if host.paused_until.is_some_and(|paused_until| self.now < paused_until) {
                 continue;
             }
+            if self.now < host.ahead_until {
+                continue;
+            }
             let was_paused = host.paused_until.take().is_some();
+            let until = if host.is_idle() { idle_until } else { until };
             host.take_turn(*id, self.now, until, was_paused);
         }
         self.now = until;
@@ -236,6 +263,13 @@ impl Simulation {
     #[must_use]
     pub fn is_running(&self, id: HostId) -> bool {
         self.hosts.get(&id).is_some_and(|host| host.process.as_ref().is_some_and(|process| process.life.is_alive()))
+    }
+
+    /// How many polls the tasks of a host's process have had: while it stays the same nothing has changed in the process.
+    /// `None`: it has none.
+    #[must_use]
+    pub fn polls(&self, id: HostId) -> Option<u64> {
+        self.hosts.get(&id)?.process.as_ref().map(|process| process.life.polls())
     }
 
     /// How the last process of a host ended, if it has and no other was started.
@@ -339,15 +373,32 @@ impl Simulation {
     }
 }
 
+/// The first multiple of `step` after a time.
+fn next_multiple(time: Duration, step: Duration) -> Duration {
+    let passed = time.as_micros() / step.as_micros().max(1);
+    step * u32::try_from(passed + 1).unwrap_or(u32::MAX)
+}
+
 impl Host {
     /// What its clock has gained or lost since it has the rate that it has.
     fn drift(&self, now: Duration) -> Duration {
         (now.saturating_sub(self.rate_since) * self.rate_permille.abs_diff(1_000)) / 1_000
     }
 
+    /// Whether its process did nothing in its last turn, and nothing has reached it since.
+    fn is_idle(&self) -> bool {
+        self.process.as_ref().is_some_and(|it| it.was_idle && it.runtime.metrics().global_queue_depth() == 0)
+    }
+
     /// Lets the process live until a simulated time.
     fn take_turn(&mut self, id: HostId, now: Duration, until: Duration, was_paused: bool) {
-        let Some(Process { runtime, life, main, raft_seed }) = &mut self.process else { return };
+        let Some(Process { runtime, life, main, raft_seed, turn_end, was_idle }) = &mut self.process else { return };
+        if main.is_none() && runtime.metrics().num_alive_tasks() == 0 {
+            // Nothing is left in it that could ever do anything.
+            return;
+        }
+        self.ahead_until = until;
+        let polls = life.polls();
         let (from, to) = (life.whole_age_at(now), life.whole_age_at(until));
         if from == to {
             // A slow clock has not come to its next millisecond.
@@ -355,18 +406,16 @@ impl Host {
         }
         RaftRuntime::seed_thread(*raft_seed);
         set_turn(Some(life.clone()));
+        turn_end.as_mut().reset(life.instant_of(to));
         runtime.block_on(async {
             if was_paused {
                 // Time has passed at once: everything that was due is due now, in no order.
                 tokio::time::advance(from.saturating_sub(life.age())).await;
             }
-            tokio::select! {
-                biased;
-                () = life.ended() => {}
-                () = life.sleep_until_age(to) => {}
-            }
+            life.until(turn_end.as_mut()).await;
         });
         set_turn(None);
+        *was_idle = life.polls() == polls;
         *raft_seed = RaftRuntime::thread_seed().unwrap_or(*raft_seed);
         if let Some(main) = main.take_if(|main| main.is_finished())
             && let Err(error) = runtime.block_on(main)
@@ -389,8 +438,9 @@ impl Host {
 
     /// Fences the process's world first, then drops all its tasks.
     fn bury(&mut self, death: Death) {
-        if let Some(Process { runtime, life, .. }) = self.process.take() {
+        if let Some(Process { runtime, life, turn_end, .. }) = self.process.take() {
             life.die(death);
+            drop(turn_end);
             self.last_death = life.death();
             self.surroundings.net.forget_listeners(life.host());
             drop(runtime);

@@ -199,6 +199,12 @@ impl Cluster {
         kill_process(Pid::from_child(child), signal).expect("a process of this test hears a signal");
     }
 
+    /// The id of the process of a node that runs.
+    pub fn process(&self, id: u64) -> u32 {
+        let node = self.nodes.iter().find(|node| node.id == id).expect("a node of this cluster");
+        node.child.as_ref().expect("a node that runs").id()
+    }
+
     /// Asks one node to stop by SIGTERM, and waits for its end.
     pub async fn stop(&mut self, id: u64) -> ExitStatus {
         self.signal(id, Signal::TERM);

@@ -173,25 +173,42 @@ impl Network for RealNetwork {
 const STREAM_WINDOW_BYTES: u32 = 1_024 * 1_024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
 
+/// After an accept that failed. Without a pause a process that is out of file descriptors would try again at once and for ever.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+trait Accept: Send {
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<(tokio::net::TcpStream, std::net::SocketAddr)>> + Send;
+}
+
+impl Accept for tokio::net::TcpListener {
+    async fn accept(&self) -> io::Result<(tokio::net::TcpStream, std::net::SocketAddr)> {
+        Self::accept(self).await
+    }
+}
+
 /// Accepts connections while fewer than `limit` are open; one too many is closed at once.
 fn bounded_connections(
-    listener: tokio::net::TcpListener,
+    listener: impl Accept,
     limit: usize,
 ) -> impl futures_util::Stream<Item = io::Result<counted::Counted>> {
     let places = std::sync::Arc::new(tokio::sync::Semaphore::new(limit));
     futures_util::stream::unfold((listener, places), move |(listener, places)| async move {
         loop {
-            let accepted = listener.accept().await;
-            let item = match accepted {
-                Err(error) => Err(error),
-                Ok((stream, peer)) => {
-                    let Ok(place) = places.clone().try_acquire_owned() else {
-                        tracing::warn!(%peer, limit, "connection refused: as many are open as `max_connections` allows");
-                        continue;
-                    };
-                    stream.set_nodelay(true).map(|()| counted::Counted::new(stream, place))
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection is accepted for now");
+                    tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+                    continue;
                 }
             };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                tracing::warn!(%peer, limit, "connection refused: as many are open as `max_connections` allows");
+                continue;
+            };
+            let item = stream.set_nodelay(true).map(|()| counted::Counted::new(stream, place));
             return Some((item, (listener, places)));
         }
     })
@@ -259,5 +276,34 @@ mod counted {
         fn is_write_vectored(&self) -> bool {
             self.stream.is_write_vectored()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    /// A listener whose process has no file descriptor left.
+    struct Exhausted(Arc<AtomicUsize>);
+
+    impl Accept for Exhausted {
+        async fn accept(&self) -> io::Result<(tokio::net::TcpStream, std::net::SocketAddr)> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(io::Error::other("too many open files"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_without_file_descriptors_tries_ten_times_a_second() {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let mut connections = std::pin::pin!(bounded_connections(Exhausted(tries.clone()), 8));
+        let second = tokio::time::timeout(Duration::from_secs(1), connections.next()).await;
+        assert!(second.is_err(), "an error ends no listener");
+        assert!((9..=11).contains(&tries.load(Ordering::Relaxed)), "{tries:?} tries");
     }
 }

@@ -178,4 +178,22 @@ mod tests {
     fn a_catalogue_without_product_ids_is_refused() {
         assert!(CatalogueReader::new(&b"sku,name\n1,x\n"[..]).is_err());
     }
+
+    const SOUND: &str =
+        "product_id,product_name,price_usd,size,rating\nA,\"Rouge, \"\"velvet\"\"\",12.5,3.5 ml,4\nB,Serum,,30 ml,\n";
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_catalogue_is_refused_or_read_to_its_end_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(SOUND.as_bytes().to_vec()),
+        ) {
+            if let Ok(mut reader) = CatalogueReader::new(bytes.as_slice()) {
+                let mut rows = 0;
+                while let Ok(Some(_)) = reader.next_item() {
+                    rows += 1;
+                    assert!(rows <= bytes.len(), "more rows than bytes");
+                }
+            }
+        }
+    }
 }

@@ -217,4 +217,23 @@ mod tests {
         assert_eq!(parse_time("2019-02-28"), None);
         assert_eq!(parse_time(""), None);
     }
+
+    const SOUND: &str = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n\
+        2019-10-01 00:00:00 UTC,cart,5773203,1487580005134238553,,runail,2.62,463240011,26dd6e6e-4dac-4778-8d2c-92e149dab885\n\
+        2019-10-01 00:00:03 UTC,purchase,5773203,1487580005134238553,,runail,2.62,463240011,26dd6e6e\n";
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_trace_is_refused_or_read_to_its_end_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(SOUND.as_bytes().to_vec()),
+        ) {
+            if let Ok(mut reader) = TraceReader::new(bytes.as_slice()) {
+                let mut rows = 0;
+                while let Ok(Some(_)) = reader.next_event() {
+                    rows += 1;
+                    assert!(rows <= bytes.len(), "more rows than bytes");
+                }
+            }
+        }
+    }
 }

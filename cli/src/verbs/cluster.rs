@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use holdfast_client::Error;
 use holdfast_node::config::is_address;
-use holdfast_proto::v1::{GetStatusResponse, ReplicaRole};
+use holdfast_proto::v1::{GetStatusResponse, ReplicaRole, ScrubStatus};
 use serde::Serialize;
 
 use crate::connect::{ClusterFlags, failure_of};
@@ -75,6 +75,22 @@ struct NodeRow {
     leads: usize,
     warnings: Vec<String>,
     replicas: Vec<ReplicaRow>,
+    /// What was read back from the disk, found rotten and mended, since the node started.
+    scrub: ScrubRow,
+}
+
+#[derive(Default, Serialize)]
+struct ScrubRow {
+    passes: u64,
+    log_bytes: u64,
+    state_bytes: u64,
+    rotten_entries: u64,
+    mended_entries: u64,
+    rotten_segments: u64,
+    mended_segments: u64,
+    rotten_chunks: u64,
+    mended_chunks: u64,
+    failed_reads: u64,
 }
 
 #[derive(Serialize)]
@@ -148,6 +164,7 @@ async fn status(cluster: &ClusterFlags, format: Format) -> Result<(), Failure> {
                 leads: 0,
                 warnings: vec![failure.to_string()],
                 replicas: Vec::new(),
+                scrub: ScrubRow::default(),
             },
         };
         answer.ready &= row.state == "ready";
@@ -164,6 +181,23 @@ async fn status(cluster: &ClusterFlags, format: Format) -> Result<(), Failure> {
         }
     }
     if answer.ready { Ok(()) } else { Err(Failure::check("not every node is ready")) }
+}
+
+impl ScrubRow {
+    fn of(status: ScrubStatus) -> Self {
+        Self {
+            passes: status.passes,
+            log_bytes: status.log_bytes,
+            state_bytes: status.state_bytes,
+            rotten_entries: status.rotten_entries,
+            mended_entries: status.mended_entries,
+            rotten_segments: status.rotten_segments,
+            mended_segments: status.mended_segments,
+            rotten_chunks: status.rotten_chunks,
+            mended_chunks: status.mended_chunks,
+            failed_reads: status.failed_reads,
+        }
+    }
 }
 
 impl NodeRow {
@@ -201,6 +235,7 @@ impl NodeRow {
             leads: replicas.iter().filter(|replica| replica.role == "leader").count(),
             warnings: status.warnings,
             replicas,
+            scrub: status.scrub.map(ScrubRow::of).unwrap_or_default(),
         }
     }
 

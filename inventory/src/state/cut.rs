@@ -168,7 +168,11 @@ impl State {
     }
 
     pub(crate) fn uncut(&mut self, cut: &Cut) {
-        for id in cut.changed().into_iter().chain(cut.removed()) {
+        self.mark_changed(cut.changed().into_iter().chain(cut.removed()));
+    }
+
+    pub(crate) fn mark_changed(&mut self, chunks: impl IntoIterator<Item = ChunkId>) {
+        for id in chunks {
             let number = std::iter::once(id.number);
             match id.kind {
                 ChunkKind::Locations => self.locations.mark_changed(number),
@@ -330,6 +334,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::Strategy;
+
     use crate::test_shop::Shop;
     use crate::*;
 
@@ -372,6 +378,20 @@ mod tests {
         loaded.mark_all_changed();
         let cut = loaded.cut();
         assert_eq!((cut.changed(), cut.digest()), (loaded.chunk_ids(), shop.digest()));
+    }
+
+    #[test]
+    fn a_chunk_is_written_again_where_asked_and_the_digest_stays() {
+        let mut shop = Shop::with_rouge(5);
+        drop(shop.inventory.cut());
+        let digest = shop.digest();
+        let (items, gone) =
+            (ChunkId { kind: ChunkKind::Items, number: 0 }, ChunkId { kind: ChunkKind::Results, number: 77 });
+        shop.inventory.mark_changed([items, gone]);
+        let cut = shop.inventory.cut();
+        assert_eq!((cut.changed(), cut.removed()), (vec![items], vec![gone]));
+        assert_eq!((cut.digest(), shop.digest()), (digest, digest));
+        assert_eq!(shop.inventory.cut().changed(), []);
     }
 
     #[test]
@@ -431,5 +451,33 @@ mod tests {
         assert!(ids.iter().all(|id| ChunkId::from_key(&id.key()) == Some(*id)));
         assert_eq!(ChunkId::from_key(&[9; 9]), None);
         assert_eq!(ChunkId::from_key(&[1; 8]), None);
+    }
+
+    fn header_and_chunks() -> (Vec<u8>, Vec<(ChunkId, Vec<u8>)>) {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let cut = shop.inventory.cut();
+        (cut.header(), cut.encode().collect())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_chunk_is_refused_or_loaded_and_never_a_panic(
+            at in 0..5_usize,
+            bytes in (0..5_usize).prop_flat_map(|at| {
+                let (header, mut chunks) = header_and_chunks();
+                let valid = if at < chunks.len() { chunks.swap_remove(at).1 } else { header };
+                holdfast_mangle::mangled(valid)
+            }),
+        ) {
+            let (mut header, mut chunks) = header_and_chunks();
+            match chunks.get_mut(at) {
+                Some((_, chunk)) => *chunk = bytes,
+                None => header = bytes,
+            }
+            if let Ok(loaded) = Inventory::load(&header, chunks) {
+                assert_eq!(loaded.digest(), loaded.recompute_digest());
+            }
+        }
     }
 }

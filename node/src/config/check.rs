@@ -11,6 +11,13 @@ const MAX_NODES: usize = 9;
 /// The longest cluster id, in bytes.
 const MAX_CLUSTER_ID_BYTES: usize = 64;
 
+/// Slower than this, a pass over a node's disk takes days.
+const LEAST_SCRUB_BYTES_PER_S: u64 = 256 * 1_024;
+/// Faster than this is no background any more.
+const MOST_SCRUB_BYTES_PER_S: u64 = 1_024 * 1_024 * 1_024;
+/// A week.
+const MOST_SCRUB_PAUSE_S: u64 = 604_800;
+
 fn invalid(key: impl Into<String>, problem: impl Into<String>, hint: impl Into<String>) -> ConfigError {
     ConfigError::Invalid { key: key.into(), problem: problem.into(), hint: hint.into() }
 }
@@ -134,6 +141,12 @@ impl NodeLimits {
             }
             Err(invalid(format!("limits.{key}"), format!("is {value}"), format!("choose at least {least}")))
         };
+        let at_most = |key: &str, value: u64, most: u64| {
+            if value <= most {
+                return Ok(());
+            }
+            Err(invalid(format!("limits.{key}"), format!("is {value}"), format!("choose at most {most}")))
+        };
         at_least("max_connections", self.max_connections as u64, 1)?;
         at_least("max_streams", self.max_streams.into(), 1)?;
         // A whole request must fit, or it could never be admitted.
@@ -147,6 +160,11 @@ impl NodeLimits {
         at_least("segment_bytes", self.segment_bytes, 1_024 * 1_024)?;
         at_least("checkpoint_bytes", self.checkpoint_bytes, 1_024 * 1_024)?;
         at_least("checkpoint_age_s", self.checkpoint_age_s, 1)?;
+        // The scrubber is never off: what is seldom read would rot on several nodes unseen.
+        at_least("scrub_bytes_per_s", self.scrub_bytes_per_s, LEAST_SCRUB_BYTES_PER_S)?;
+        at_least("scrub_pause_s", self.scrub_pause_s, 1)?;
+        at_most("scrub_bytes_per_s", self.scrub_bytes_per_s, MOST_SCRUB_BYTES_PER_S)?;
+        at_most("scrub_pause_s", self.scrub_pause_s, MOST_SCRUB_PAUSE_S)?;
         if self.entry_bytes > 1_024 * 1_024 {
             let problem = format!("is {}", self.entry_bytes);
             return Err(invalid("limits.entry_bytes", problem, "choose at most 1048576: peers read frames of 4 MiB"));
@@ -185,6 +203,8 @@ mod tests {
             refused(|config| config.raft.election_min_ms = 300),
             refused(|config| config.raft.election_max_ms = 500),
             refused(|config| config.limits.waiting_commands = 10),
+            refused(|config| config.limits.scrub_bytes_per_s = 0),
+            refused(|config| config.limits.scrub_pause_s = 10_000_000),
         ];
         insta::assert_snapshot!(lines.join("\n"));
     }

@@ -211,4 +211,16 @@ mod tests {
         let error = load("cluster_id = ", &first()).unwrap_err();
         assert!(matches!(error, ConfigError::Syntax { .. }));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_configuration_is_refused_with_a_hint_or_valid_and_never_a_panic(
+            text in holdfast_mangle::mangled_text(include_str!("../../../cluster.toml")),
+        ) {
+            match load(&text, &first()) {
+                Ok(config) => config.check().unwrap(),
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
 }

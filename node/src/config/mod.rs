@@ -119,6 +119,10 @@ pub struct NodeLimits {
     pub checkpoint_bytes: u64,
     /// How long anything in a group may be without a checkpoint, in seconds, while the node runs.
     pub checkpoint_age_s: u64,
+    /// Bytes a second that the scrubber reads back from the disk at most, to find what has rotted.
+    pub scrub_bytes_per_s: u64,
+    /// How long the scrubber rests between two passes over everything, in seconds.
+    pub scrub_pause_s: u64,
 }
 
 impl Default for NodeLimits {
@@ -137,6 +141,8 @@ impl Default for NodeLimits {
             segment_bytes: 64 * 1_024 * 1_024,
             checkpoint_bytes: 256 * 1_024 * 1_024,
             checkpoint_age_s: 600,
+            scrub_bytes_per_s: 4 * 1_024 * 1_024,
+            scrub_pause_s: 3_600,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_inventory::Inventory;
 use holdfast_proto::v1::cluster_service_server::ClusterService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
-use holdfast_raft::host::{Group, GroupError, Role};
+use holdfast_raft::host::{Group, GroupError, Role, ScrubStatus};
 use holdfast_raft::meta::MetaChange;
 use holdfast_raft::stages::{Stage, StageTotal};
 use holdfast_raft::types::{GroupId, NodeId};
@@ -60,6 +60,21 @@ fn stage_timing((stage, total): (Stage, StageTotal)) -> v1::StageTiming {
     v1::StageTiming { stage: stage.name().to_owned(), count: total.count, total_us: total.total_us }
 }
 
+fn scrub_status(status: ScrubStatus) -> v1::ScrubStatus {
+    v1::ScrubStatus {
+        passes: status.passes,
+        log_bytes: status.log_bytes,
+        state_bytes: status.state_bytes,
+        rotten_entries: status.rotten_entries,
+        mended_entries: status.mended_entries,
+        rotten_segments: status.rotten_segments,
+        mended_segments: status.mended_segments,
+        rotten_chunks: status.rotten_chunks,
+        mended_chunks: status.mended_chunks,
+        failed_reads: status.failed_reads,
+    }
+}
+
 fn members(routes: &Routes) -> Vec<v1::Member> {
     routes.members.iter().map(|(id, member)| to_proto::member(*id, member)).collect()
 }
@@ -71,12 +86,17 @@ pub(super) fn group_error(error: &GroupError, group: GroupId, routes: &Routes) -
             not_leader.metadata.insert("group".to_owned(), group.0.to_string());
             not_leader
         }
-        GroupError::NoQuorum { .. } | GroupError::TimedOut | GroupError::Stopped { .. } => {
+        GroupError::NoQuorum { .. }
+        | GroupError::TimedOut
+        | GroupError::InProgress { .. }
+        | GroupError::Stopped { .. } => {
             CommandError::of(ErrorReason::Unavailable, format!("{}: {error}", group_name(group))).with("group", group.0)
         }
-        GroupError::Refused { why } => {
-            invalid("group", &format!("of {} is not changed: {why}", group_name(group)), "try again later")
-        }
+        GroupError::Refused { why } => invalid(
+            "group",
+            &format!("of {} is not changed: {why}", group_name(group)),
+            "`holdfast cluster status` shows its members",
+        ),
     }
 }
 
@@ -85,6 +105,7 @@ pub(super) fn change_error(error: &ChangeError, routes: &Routes) -> CommandError
         ChangeError::NotLeader { leader } => {
             group_error(&GroupError::NotLeader { leader: *leader }, GroupId::META, routes)
         }
+        ChangeError::Stopped { why } => group_error(&GroupError::Stopped { why: why.clone() }, GroupId::META, routes),
         ChangeError::Refused { why } => CommandError::of(ErrorReason::InvalidArgument, why.clone()),
         ChangeError::Unknown { .. } => CommandError::of(ErrorReason::OutcomeUnknown, error.to_string()),
     }
@@ -122,7 +143,11 @@ impl ClusterService for Cluster {
         for (group, detail) in core.host.damage() {
             let Some(group) = group else { continue };
             let role = v1::ReplicaRole::Damaged.into();
-            replicas.push(v1::ReplicaStatus { group: group.0, role, detail, ..Default::default() });
+            match replicas.iter_mut().find(|replica| replica.group == group.0) {
+                // It runs, and is silent until it is mended.
+                Some(running) => (running.role, running.detail) = (role, detail),
+                None => replicas.push(v1::ReplicaStatus { group: group.0, role, detail, ..Default::default() }),
+            }
         }
         replicas.sort_by_key(|replica| replica.group);
         Ok(Response::new(v1::GetStatusResponse {
@@ -136,6 +161,7 @@ impl ClusterService for Cluster {
             uptime_ms: u64::try_from(core.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
             warnings: core.warnings(),
             stages: core.host.stages().totals().into_iter().map(stage_timing).collect(),
+            scrub: Some(scrub_status(core.host.scrub_status())),
         }))
     }
 

@@ -33,7 +33,7 @@ use crate::config::NodeLimits;
 use crate::metrics::ShardMetrics;
 
 /// How long an idle shard waits, at most, before it looks again at what is due and at the locations.
-const IDLE_LOOK: Duration = Duration::from_millis(500);
+pub(super) const IDLE_LOOK: Duration = Duration::from_millis(500);
 
 /// What an actor is made of; made anew at each restart.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub(crate) struct ShardActor {
     told_in_term: Option<u64>,
     /// The term in which these records' limits were looked at, and proposed where the shard has others.
     limited_in_term: Option<u64>,
+    /// Nothing is proposed before this that no caller asked for: what was last proposed so came to nothing.
+    own_proposals_from: Instant,
     is_stopping: bool,
     metrics: ShardMetrics,
 }
@@ -92,6 +94,7 @@ impl Actor for ShardActor {
             records: parts.records,
             told_in_term: None,
             limited_in_term: None,
+            own_proposals_from: Instant::now(),
             is_stopping: false,
         })
     }
@@ -204,8 +207,19 @@ impl ShardActor {
                 let done = async move { InFlight { callers, proposed_at, outcome: proposal.applied().await } };
                 self.in_flight.push(done.boxed());
             }
-            Err(error) => refuse(callers, &not_decided(&error)),
+            Err(error) => self.came_to_nothing(callers, &error),
         }
+    }
+
+    /// Tells the callers of an entry that it was not applied, or that nobody knows. One that no caller asked for is proposed
+    /// again, but later: a leader that hands over, or has lost its majority, refuses at once and still says that it leads.
+    fn came_to_nothing(&mut self, callers: Vec<Caller>, error: &ProposeError) {
+        if callers.is_empty() {
+            self.own_proposals_from = Instant::now() + IDLE_LOOK;
+            // The limits may have been in it.
+            self.limited_in_term = None;
+        }
+        refuse(callers, &not_decided(error));
     }
 
     /// Proposes the limits that the cluster was founded with, where the shard does not have them: before any command of a
@@ -227,7 +241,7 @@ impl ShardActor {
     /// Proposes what no caller asked for, where this node leads: limits and locations the shard does not know, or a tick when
     /// a hold or a date has fallen due. Says whether it did.
     async fn propose_what_is_due(&mut self) -> bool {
-        if !self.group.is_leader() {
+        if Instant::now() < self.own_proposals_from || !self.group.is_leader() {
             return false;
         }
         let now = self.log_time();
@@ -265,7 +279,7 @@ impl ShardActor {
         }
         let log_time = self.log_time();
         let wait = self.next_due().map_or(IDLE_LOOK, |due| Duration::from_millis(due.0.saturating_sub(log_time.0)));
-        now + wait.clamp(Duration::from_millis(1), IDLE_LOOK)
+        (now + wait.clamp(Duration::from_millis(1), IDLE_LOOK)).max(self.own_proposals_from)
     }
 
     fn unknown_locations(&self) -> Vec<Operation> {
@@ -316,7 +330,7 @@ impl ShardActor {
                 tracing::error!(group = %self.group.id(), "a shard's entry was answered as something else");
                 refuse(done.callers, &NotDecided::unknown("the shard gave no answers"));
             }
-            Err(error) => refuse(done.callers, &not_decided(&error)),
+            Err(error) => self.came_to_nothing(done.callers, &error),
         }
     }
 }

@@ -9,7 +9,7 @@ use holdfast_inventory::{BodyHash, Command, CommandId, ItemSpec, Limits, LogTime
 use holdfast_raft::encode::encode_command;
 use holdfast_raft::host::{Host, HostOptions};
 use holdfast_raft::machine::MachineKind;
-use holdfast_raft::stages::Stages;
+use holdfast_raft::stages::{Stage, Stages};
 use holdfast_raft::types::GroupId;
 use holdfast_world::World;
 use tokio::sync::watch;
@@ -116,6 +116,26 @@ async fn a_shard_gets_the_limits_of_the_cluster_before_any_command_of_a_caller()
     let now = shard.now();
     shard.handle.submit(vec![put(1, now)], soon()).unwrap().outcomes().await;
     assert_eq!(shard.handle.group().read_shard(|shard| shard.counts().decided), Some(3));
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_caller_asked_for_is_not_proposed_again_at_once_where_the_group_refuses_it() {
+    let shard = Alone::start(NodeLimits::default()).await;
+    let group = shard.handle.group();
+    // To a node that is not there: from now on openraft refuses everything, and the metrics say still that this node leads.
+    group.raft().trigger().transfer_leader(2).await.unwrap();
+    let commits = || group.stages().totals()[Stage::Commit as usize].1.count;
+    let (before, begun) = (commits(), Instant::now());
+    let other = (LocationId::new("other").unwrap(), LocationSpec::default());
+    shard.handle.tell_records(Arc::new(ShardRecords { limits: None, locations: vec![other] }));
+    while commits() < before + 3 {
+        assert!(begun.elapsed() < PATIENCE, "what is due is proposed again");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(group.is_leader());
+    // At least: how long the second and the third had to wait.
+    assert!(begun.elapsed() >= 2 * actor::IDLE_LOOK, "three proposals within {:?}", begun.elapsed());
     shard.stop().await;
 }
 

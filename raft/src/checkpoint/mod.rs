@@ -4,7 +4,8 @@
 //! A checkpoint never overwrites the last one: its chunks go under new keys, (chunk, generation, part), and a manifest names the
 //! generation of each chunk. Then the store is synced, and last the control file's record names the generation and the digest
 //! of the state. Only that record is believed: a start loads what it names, recomputes the digest from the records, and
-//! compares. A node killed in the middle of a checkpoint finds the last one whole.
+//! compares. A node killed in the middle of a checkpoint finds the last one whole. The manifest also tells a digest of each
+//! chunk, so that what rots while the node runs is found chunk by chunk ([`StoredSnapshot::is_whole`]) and written anew.
 //!
 //! Order of what is durable: change log ≥ checkpoint's sequence, own log ≥ checkpoint's applied id, store ≥ generation, and
 //! only then the record. Superseded chunks are removed after that, once nobody reads them.
@@ -144,15 +145,26 @@ impl Checkpoints {
         let damaged =
             |what: String| CheckpointError::Damaged { group: self.group, generation: record.generation, what };
         let manifest = self.read_manifest(record.generation).await.map_err(|error| damaged(error.to_string()))?;
+        let (mut manifest, has_digests) = manifest;
         let mut chunks = Vec::with_capacity(manifest.len());
+        let mut digests = Vec::with_capacity(manifest.len());
         for (key, place) in manifest.chunks() {
             let bytes = self.read_parts(|part| keys::chunk(key, place.generation, part), place.parts).await;
-            chunks.push((key.clone(), bytes.map_err(|error| damaged(error.to_string()))?));
+            let bytes = bytes.map_err(|error| damaged(error.to_string()))?;
+            let digest = manifest::chunk_digest(&bytes);
+            if has_digests && digest != place.digest {
+                return Err(damaged("a chunk is not what was written".to_owned()));
+            }
+            digests.push((key.clone(), digest));
+            chunks.push((key.clone(), bytes));
         }
         let machine = Machine::load(kind, chunks).map_err(|error: LoadMachineError| damaged(error.to_string()))?;
         let digest = machine.recompute_digest();
         if digest != record.digest && !is_on(Mutation::DigestNotCompared) {
             return Err(damaged("its digest is not the one that was written".to_owned()));
+        }
+        for (key, digest) in digests {
+            manifest.learn(&key, digest);
         }
         let mut named = manifest.keys();
         named.extend(keys::manifest_parts(record.generation, manifest.stored_parts()));
@@ -267,8 +279,9 @@ impl Checkpoints {
         let mut batch: StateBatch = Vec::new();
         let mut bytes_in_batch = 0;
         for (key, bytes) in chunks {
+            let digest = manifest::chunk_digest(&bytes);
             let parts = split(bytes.into());
-            manifest.put(key.clone(), generation, parts.len());
+            manifest.put(key.clone(), generation, parts.len(), digest);
             for (part, bytes) in (0_u16..).zip(parts) {
                 bytes_in_batch += bytes.len();
                 batch.push((keys::chunk(&key, generation, part), Some(bytes)));
@@ -363,18 +376,8 @@ impl Checkpoints {
         })
     }
 
-    async fn read_manifest(&self, generation: u64) -> io::Result<Manifest> {
-        let first = self.store.get(&self.tree, &keys::manifest(generation, 0)).await?;
-        let first = first.ok_or_else(|| missing("the manifest"))?;
-        let mut bytes = first.to_vec();
-        let mut parts = 1;
-        while let Some(part) = self.store.get(&self.tree, &keys::manifest(generation, parts)).await? {
-            bytes.extend_from_slice(&part);
-            parts += 1;
-        }
-        let mut manifest = Manifest::decode(&bytes)?;
-        manifest.set_stored_parts(usize::from(parts));
-        Ok(manifest)
+    async fn read_manifest(&self, generation: u64) -> io::Result<(Manifest, bool)> {
+        snapshot::read_manifest(self.store.as_ref(), &self.tree, generation).await
     }
 
     async fn read_parts(&self, key: impl Fn(u16) -> Vec<u8>, parts: u16) -> io::Result<Bytes> {

@@ -8,6 +8,7 @@ use holdfast_inventory as inventory;
 use holdfast_mutation::{Mutation, is_on};
 use holdfast_world::StateStore;
 
+use super::manifest::chunk_digest;
 use super::{Manifest, keys, missing};
 use crate::control::CheckpointRecord;
 use crate::machine::{ChunkKey, LoadMachineError, Machine, MachineKind};
@@ -47,6 +48,46 @@ impl StoredSnapshot {
         let place = self.manifest.place(key).ok_or_else(|| missing("a chunk"))?;
         read_parts(self.store.as_ref(), &self.tree, |part| keys::chunk(key, place.generation, part), place.parts).await
     }
+
+    /// Reads one chunk back: how many bytes it has, and whether they are what was written.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub async fn is_whole(&self, key: &ChunkKey) -> io::Result<(usize, bool)> {
+        let Some(place) = self.manifest.place(key) else { return Ok((0, true)) };
+        match self.chunk(key).await {
+            Ok(bytes) => Ok((bytes.len(), chunk_digest(&bytes) == place.digest)),
+            Err(error) if is_rot(&error) => Ok((0, false)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the manifest back, and says whether it is what was written.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub async fn is_manifest_whole(&self) -> io::Result<bool> {
+        match read_manifest(self.store.as_ref(), &self.tree, self.record.generation).await {
+            Ok((stored, true)) => Ok(stored == *self.manifest),
+            // Written by an earlier version.
+            Ok((stored, false)) => Ok(stored.names_the_same(&self.manifest)),
+            Err(error) if is_rot(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The checkpoint that wrote a chunk; `None`: this one does not have it.
+    #[must_use]
+    pub fn written_by(&self, key: &ChunkKey) -> Option<u64> {
+        self.manifest.place(key).map(|place| place.generation)
+    }
+}
+
+/// Whether the store gives something else than what was written, rather than fail.
+fn is_rot(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
 }
 
 impl StoredSnapshot {
@@ -123,4 +164,19 @@ pub(super) async fn read_parts(
         bytes.extend_from_slice(&part(number).await?);
     }
     Ok(bytes.freeze())
+}
+
+/// Reads the manifest of a generation, and says whether it tells the chunks' digests.
+pub(super) async fn read_manifest(store: &dyn StateStore, tree: &str, generation: u64) -> io::Result<(Manifest, bool)> {
+    let first = store.get(tree, &keys::manifest(generation, 0)).await?;
+    let first = first.ok_or_else(|| missing("the manifest"))?;
+    let mut bytes = first.to_vec();
+    let mut parts = 1;
+    while let Some(part) = store.get(tree, &keys::manifest(generation, parts)).await? {
+        bytes.extend_from_slice(&part);
+        parts += 1;
+    }
+    let (mut manifest, has_digests) = Manifest::decode(&bytes)?;
+    manifest.set_stored_parts(usize::from(parts));
+    Ok((manifest, has_digests))
 }

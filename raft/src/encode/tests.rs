@@ -158,3 +158,24 @@ fn bytes_that_are_no_entry_are_an_error_and_never_a_panic() {
         assert!(decode_entry(&bytes).is_err());
     }
 }
+
+fn full_entry() -> Vec<u8> {
+    let mut builder = EntryBuilder::new(LogTime(1_790_000_000_001));
+    for (operation, number) in every_operation().into_iter().zip(1..) {
+        builder.push(&encode_command(&mut command(number, operation)));
+    }
+    builder.finish().to_vec()
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_nearly_an_entry_is_refused_or_applied_and_never_a_panic(bytes in holdfast_mangle::mangled(full_entry())) {
+        if let Ok(entry) = decode_entry(&bytes) {
+            let mut inventory = holdfast_inventory::Inventory::new(Limits::default());
+            let mut applied = holdfast_inventory::Applied::default();
+            inventory.apply(&entry, &mut applied);
+            assert_eq!(applied.answers.len(), entry.commands.len());
+            assert_eq!(inventory.digest(), inventory.recompute_digest());
+        }
+    }
+}

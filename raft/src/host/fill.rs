@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Host, StartGroupError};
 use crate::checkpoint::{Checkpoints, membership_of};
-use crate::log::GroupId;
+use crate::log::{AppendError, GroupId, LogId};
 use crate::machine::{Machine, MachineKind};
 use crate::types::NodeId;
 
@@ -53,6 +53,10 @@ impl Host {
                         continue;
                     }
                 };
+                if let Err(error) = self.cut_what_was_never_committed(group, received.record.applied).await {
+                    tracing::error!(%group, %error, "the log was not cut where it differs from the peer's checkpoint");
+                    continue;
+                }
                 match checkpoints.install(&received, *node).await {
                     Ok(record) => {
                         if let Some(applied) = record.applied
@@ -72,13 +76,27 @@ impl Host {
         }
     }
 
-    /// The other members of a group with their peer addresses, as its last checkpoint's record knows them, and the nodes that
-    /// the configuration names.
+    /// Where the log has another entry in the place of the checkpoint's last one, that and all after it were never committed:
+    /// a leader that nobody followed any more had written them. openraft starts no group whose log differs from its state.
+    async fn cut_what_was_never_committed(&self, group: GroupId, applied: Option<LogId>) -> Result<(), AppendError> {
+        let log = &self.inner.log;
+        let Some(applied) = applied else { return Ok(()) };
+        match log.log_id(group, applied.index) {
+            Some(own) if own != applied => log.truncate_after(group, applied.index.checked_sub(1)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The other members of a group with their peer addresses, as its last checkpoint's record and the group itself, where it
+    /// runs, know them, and the nodes that the configuration names.
     pub(super) fn peers_of(&self, group: GroupId) -> BTreeMap<NodeId, String> {
         let mut peers = self.inner.options.peers.clone();
         let record = self.inner.control.read(|state| state.groups.get(&group)?.checkpoint.clone());
         if let Some(membership) = record.as_ref().and_then(|record| membership_of(record).ok()) {
             peers.extend(membership.nodes().map(|(id, node)| (*id, node.addr.clone())));
+        }
+        if let Some(group) = self.group(group) {
+            peers.extend(group.member_addresses());
         }
         peers.remove(&self.node_id());
         peers

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast_inventory::Inventory;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::errors::{ChangeMembershipError, ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use openraft::type_config::alias::WatchReceiverOf;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::heard::Heard;
 use crate::checkpoint::{Checkpoints, StoredSnapshot};
 use crate::log::{GroupId, Log, LogId};
-use crate::machine::Machine;
+use crate::machine::{ChunkKey, Machine};
 use crate::meta::Meta;
 use crate::stages::Stages;
 use crate::store::{SharedMachine, to_log_id};
@@ -84,6 +84,12 @@ pub enum GroupError {
     #[error("the group has stopped on this node: {why}")]
     Stopped {
         /// What happened.
+        why: String,
+    },
+    /// Another change of the members is under way: this one may be asked for again.
+    #[error("{why}")]
+    InProgress {
+        /// What openraft says.
         why: String,
     },
     /// The change is refused.
@@ -374,6 +380,11 @@ impl Group {
         self.checkpoints.snapshot()
     }
 
+    /// Has the next checkpoint write these chunks anew.
+    pub(super) fn mark_changed(&self, chunks: &[ChunkKey]) {
+        self.machine.mark_changed(chunks);
+    }
+
     /// Takes a checkpoint of at least what is applied now, purges the log behind it but for `kept` entries, and says where it
     /// stands.
     ///
@@ -483,6 +494,9 @@ fn not_leader(forward: &ForwardToLeader<Types>) -> GroupError {
 fn change_error(error: RaftError<Types, ClientWriteError<Types>>) -> GroupError {
     match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => not_leader(&forward),
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(other))) => {
+            GroupError::InProgress { why: other.to_string() }
+        }
         RaftError::APIError(error) => GroupError::Refused { why: error.to_string() },
         RaftError::Fatal(fatal) => GroupError::Stopped { why: fatal.to_string() },
     }

@@ -12,6 +12,7 @@ mod open;
 mod options;
 mod policy;
 mod registry;
+mod scrub;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use crate::types::NodeId;
 
 pub use group::{Group, GroupError, GroupStatus, Proposal, ProposeError, Role};
 pub use options::HostOptions;
+pub use scrub::ScrubStatus;
 
 /// Why a host could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +110,8 @@ pub enum StartGroupError {
         group: GroupId,
         /// What is damaged and what to do.
         what: String,
+        /// Copies from the other members would mend it: to be tried again.
+        is_mendable: bool,
     },
     /// Its state could not be opened.
     #[error(transparent)]
@@ -152,6 +156,9 @@ struct Inner {
     may_lead: AtomicBool,
     /// Checkpoints are written one after the other: they share a disk with the log.
     checkpointing: tokio::sync::Mutex<()>,
+    scrubbed: Mutex<ScrubStatus>,
+    /// The host is being stopped: nothing is mended or scrubbed any more.
+    stopping: AtomicBool,
     transport: Transport,
     /// Gives up the folder's lock when it is dropped.
     folder_lock: Mutex<Option<Box<dyn std::any::Any + Send + Sync>>>,
@@ -226,6 +233,12 @@ impl Host {
         whole.chain(of_groups).collect()
     }
 
+    /// Whether copies from peers would mend all that is wrong with a group.
+    #[must_use]
+    pub fn is_mendable(&self, group: GroupId) -> bool {
+        self.inner.log.is_mendable(group)
+    }
+
     /// What an operator should look at, gathered since the start.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -298,9 +311,12 @@ impl Host {
         }
         self.mend(id).await;
         if let Some((_, what)) = self.damage().into_iter().find(|(group, _)| group.is_none_or(|group| group == id)) {
-            return Err(StartGroupError::Damaged { group: id, what });
+            let is_mendable = self.inner.log.is_mendable(id);
+            return Err(StartGroupError::Damaged { group: id, what, is_mendable });
         }
         let inner = &self.inner;
+        // From here on what rots is mended while the group runs.
+        inner.log.attend(id);
         let loaded = Self::lock(&inner.loaded).remove(&id);
         let (checkpoints, machine) = match loaded {
             Some(Loaded::Whole { checkpoints, machine }) => (checkpoints, *machine),
@@ -367,6 +383,9 @@ impl Host {
 
     /// Stops the groups, then the log and the state store. What was acknowledged is durable before and after.
     pub async fn stop(&self) {
+        self.inner.stopping.store(true, Relaxed);
+        // A group that waits for a copy of a rotten entry would not stop.
+        self.inner.log.attend_none();
         for group in self.groups() {
             if let Err(error) = group.raft().shutdown().await {
                 tracing::warn!(group = %group.id(), %error, "a group did not stop cleanly");

@@ -60,11 +60,15 @@ impl Host {
             started: Arc::default(),
             may_lead: AtomicBool::new(true),
             checkpointing: tokio::sync::Mutex::new(()),
+            scrubbed: Mutex::default(),
+            stopping: AtomicBool::new(false),
             transport,
             folder_lock: Mutex::new(Some(lock)),
         };
         let host = Self { inner: Arc::new(inner) };
         tokio::spawn(super::beat::beat(Arc::downgrade(&host.inner)));
+        tokio::spawn(super::mend::keep_whole(Arc::downgrade(&host.inner)));
+        tokio::spawn(super::scrub::scrub(Arc::downgrade(&host.inner)));
         let (inner, every) = (Arc::downgrade(&host.inner), Duration::from_millis(host.inner.options.heartbeat_ms));
         let groups =
             move || inner.upgrade().map(|inner| Self { inner }.groups().iter().map(|it| it.raft().clone()).collect());
@@ -103,10 +107,16 @@ async fn create_durably(world: &World, dir: &Path) -> io::Result<()> {
 /// Opens the state store. Its folder's name is durable when this returns: checkpoints that the control file names lie in it.
 async fn open_store(world: &World, dir: &Path) -> io::Result<Arc<dyn StateStore>> {
     let store = world.states.open(dir).await?;
-    if let Some(parent) = dir.parent() {
-        world.disk.sync_dir(parent).await?;
-    }
+    sync_name(world, dir).await?;
     Ok(store)
+}
+
+/// Makes a folder's name durable. A failure ends the start: no later sync would say what of it was lost.
+async fn sync_name(world: &World, dir: &Path) -> io::Result<()> {
+    match dir.parent() {
+        Some(parent) => world.disk.sync_dir(parent).await,
+        None => Ok(()),
+    }
 }
 
 /// The cluster's id in the room the control file has for it.
@@ -154,14 +164,19 @@ async fn load_all(
         named.map(|(id, _)| *id).collect()
     });
     let existed = world.disk.exists(dir).await?;
-    let opened = open_store(world, dir).await;
-    let store = match opened {
-        Ok(store) => store,
+    let store = match world.states.open(dir).await {
+        Ok(store) => {
+            sync_name(world, dir).await?;
+            store
+        }
         Err(error) if existed => {
             warnings.push(format!("the state store does not open: {error}"));
             let aside = set_aside(world, dir, control).await?;
             warnings.push(format!("the state store was set aside as {aside}; what it held is filled from peers"));
-            open_store(world, dir).await?
+            let store = open_store(world, dir).await?;
+            let empty = |group| Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
+            let loaded = named.into_iter().map(|group| (group, Loaded::MustBeFilled { checkpoints: empty(group) }));
+            return Ok(Found { loaded: loaded.collect(), store });
         }
         Err(error) => return Err(error),
     };
@@ -220,8 +235,6 @@ async fn set_aside(world: &World, dir: &Path, control: &Control) -> io::Result<S
     let name = format!("{STATE}.damaged-{incarnation}");
     let aside = dir.with_file_name(&name);
     world.disk.rename(dir, &aside).await?;
-    if let Some(parent) = dir.parent() {
-        world.disk.sync_dir(parent).await?;
-    }
+    sync_name(world, dir).await?;
     Ok(name)
 }

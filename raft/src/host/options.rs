@@ -38,6 +38,12 @@ pub struct HostOptions {
     pub checkpoint_age: Duration,
     /// So many entries stay in the log behind a checkpoint, for followers that lag a little.
     pub kept_entries: u64,
+    /// The scrubber reads so many bytes a second at most.
+    pub scrub_bytes_per_s: u64,
+    /// How long the scrubber rests between two passes over everything, and before the first one.
+    pub scrub_pause: Duration,
+    /// How long a group that starts waits for copies of its rotten entries before it is given up for now.
+    pub mend_patience: Duration,
     /// The node's log.
     pub log: LogOptions,
     /// The shards' change logs.
@@ -60,6 +66,9 @@ impl HostOptions {
             checkpoint_entries: 50_000,
             checkpoint_age: Duration::from_secs(600),
             kept_entries: 2_000,
+            scrub_bytes_per_s: 4 << 20,
+            scrub_pause: Duration::from_secs(3_600),
+            mend_patience: Duration::from_secs(5),
             log: LogOptions::default(),
             changes: ChangeLogOptions::default(),
         }

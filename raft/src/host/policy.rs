@@ -1,5 +1,6 @@
 //! When a group is checkpointed and its log purged, and what happens when its core ends by itself.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use holdfast_world::EndReason;
@@ -53,6 +54,10 @@ async fn end_with_the_core(host: Host, group: Group) {
 }
 
 fn ended(host: &Host, group: &Group, error: &str) {
+    if host.inner.stopping.load(Relaxed) {
+        // A group that waited for a copy of a rotten entry, which nobody fetches any more.
+        return;
+    }
     let id = group.id();
     if let Some(what) = group.unreadable() {
         // It would be the same after a start: this group waits for a newer version, the others go on.

@@ -72,6 +72,10 @@ impl GroupRegistry for Registry {
         self.host().is_some_and(|host| host.inner.may_lead.load(Relaxed))
     }
 
+    fn is_member(&self, group: GroupId, node: NodeId) -> bool {
+        self.host().is_some_and(|host| host.peers_of(group).contains_key(&node))
+    }
+
     fn entry(&self, group: GroupId, id: LogId) -> BoxFuture<'_, Option<LogRecord>> {
         Box::pin(async move { self.host()?.inner.log.entry(group, id).await.ok().flatten() })
     }

@@ -26,7 +26,8 @@ impl Damage {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         if self.is_repairable() {
-            "the entries are fetched from the other members; while a majority of them is clean nothing is lost"
+            "the entries are fetched from the other members: start those that are down; while a majority is clean nothing is \
+             lost, and where no member has them whole this node is replaced with `holdfast cluster replace`"
         } else {
             "this node may not vote under its id any more; replace it with `holdfast cluster replace`"
         }

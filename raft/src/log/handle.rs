@@ -82,6 +82,7 @@ fn close(shared: &Shared) {
     shared.lock().closed = true;
     shared.queued.notify_one();
     shared.keeping.notify_one();
+    shared.mended.notify_waiters();
 }
 
 impl Log {
@@ -105,6 +106,7 @@ impl Log {
         state.strangers_damage = found.strangers_damage;
         state.evidence_from = found.evidence_from;
         state.next_segment = found.next_segment;
+        state.rot.found = recovered.damaged.values().map(|damage| damage.lost.len() as u64).sum();
         state.release_evidence();
         let shared = Shared::new(world.clone(), dir.to_owned(), options, control.clone(), state);
         let marks_of = Arc::downgrade(&shared);
@@ -208,7 +210,10 @@ impl Log {
     /// # Errors
     /// Nothing was written.
     pub async fn purge(&self, group: GroupId, upto: LogId) -> Result<(), AppendError> {
-        self.mark_durably(group, |freed, log, done| {
+        // Rotten entries that a checkpoint holds the outcome of are needed no more.
+        let takes_it_all =
+            |damage: &Damage| damage.is_repairable() && damage.lost.last().is_none_or(|last| last.index <= upto.index);
+        self.mark_durably_if(group, takes_it_all, |freed, log, done| {
             *freed = log.purge(upto);
             Some(Command::Purge { group, upto, done })
         })
@@ -222,41 +227,6 @@ impl Log {
             log.committed_is_new |= log.committed != Some(id);
             log.committed = Some(id);
         }
-    }
-
-    /// Puts copies in the place of rotten entries; ready once they are durable. Copies whose exact id is not in the log are
-    /// ignored. Works on damaged groups; the damage is over when nothing in it is left ([`Log::damage`]).
-    ///
-    /// # Errors
-    /// Nothing was written.
-    pub async fn repair(&self, group: GroupId, copies: Vec<LogRecord>) -> Result<(), AppendError> {
-        let limit = self.open.shared.options.max_record_bytes();
-        for copy in copies {
-            if copy.payload.len() > limit {
-                return Err(AppendError::TooLarge { bytes: copy.payload.len(), limit });
-            }
-            let room = self.room(cost_of(std::slice::from_ref(&copy))).await?;
-            let durable = {
-                let mut state = self.open.shared.lock();
-                if state.closed {
-                    return Err(AppendError::Closed);
-                }
-                if state.node_damage.is_some() {
-                    return Err(AppendError::Damaged { group });
-                }
-                let Some(log) = state.groups.get_mut(&group) else { continue };
-                if log.id(copy.index) != Some(copy.id()) {
-                    continue;
-                }
-                let (done, durable) = oneshot::channel();
-                state.queue.push_back(Command::Repair { group, records: vec![copy], done });
-                durable
-            };
-            room.forget();
-            self.open.shared.queued.notify_one();
-            durable.await.map_err(|_| AppendError::Closed)?;
-        }
-        Ok(())
     }
 
     /// The entries at `indexes` in order, from memory or from disk with their checksums verified: as many as fit
@@ -287,15 +257,6 @@ impl Log {
             Err(ReadError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Reads entries back from the disk to see whether they are whole, about `max_bytes` of them; returns how many were
-    /// read. For a scrubber that walks over [`Log::first_index`] and on, slowly.
-    ///
-    /// # Errors
-    /// [`ReadError::Damaged`] for a rotten one: the group counts as damaged from then on.
-    pub async fn scrub(&self, group: GroupId, indexes: Range<u64>, max_bytes: usize) -> Result<usize, ReadError> {
-        read::scrub(&self.open.shared, group, indexes, max_bytes).await
     }
 
     /// What the log holds of a group, writes under way included.
@@ -388,7 +349,11 @@ impl Log {
         ended.await;
     }
 
-    async fn room(&self, cost: usize) -> Result<tokio::sync::SemaphorePermit<'_>, AppendError> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.open.shared
+    }
+
+    pub(super) async fn room(&self, cost: usize) -> Result<tokio::sync::SemaphorePermit<'_>, AppendError> {
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         self.open.shared.room.acquire_many(cost).await.map_err(|_| AppendError::Closed)
     }
@@ -398,12 +363,22 @@ impl Log {
         group: GroupId,
         command: impl FnOnce(&mut usize, &mut super::group::GroupLog, oneshot::Sender<()>) -> Option<Command>,
     ) -> Result<(), AppendError> {
+        self.mark_durably_if(group, |_| false, command).await
+    }
+
+    /// The same, even where the group's damage is such.
+    async fn mark_durably_if(
+        &self,
+        group: GroupId,
+        even_so: impl FnOnce(&Damage) -> bool,
+        command: impl FnOnce(&mut usize, &mut super::group::GroupLog, oneshot::Sender<()>) -> Option<Command>,
+    ) -> Result<(), AppendError> {
         let room = self.room(super::state::RECORD_OVERHEAD).await?;
         let (done, durable) = oneshot::channel();
         {
             let mut state = self.open.shared.lock();
             let mut freed = 0;
-            let log = state.writable(group)?;
+            let log = state.writable_if(group, even_so)?;
             let Some(command) = command(&mut freed, log, done) else { return Ok(()) };
             state.truncations_waiting += usize::from(matches!(command, Command::Truncate { .. }));
             state.uncache(freed);

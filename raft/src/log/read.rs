@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_mutation::{Mutation, is_on};
 
-use super::damage::DamageCause;
 use super::format::Row;
 use super::group::Place;
-use super::ids::{GroupId, LogId, LogPosition};
+use super::ids::{GroupId, LogId};
 use super::record::{LogRecord, ReadError};
 use super::state::Shared;
 use crate::segments::{BLOCK, ROOM, SECTOR, SegmentFile, StampedReader};
@@ -35,27 +34,8 @@ pub(crate) async fn entries(
     indexes: Range<u64>,
     max_bytes: usize,
 ) -> Result<Vec<LogRecord>, ReadError> {
-    let wanted = locate(shared, group, indexes, max_bytes, From::MemoryOrDisk)?;
+    let wanted = locate(shared, group, indexes, max_bytes)?;
     read(shared, group, &wanted).await
-}
-
-/// Reads entries from the disk, even if they are in memory, to see whether they are whole; returns how many were read.
-/// Those not written yet end it.
-pub(crate) async fn scrub(
-    shared: &Shared,
-    group: GroupId,
-    indexes: Range<u64>,
-    max_bytes: usize,
-) -> Result<usize, ReadError> {
-    let wanted = locate(shared, group, indexes, max_bytes, From::Disk)?;
-    Ok(read(shared, group, &wanted).await?.len())
-}
-
-/// Where bodies may be taken from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
-    MemoryOrDisk,
-    Disk,
 }
 
 async fn read(shared: &Shared, group: GroupId, wanted: &[Wanted]) -> Result<Vec<LogRecord>, ReadError> {
@@ -78,13 +58,7 @@ fn record(wanted: &Wanted, payload: Bytes) -> LogRecord {
     LogRecord { index, term, leader_node, kind: wanted.row.kind, payload }
 }
 
-fn locate(
-    shared: &Shared,
-    group: GroupId,
-    indexes: Range<u64>,
-    max_bytes: usize,
-    from: From,
-) -> Result<Vec<Wanted>, ReadError> {
+fn locate(shared: &Shared, group: GroupId, indexes: Range<u64>, max_bytes: usize) -> Result<Vec<Wanted>, ReadError> {
     let missing = || ReadError::Missing { group, wanted: indexes.start..=indexes.end.saturating_sub(1) };
     let state = shared.lock();
     let mut wanted = Vec::new();
@@ -100,12 +74,11 @@ fn locate(
             return Err(ReadError::Damaged { group, id });
         }
         let source = match (log.body(index), slot.place) {
-            (Some(body), _) if from == From::MemoryOrDisk => Source::Memory(body.clone()),
-            (_, Place::Written { generation, block, offset }) => {
+            (Some(body), _) => Source::Memory(body.clone()),
+            (None, Place::Written { generation, block, offset }) => {
                 let segment = state.segments.get(&generation).ok_or_else(missing)?.clone();
                 Source::Disk { segment, block, offset }
             }
-            (Some(_), Place::Waiting { .. }) => break,
             (None, Place::Waiting { .. }) => return Err(missing()),
         };
         wanted.push(Wanted { id, row: slot.row, source });
@@ -155,13 +128,9 @@ async fn read_stretch(
 
 /// An entry has rotted since the log was opened: its group counts as damaged from now on.
 fn note_damage(shared: &Shared, group: GroupId, id: LogId, segment: &SegmentFile) {
-    let mut state = shared.lock();
     let generation = segment.seed.generation;
-    let Some(log) = state.groups.get_mut(&group).filter(|log| log.id(id.index) == Some(id)) else { return };
-    let damage = log.damage.get_or_insert_default();
-    damage.add(DamageCause::RottenEntries { at: LogPosition { batch: 0, generation } });
-    damage.lost.insert(id);
-    let evidence = state.evidence_from.map_or(generation, |from| from.min(generation));
-    state.evidence_from = Some(evidence);
-    tracing::error!(%group, %id, generation, "an entry of the log has rotted on the disk");
+    if shared.lock().note_rot(group, id, generation) {
+        tracing::error!(%group, %id, generation, "an entry of the log has rotted on the disk");
+        shared.rot_found.notify_one();
+    }
 }

@@ -58,29 +58,15 @@ impl FoundBatch {
     pub(crate) fn end(&self) -> usize {
         self.start() + physical_len(self.prologue.contents as usize)
     }
-}
 
-impl SegmentImage<'_> {
-    /// The first batch at or after byte `from` that is younger than batch `after`.
-    pub(crate) fn next_batch(&self, from: usize, after: u64) -> Option<FoundBatch> {
-        (from..self.bytes.len()).step_by(BLOCK).find_map(|at| {
-            let prologue = Prologue::decode(self.seed, &self.bytes[at..])?;
-            let contents = prologue.contents as usize;
-            let fits =
-                physical_len(contents) <= self.bytes.len() - at && Prologue::LEN + prologue.table_len() <= contents;
-            let belongs = prologue.block as usize * BLOCK == at && prologue.batch > after;
-            (fits && belongs).then(|| self.examine(prologue))
-        })
-    }
-
-    fn examine(&self, prologue: Prologue) -> FoundBatch {
-        let start = prologue.block as usize * BLOCK;
+    /// Looks at a batch whose prologue is whole; `bytes` are all of its own.
+    pub(crate) fn examine(seed: SegmentSeed, prologue: Prologue, bytes: &[u8]) -> Self {
         let contents = prologue.contents as usize;
-        let reader = StampedReader::new(&self.bytes[start..start + physical_len(contents)]);
-        let table = self.table(&prologue, reader);
+        let reader = StampedReader::new(bytes);
+        let table = Self::table(seed, &prologue, reader);
         let is_whole =
             table.as_ref().is_some_and(|table| table.runs.iter().all(|(_, rows)| rows.iter().all(|row| row.is_whole)));
-        let stamp = self.seed.stamp(prologue.incarnation.counter, prologue.batch);
+        let stamp = seed.stamp(prologue.incarnation.counter, prologue.batch);
         let condition = if is_whole {
             Condition::Whole
         } else if reader.is_stamped(stamp, contents) {
@@ -88,11 +74,11 @@ impl SegmentImage<'_> {
         } else {
             Condition::TornOrRotten
         };
-        FoundBatch { prologue, generation: self.seed.generation, condition, table }
+        Self { prologue, generation: seed.generation, condition, table }
     }
 
-    fn table(&self, prologue: &Prologue, reader: StampedReader<'_>) -> Option<FoundTable> {
-        let seed = Prologue::table_seed(self.seed, prologue.incarnation, prologue.batch);
+    fn table(seed: SegmentSeed, prologue: &Prologue, reader: StampedReader<'_>) -> Option<FoundTable> {
+        let seed = Prologue::table_seed(seed, prologue.incarnation, prologue.batch);
         let len = prologue.table_len();
         if reader.checksum(seed, Prologue::LEN, len) != prologue.table_crc {
             return None;
@@ -119,6 +105,24 @@ impl SegmentImage<'_> {
             table.runs.push((run, found));
         }
         Some(table)
+    }
+}
+
+impl SegmentImage<'_> {
+    /// The first batch at or after byte `from` that is younger than batch `after`.
+    pub(crate) fn next_batch(&self, from: usize, after: u64) -> Option<FoundBatch> {
+        (from..self.bytes.len()).step_by(BLOCK).find_map(|at| {
+            let prologue = Prologue::decode(self.seed, &self.bytes[at..])?;
+            let contents = prologue.contents as usize;
+            let fits =
+                physical_len(contents) <= self.bytes.len() - at && Prologue::LEN + prologue.table_len() <= contents;
+            let belongs = prologue.block as usize * BLOCK == at && prologue.batch > after;
+            (fits && belongs).then(|| {
+                let start = prologue.block as usize * BLOCK;
+                let batch = &self.bytes[start..start + physical_len(contents)];
+                FoundBatch::examine(self.seed, prologue, batch)
+            })
+        })
     }
 
     /// Whether the sector at `at` was written as the first of batch `batch`, in any of the lives given.

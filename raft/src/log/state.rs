@@ -1,6 +1,6 @@
 //! The state that callers, writer and keeper share: index, queue and segments, under one lock that is held briefly.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use holdfast_world::World;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::damage::Damage;
+use super::damage::{Damage, DamageCause};
 use super::group::{GroupLog, Place, Slot};
 use super::ids::{GroupId, Incarnation, LogId, LogPosition, Vote};
 use super::record::{AppendError, Done, LogOptions, LogRecord};
@@ -94,6 +94,11 @@ pub(crate) struct State {
     pub(crate) strangers_damage: Option<Damage>,
     /// No segment from this generation on is freed: it holds evidence.
     pub(crate) evidence_from: Option<u64>,
+    /// Groups that run: what rots of them is mended while they wait, and they may be written to meanwhile.
+    pub(crate) attended: BTreeSet<GroupId>,
+    /// The writer leaves the segments up to this generation behind.
+    pub(crate) leave_behind: Option<u64>,
+    pub(crate) rot: RotCounts,
     pub(crate) closed: bool,
     /// The writer has written everything after `closed`.
     pub(crate) drained: bool,
@@ -118,6 +123,9 @@ impl State {
             node_damage: None,
             strangers_damage: None,
             evidence_from: None,
+            attended: BTreeSet::new(),
+            leave_behind: None,
+            rot: RotCounts::default(),
             closed: false,
             drained: false,
             is_over: false,
@@ -126,6 +134,15 @@ impl State {
 
     /// The group, if it may be written to.
     pub(crate) fn writable(&mut self, group: GroupId) -> Result<&mut GroupLog, AppendError> {
+        self.writable_if(group, |_| false)
+    }
+
+    /// The group, if it may be written to, or its damage is such that it may even so.
+    pub(crate) fn writable_if(
+        &mut self,
+        group: GroupId,
+        even_so: impl FnOnce(&Damage) -> bool,
+    ) -> Result<&mut GroupLog, AppendError> {
         if self.closed {
             return Err(AppendError::Closed);
         }
@@ -134,7 +151,21 @@ impl State {
         }
         let damage = &self.strangers_damage;
         let log = self.groups.entry(group).or_insert_with(|| GroupLog::new(damage.clone()));
-        if log.damage.is_some() { Err(AppendError::Damaged { group }) } else { Ok(log) }
+        let is_attended = self.attended.contains(&group);
+        let may = |damage: &Damage| (is_attended && damage.is_repairable()) || even_so(damage);
+        if log.damage.as_ref().is_none_or(may) { Ok(log) } else { Err(AppendError::Damaged { group }) }
+    }
+
+    /// An entry in segment `generation` is rotten: its group counts as damaged from now on. Says whether that is new.
+    pub(crate) fn note_rot(&mut self, group: GroupId, id: LogId, generation: u64) -> bool {
+        let Some(log) = self.groups.get_mut(&group).filter(|log| log.id(id.index) == Some(id)) else { return false };
+        let damage = log.damage.get_or_insert_default();
+        damage.add(DamageCause::RottenEntries { at: LogPosition { batch: 0, generation } });
+        let is_new = damage.lost.insert(id);
+        self.rot.found += u64::from(is_new);
+        let evidence = self.evidence_from.map_or(generation, |from| from.min(generation));
+        self.evidence_from = Some(evidence);
+        is_new
     }
 
     /// Puts entries into index, cache and queue.
@@ -169,6 +200,15 @@ impl State {
         Ok(())
     }
 
+    /// Puts an empty append into the queue, of any group; false: there is none.
+    pub(crate) fn push_nothing(&mut self, done: Done) -> bool {
+        let Some((&group, _)) = self.groups.first_key_value() else { return false };
+        let (records, done) = (Vec::new(), Some(done));
+        self.queue.push_back(Command::Append { group, ticket: self.next_ticket, records, taken: Instant::now(), done });
+        self.next_ticket += 1;
+        true
+    }
+
     /// Lets go of the oldest bodies in memory until they are within `budget`, but of none that is not written yet.
     pub(crate) fn shrink_cache(&mut self, budget: usize) {
         while self.cached_bytes > budget {
@@ -199,6 +239,9 @@ impl State {
 
     /// Lets segments be freed again once nothing in the log is damaged any more.
     pub(crate) fn release_evidence(&mut self) {
+        if self.evidence_from.is_none() {
+            return;
+        }
         let is_whole = self.node_damage.is_none() && self.strangers_damage.is_none();
         if is_whole && self.groups.values().all(|log| log.damage.is_none()) {
             self.evidence_from = None;
@@ -220,6 +263,15 @@ impl State {
     }
 }
 
+/// How many entries were found rotten since the log was opened, and how many of them have new copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RotCounts {
+    /// Found, when the log was opened or since.
+    pub found: u64,
+    /// Mended. An entry that was purged or truncated before it was mended is not among them.
+    pub mended: u64,
+}
+
 /// What the handles, the writer and the keeper hold in common.
 pub(crate) struct Shared {
     pub(crate) world: World,
@@ -237,6 +289,10 @@ pub(crate) struct Shared {
     pub(crate) keeping: Notify,
     /// The next segment is ready.
     pub(crate) segment_ready: Notify,
+    /// Something has rotted.
+    pub(crate) rot_found: Arc<Notify>,
+    /// Something rotten was mended or has gone, or is not waited for any more.
+    pub(crate) mended: Notify,
     /// Writer and keeper have ended.
     pub(crate) ended: Notify,
 }
@@ -263,6 +319,8 @@ impl Shared {
             queued: Notify::new(),
             keeping: Notify::new(),
             segment_ready: Notify::new(),
+            rot_found: Arc::default(),
+            mended: Notify::new(),
             ended: Notify::new(),
         })
     }

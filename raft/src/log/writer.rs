@@ -108,7 +108,8 @@ impl Writer {
         self.table.fill(&self.commands, &self.sequences, &self.committed);
         let len = crate::segments::physical_len(self.table.contents()) as u64;
         // A segment made under other options may be too small even when empty.
-        while self.cursor.offset + len > self.cursor.segment.len {
+        let left = self.shared.lock().leave_behind;
+        while self.cursor.offset + len > self.cursor.segment.len || left >= Some(self.cursor.segment.seed.generation) {
             self.cursor.segment = next_segment(&self.shared).await;
             self.cursor.offset = 0;
         }
@@ -139,7 +140,7 @@ impl Writer {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let mut written = Written { place, table: &self.table, offset: self.table.first_body(), row: 0 };
-        let mut freed_room = 0;
+        let (mut freed_room, mut healed) = (0, false);
         for command in &self.commands {
             freed_room += command.cost();
             match command {
@@ -157,25 +158,38 @@ impl Writer {
                 Command::Repair { group, records, .. } => {
                     for record in records {
                         let (place, row) = written.next(record);
-                        if let Some(log) = state.groups.get_mut(group) {
-                            log.mend(record.id(), place, row);
-                        }
+                        let is_mended =
+                            state.groups.get_mut(group).is_some_and(|log| log.mend(record.id(), place, row));
+                        state.rot.mended += u64::from(is_mended);
                     }
-                    state.release_evidence();
+                    healed = true;
                 }
                 Command::Vote { group, vote, .. } => {
                     if let Some(log) = state.groups.get_mut(group) {
                         log.durable_vote = log.durable_vote.max(Some(*vote));
                     }
                 }
-                Command::Truncate { .. } => state.truncations_waiting -= 1,
-                Command::Purge { .. } => state.may_free = true,
+                // What was rotten may be among what has gone.
+                Command::Truncate { .. } => {
+                    state.truncations_waiting -= 1;
+                    healed = true;
+                }
+                Command::Purge { .. } => {
+                    state.may_free = true;
+                    healed = true;
+                }
             }
+        }
+        if healed {
+            state.release_evidence();
         }
         state.synced = LogPosition { generation: place.seed.generation, batch: place.batch };
         state.shrink_cache(shared.options.cache_bytes);
         let keep = state.may_free || state.next_segment.is_none();
         drop(state);
+        if healed {
+            shared.mended.notify_waiters();
+        }
         shared.room.add_permits(freed_room.min(shared.options.queue_bytes));
         if keep {
             shared.keeping.notify_one();

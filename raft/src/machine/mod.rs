@@ -140,6 +140,14 @@ impl Machine {
         }
     }
 
+    /// Has the next cut hold these chunks, changed or not: what is stored of them is not what it should be. The header is in
+    /// every cut.
+    pub fn mark_changed(&mut self, keys: &[ChunkKey]) {
+        if let Self::Shard(inventory) = self {
+            inventory.mark_changed(keys.iter().filter_map(|key| inventory::ChunkId::from_key(key)));
+        }
+    }
+
     /// Every chunk of the state as it is now, the header first; encoded as they are asked for.
     #[must_use]
     pub fn all_chunks(&self) -> Box<dyn Iterator<Item = (ChunkKey, Vec<u8>)> + Send + '_> {

@@ -62,7 +62,14 @@ impl LogStore {
     }
 
     async fn read(&self, start: u64, end: u64) -> io::Result<Vec<EntryOf<Types>>> {
-        let records = self.log.entries(self.group, start..end, READ_BYTES).await.map_err(read_error)?;
+        let records = loop {
+            match self.log.entries(self.group, start..end, READ_BYTES).await {
+                Ok(records) => break records,
+                // It is fetched from a peer: openraft, which would end the group, waits for it.
+                Err(ReadError::Damaged { .. }) if self.log.is_mended(self.group).await => {}
+                Err(error) => return Err(read_error(error)),
+            }
+        };
         records
             .into_iter()
             .map(|record| {

@@ -21,7 +21,7 @@ use super::convert::to_log_id;
 use crate::checkpoint::{Checkpoints, Cut, ReceivedSnapshot, Snapshot, membership_of, meta_of};
 use crate::encode::decode_entry;
 use crate::log::{GroupId, LogId};
-use crate::machine::{Machine, MachineKind};
+use crate::machine::{ChunkKey, Machine, MachineKind};
 use crate::stages::{Stage, Stages};
 use crate::types::{Payload, Reply, Types};
 
@@ -48,6 +48,11 @@ impl SharedMachine {
         let machine = self.machine.read().unwrap_or_else(PoisonError::into_inner);
         let applied = *self.applied.borrow();
         look(&machine, applied)
+    }
+
+    /// Has the next checkpoint hold these chunks; the state stays what it is.
+    pub fn mark_changed(&self, chunks: &[ChunkKey]) {
+        self.machine.write().unwrap_or_else(PoisonError::into_inner).mark_changed(chunks);
     }
 
     /// The entry that this version cannot read, if it has met one: the group has stopped before it.

@@ -169,7 +169,7 @@ impl Incoming {
         let raft = self.registry.replica(group).map_err(|why| why.to_string())?;
         let (requests, unread) = mpsc::channel(options.session_frames);
         self.sessions.insert(id, Session { requests, expected: 0 });
-        self.appending.spawn(serve_session(raft, id, unread, self.replies.clone()));
+        self.appending.spawn(serve_session(self.context.clone(), group, raft, id, unread, self.replies.clone()));
         Ok(())
     }
 
@@ -202,10 +202,24 @@ fn send(replies: &Replies, frame: Frame) -> Result<(), OutboxError> {
 }
 
 /// A peer that reads no replies loses its stream; openraft's own error is one more reason to end the session.
-async fn serve_session(raft: GroupRaft, id: u64, requests: mpsc::Receiver<Request>, replies: Replies) -> u64 {
+async fn serve_session(
+    context: Arc<Context>,
+    group: GroupId,
+    raft: GroupRaft,
+    id: u64,
+    requests: mpsc::Receiver<Request>,
+    replies: Replies,
+) -> u64 {
     let mut answers = std::pin::pin!(raft.stream_append(ReceiverStream::new(requests)));
     let mut sequence = 0;
     while let Some(answer) = answers.next().await {
+        if let Some(damaged) = context.silence(group) {
+            let end = Frame::End(wire::SessionEnd { session: id, reason: damaged.to_string() });
+            if send(&replies, end).is_err() {
+                replies.close();
+            }
+            break;
+        }
         let frame = match answer {
             Ok(answer) => {
                 let outcome = Some(answer_to_wire(Ok(answer)));
@@ -324,6 +338,10 @@ mod tests {
         fn heard(&self, _: GroupId, _: u64, _: Option<LogId>, _: Option<Duration>) {}
 
         fn may_lead(&self) -> bool {
+            true
+        }
+
+        fn is_member(&self, _: GroupId, _: NodeId) -> bool {
             true
         }
 

@@ -7,7 +7,8 @@
 //! fallen silent, ends every session in it as unreachable within [`TransportOptions::link_timeout`] of the next frame; nothing
 //! that waits grows without bound; a node of another cluster, or another node than was meant, is refused by name; no word
 //! but the handshake is exchanged with a peer that [`GroupRegistry::greet`] refuses; no vote counts between two nodes that have not
-//! judged each other in their present lives.
+//! judged each other in their present lives; a damaged group counts in no quorum, whether it is asked or asks, also where it
+//! was damaged amid a session.
 //! Leaves to others: which groups there are, what a snapshot is made of, and what to think of a peer's facts.
 
 mod connection;
@@ -109,6 +110,14 @@ impl Context {
         self.registry.get()?.upgrade()
     }
 
+    /// A damaged group is silent: nothing that it would say, or that is said to it, may count in a quorum.
+    fn silence(&self, group: GroupId) -> Option<NoReplica> {
+        match self.registry()?.replica(group) {
+            Err(damaged @ NoReplica::Damaged { .. }) => Some(damaged),
+            Ok(_) | Err(NoReplica::Unknown { .. }) => None,
+        }
+    }
+
     /// The present life of this node.
     fn own_life(&self) -> Incarnation {
         self.registry().map(|registry| registry.incarnation()).unwrap_or_default()
@@ -176,20 +185,21 @@ impl Transport {
         snapshots::fetch(&self.context, client, group).await
     }
 
-    /// Fetches entries of `group` by their exact ids from the node at `address`: those that it has whole, as many as fit one
+    /// Fetches entries of `group` by their exact ids from `node` at `address`: those that it has whole, as many as fit one
     /// answer.
     ///
     /// # Errors
     ///
-    /// It does not answer, or sends what are no entries.
+    /// It does not answer, refuses this node, or sends what was not asked for.
     pub async fn fetch_entries(
         &self,
+        node: NodeId,
         address: &str,
         group: GroupId,
         ids: &[LogId],
     ) -> Result<Vec<LogRecord>, FetchError> {
         let client = self.context.client(address, Lane::Bulk).map_err(FetchError::Unreachable)?;
-        entries::fetch(&self.context, client, group, ids).await
+        entries::fetch(&self.context, client, node, group, ids).await
     }
 
     /// While it lives, heartbeats of `group` do not wait for those of others: a linearizable read waits for one.

@@ -17,6 +17,7 @@ use openraft::raft::{
 use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{BasicNode, Instant as _, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 
+use super::connection::SessionHandle;
 use super::lives::asks_for_a_handshake;
 use super::session::{AppendSession, unreachable};
 use super::wire::{self, Request};
@@ -81,8 +82,14 @@ impl RaftNetworkFactory<Types> for Factory {
 type Replies<'s> = BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>;
 
 impl GroupNetwork {
+    /// The way to the peer, for a group that may speak.
     fn reached(&self) -> Result<&Reached, RPCError<Types>> {
+        self.has_voice()?;
         self.peer.reached.as_ref().map_err(unreachable)
+    }
+
+    fn has_voice(&self) -> Result<(), RPCError<Types>> {
+        self.transport.context.silence(self.group).map_or(Ok(()), |why| Err(unreachable(why)))
     }
 
     /// Awaits a call at most until its deadline: a connection that was cut may never err.
@@ -130,7 +137,7 @@ impl GroupNetwork {
             answer.ok_or_else(|| unreachable("the peer begins one life after the other"))
         };
         match tokio::time::timeout(option.soft_ttl(), asked).await {
-            Ok(answer) => answer,
+            Ok(answer) => self.has_voice().and(answer),
             Err(_) => Err(self.too_late(RPCTypes::Vote, option)),
         }
     }
@@ -182,6 +189,11 @@ impl GroupNetwork {
         shaken.map(|facts| facts.incarnation).map_err(|error| error.to_string())
     }
 
+    async fn open_session(&self, option: &RPCOption) -> Result<SessionHandle, RPCError<Types>> {
+        let connection = self.reached()?.link.connection(option.soft_ttl()).await.map_err(unreachable)?;
+        connection.open_session().map_err(unreachable)
+    }
+
     /// How long ago a majority last confirmed this node as the group's leader.
     fn confirmed(&self) -> Option<Duration> {
         let raft = self.transport.context.registry()?.replica(self.group).ok()?;
@@ -204,7 +216,7 @@ impl GroupNetwork {
             connection.beat(self.group, request, self.confirmed(), hold)?.answer().await
         };
         match tokio::time::timeout(option.soft_ttl(), beat).await {
-            Ok(answer) => answer.map_err(unreachable),
+            Ok(answer) => self.has_voice().and(answer.map_err(unreachable)),
             Err(_) => Err(self.too_late(RPCTypes::AppendEntries, option)),
         }
     }
@@ -253,11 +265,20 @@ impl RaftNetworkV2<Types> for GroupNetwork {
             if this.heartbeats.is_some() {
                 return Ok(this.heartbeats(input, option));
             }
-            let connection = this.reached()?.link.connection(option.soft_ttl()).await.map_err(unreachable)?;
-            let handle = connection.open_session().map_err(unreachable)?;
+            let handle = match this.open_session(&option).await {
+                Ok(handle) => handle,
+                Err(error) => {
+                    // openraft waits before it reads the next request: one that was refused before any was read would be
+                    // made again at once, without end.
+                    tokio::time::sleep(BACKOFF_LEAST).await;
+                    return Err(error);
+                }
+            };
             let options = this.transport.context.options.clone();
             let session = AppendSession::new(handle, this.group, this.peer.node, options, input);
-            Ok(Box::pin(session.replies()) as Replies<'s>)
+            // A session may live long: what comes while the group is damaged does not count.
+            let replies = session.replies().map(|reply| this.has_voice().and(reply));
+            Ok(Box::pin(replies) as Replies<'s>)
         })
     }
 

@@ -49,6 +49,8 @@ pub struct TransportOptions {
     pub snapshot_bytes: u64,
     /// Snapshots received at once.
     pub snapshots_at_once: usize,
+    /// Requests for entries answered at once; more are refused, and the peer asks again later.
+    pub entry_requests_at_once: usize,
 }
 
 impl TransportOptions {
@@ -77,6 +79,7 @@ impl TransportOptions {
             install_timeout: Duration::from_secs(120),
             snapshot_bytes: 2 << 30,
             snapshots_at_once: 2,
+            entry_requests_at_once: 2,
         }
     }
 }

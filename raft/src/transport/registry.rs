@@ -98,6 +98,9 @@ pub trait GroupRegistry: Send + Sync + 'static {
     /// Whether this node may lead a group: where not, it takes no leadership that is handed to it.
     fn may_lead(&self) -> bool;
 
+    /// Whether a node is a member of the group as this node knows it, or one that its configuration names.
+    fn is_member(&self, group: GroupId, node: NodeId) -> bool;
+
     /// The entry with exactly this id, for a peer whose copy has rotted; also where the group's Raft does not run.
     fn entry(&self, group: GroupId, id: LogId) -> BoxFuture<'_, Option<LogRecord>>;
 

@@ -32,6 +32,7 @@ pub(super) struct PeerServer {
     /// The one stream of each peer.
     streams: Arc<Mutex<BTreeMap<NodeId, AbortHandle>>>,
     snapshots: Arc<Semaphore>,
+    entries: Arc<Semaphore>,
 }
 
 impl fmt::Debug for PeerServer {
@@ -43,7 +44,8 @@ impl fmt::Debug for PeerServer {
 impl PeerServer {
     pub(super) fn new(context: Arc<Context>, registry: Arc<dyn GroupRegistry>) -> Self {
         let snapshots = Arc::new(Semaphore::new(context.options.snapshots_at_once));
-        Self { context, registry, streams: Arc::default(), snapshots }
+        let entries = Arc::new(Semaphore::new(context.options.entry_requests_at_once));
+        Self { context, registry, streams: Arc::default(), snapshots, entries }
     }
 
     fn replica(&self, group: u64) -> Result<GroupRaft, Status> {
@@ -176,7 +178,12 @@ impl PeerService for PeerServer {
         &self,
         request: Request<wire::FetchEntriesRequest>,
     ) -> Result<Response<wire::FetchEntriesResponse>, Status> {
-        entries::serve(&self.context, &self.registry, request.into_inner()).await.map(Response::new)
+        let request = request.into_inner();
+        let from = self.believed(request.envelope.as_ref())?;
+        let _place = self.entries.try_acquire().map_err(|_| {
+            Status::resource_exhausted("the node answers as many requests for entries as it may at once")
+        })?;
+        entries::serve(&self.registry, from, request).await.map(Response::new)
     }
 }
 

@@ -36,8 +36,9 @@ use crate::types::{GroupId, NodeId, Types};
 /// What surrounds a part in its chunk.
 const PART_OVERHEAD: usize = 64;
 
-/// Why no checkpoint could be fetched.
+/// Why no checkpoint, or no entries, could be fetched.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FetchError {
     /// The peer does not answer, or stopped in the middle.
     #[error("{0}")]
@@ -45,8 +46,14 @@ pub enum FetchError {
     /// The peer has none.
     #[error("the peer has no checkpoint: {0}")]
     None(String),
-    /// What came is no checkpoint.
-    #[error("the peer sent what is no checkpoint: {0}")]
+    /// The peer does not give anything to this node.
+    #[error("the peer refuses this node: {0}")]
+    Refused(String),
+    /// The peer is asked by as many as it answers at once.
+    #[error("the peer is busy: {0}")]
+    Busy(String),
+    /// What came is not what was asked for.
+    #[error("the peer sent what was not asked for: {0}")]
     Malformed(io::Error),
 }
 

@@ -293,3 +293,55 @@ pub(super) fn transfer_response_from_wire(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    fn append() -> wire::Append {
+        let id = wire::LogId { term: 3, leader_node: 1, index: 41 };
+        let entry = |kind| wire::Entry { term: 3, leader_node: 1, kind, payload: vec![7; 20].into() };
+        wire::Append {
+            session: 5,
+            sequence: 6,
+            group: 2,
+            ballot: Some(wire::Ballot { term: 3, node: 1, committed: true }),
+            previous: Some(id),
+            committed: Some(id),
+            first_index: 42,
+            entries: vec![entry(0), entry(1), entry(2)],
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_an_append_is_refused_or_read_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(append().encode_to_vec()),
+        ) {
+            if let Ok(append) = wire::Append::decode(bytes.as_slice()) {
+                let count = append.entries.len();
+                let first = append.first_index;
+                if let Ok(request) = append_from_wire(append) {
+                    let indexes = request.entries.iter().map(|entry| entry.log_id.index);
+                    assert!(indexes.eq((first..).take(count)));
+                }
+            }
+        }
+
+        #[test]
+        fn any_message_of_a_peer_is_refused_or_read_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(append().encode_to_vec()),
+        ) {
+            // The messages share their first fields' types, so that one's bytes are nearly another's.
+            let _ = wire::Heartbeat::decode(bytes.as_slice()).map(heartbeat_from_wire);
+            let _ = wire::Outcome::decode(bytes.as_slice()).map(|outcome| answer_from_wire(Some(outcome)));
+            let _ = wire::VoteRequest::decode(bytes.as_slice()).map(vote_request_from_wire);
+            let _ = wire::VoteResponse::decode(bytes.as_slice()).map(vote_response_from_wire);
+            let _ = wire::NodeFacts::decode(bytes.as_slice()).map(|facts| facts_from_wire(Some(facts)));
+            let _ = wire::TransferLeaderRequest::decode(bytes.as_slice()).map(transfer_from_wire);
+            let _ = wire::TransferLeaderResponse::decode(bytes.as_slice()).map(transfer_response_from_wire);
+        }
+    }
+}

@@ -9,6 +9,7 @@ pub mod linearizable;
 pub mod model;
 pub mod replicas;
 mod search;
+mod shared_holds;
 #[cfg(test)]
 pub(crate) mod stories;
 pub mod tokens;

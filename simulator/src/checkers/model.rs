@@ -6,8 +6,8 @@
 //! "Linearizability: a correctness condition for concurrent objects", 1990).
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
+use super::shared_holds::SharedHolds;
 use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Refused, Request, ReservationSeen, Seen, StockSeen};
 
 /// One SKU.
@@ -46,7 +46,7 @@ impl Stock {
 /// One reservation. All commands are of the whole of it, so that its lines share one phase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
-    phase: Phase,
+    pub(super) phase: Phase,
     revision: u64,
     /// Which of the model's sets of lines it has.
     lines: usize,
@@ -56,14 +56,21 @@ pub struct Hold {
     latest: Option<u64>,
 }
 
+#[cfg(test)]
+impl Hold {
+    /// One that is held.
+    pub(super) fn held(earliest: u64) -> Self {
+        Self { phase: Phase::Held, revision: 1, lines: 0, earliest, latest: None }
+    }
+}
+
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// Log time, as far as it is known.
     pub now: u64,
     stocks: Vec<Stock>,
-    /// Shared between the many states that a search keeps, which differ in few of them.
-    holds: Vec<Option<Rc<Hold>>>,
+    holds: SharedHolds,
 }
 
 /// A line of the model: its number among the reservation's lines, its SKU and its units.
@@ -188,7 +195,7 @@ impl Model {
     #[must_use]
     pub fn beginning(&self) -> State {
         let stock = |given: &bool| Stock { exists: *given, ..Stock::default() };
-        State { now: 0, stocks: self.given.iter().map(stock).collect(), holds: vec![None; self.holds.len()] }
+        State { now: 0, stocks: self.given.iter().map(stock).collect(), holds: SharedHolds::new(self.holds.len()) }
     }
 
     /// Takes commands and their answers into the model's numbers; `None` where they have nothing to do with it.
@@ -243,8 +250,8 @@ impl Model {
     /// The log times within `from..=to` at which something may expire, in order.
     #[must_use]
     pub fn expiries(&self, state: &State, from: u64, to: u64) -> Vec<u64> {
-        let held = state.holds.iter().flatten().filter(|hold| hold.phase == Phase::Held);
-        let mut at: Vec<u64> = held.map(|hold| hold.earliest).filter(|at| (from..=to).contains(at)).collect();
+        let mut at: Vec<u64> =
+            state.holds.held().map(|(_, hold)| hold.earliest).filter(|at| (from..=to).contains(at)).collect();
         at.sort_unstable();
         at.dedup();
         at
@@ -257,15 +264,16 @@ impl Model {
         const MOST: usize = 6;
         let mut state = State { now: state.now.max(now), ..state.clone() };
         let now = state.now;
-        let mut open = Vec::new();
-        for at in 0..state.holds.len() {
-            match state.holds[at].as_deref() {
-                Some(Hold { phase: Phase::Held, latest: Some(latest), .. }) if *latest <= now => {
-                    self.give_back(&mut state, at, Phase::Expired);
-                }
-                Some(Hold { phase: Phase::Held, latest: None, earliest, .. }) if *earliest <= now => open.push(at),
+        let (mut over, mut open) = (Vec::new(), Vec::new());
+        for (at, hold) in state.holds.held() {
+            match hold.latest {
+                Some(latest) if latest <= now => over.push(at),
+                None if hold.earliest <= now => open.push(at),
                 _ => {}
             }
+        }
+        for at in over {
+            self.give_back(&mut state, at, Phase::Expired);
         }
         if open.len() > MOST {
             return None;
@@ -394,16 +402,20 @@ impl Model {
                     Some(seen) => stock.exists && *seen == stock.seen(),
                 }
             }
-            (Of::Hold(at), Seen::Reservation(seen)) => match (&mut state.holds[at], seen) {
+            (Of::Hold(at), Seen::Reservation(seen)) => match (state.holds.get(at), seen) {
                 (None, None) => true,
-                (Some(hold), Some(seen)) => self.hold_fits(Rc::make_mut(hold), seen),
+                // The protocol shows the expiry of what has not ended.
+                (Some(hold), Some(seen)) => {
+                    self.hold_fits(hold, seen)
+                        && (hold.phase != Phase::Held || learn_expiry(&mut state.holds, at, seen.expires_at_ms))
+                }
                 (None, Some(_)) | (Some(_), None) => false,
             },
             (Of::Stock(_), Seen::Reservation(_)) | (Of::Hold(_), Seen::Stock(_)) => false,
         }
     }
 
-    fn hold_fits(&self, hold: &mut Hold, seen: &ReservationSeen) -> bool {
+    fn hold_fits(&self, hold: &Hold, seen: &ReservationSeen) -> bool {
         let line_fits = |line: &ModelLine| {
             let Some(LineSeen { held, committed, fulfilled, given_back, .. }) = seen.lines.get(line.number) else {
                 return false;
@@ -413,14 +425,11 @@ impl Model {
             (*held, *committed) == (of(&[Phase::Held]), of(&[Phase::Committed]))
                 && (*fulfilled, *given_back) == (of(&[Phase::Fulfilled]), gone)
         };
-        let fits = (seen.phase, seen.revision) == (hold.phase, hold.revision)
-            && self.lines[hold.lines].lines.iter().all(line_fits);
-        // The protocol shows the expiry of what has not ended.
-        fits && (hold.phase != Phase::Held || learn_expiry(hold, seen.expires_at_ms))
+        (seen.phase, seen.revision) == (hold.phase, hold.revision) && self.lines[hold.lines].lines.iter().all(line_fits)
     }
 
     fn give_back(&self, state: &mut State, at: usize, phase: Phase) {
-        let Some(hold) = state.holds[at].as_mut().map(Rc::make_mut) else { return };
+        let Some(hold) = state.holds.get_mut(at) else { return };
         let before = hold.phase;
         (hold.phase, hold.revision) = (phase, hold.revision + 1);
         let lines = hold.lines;
@@ -529,7 +538,7 @@ impl Model {
         ttl_ms: u64,
         is_exact: bool,
     ) -> Result<Told, Refusal> {
-        if state.holds[at].is_some() {
+        if state.holds.get(at).is_some() {
             return Err(Refusal::Exists);
         }
         let asked = &self.lines[lines].lines;
@@ -546,12 +555,12 @@ impl Model {
         self.change_stocks(state, lines, |stock, units| stock.reserved += units);
         let earliest = state.now + ttl_ms;
         let latest = is_exact.then_some(earliest);
-        state.holds[at] = Some(Rc::new(Hold { phase: Phase::Held, revision: 1, lines, earliest, latest }));
+        state.holds.put(at, Hold { phase: Phase::Held, revision: 1, lines, earliest, latest });
         Ok(self.told_of_hold(state, at))
     }
 
     fn told_of_hold(&self, state: &State, at: usize) -> Told {
-        let Some(hold) = &state.holds[at] else { return Told::default() };
+        let Some(hold) = state.holds.get(at) else { return Told::default() };
         let expires = match (hold.phase, hold.latest) {
             (Phase::Held, Some(latest)) => Expires::At(latest),
             (Phase::Held, None) => Expires::Unknown(hold.earliest),
@@ -575,7 +584,7 @@ impl Told {
 }
 
 fn has_revision(state: &State, at: usize, revision: u64) -> bool {
-    state.holds[at].as_ref().is_some_and(|hold| hold.revision == revision)
+    state.holds.get(at).is_some_and(|hold| hold.revision == revision)
 }
 
 fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {
@@ -584,16 +593,21 @@ fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {
 
 /// What is held or committed.
 fn live(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
-    let hold = state.holds[at].as_mut().map(Rc::make_mut).ok_or(Refusal::ReservationNotFound)?;
-    match hold.phase {
-        Phase::Held | Phase::Committed => Ok(hold),
-        gone => Err(Refusal::Gone(gone, hold.latest)),
-    }
+    unless_gone(state, at, &[Phase::Held, Phase::Committed])
 }
 
 fn holding(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
-    let hold = live(state, at)?;
-    if hold.phase == Phase::Held { Ok(hold) } else { Err(Refusal::Gone(hold.phase, None)) }
+    unless_gone(state, at, &[Phase::Held])
+}
+
+/// A hold to be changed, where it is in one of these phases: what is only looked at stays shared.
+fn unless_gone<'a>(state: &'a mut State, at: usize, phases: &[Phase]) -> Result<&'a mut Hold, Refusal> {
+    let hold = state.holds.get(at).ok_or(Refusal::ReservationNotFound)?;
+    if !phases.contains(&hold.phase) {
+        let at = hold.latest.filter(|_| hold.phase != Phase::Committed);
+        return Err(Refusal::Gone(hold.phase, at));
+    }
+    state.holds.get_mut(at).ok_or(Refusal::ReservationNotFound)
 }
 
 fn told_fits(state: &mut State, told: &Told, done: &Done) -> bool {
@@ -603,20 +617,20 @@ fn told_fits(state: &mut State, told: &Told, done: &Done) -> bool {
     fits && match told.expires {
         Expires::Never => done.expires_at_ms == 0,
         Expires::At(at) => done.expires_at_ms == at,
-        Expires::Unknown(_) => {
-            let hold = told.hold.and_then(|at| state.holds[at].as_mut()).map(Rc::make_mut);
-            hold.is_some_and(|hold| learn_expiry(hold, done.expires_at_ms))
-        }
+        Expires::Unknown(_) => told.hold.is_some_and(|at| learn_expiry(&mut state.holds, at, done.expires_at_ms)),
     }
 }
 
 /// Takes in when a hold expires, where it may be so.
-fn learn_expiry(hold: &mut Hold, at: u64) -> bool {
-    match hold.latest {
-        Some(latest) => latest == at,
-        None if at < hold.earliest => false,
-        None => {
-            (hold.earliest, hold.latest) = (at, Some(at));
+fn learn_expiry(holds: &mut SharedHolds, at: usize, expires_at: u64) -> bool {
+    match holds.get(at) {
+        None => false,
+        Some(Hold { latest: Some(latest), .. }) => *latest == expires_at,
+        Some(Hold { earliest, .. }) if expires_at < *earliest => false,
+        Some(_) => {
+            if let Some(hold) = holds.get_mut(at) {
+                (hold.earliest, hold.latest) = (expires_at, Some(expires_at));
+            }
             true
         }
     }

@@ -39,13 +39,16 @@ pub(super) enum Verdict {
     Undecided,
 }
 
-/// A way on from a place in the search.
-struct Way {
-    step: usize,
-    state: State,
+/// A way on from a place in the search. What it leads to is worked out when it is tried: most places are left by the first.
+enum Way {
+    /// A step at a log time.
+    Step(usize, u64),
+    /// The same, and what the expiries until then may have left before it.
+    From(usize, State),
 }
 
 struct Place {
+    state: State,
     ways: Vec<Way>,
     /// The step that led here; `None` at the beginning.
     came_by: Option<usize>,
@@ -62,6 +65,9 @@ pub(super) struct Search<'a> {
     certain: Vec<usize>,
     possible: Vec<usize>,
     in_order: Vec<bool>,
+    /// Where each step stands in `certain`; what stands before `open_from` there is in order.
+    rank: Vec<usize>,
+    open_from: usize,
     seen: BTreeSet<u128>,
     most_places: usize,
     too_hard: bool,
@@ -71,29 +77,66 @@ impl<'a> Search<'a> {
     pub(super) fn new(model: &'a Model, bound: &'a LogTimeBound, steps: &'a [Bounded], most_places: usize) -> Self {
         let mut by_call: Vec<usize> = (0..steps.len()).collect();
         by_call.sort_by_key(|at| steps[*at].call_us);
-        let (certain, possible) = by_call.into_iter().partition(|at| steps[*at].return_us.is_some());
+        let (certain, possible): (Vec<usize>, _) = by_call.into_iter().partition(|at| steps[*at].return_us.is_some());
         let in_order = vec![false; steps.len()];
-        Self { model, bound, steps, certain, possible, in_order, seen: BTreeSet::new(), most_places, too_hard: false }
+        let mut rank = vec![usize::MAX; steps.len()];
+        for (at, step) in certain.iter().enumerate() {
+            rank[*step] = at;
+        }
+        let (seen, too_hard, open_from) = (BTreeSet::new(), false, 0);
+        Self { model, bound, steps, certain, possible, in_order, rank, open_from, seen, most_places, too_hard }
+    }
+
+    /// Puts a step in order, or takes it out again.
+    fn set_in_order(&mut self, step: usize, is_in_order: bool) {
+        self.in_order[step] = is_in_order;
+        if !is_in_order {
+            self.open_from = self.open_from.min(self.rank[step]);
+        }
+        while self.certain.get(self.open_from).is_some_and(|at| self.in_order[*at]) {
+            self.open_from += 1;
+        }
+    }
+
+    /// What must have a place, by call, from the first on that has none.
+    fn open(&self) -> &[usize] {
+        self.certain.get(self.open_from..).unwrap_or_default()
     }
 
     pub(super) fn run(mut self) -> Verdict {
         let beginning = self.model.beginning();
         let mut best = (0, Vec::new());
         let mut done = 0;
-        let first = self.place(&beginning, None, 0, 0);
+        let first = self.place(beginning, None, 0, 0);
         self.note_best(&mut best, done);
         let mut places = vec![first];
         while let Some(place) = places.last_mut() {
             if done == self.certain.len() {
                 return Verdict::Explained;
             }
-            let Some(Way { step, state }) = place.ways.pop() else {
+            let Some(way) = place.ways.pop() else {
                 if let Some(step) = places.pop().and_then(|place| place.came_by) {
-                    self.in_order[step] = false;
+                    self.set_in_order(step, false);
                     done -= usize::from(self.steps[step].return_us.is_some());
                 }
                 continue;
             };
+            let (step, mut state) = match way {
+                Way::From(step, state) => (step, state),
+                Way::Step(step, moment) => {
+                    match self.model.at(&place.state, moment) {
+                        None => self.too_hard = true,
+                        // The last is tried first.
+                        Some(states) => {
+                            place.ways.extend(states.into_iter().rev().map(|state| Way::From(step, state)));
+                        }
+                    }
+                    continue;
+                }
+            };
+            if !self.model.step(&mut state, &self.steps[step].step) {
+                continue;
+            }
             let hash = place.hash ^ xxh3_128(&(step as u64).to_le_bytes());
             let is_command = !self.steps[step].is_read;
             let called_us = if is_command { place.called_us.max(self.steps[step].call_us) } else { place.called_us };
@@ -103,9 +146,9 @@ impl<'a> Search<'a> {
             if self.seen.len() > self.most_places {
                 return Verdict::Undecided;
             }
-            self.in_order[step] = true;
+            self.set_in_order(step, true);
             done += usize::from(self.steps[step].return_us.is_some());
-            let next = self.place(&state, Some(step), called_us, hash);
+            let next = self.place(state, Some(step), called_us, hash);
             if done > best.0 {
                 self.note_best(&mut best, done);
             }
@@ -119,14 +162,14 @@ impl<'a> Search<'a> {
 
     fn note_best(&self, best: &mut (usize, Vec<usize>), done: usize) {
         let limit = self.first_return();
-        let open = self.certain.iter().copied().filter(|at| !self.in_order[*at]);
+        let open = self.open().iter().copied().filter(|at| !self.in_order[*at]);
         *best = (done, open.take_while(|at| self.steps[*at].call_us <= limit).collect());
     }
 
     /// The first return of what is not in order yet: nothing called after it may come before it.
     fn first_return(&self) -> u64 {
         let mut first = u64::MAX;
-        for at in self.certain.iter().filter(|at| !self.in_order[**at]) {
+        for at in self.open().iter().filter(|at| !self.in_order[**at]) {
             let step = &self.steps[*at];
             if step.call_us > first {
                 break;
@@ -137,24 +180,24 @@ impl<'a> Search<'a> {
     }
 
     /// Every way on from here; the last is tried first.
-    fn place(&mut self, state: &State, came_by: Option<usize>, called_us: u64, hash: u128) -> Place {
+    fn place(&self, state: State, came_by: Option<usize>, called_us: u64, hash: u128) -> Place {
         let limit = self.first_return();
         let is_open = |at: &usize| !self.in_order[*at] && self.steps[*at].call_us <= limit;
         let mut next: Vec<usize> =
-            self.certain.iter().copied().take_while(|at| self.steps[*at].call_us <= limit).collect();
+            self.open().iter().copied().take_while(|at| self.steps[*at].call_us <= limit).collect();
         next.retain(is_open);
         // What returned first most likely was done first.
         next.sort_by_key(|at| self.steps[*at].return_us);
         next.extend(self.possible.iter().copied().filter(is_open));
         let mut ways = Vec::new();
         for at in next {
-            self.ways_by(at, state, called_us, limit, &mut ways);
+            self.ways_by(at, &state, called_us, limit, &mut ways);
         }
         ways.reverse();
-        Place { ways, came_by, called_us, hash }
+        Place { state, ways, came_by, called_us, hash }
     }
 
-    fn ways_by(&mut self, at: usize, state: &State, called_us: u64, limit_us: u64, ways: &mut Vec<Way>) {
+    fn ways_by(&self, at: usize, state: &State, called_us: u64, limit_us: u64, ways: &mut Vec<Way>) {
         let bounded = &self.steps[at];
         let most = if limit_us == u64::MAX { u64::MAX } else { self.bound.most(limit_us) };
         let least = if bounded.is_read { 0 } else { self.bound.least(called_us.max(bounded.call_us)) }.max(state.now);
@@ -163,17 +206,7 @@ impl<'a> Search<'a> {
             None => [vec![least], self.model.expiries(state, least + 1, most)].concat(),
         };
         moments.retain(|moment| (least..=most).contains(moment));
-        for moment in moments {
-            let Some(states) = self.model.at(state, moment) else {
-                self.too_hard = true;
-                continue;
-            };
-            for mut state in states {
-                if self.model.step(&mut state, &bounded.step) {
-                    ways.push(Way { step: at, state });
-                }
-            }
-        }
+        ways.extend(moments.into_iter().map(|moment| Way::Step(at, moment)));
     }
 }
 

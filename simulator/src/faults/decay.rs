@@ -6,15 +6,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Fault, Field, pick};
+use super::{Fault, Field, Harm, pick};
 use crate::world::{DriveCopy, FileCopy, SimDrive};
 use crate::{Crash, HostId};
 
 /// A node that is spoiled from now on, if one may be.
-fn spoil(field: &mut Field<'_>) -> Option<HostId> {
+fn spoil(field: &mut Field<'_>, harm: Harm) -> Option<HostId> {
     let node = field.node();
     let nodes = field.cluster.size();
-    (!field.cluster.is_left_out(node) && field.spoiled.allow(node, nodes)).then_some(node)
+    (!field.cluster.is_left_out(node) && field.spoiled.allow(node, nodes, harm)).then_some(node)
 }
 
 /// Any file on a node's drive among `which`, if there is one.
@@ -45,8 +45,13 @@ pub(super) enum Rot {
 
 impl Fault for Rot {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = spoil(field) else { return false };
-        // Found when it is read, which is mostly at a start.
+        // A flipped bit in the log may lie in an entry, which is mended, or where it is said what a batch holds.
+        let harm = match self {
+            Self::Log | Self::Control => Harm::MayLose,
+            Self::Checkpoint | Self::Changes => Harm::Mends,
+        };
+        let Some(node) = spoil(field, harm) else { return false };
+        // Found at the start after it, or by the scrubber.
         if field.dice.below(2) == 0 {
             field.cluster.crash(field.simulation, node, Crash::Kill);
         }
@@ -76,7 +81,7 @@ pub(super) struct LostFile;
 
 impl Fault for LostFile {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = spoil(field) else { return false };
+        let Some(node) = spoil(field, Harm::MayLose) else { return false };
         field.cluster.crash(field.simulation, node, Crash::Kill);
         let Some(file) = any_file(field, node, |_| true) else { return false };
         field.simulation.drive(node).remove(&file);
@@ -90,7 +95,7 @@ pub(super) struct OlderFile(Option<(HostId, FileCopy)>);
 
 impl Fault for OlderFile {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = spoil(field) else { return false };
+        let Some(node) = spoil(field, Harm::MayLose) else { return false };
         let Some(file) = any_file(field, node, |_| true) else { return false };
         self.0 = field.simulation.drive(node).copy_file(&file).map(|copy| (node, copy));
         self.0.is_some()
@@ -109,7 +114,7 @@ pub(super) struct OlderDrive(Option<(HostId, DriveCopy)>);
 
 impl Fault for OlderDrive {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = spoil(field) else { return false };
+        let Some(node) = spoil(field, Harm::MayLose) else { return false };
         self.0 = Some((node, field.simulation.drive(node).copy()));
         true
     }
@@ -127,7 +132,7 @@ pub(super) struct Wipe;
 
 impl Fault for Wipe {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = spoil(field) else { return false };
+        let Some(node) = spoil(field, Harm::MayLose) else { return false };
         field.cluster.crash(field.simulation, node, Crash::Kill);
         field.simulation.drive(node).wipe();
         true

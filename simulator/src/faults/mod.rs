@@ -13,7 +13,7 @@ mod one_node;
 mod plan;
 mod processes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::run::cluster::Cluster;
@@ -65,26 +65,37 @@ trait Fault {
     fn end(&mut self, _field: &mut Field<'_>) {}
 }
 
-/// The nodes whose drives have lost or falsified something: a minority.
+/// The nodes whose drives have lost or falsified something: a minority. The worst that befell each.
 #[derive(Debug, Default)]
-pub(crate) struct Spoiled(BTreeSet<HostId>);
+pub(crate) struct Spoiled(BTreeMap<HostId, Harm>);
+
+/// What a fault of a drive means for its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Harm {
+    /// It mends itself from memory or from its peers: no operator is needed.
+    Mends,
+    /// It may have lost what it must have to vote: then it says so, and is replaced.
+    MayLose,
+}
 
 impl Spoiled {
     /// Notes that a node of a cluster of `nodes` is to be spoiled; false if that would be one too many.
-    fn allow(&mut self, host: HostId, nodes: usize) -> bool {
-        if !self.0.contains(&host) && self.0.len() >= nodes.saturating_sub(1) / 2 {
+    fn allow(&mut self, host: HostId, nodes: usize, harm: Harm) -> bool {
+        if !self.0.contains_key(&host) && self.0.len() >= nodes.saturating_sub(1) / 2 {
             return false;
         }
-        self.0.insert(host);
+        let worst = self.0.entry(host).or_insert(harm);
+        *worst = harm.max(*worst);
         true
     }
 
-    pub(crate) fn contains(&self, host: HostId) -> bool {
-        self.0.contains(&host)
+    /// Whether a node may stay out, and be replaced.
+    pub(crate) fn may_lose(&self, host: HostId) -> bool {
+        self.0.get(&host) == Some(&Harm::MayLose)
     }
 
     pub(crate) fn hosts(&self) -> Vec<HostId> {
-        self.0.iter().copied().collect()
+        self.0.keys().copied().collect()
     }
 }
 
@@ -235,5 +246,22 @@ impl Storm {
 fn end_span(spans: &mut [FaultSpan], span: usize, now: Duration) {
     if let Some(span) = spans.get_mut(span) {
         span.end(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minority_is_spoiled_and_the_worst_that_befell_a_node_counts() {
+        let mut spoiled = Spoiled::default();
+        let (one, two) = (HostId(1), HostId(2));
+        assert!(spoiled.allow(one, 3, Harm::Mends));
+        assert!(!spoiled.may_lose(one), "it needs no operator");
+        assert!(!spoiled.allow(two, 3, Harm::Mends));
+        assert!(spoiled.allow(one, 3, Harm::MayLose) && spoiled.allow(one, 3, Harm::Mends));
+        assert!(spoiled.may_lose(one) && !spoiled.may_lose(two));
+        assert_eq!(spoiled.hosts(), [one]);
     }
 }

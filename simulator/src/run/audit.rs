@@ -17,13 +17,13 @@ const SETTLE: Duration = Duration::from_secs(60);
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// The most entries that are listed.
-const MOST_LISTED: usize = 100_000;
+const MOST_LISTED: usize = 1_000_000;
 
 type Replicas = BTreeMap<u64, GetReplicaResponse>;
 
 /// What was found to stand.
 #[derive(Debug, Default)]
-pub(super) struct Audit {
+pub(crate) struct Audit {
     /// By shard, the replicas at one position.
     pub replicas: BTreeMap<u32, Replicas>,
     /// Of all shards, at those positions.
@@ -33,7 +33,7 @@ pub(super) struct Audit {
 }
 
 /// Asks until all replicas of each shard stand at one position, before and after everything was listed.
-pub(super) async fn audit(
+pub(crate) async fn audit(
     client: &Client,
     recorder: &Recorder,
     history: &SharedHistory,

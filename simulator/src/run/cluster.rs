@@ -1,11 +1,13 @@
 //! The cluster of a run: nodes built by the constructor that ships, and what is seen of them from outside.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use holdfast_node::config::{NodeAddresses, NodeLimits};
 use holdfast_node::{Node, NodeConfig};
+use holdfast_raft::host::Group;
 use holdfast_raft::types::GroupId;
 
 use crate::checkers::replicas::Positions;
@@ -18,6 +20,9 @@ pub(super) const SHARDS: u32 = 3;
 const HIGHEST_ID: u64 = 10;
 /// The least that a configuration takes, so that segments and checkpoints change within a run.
 const LEAST_BYTES: u64 = 1_024 * 1_024;
+
+/// So that rot is found within a run.
+const SCRUB_PAUSE_S: u64 = 5;
 
 /// Why a member is left out that holds an older state than it had.
 const HELD_BACK: &str = "its drive holds an older state";
@@ -36,6 +41,15 @@ struct Seen {
     applied: u64,
 }
 
+/// What is seen of a node's process.
+#[derive(Default)]
+struct Watched {
+    /// The polls that its tasks had had at the last look.
+    polls: u64,
+    /// Its groups, those that have started.
+    groups: BTreeMap<GroupId, (Group, Seen)>,
+}
+
 pub(crate) struct Cluster {
     nodes: Nodes,
     failures: Failures,
@@ -45,7 +59,7 @@ pub(crate) struct Cluster {
     left_out: BTreeMap<HostId, String>,
     /// Members whose end was judged.
     judged: BTreeSet<HostId>,
-    seen: BTreeMap<(HostId, GroupId), Seen>,
+    watched: BTreeMap<HostId, Watched>,
     leader_changes: u64,
     positions: Positions,
     next_id: u64,
@@ -60,7 +74,7 @@ impl Cluster {
             members: (1..=size).map(HostId).collect(),
             left_out: BTreeMap::new(),
             judged: BTreeSet::new(),
-            seen: BTreeMap::new(),
+            watched: BTreeMap::new(),
             leader_changes: 0,
             positions: Positions::default(),
             next_id: size + 1,
@@ -190,6 +204,10 @@ impl Cluster {
         let failures =
             std::mem::take(&mut *self.failures.lock().expect("no panic happens while the failures are locked"));
         for (host, why) in failures {
+            if let Some(Death::Ended(_)) = simulation.last_death(host) {
+                // What its tasks told each other after that is no word of its own: in the world no line more would run.
+                continue;
+            }
             simulation.trace().record(simulation.now(), host, format_args!("cannot go on: {why}"));
             self.crash(simulation, host, Crash::Kill);
             if is_injected(&why) {
@@ -218,11 +236,21 @@ impl Cluster {
     pub(super) fn watch(&mut self, simulation: &Simulation) {
         let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
         for (host, node) in nodes.iter() {
+            let watched = self.watched.entry(*host).or_default();
+            let polls = simulation.polls(*host).unwrap_or(0);
+            if std::mem::replace(&mut watched.polls, polls) == polls {
+                continue;
+            }
             for number in 0..=u64::from(SHARDS) {
-                let group_id = GroupId(number);
-                let Some(group) = node.group(group_id) else { continue };
+                let (group, seen) = match watched.groups.entry(GroupId(number)) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => match node.group(GroupId(number)) {
+                        Some(group) => place.insert((group, Seen::default())),
+                        None => continue,
+                    },
+                };
                 let now = Seen { term: group.term(), leader: group.leader(), applied: group.applied_index() };
-                let before = self.seen.insert((*host, group_id), now).unwrap_or_default();
+                let before = std::mem::replace(seen, now);
                 let record = |event: std::fmt::Arguments<'_>| simulation.trace().record(simulation.now(), *host, event);
                 if (now.term, now.leader) != (before.term, before.leader) {
                     record(format_args!("group {number} term {} leader {:?}", now.term, now.leader));
@@ -254,14 +282,13 @@ impl Cluster {
     /// Lets go of a node whose process has ended or is about to.
     fn forget(&mut self, host: HostId) {
         self.nodes.lock().expect("no panic happens while the nodes are locked").remove(&host);
-        self.seen.retain(|(seen, _), _| *seen != host);
+        self.watched.remove(&host);
     }
 }
 
 /// Whether an error is one that only a drive gives that was told to.
 fn is_injected(error: &str) -> bool {
-    // The last is openraft's word for a full state store, see docs/known-issues.md.
-    ["os error 5)", "os error 28)", "unexpected end of file", "failed to fill whole buffer", "took no checkpoint"]
+    ["os error 5)", "os error 28)", "unexpected end of file", "failed to fill whole buffer"]
         .iter()
         .any(|injected| error.contains(injected))
 }
@@ -280,7 +307,12 @@ fn config(id: u64, members: &[HostId]) -> NodeConfig {
         data_dir: PathBuf::from("data"),
         nodes: ids.into_iter().map(addresses).collect(),
         raft: Default::default(),
-        limits: NodeLimits { segment_bytes: LEAST_BYTES, checkpoint_bytes: LEAST_BYTES, ..NodeLimits::default() },
+        limits: NodeLimits {
+            segment_bytes: LEAST_BYTES,
+            checkpoint_bytes: LEAST_BYTES,
+            scrub_pause_s: SCRUB_PAUSE_S,
+            ..NodeLimits::default()
+        },
         log: Default::default(),
         shard_limits: Default::default(),
     }

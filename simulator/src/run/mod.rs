@@ -1,7 +1,7 @@
 //! One run: three, five or seven nodes, a shop of several customers, faults drawn from the seed; then everything heals, must
 //! serve again in time, and is judged.
 
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod cluster;
 mod judge;
 mod notes;
@@ -148,6 +148,8 @@ const OPERATOR: HostId = HostId(201);
 /// The hosts of the shop's customers and its keeper.
 const CLIENTS: [HostId; 4] = [HostId(100), HostId(101), HostId(102), HostId(103)];
 
+/// Short beside everything that nodes and clients wait for.
+const IDLE_TURN: Duration = Duration::from_millis(5);
 /// The cluster has founded itself and answers customers within this time.
 const OPENING: Duration = Duration::from_secs(60);
 /// Once nothing goes wrong any more every node is ready within this time, but for those that have lost something.
@@ -190,13 +192,14 @@ fn storm_of(seed: u64) -> Duration {
 impl Stage {
     fn new(seed: u64, trace: Arc<Trace>, part: &Part) -> Self {
         let mut simulation = Simulation::new(seed, trace);
+        simulation.set_idle_turn(IDLE_TURN);
         let mut dice = Dice::of(seed, "stage", 0);
         let (size, drawn) = size_and_storm(&mut dice);
         let cluster = Cluster::found(&mut simulation, size);
         simulation.add_host(JUDGE, "judge");
         simulation.add_host(OPERATOR, "operator");
         let only_workloads = part.only_workloads.as_ref().map(|only| only.0.as_slice());
-        let shop = Shop::new(seed, Cluster::client_addresses(), only_workloads);
+        let shop = Shop::new(seed, Cluster::client_addresses()).only(only_workloads);
         let only_faults = part.only_faults.as_ref().map(|only| only.0.clone());
         let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), only_faults.as_deref());
         Self {
@@ -265,7 +268,7 @@ impl Stage {
     fn step(&mut self) {
         self.simulation.step();
         let spoiled = self.storm.spoiled();
-        self.cluster.judge_ends(&mut self.simulation, |host| spoiled.contains(host), &mut self.findings);
+        self.cluster.judge_ends(&mut self.simulation, |host| spoiled.may_lose(host), &mut self.findings);
         self.cluster.watch(&self.simulation);
         if let Some(happened) = &mut self.happened {
             notes::note(happened, &self.simulation, &self.cluster);
@@ -336,7 +339,7 @@ impl Stage {
             if lacks.is_empty() {
                 continue;
             }
-            if !self.storm.spoiled().contains(host) {
+            if !self.storm.spoiled().may_lose(host) {
                 self.findings.push(format!("node {} is not ready in time: {}", host.0, lacks.join("; ")));
                 continue;
             }

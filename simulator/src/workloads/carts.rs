@@ -5,14 +5,15 @@ use holdfast_client::Client;
 use super::{Shelf, Shopper, skus_of_one_shard};
 use crate::history::{Freshness, Request, Subject};
 
+pub(super) const NAME: &str = "CART";
 const UNITS: u32 = 25;
 
-pub(super) fn shelves(client: &Client) -> Vec<Shelf> {
-    skus_of_one_shard(client, "CART", 3).into_iter().map(|sku| (sku, UNITS)).collect()
+pub(super) fn shelves(client: &Client, name: &str) -> Vec<Shelf> {
+    skus_of_one_shard(client, name, 3).into_iter().map(|sku| (sku, UNITS)).collect()
 }
 
 pub(super) async fn order(shopper: &mut Shopper) {
-    let skus = skus_of_one_shard(shopper.client(), "CART", 3);
+    let skus = skus_of_one_shard(shopper.client(), &shopper.sku(NAME), 3);
     let lines = shopper.dice.between(2, 3);
     let cart: Vec<(&str, u32)> = (0..lines)
         .map(|_| {

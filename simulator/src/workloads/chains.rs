@@ -11,10 +11,11 @@ pub(super) fn shelves() -> Vec<Shelf> {
 }
 
 pub(super) async fn order(shopper: &mut Shopper) {
+    let sku = shopper.sku(SKU);
     let units = shopper.dice.between(1, 4) as u32;
-    let reserve = shopper.reserve_request(&[(SKU, units)], 600);
+    let reserve = shopper.reserve_request(&[(&sku, units)], 600);
     let Some(reservation) = reserve.reservation() else { return };
-    let receive = Request::Receive { sku: SKU.to_owned(), units };
+    let receive = Request::Receive { sku: sku.clone(), units };
     let requests = match shopper.dice.below(5) {
         0 => vec![reserve, Request::Commit { reservation }],
         1 => vec![receive, reserve, Request::Commit { reservation }],
@@ -26,7 +27,7 @@ pub(super) async fn order(shopper: &mut Shopper) {
     let commands = requests.into_iter().map(|request| Command { id: shopper.command_id(), request }).collect();
     shopper.ask_chain(commands).await;
     match shopper.dice.below(4) {
-        0 => shopper.read(Subject::Stock(SKU.to_owned()), Freshness::Linearizable).await,
+        0 => shopper.read(Subject::Stock(sku), Freshness::Linearizable).await,
         1 => drop(shopper.ask_done(Request::Cancel { reservation }).await),
         _ => {}
     }

@@ -14,7 +14,8 @@ pub(super) async fn order(shopper: &mut Shopper) {
     let shown = shopper.board().reservation(&mut shopper.dice);
     let Some(reservation) = shown.filter(|_| shopper.dice.below(4) > 0) else {
         let (units, ttl_s) = (shopper.dice.between(1, 4) as u32, shopper.dice.between(1, 4) as u32);
-        if let Some(reservation) = shopper.reserve(&[(SKU, units)], ttl_s).await {
+        let sku = shopper.sku(SKU);
+        if let Some(reservation) = shopper.reserve(&[(&sku, units)], ttl_s).await {
             shopper.board().show_reservation(reservation);
         }
         return;
@@ -28,6 +29,7 @@ pub(super) async fn order(shopper: &mut Shopper) {
         _ => shopper.read(Subject::Reservation(reservation), Freshness::Linearizable).await,
     }
     if shopper.dice.below(8) == 0 {
-        shopper.ask_done(Request::Receive { sku: SKU.to_owned(), units: 1 }).await;
+        let sku = shopper.sku(SKU);
+        shopper.ask_done(Request::Receive { sku, units: 1 }).await;
     }
 }

@@ -13,10 +13,11 @@ pub(super) fn shelves() -> Vec<Shelf> {
 }
 
 pub(super) async fn order(shopper: &mut Shopper) {
+    let sku = shopper.sku(SKU);
     let ttl_s = shopper.dice.between(1, 2) as u32;
     let units = shopper.dice.between(1, 5) as u32;
-    let Some((reservation, expires_at_ms)) = shopper.reserve_until(&[(SKU, units)], ttl_s).await else {
-        shopper.read(Subject::Stock(SKU.to_owned()), Freshness::Linearizable).await;
+    let Some((reservation, expires_at_ms)) = shopper.reserve_until(&[(&sku, units)], ttl_s).await else {
+        shopper.read(Subject::Stock(sku), Freshness::Linearizable).await;
         return;
     };
     // A command travels for some milliseconds: some come before the instant, some after it.
@@ -26,7 +27,7 @@ pub(super) async fn order(shopper: &mut Shopper) {
         0 | 1 => drop(shopper.ask_done(Request::Commit { reservation }).await),
         2 => drop(shopper.ask_done(Request::Release { reservation }).await),
         3 => drop(shopper.ask_done(Request::Extend { reservation, ttl_s: 1 }).await),
-        4 => drop(shopper.reserve(&[(SKU, UNITS / 2)], 1).await),
+        4 => drop(shopper.reserve(&[(&sku, UNITS / 2)], 1).await),
         _ => {}
     }
     shopper.read(Subject::Reservation(reservation), Freshness::Linearizable).await;

@@ -12,9 +12,10 @@ pub(super) fn shelves() -> Vec<Shelf> {
 }
 
 pub(super) async fn order(shopper: &mut Shopper) {
+    let sku = shopper.sku(SKU);
     let units = shopper.dice.between(1, 4) as u32;
-    let Some(reservation) = shopper.reserve(&[(SKU, units)], 600).await else {
-        shopper.read(Subject::Stock(SKU.to_owned()), Freshness::Linearizable).await;
+    let Some(reservation) = shopper.reserve(&[(&sku, units)], 600).await else {
+        shopper.read(Subject::Stock(sku), Freshness::Linearizable).await;
         return;
     };
     match shopper.dice.below(10) {

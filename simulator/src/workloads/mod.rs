@@ -21,6 +21,7 @@ use holdfast_client::Client;
 
 pub use shop::{Shop, connect};
 pub use shopper::Shopper;
+pub(crate) use shopper::ask_again;
 pub(crate) use translate::{level, reservation};
 
 use crate::Dice;
@@ -118,17 +119,19 @@ impl Workload {
         }
     }
 
-    fn shelves(self, client: &Client) -> Vec<Shelf> {
-        match self {
+    /// What is on the shelves of a season.
+    fn shelves(self, client: &Client, season: &str) -> Vec<Shelf> {
+        let shelves = match self {
+            Self::Carts => return carts::shelves(client, &in_season(carts::NAME, season)),
             Self::Hot => hot::shelves(),
-            Self::Carts => carts::shelves(client),
             Self::Expiries => expiries::shelves(),
             Self::Disputes => disputes::shelves(),
             Self::Counts => counts::shelves(),
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-        }
+        };
+        shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
 
     /// One round of one customer.
@@ -144,6 +147,12 @@ impl Workload {
             Self::Reads => reads::order(shopper).await,
         }
     }
+}
+
+/// What a season calls a SKU: each has SKUs of its own, so that its history can be judged without the others. The only
+/// season of a simulated run has no name.
+fn in_season(name: &str, season: &str) -> String {
+    if season.is_empty() { name.to_owned() } else { format!("{name}.{season}") }
 }
 
 /// The first `count` SKUs, by their names with numbers, that one shard decides.

@@ -11,9 +11,10 @@ pub(super) fn shelves() -> Vec<Shelf> {
 }
 
 pub(super) async fn order(shopper: &mut Shopper) {
-    let stock = || Subject::Stock(SKU.to_owned());
-    let Some(reservation) = shopper.reserve(&[(SKU, 1)], 600).await else {
-        shopper.ask_done(Request::Receive { sku: SKU.to_owned(), units: 10 }).await;
+    let sku = shopper.sku(SKU);
+    let stock = || Subject::Stock(sku.clone());
+    let Some(reservation) = shopper.reserve(&[(&sku, 1)], 600).await else {
+        shopper.ask_done(Request::Receive { sku, units: 10 }).await;
         return;
     };
     for subject in [stock(), Subject::Reservation(reservation)] {
@@ -32,7 +33,7 @@ pub(super) async fn order(shopper: &mut Shopper) {
 }
 
 fn freshness(shopper: &mut Shopper) -> Freshness {
-    match (shopper.dice.below(3), shopper.position_of(SKU)) {
+    match (shopper.dice.below(3), shopper.position_of(&shopper.sku(SKU))) {
         (0, _) => Freshness::Stale,
         (1, Some(position)) => Freshness::AtLeast(position),
         _ => Freshness::Linearizable,

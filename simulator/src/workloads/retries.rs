@@ -31,15 +31,16 @@ pub(super) async fn order(shopper: &mut Shopper) {
 }
 
 fn new_request(shopper: &mut Shopper) -> Request {
+    let sku = shopper.sku(SKU);
     let reservation = shopper.board().reservation(&mut shopper.dice);
     match (shopper.dice.below(6), reservation) {
-        (0, _) => Request::Receive { sku: SKU.to_owned(), units: 2 },
+        (0, _) => Request::Receive { sku, units: 2 },
         (1, Some(reservation)) => Request::Commit { reservation },
         (2, Some(reservation)) => Request::Release { reservation },
         (3, Some(reservation)) => Request::Cancel { reservation },
         _ => {
             let units = shopper.dice.between(1, 4) as u32;
-            shopper.reserve_request(&[(SKU, units)], 600)
+            shopper.reserve_request(&[(&sku, units)], 600)
         }
     }
 }
@@ -49,7 +50,10 @@ fn with_another_body(shopper: &mut Shopper, command: Command) -> Command {
         Request::Receive { sku, units } => Request::Receive { sku, units: units + 1 },
         Request::Commit { reservation } => Request::Release { reservation },
         Request::Release { reservation } => Request::Commit { reservation },
-        _ => shopper.reserve_request(&[(SKU, 5)], 600),
+        _ => {
+            let sku = shopper.sku(SKU);
+            shopper.reserve_request(&[(&sku, 5)], 600)
+        }
     };
     Command { request, ..command }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use holdfast_client::{Client, ClientOptions};
 use holdfast_world::World;
 
@@ -17,6 +18,9 @@ const KEEPER: HostId = HostId(100);
 const CUSTOMERS: u64 = 3;
 const LEAST_ORDERS: u64 = 15;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long at most a customer thinks between two orders; a seed draws one. Where much is asked for at once other things happen
+/// than where most of the time nothing is.
+const PACES_MS: [u64; 4] = [200, 600, 1_500, 4_000];
 
 /// What everybody knows of the shop.
 #[derive(Debug, Default)]
@@ -34,21 +38,39 @@ pub struct Shop {
     addresses: Vec<String>,
     /// What the seed drew, and of that what is done.
     drawn: Vec<Workload>,
+    /// Empty: the only one.
+    season: String,
     workloads: Vec<Workload>,
     history: SharedHistory,
     boards: BTreeMap<Workload, Board>,
+    pace_ms: u64,
     sign: Arc<Mutex<Sign>>,
 }
 
 impl Shop {
-    /// A shop whose customers do what the seed draws; of that only some, if these are given.
+    /// A shop whose customers do what the seed draws.
     #[must_use]
-    pub fn new(seed: u64, addresses: Vec<String>, only: Option<&[Workload]>) -> Self {
+    pub fn new(seed: u64, addresses: Vec<String>) -> Self {
         let drawn = Workload::of_seed(seed);
-        let is_done = |workload: &Workload| only.is_none_or(|only| only.contains(workload));
-        let workloads: Vec<Workload> = drawn.iter().copied().filter(is_done).collect();
+        let workloads = drawn.clone();
+        let mut dice = Dice::of(seed, "pace", 0);
+        let pace_ms = PACES_MS[dice.below(PACES_MS.len() as u64) as usize];
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
-        Self { addresses, drawn, workloads, history: SharedHistory::default(), boards, sign: Arc::default() }
+        let (season, history, sign) = (String::new(), SharedHistory::default(), Arc::default());
+        Self { addresses, season, drawn, workloads, history, boards, pace_ms, sign }
+    }
+
+    /// The same, of what the seed draws only some, if these are given.
+    #[must_use]
+    pub fn only(mut self, only: Option<&[Workload]>) -> Self {
+        self.workloads.retain(|workload| only.is_none_or(|only| only.contains(workload)));
+        self
+    }
+
+    /// The same with SKUs of that season, so that one shop may follow another in one cluster.
+    #[must_use]
+    pub fn in_season(self, season: &str) -> Self {
+        Self { season: season.to_owned(), ..self }
     }
 
     fn sign(&self) -> MutexGuard<'_, Sign> {
@@ -108,13 +130,24 @@ impl Shop {
         self.sign().troubles.clone()
     }
 
+    /// Everybody's work in a world that is not simulated: the keeper's, and that of each customer.
+    pub fn staff(&self, world: &World) -> Vec<BoxFuture<'static, ()>> {
+        let (shop, in_world) = (self.clone(), world.clone());
+        let mut staff = vec![async move { shop.keep(in_world, Duration::ZERO).await }.boxed()];
+        for number in 1..=CUSTOMERS {
+            let (shop, in_world) = (self.clone(), world.clone());
+            staff.push(async move { shop.visit(in_world, HostId(KEEPER.0 + number), Duration::ZERO).await }.boxed());
+        }
+        staff
+    }
+
     async fn keep(self, world: World, started: Duration) {
         let client = connect(self.addresses.clone(), world.clone()).await;
         let recorder = Recorder::new(self.history.clone(), KEEPER.0 * 100, world.clock.clone(), started);
         let dice = Dice::new(world.entropy.next_u64());
-        let mut keeper = Shopper::new(client.clone(), recorder, Board::default(), dice);
+        let mut keeper = Shopper::new(client.clone(), recorder, Board::default(), dice).in_season(&self.season);
         for workload in &self.workloads {
-            for (sku, units) in workload.shelves(&client) {
+            for (sku, units) in workload.shelves(&client, &self.season) {
                 let is_put = keeper.ask_done(Request::PutItem { sku: sku.clone() }).await;
                 if !is_put || !keeper.ask_done(Request::Receive { sku: sku.clone(), units }).await {
                     self.sign().troubles.push(format!("{sku} cannot be put on the shelf"));
@@ -138,7 +171,8 @@ impl Shop {
             }
             let recorder = Recorder::new(self.history.clone(), host.0 * 100 + number, world.clock.clone(), started);
             let board = self.boards.get(workload).cloned().unwrap_or_default();
-            visits.push(self.shop(*workload, Shopper::new(client.clone(), recorder, board, dice)));
+            let shopper = Shopper::new(client.clone(), recorder, board, dice).in_season(&self.season);
+            visits.push(self.shop(*workload, shopper));
         }
         join_all(visits).await;
         self.sign().customers_gone += 1;
@@ -150,7 +184,7 @@ impl Shop {
             shopper.is_hasty = !self.sign().is_calm;
             workload.order(&mut shopper).await;
             orders += 1;
-            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, 200))).await;
+            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, self.pace_ms))).await;
         }
     }
 }

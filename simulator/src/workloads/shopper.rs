@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast_client::ids::{CommandId, ReservationId, slot_of};
 use holdfast_client::{Client, Error, v1};
 
-use super::translate;
+use super::{in_season, translate};
 use crate::Dice;
 use crate::history::{
     Answer, Asked, Command, Freshness, Id, Line, Outcome, Position, Recorder, Request, Seen, Subject,
@@ -70,6 +70,8 @@ pub struct Shopper {
     client: Client,
     recorder: Recorder,
     board: Board,
+    /// Of whose SKUs this customer asks.
+    season: String,
     pub(super) dice: Dice,
     /// Whether some attempts are given up early.
     pub(super) is_hasty: bool,
@@ -79,7 +81,17 @@ pub struct Shopper {
 
 impl Shopper {
     pub(super) fn new(client: Client, recorder: Recorder, board: Board, dice: Dice) -> Self {
-        Self { client, recorder, board, dice, is_hasty: false, positions: BTreeMap::new() }
+        let (season, is_hasty, positions) = (String::new(), false, BTreeMap::new());
+        Self { client, recorder, board, season, dice, is_hasty, positions }
+    }
+
+    pub(super) fn in_season(self, season: &str) -> Self {
+        Self { season: season.to_owned(), ..self }
+    }
+
+    /// What this customer's season calls a SKU.
+    pub(super) fn sku(&self, name: &str) -> String {
+        in_season(name, &self.season)
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -244,6 +256,12 @@ impl Shopper {
         self.recorder.end(ticket, outcome);
         seen
     }
+}
+
+/// Asks commands once more under their ids, for the history.
+pub(crate) async fn ask_again(client: &Client, recorder: Recorder, commands: &[Command]) -> Outcome {
+    let mut shopper = Shopper::new(client.clone(), recorder, Board::default(), Dice::new(0));
+    shopper.attempt(commands).await
 }
 
 /// That there is no such thing is an answer too.

@@ -3,12 +3,16 @@
 //! Every simulated part of a process holds its life, and does nothing once it has ended: what a dead process had under
 //! way is never completed.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use holdfast_world::EndReason;
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::HostId;
 
@@ -28,11 +32,17 @@ pub struct Life {
     /// The instant of its runtime's clock at its start.
     origin: OnceLock<Instant>,
     pace: Mutex<Pace>,
-    death: Mutex<Option<Death>>,
-    died: Notify,
-    /// How many polls of its tasks are left to it; none: it is not counted.
-    polls_left: Mutex<Option<u64>>,
+    death: OnceLock<Death>,
+    /// Wakes the simulation when it has died.
+    died: AtomicWaker,
+    /// How many polls its tasks have had.
+    polls: AtomicU64,
+    /// The poll that it does not survive, counted as those; [`NO_POLL`]: none.
+    last_poll: AtomicU64,
 }
+
+/// No process comes to so many polls.
+const NO_POLL: u64 = u64::MAX;
 
 /// How the process's own clock runs beside simulated time: at a moment of both, and from there on.
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +72,10 @@ impl Life {
             host,
             origin: OnceLock::new(),
             pace: Mutex::new(pace),
-            death: Mutex::new(None),
-            died: Notify::new(),
-            polls_left: Mutex::new(None),
+            death: OnceLock::new(),
+            died: AtomicWaker::new(),
+            polls: AtomicU64::new(0),
+            last_poll: AtomicU64::new(NO_POLL),
         }
     }
 
@@ -83,31 +94,37 @@ impl Life {
         Duration::from_millis(u64::try_from(self.pace().age_at(simulated).as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Waits until it has an age.
-    pub(crate) async fn sleep_until_age(&self, age: Duration) {
-        let origin = *self.origin.get().expect("a process begins before it runs");
-        tokio::time::sleep_until(origin + age).await;
+    /// The instant of its runtime's clock at which it has an age.
+    pub(crate) fn instant_of(&self, age: Duration) -> Instant {
+        *self.origin.get().expect("a process begins before it runs") + age
+    }
+
+    /// Ready when it has died, or `wake_up` is over.
+    pub(crate) async fn until(&self, mut wake_up: Pin<&mut Sleep>) {
+        poll_fn(|context| {
+            if !self.is_alive() {
+                return Poll::Ready(());
+            }
+            self.died.register(context.waker());
+            wake_up.as_mut().poll(context)
+        })
+        .await;
     }
 
     /// Lets it die in the poll of a task after so many more; `None`: in none.
     pub(crate) fn set_polls_left(&self, polls: Option<u64>) {
-        *self.polls_left.lock().expect("no panic happens while polls are counted") = polls;
+        let last = polls.map_or(NO_POLL, |polls| self.polls().saturating_add(polls));
+        self.last_poll.store(last, Ordering::Relaxed);
     }
 
     /// Counts a poll: true once, in the one that it does not survive.
     pub(crate) fn is_last_poll(&self) -> bool {
-        let mut left = self.polls_left.lock().expect("no panic happens while polls are counted");
-        match *left {
-            None => false,
-            Some(0) => {
-                *left = None;
-                true
-            }
-            Some(polls) => {
-                *left = Some(polls - 1);
-                false
-            }
-        }
+        self.polls.fetch_add(1, Ordering::Relaxed) == self.last_poll.load(Ordering::Relaxed)
+    }
+
+    /// How many polls its tasks have had: nothing has changed in it while this stays the same.
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
     }
 
     /// Takes the present instant of the runtime that is entered as the beginning.
@@ -139,7 +156,7 @@ impl Life {
     pub async fn sleep_until(&self, at: Duration) {
         loop {
             let age = self.pace().age_at(at);
-            self.sleep_until_age(age).await;
+            tokio::time::sleep_until(self.instant_of(age)).await;
             // The rate may have changed meanwhile.
             if self.pace().age_at(at) <= self.age() {
                 return;
@@ -150,26 +167,19 @@ impl Life {
     /// Whether it has not ended.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.death.lock().expect("no panic happens while a death is locked").is_none()
+        self.death.get().is_none()
     }
 
     /// How it ended; `None` while it lives.
     #[must_use]
     pub fn death(&self) -> Option<Death> {
-        self.death.lock().expect("no panic happens while a death is locked").clone()
+        self.death.get().cloned()
     }
 
     /// Ends it. The first death counts.
     pub fn die(&self, death: Death) {
-        self.death.lock().expect("no panic happens while a death is locked").get_or_insert(death);
-        self.died.notify_one();
-    }
-
-    /// Waits for its end; one waiter, the simulation.
-    pub async fn ended(&self) {
-        while self.is_alive() {
-            self.died.notified().await;
-        }
+        self.death.get_or_init(|| death);
+        self.died.wake();
     }
 
     /// Returns at once while it lives, never after its death.

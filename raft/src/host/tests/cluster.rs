@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use crate::encode::{EntryBuilder, encode_command};
-use crate::host::{Group, Host, HostOptions, ProposeError};
+use crate::host::{Group, Host, HostOptions, ProposeError, StartGroupError};
 use crate::log::LogOptions;
 use crate::machine::MachineKind;
 use crate::types::{GroupId, NodeId, Payload, Reply};
@@ -43,13 +43,29 @@ impl Drop for Node {
     }
 }
 
+/// A node without a group.
+pub(super) struct Opened {
+    pub(super) host: Host,
+    runtime: Runtime,
+}
+
+impl Opened {
+    pub(super) async fn start_shard(&self) -> Result<Group, StartGroupError> {
+        let host = self.host.clone();
+        let starting = async move { host.start_group(SHARD, MachineKind::Shard(Limits::default())).await };
+        self.runtime.spawn(starting).await.unwrap()
+    }
+}
+
 pub(super) struct Cluster {
     folder: TempDir,
     addresses: BTreeMap<NodeId, String>,
     pub(super) nodes: BTreeMap<NodeId, Node>,
-    /// Of the next command.
-    number: u64,
+    deliveries: Deliveries,
     checkpoint_age: Duration,
+    /// What of the log is kept in memory.
+    cache_bytes: usize,
+    scrub_pause: Duration,
 }
 
 impl Cluster {
@@ -60,11 +76,33 @@ impl Cluster {
 
     /// The same, with checkpoints at that age.
     pub(super) async fn founded_with(checkpoint_age: Duration) -> Self {
+        Self::founded_as(checkpoint_age, LogOptions::default().cache_bytes, NEVER).await
+    }
+
+    /// The same, with nothing of the log in memory, and scrubbed without a rest.
+    pub(super) async fn founded_to_rot() -> Self {
+        Self::founded_as(NEVER, 0, Duration::from_millis(20)).await
+    }
+
+    /// The same, with nothing of the log in memory, and never scrubbed.
+    pub(super) async fn founded_to_be_read() -> Self {
+        Self::founded_as(NEVER, 0, NEVER).await
+    }
+
+    async fn founded_as(checkpoint_age: Duration, cache_bytes: usize, scrub_pause: Duration) -> Self {
         let sockets: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = (1..).zip(sockets.iter().map(|socket| socket.local_addr().unwrap().to_string())).collect();
         drop(sockets);
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { folder, addresses, nodes: BTreeMap::new(), number: 0, checkpoint_age };
+        let mut cluster = Self {
+            folder,
+            addresses,
+            nodes: BTreeMap::new(),
+            deliveries: Deliveries::default(),
+            checkpoint_age,
+            cache_bytes,
+            scrub_pause,
+        };
         for id in 1..=3 {
             cluster.start(id).await;
         }
@@ -89,12 +127,27 @@ impl Cluster {
             checkpoint_bytes: u64::MAX,
             checkpoint_age: self.checkpoint_age,
             kept_entries: 0,
-            log: LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() },
+            scrub_bytes_per_s: 1 << 30,
+            scrub_pause: self.scrub_pause,
+            mend_patience: Duration::from_secs(2),
+            log: LogOptions { segment_bytes: 1 << 20, cache_bytes: self.cache_bytes, ..LogOptions::default() },
             ..HostOptions::new(id, "test", self.dir(id))
         }
     }
 
     pub(super) async fn start(&mut self, id: NodeId) {
+        let opened = self.open(id).await;
+        let shard = opened.start_shard().await.unwrap();
+        self.adopt(id, opened, shard);
+    }
+
+    /// A node whose shard was started.
+    pub(super) fn adopt(&mut self, id: NodeId, Opened { host, runtime }: Opened, shard: Group) {
+        self.nodes.insert(id, Node { host, shard, runtime: Some(runtime) });
+    }
+
+    /// Opens a node, and starts no group of it.
+    pub(super) async fn open(&self, id: NodeId) -> Opened {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (options, address) = (self.options(id), self.addresses[&id].clone());
         let starting = runtime.spawn(async move {
@@ -104,11 +157,10 @@ impl Cluster {
             let serving =
                 world.network.serve(&address, routes, limits, Box::pin(std::future::pending())).await.unwrap();
             tokio::spawn(serving);
-            let shard = host.start_group(SHARD, MachineKind::Shard(Limits::default())).await.unwrap();
-            (host, shard)
+            host
         });
-        let (host, shard) = starting.await.unwrap();
-        self.nodes.insert(id, Node { host, shard, runtime: Some(runtime) });
+        let host = starting.await.unwrap();
+        Opened { host, runtime }
     }
 
     /// Stops a node in order.
@@ -192,37 +244,9 @@ impl Cluster {
         }
     }
 
-    fn command(&mut self, operation: Operation) -> Command {
-        self.number += 1;
-        Command {
-            id: CommandId(u128::from(self.number)),
-            minted_at: LogTime(1),
-            keyed: true,
-            body: BodyHash::default(),
-            linked: false,
-            cause: None,
-            operation,
-        }
-    }
-
     /// An entry that creates an item and receives some of it.
     pub(super) fn delivery(&mut self, number: u64) -> Payload {
-        let sku = Sku::new(&format!("SKU-{number}")).unwrap();
-        let location = LocationId::new("main").unwrap();
-        let place = PutLocation { location: location.clone(), spec: LocationSpec::default(), if_revision: None };
-        let item = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: true };
-        let delivery = Receive { sku, location, lot: None, units: Units(3) };
-        let mut commands = vec![
-            self.command(Operation::PutLocation(Box::new(place))),
-            self.command(Operation::PutItem(Box::new(item))),
-            self.command(Operation::Receive(delivery)),
-        ];
-        let time = LogTime(1_000 + self.number);
-        let mut entry = EntryBuilder::new(time);
-        for command in &mut commands {
-            entry.push(&encode_command(command));
-        }
-        Payload { bytes: entry.finish(), decoded: Some(std::sync::Arc::new(Entry { time, commands })) }
+        self.deliveries.delivery(number)
     }
 
     /// Proposes until it is applied, following the leader.
@@ -242,6 +266,24 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Changes the file of a node's log in which a text stands, at the text.
+    pub(super) fn rot(&self, id: NodeId, text: &[u8], change: impl FnOnce(&mut [u8])) {
+        let log = self.dir(id).join("log");
+        let mut files: Vec<_> = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for path in files {
+            let bytes = std::fs::read(&path).unwrap();
+            let Some(at) = bytes.windows(text.len()).position(|window| window == text) else { continue };
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            let mut changed = bytes[at..at + text.len()].to_vec();
+            change(&mut changed);
+            // Only these bytes: the node may be writing others.
+            std::os::unix::fs::FileExt::write_all_at(&file, &changed, at as u64).unwrap();
+            return;
+        }
+        panic!("the log of node {id} does not hold {}", String::from_utf8_lossy(text));
     }
 
     /// Keeps a copy of a stopped node's folder.
@@ -297,5 +339,47 @@ fn copy_folder(from: &Path, to: &Path) {
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }
+    }
+}
+
+/// Entries that bring goods.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    /// Of the next command.
+    number: u64,
+}
+
+impl Deliveries {
+    fn command(&mut self, operation: Operation) -> Command {
+        self.number += 1;
+        Command {
+            id: CommandId(u128::from(self.number)),
+            minted_at: LogTime(1),
+            keyed: true,
+            body: BodyHash::default(),
+            linked: false,
+            cause: None,
+            operation,
+        }
+    }
+
+    /// An entry that creates an item and receives some of it.
+    pub(super) fn delivery(&mut self, number: u64) -> Payload {
+        let sku = Sku::new(&format!("SKU-{number}")).unwrap();
+        let location = LocationId::new("main").unwrap();
+        let place = PutLocation { location: location.clone(), spec: LocationSpec::default(), if_revision: None };
+        let item = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: true };
+        let delivery = Receive { sku, location, lot: None, units: Units(3) };
+        let mut commands = vec![
+            self.command(Operation::PutLocation(Box::new(place))),
+            self.command(Operation::PutItem(Box::new(item))),
+            self.command(Operation::Receive(delivery)),
+        ];
+        let time = LogTime(1_000 + self.number);
+        let mut entry = EntryBuilder::new(time);
+        for command in &mut commands {
+            entry.push(&encode_command(command));
+        }
+        Payload { bytes: entry.finish(), decoded: Some(std::sync::Arc::new(Entry { time, commands })) }
     }
 }

@@ -1,5 +1,7 @@
 //! Whole hosts of one process over loopback: real logs, control files, sled and connections.
 
 mod cluster;
+mod failed_start;
 mod full_store;
 mod life;
+mod rot;

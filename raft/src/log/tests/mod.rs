@@ -4,3 +4,4 @@ mod basics;
 mod crashes;
 mod node;
 mod rot;
+mod scrub;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::node::{Node, StartError, append, id, options, record, run, start};
 use crate::control::ControlError;
 use crate::log::recover::recover;
-use crate::log::{DamageCause, GroupId, GroupLogState, LogRecord, ReadError, Vote};
+use crate::log::{DamageCause, GroupId, GroupLogState, LogRecord, Mended, ReadError, RotCounts, Vote};
 use crate::segments::memory_disk::{Cut, Dice, MemoryDisk, memory_world};
 use crate::segments::{BLOCK, ROOM, SECTOR};
 
@@ -83,10 +83,22 @@ fn a_rotten_entry_is_named_exactly_and_mended_by_a_copy() {
         // What is whole can be served to others.
         assert_eq!(node.log.entries(GroupId(1), 1..2, 10).await.unwrap(), [record(1, 1, vec![2; 400])]);
         assert!(matches!(node.log.entries(GroupId(1), 0..2, 10).await, Err(ReadError::Damaged { .. })));
-        // A copy of another entry mends nothing.
-        node.log.repair(GroupId(1), vec![record(0, 2, vec![1; 300])]).await.unwrap();
+        // A copy of another entry mends nothing, nor one that only says that it is the same.
+        let repair = |copies| node.log.repair(GroupId(1), copies);
+        assert_eq!(repair(vec![record(0, 2, vec![1; 300])]).await.unwrap(), Mended::default());
+        let lies = [
+            record(0, 1, vec![9; 300]),
+            record(0, 1, vec![1; 299]),
+            LogRecord { kind: 3, ..record(0, 1, vec![1; 300]) },
+        ];
+        for lie in lies {
+            let refused = Mended { refused: vec![id(1, 0)], ..Mended::default() };
+            assert_eq!(repair(vec![lie]).await.unwrap(), refused);
+        }
         assert!(node.log.is_damaged(GroupId(1)));
-        node.log.repair(GroupId(1), vec![record(0, 1, vec![1; 300])]).await.unwrap();
+        let mended = Mended { mended: vec![id(1, 0)], ..Mended::default() };
+        assert_eq!(repair(vec![record(0, 1, vec![1; 300]), record(1, 1, vec![2; 400])]).await.unwrap(), mended);
+        assert_eq!(node.log.rot_counts(), RotCounts { found: 1, mended: 1 });
         assert!(!node.log.is_damaged(GroupId(1)));
         append(&node.log, GroupId(1), vec![record(2, 3, vec![6])]).await;
         node.log.close().await;
@@ -105,6 +117,26 @@ fn a_rotten_entry_is_named_exactly_and_mended_by_a_copy() {
         while again.log.usage().segments > 2 {
             tokio::task::yield_now().await;
         }
+    });
+}
+
+#[test]
+fn rotten_entries_go_with_all_the_others_when_a_checkpoint_holds_their_outcome_and_not_before() {
+    run(async {
+        let disk = small_log().await;
+        for body in [[1; 50], [2; 50]] {
+            let at = disk.contents(Path::new(SEGMENT)).windows(50).position(|window| window == body).unwrap();
+            disk.tamper(Path::new(SEGMENT), |bytes| bytes[at] ^= 1);
+        }
+        let node = start(&disk).await.unwrap();
+        assert_eq!(node.log.damage(GroupId(1)).unwrap().lost.len(), 2);
+        assert!(node.log.purge(GroupId(1), id(1, 0)).await.is_err(), "one would stay");
+        assert!(node.log.truncate_after(GroupId(1), None).await.is_err(), "rot is not cut off");
+        node.log.purge(GroupId(1), id(1, 1)).await.unwrap();
+        assert!(!node.log.is_damaged(GroupId(1)));
+        append(&node.log, GroupId(1), vec![record(2, 3, vec![6])]).await;
+        node.log.close().await;
+        assert!(start(&clean(&disk)).await.unwrap().recovered.damaged.is_empty());
     });
 }
 
@@ -258,10 +290,7 @@ fn an_entry_that_rots_while_the_node_runs_is_named_when_read() {
         assert_eq!(read(0..1).await.unwrap(), [record(0, 1, vec![9; 3_000])] as [LogRecord; 1]);
         let at = disk.contents(Path::new(SEGMENT)).windows(50).position(|window| window == [9; 50]).unwrap();
         disk.tamper(Path::new(SEGMENT), |bytes| bytes[at] ^= 4);
-        // The scrubber would have found it too; it reads from the disk what is in memory.
-        assert_eq!(node.log.scrub(group, 1..2, usize::MAX).await.unwrap(), 1);
         assert!(matches!(read(0..1).await, Err(ReadError::Damaged { id: lost, .. }) if lost == id(1, 0)));
-        assert!(matches!(node.log.scrub(group, 0..2, usize::MAX).await, Err(ReadError::Damaged { .. })));
         assert_eq!(node.log.entry(group, id(1, 1)).await.unwrap(), Some(record(1, 1, vec![8; 4_000])));
         assert_eq!(node.log.entry(group, id(2, 1)).await.unwrap(), None);
         assert!(node.log.is_damaged(group));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,7 +64,10 @@ pub(super) struct Groups {
     life: Mutex<Incarnation>,
     groups: Mutex<BTreeMap<GroupId, Running>>,
     pub(super) damaged: Mutex<BTreeMap<GroupId, String>>,
-    refused: Mutex<Option<String>>,
+    pub(super) refused: Mutex<Option<String>>,
+    /// A peer that was refused before, and why.
+    pub(super) disbelieved: Mutex<Option<String>>,
+    log: OnceLock<Log>,
 }
 
 struct Running {
@@ -104,7 +107,7 @@ impl GroupRegistry for Groups {
     }
 
     fn refusal(&self, _peer: NodeId) -> Option<String> {
-        None
+        self.disbelieved.lock().unwrap().clone()
     }
 
     fn heard(&self, _: GroupId, _: u64, _: Option<LogId>, _: Option<Duration>) {}
@@ -113,8 +116,13 @@ impl GroupRegistry for Groups {
         true
     }
 
-    fn entry(&self, _group: GroupId, _id: LogId) -> BoxFuture<'_, Option<LogRecord>> {
-        Box::pin(std::future::ready(None))
+    fn is_member(&self, _group: GroupId, node: NodeId) -> bool {
+        (1..=3).contains(&node)
+    }
+
+    fn entry(&self, group: GroupId, id: LogId) -> BoxFuture<'_, Option<LogRecord>> {
+        let log = self.log.get().cloned();
+        Box::pin(async move { log?.entry(group, id).await.ok().flatten() })
     }
 
     fn checkpoint(&self, group: GroupId) -> Option<StoredSnapshot> {
@@ -155,6 +163,7 @@ impl Node {
         let (log, _) = Log::open(&world, &dir.join("log"), log_options, &control).await.unwrap();
         let transport = Transport::new(&world, options);
         let groups = Arc::new(Groups { node: id, cluster, ..Groups::default() });
+        groups.log.set(log.clone()).expect("it is set once");
         net.serve(&address(id), transport.routes(groups.clone()));
         let running = Arc::downgrade(&groups);
         tokio::spawn(pulse(Duration::from_millis(HEARTBEAT_MS), move || Some(running.upgrade()?.rafts())));
@@ -187,6 +196,14 @@ impl Node {
         self.groups.groups.lock().unwrap().insert(group, running);
     }
 
+    /// Appends an entry to the node's own log, beside any Raft.
+    pub(super) async fn append(&self, group: GroupId, record: LogRecord) {
+        let (written, wait) = tokio::sync::oneshot::channel();
+        let done = move |_| written.send(()).expect("the test waits");
+        self.log.append(group, vec![record], Box::new(done)).await.unwrap();
+        wait.await.unwrap();
+    }
+
     pub(super) fn raft(&self, group: GroupId) -> GroupRaft {
         self.groups.groups.lock().unwrap()[&group].raft.clone()
     }
@@ -205,6 +222,10 @@ impl Node {
         let applied = groups[&group].machine.applied();
         let applied = *applied.borrow();
         applied.map_or(0, |id| id.index)
+    }
+
+    pub(super) fn last_log_index(&self, group: GroupId) -> u64 {
+        self.log.log_state(group).last.map_or(0, |id| id.index)
     }
 
     pub(super) fn leads(&self, group: GroupId) -> bool {

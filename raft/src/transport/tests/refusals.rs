@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast_proto::peer::v1 as wire;
 use holdfast_world::Lane;
 use openraft::network::RPCOption;
@@ -12,8 +13,8 @@ use tonic::Code;
 
 use super::cluster::{CLUSTER, Node, address};
 use super::network::Net;
-use crate::log::Incarnation;
-use crate::transport::{HandshakeError, NodeFacts, Transport, TransportOptions};
+use crate::log::{Incarnation, LogId, LogRecord};
+use crate::transport::{FetchError, HandshakeError, NodeFacts, Transport, TransportOptions};
 use crate::types::{GroupId, NodeId, Types};
 
 const GROUP: GroupId = GroupId(0);
@@ -151,4 +152,47 @@ async fn a_frame_that_is_too_long_ends_its_stream_and_no_other() {
         assert!(matches!(reply.frame, Some(wire::follower_frame::Frame::Welcome(_))), "{reply:?}");
     }
     append_to(&one.transport, 2, &address(2)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_are_given_to_members_alone_and_only_those_that_were_asked_for() {
+    let net = Net::default();
+    let (one, two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    let entry = |index, text: &'static [u8]| LogRecord {
+        index,
+        term: 1,
+        leader_node: 1,
+        kind: 2,
+        payload: Bytes::from_static(text),
+    };
+    two.append(GROUP, entry(0, b"first")).await;
+    two.append(GROUP, entry(1, b"second")).await;
+    let ids = [LogId { term: 1, leader_node: 1, index: 1 }, LogId { term: 2, leader_node: 1, index: 0 }];
+    let fetched = one.transport.fetch_entries(2, &address(2), GROUP, &ids).await.unwrap();
+    assert_eq!(fetched, [entry(1, b"second")]);
+
+    let refused = |transport: Transport, node| async move {
+        let fetched = transport.fetch_entries(node, &address(2), GROUP, &ids).await;
+        match fetched {
+            Err(FetchError::Refused(why)) => why,
+            other => panic!("not refused: {other:?}"),
+        }
+    };
+    let of_another_cluster = Node::start_with(&net, TransportOptions::new(3, "elsewhere")).await;
+    assert!(refused(of_another_cluster.transport.clone(), 2).await.contains("`elsewhere`"));
+    let no_member = Node::start(&net, 9).await;
+    assert!(refused(no_member.transport.clone(), 2).await.contains("no member"));
+    assert!(refused(one.transport.clone(), 3).await.contains("this is node 2"));
+    *two.groups.disbelieved.lock().unwrap() = Some("its folder is an older copy".to_owned());
+    assert!(refused(one.transport.clone(), 2).await.contains("older copy"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_askers_for_entries_are_answered_at_once_than_there_may_be() {
+    let net = Net::default();
+    let one = Node::start(&net, 1).await;
+    let options = TransportOptions { entry_requests_at_once: 0, ..TransportOptions::new(2, CLUSTER) };
+    let _two = Node::start_with(&net, options).await;
+    let fetched = one.transport.fetch_entries(2, &address(2), GROUP, &[]).await;
+    assert!(matches!(fetched, Err(FetchError::Busy(_))), "{fetched:?}");
 }

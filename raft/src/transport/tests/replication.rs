@@ -189,3 +189,47 @@ async fn a_vote_overtakes_appends_that_are_stuck() {
     let replies = stuck.await.unwrap();
     assert!(replies.last().unwrap().is_err(), "a stream that takes nothing is given up");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_damaged_follower_says_amid_a_session_counts_for_nothing() {
+    let cluster = Cluster::start(1).await;
+    let group = GroupId(0);
+    let leader = cluster.leader(group).await;
+    put(leader, group, 1, "before", "yes").await;
+    let mut followers = cluster.nodes.iter().filter(|node| node.id != leader.id);
+    let (damaged, gone) = (followers.next().unwrap(), followers.next().unwrap());
+    cluster.isolate(gone, true);
+    damaged.groups.damaged.lock().unwrap().insert(group, "record 7 is rotten".to_owned());
+    let raft = leader.raft(group);
+    let write = tokio::spawn(async move { raft.client_write(setting(2, "meanwhile", "yes")).await });
+    // It is in both logs, which would do if both counted.
+    let before = damaged.last_log_index(group);
+    eventually("the damaged one has the entry", || damaged.last_log_index(group) > before).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(leader.setting(group, "meanwhile"), None);
+    damaged.groups.damaged.lock().unwrap().clear();
+    cluster.isolate(gone, false);
+    // Whether it was committed or not, nothing hangs.
+    let _outcome = tokio::time::timeout(Duration::from_secs(60), write).await.expect("the write ends");
+    put(cluster.leader(group).await, group, 3, "after", "yes").await;
+    cluster.all_have(group, "after", "yes").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_leader_commits_nothing_and_leads_no_longer() {
+    let cluster = Cluster::start(1).await;
+    let group = GroupId(0);
+    let leader = cluster.leader(group).await;
+    put(leader, group, 1, "before", "yes").await;
+    leader.groups.damaged.lock().unwrap().insert(group, "record 7 is rotten".to_owned());
+    let raft = leader.raft(group);
+    let write = tokio::spawn(async move { raft.client_write(setting(2, "meanwhile", "yes")).await });
+    let others: Vec<_> = cluster.nodes.iter().filter(|node| node.id != leader.id).collect();
+    eventually("another leader", || others.iter().any(|node| node.leads(group))).await;
+    assert_eq!(leader.setting(group, "meanwhile"), None);
+    let next = others.iter().find(|node| node.leads(group)).unwrap();
+    put(next, group, 3, "after", "yes").await;
+    leader.groups.damaged.lock().unwrap().clear();
+    cluster.all_have(group, "after", "yes").await;
+    let _outcome = tokio::time::timeout(Duration::from_secs(60), write).await.expect("the write ends");
+}
