@@ -3,6 +3,7 @@
 mod chaos_verb;
 mod mutations;
 mod seeds;
+mod shrinking;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use holdfast_mutation::{CAN_BREAK, Mutation, switch_on};
 use holdfast_simulator::checkers::check_history;
 use holdfast_simulator::history::{self, HistoryError};
-use holdfast_simulator::run::{Report, RunOptions, run};
+use holdfast_simulator::run::{Part, Report, RunOptions, run};
 use seeds::Seeds;
 use tracing::Level;
 
@@ -37,6 +38,12 @@ enum Verb {
     ///
     /// Exit status: 0 all is as it must be; 1 something is not, named in the report; 2 the run could not begin.
     Run(RunArguments),
+    /// Makes the run of a seed that fails as small as it can be and still fail: without kinds of faults, without workloads, in
+    /// less time, each tried in a process of its own. Then writes what clients saw in it, the shortest history that still
+    /// fails, and a page that shows what happened.
+    ///
+    /// Exit status: 0 it was made smaller, or nothing could be left out; 1 the seed does not fail; 2 it could not be tried.
+    Shrink(shrinking::ShrinkArguments),
     /// Lets customers shop in a cluster of real processes while these are killed and stopped, and their links, drives and
     /// clocks go wrong; then everything heals, must serve again in time, and is judged.
     ///
@@ -76,6 +83,9 @@ struct MutationsArguments {
 struct CheckArguments {
     /// The history.
     file: PathBuf,
+    /// Only what this checker finds; a history that was cut for one may be bad to others.
+    #[arg(long, value_name = "NAME")]
+    checker: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -98,12 +108,20 @@ struct RunArguments {
     /// Breaks Holdfast in this way, in a build that can be broken: a checker must notice.
     #[arg(long, value_name = "NAME", conflicts_with = "seeds")]
     mutation: Option<Mutation>,
+    #[command(flatten)]
+    part: Part,
     /// Writes the trace's lines to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     trace: Option<PathBuf>,
     /// Writes what the clients asked and were told to this file, for `holdfast-sim check`.
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     history: Option<PathBuf>,
+    /// Writes a page to this file that shows what happened: nodes, faults and every call, on one axis of time.
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
+    timeline: Option<PathBuf>,
+    /// Writes what happened to the nodes to this file, as JSON.
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
+    events: Option<PathBuf>,
     /// Prints the simulated processes' messages of this level and above to stderr.
     #[arg(long, value_name = "LEVEL", conflicts_with = "seeds")]
     log: Option<Level>,
@@ -128,6 +146,7 @@ fn main() -> ExitCode {
             Some(count) => run_many(count, &arguments),
             None => run_seed(arguments),
         },
+        Verb::Shrink(arguments) => shrinking::run(&arguments).unwrap_or_else(|error| fail(&error)),
         Verb::Chaos(arguments) => arguments.run(),
         Verb::Check(arguments) => check(&arguments),
         Verb::Mutations(arguments) => run_mutations(&arguments),
@@ -135,11 +154,13 @@ fn main() -> ExitCode {
 }
 
 fn run_seed(arguments: RunArguments) -> ExitCode {
-    let RunArguments { seed, mutation, trace, history, log, output, .. } = arguments;
+    let RunArguments { seed, mutation, part, trace, history, timeline, events, log, output, .. } = arguments;
     if let Some(Err(error)) = mutation.map(switch_on) {
         return fail(&error);
     }
-    let options = RunOptions { seed: seed.unwrap_or_else(random_seed), trace, history, printed: log };
+    let seed = seed.unwrap_or_else(random_seed);
+    let replay = shrinking::replay(seed, mutation, &part);
+    let options = RunOptions { seed, part, trace, history, events, timeline, replay, printed: log };
     let report = match run(&options) {
         Ok(report) => report,
         Err(error) => return fail(&error),
@@ -159,7 +180,8 @@ fn check(arguments: &CheckArguments) -> ExitCode {
         Ok(read) => read,
         Err(error) => return fail(&error),
     };
-    let findings = check_history(&history, &bound);
+    let mut findings = check_history(&history, &bound);
+    findings.retain(|finding| arguments.checker.as_ref().is_none_or(|checker| finding.checker == checker));
     let lines: Vec<String> = match findings.as_slice() {
         [] => vec![format!("verdict     all is as it must be in {} attempts", history.records.len())],
         findings => findings.iter().map(|finding| format!("FINDING     {finding}")).collect(),

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_mutation::Mutation;
+use holdfast_simulator::shrink::kind_of;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -78,7 +79,7 @@ fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most:
             outcome.spoiled += 1;
             continue;
         }
-        outcome.caught_by = Some(who_says(finding).to_owned());
+        outcome.caught_by = Some(kind_of(finding));
         outcome.seed = Some(seed);
         outcome.finding = Some(finding.clone());
         break;
@@ -92,13 +93,6 @@ fn findings(runtime: &Runtime, program: &Path, seed: u64, mutation: Option<Mutat
         Ok(report) => report.findings,
         Err((_, finding)) => vec![finding],
     }
-}
-
-/// The checker's name, with which its findings begin; what no checker says is the run's own.
-fn who_says(finding: &str) -> &str {
-    let is_name =
-        |name: &&str| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
-    finding.split_once(':').map(|(name, _)| name).filter(is_name).unwrap_or("run")
 }
 
 impl Outcome {

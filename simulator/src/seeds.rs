@@ -70,6 +70,8 @@ pub struct Failure {
     pub kind: Kind,
     /// What runs it again.
     pub replay: String,
+    /// What makes it smaller.
+    pub shrink: String,
     /// What is not as it must be.
     pub findings: Vec<String>,
 }
@@ -184,7 +186,9 @@ impl Summary {
         };
         self.violations += findings.len() as u64;
         if !findings.is_empty() {
-            self.failures.push(Failure { seed, kind, replay: format!("holdfast-sim run --seed {seed}"), findings });
+            let replay = format!("holdfast-sim run --seed {seed}");
+            let shrink = format!("holdfast-sim shrink --seed {seed}");
+            self.failures.push(Failure { seed, kind, replay, shrink, findings });
         }
     }
 
@@ -209,13 +213,25 @@ impl Summary {
 impl Failure {
     fn lines(&self) -> Vec<String> {
         let head = format!("FAILS       {} ({})", self.replay, self.kind.name());
-        std::iter::once(head).chain(self.findings.iter().map(|finding| format!("  {finding}"))).collect()
+        let shrink = format!("shrink      {}", self.shrink);
+        [head, shrink].into_iter().chain(self.findings.iter().map(|finding| format!("  {finding}"))).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seed_that_failed_comes_with_the_commands_that_replay_and_shrink_it() {
+        let mut summary = Summary::default();
+        summary.add(6, Ok(Report::default()));
+        summary.add(7, Ok(Report { findings: vec!["holds: lost".to_owned()], ..Report::default() }));
+        let table = summary.table();
+        let expected = "FAILS       holdfast-sim run --seed 7 (violation)\nshrink      holdfast-sim shrink --seed 7\n";
+        assert!(table.contains(expected), "{table}");
+        assert!(!table.contains("--seed 6"));
+    }
 
     #[test]
     fn a_seed_that_does_not_end_is_a_violation_of_its_own_kind_with_its_replay() {

@@ -54,6 +54,13 @@ pub fn check(history: &History, bound: &LogTimeBound, effort: &Effort) -> Vec<Fi
     findings
 }
 
+/// The SKUs of a history in groups that can be judged alone.
+#[must_use]
+pub fn groups(history: &History) -> Vec<BTreeSet<String>> {
+    let operations = operations(history);
+    parts(&operations).into_iter().map(|part| part.into_iter().map(str::to_owned).collect()).collect()
+}
+
 fn undecided(sku: &str) -> Finding {
     Finding::undecided(NAME, format!("the history of {sku} is too much to decide"))
 }

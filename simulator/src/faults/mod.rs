@@ -7,6 +7,7 @@
 mod clocks;
 mod decay;
 mod drives;
+mod kind;
 mod links;
 mod one_node;
 mod plan;
@@ -16,8 +17,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::run::cluster::Cluster;
+use crate::timeline::FaultSpan;
 use crate::{Dice, HostId, Simulation};
-use plan::Plan;
+pub use kind::FaultKind;
+use plan::{Due, Plan};
+
+/// The faults of one run of which it is noted when they were in force.
+const MOST_SPANS: usize = 10_000;
 
 /// What a fault may touch.
 pub(crate) struct Field<'a> {
@@ -93,15 +99,23 @@ impl Spoiled {
     }
 }
 
+/// The kinds of faults that a seed's run has.
+pub(crate) fn kinds_of(seed: u64) -> Vec<FaultKind> {
+    Plan::draw(seed, Duration::ZERO).kinds()
+}
+
 /// The faults of one run.
 pub(crate) struct Storm {
-    dice: Dice,
+    seed: u64,
     plan: Plan,
     running: Vec<Running>,
     spoiled: Spoiled,
     /// When a node that is down is started again.
     restarts: BTreeMap<HostId, Duration>,
+    /// What each node's restarts are drawn from.
+    restart_dice: BTreeMap<HostId, Dice>,
     counts: BTreeMap<String, u64>,
+    spans: Vec<FaultSpan>,
     clients: Vec<HostId>,
 }
 
@@ -109,15 +123,29 @@ struct Running {
     kind: usize,
     fault: Box<dyn Fault>,
     ends: Duration,
+    dice: Dice,
+    /// Where it stands among the spans; beyond their end where there was no room.
+    span: usize,
 }
 
 impl Storm {
-    /// The faults of a seed, which begin at a simulated time.
-    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>) -> Self {
-        let mut dice = Dice::of(seed, "faults", 0);
-        let plan = Plan::draw(&mut dice, now);
-        let (running, restarts) = (Vec::new(), BTreeMap::new());
-        Self { dice, plan, running, spoiled: Spoiled::default(), restarts, counts: BTreeMap::new(), clients }
+    /// The faults of a seed, which begin at a simulated time; only of some kinds, if these are given.
+    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>, only: Option<&[FaultKind]>) -> Self {
+        let mut plan = Plan::draw(seed, now);
+        if let Some(only) = only {
+            plan.keep(only);
+        }
+        Self {
+            seed,
+            plan,
+            running: Vec::new(),
+            spoiled: Spoiled::default(),
+            restarts: BTreeMap::new(),
+            restart_dice: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            spans: Vec::new(),
+            clients,
+        }
     }
 
     /// What may happen in this run, for people.
@@ -130,54 +158,80 @@ impl Storm {
         self.counts.clone()
     }
 
+    /// When each fault was in force.
+    pub(crate) fn spans(&self) -> Vec<FaultSpan> {
+        self.spans.clone()
+    }
+
     pub(crate) fn spoiled(&self) -> &Spoiled {
         &self.spoiled
     }
 
     /// Between two ticks: faults begin, go on and end; nodes that are down come back after a while.
     pub(crate) fn step(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
+        self.go_on(simulation, cluster);
+        self.begin(simulation, cluster);
+        let (now, seed) = (simulation.now(), self.seed);
+        for host in cluster.hosts().to_vec() {
+            if simulation.is_running(host) || cluster.is_left_out(host) {
+                self.restarts.remove(&host);
+                continue;
+            }
+            let dice = self.restart_dice.entry(host).or_insert_with(|| Dice::of(seed, "restarts", host.0));
+            let back =
+                *self.restarts.entry(host).or_insert_with(|| now + Duration::from_millis(dice.between(50, 4_000)));
+            if now >= back {
+                self.restarts.remove(&host);
+                cluster.start(simulation, host);
+            }
+        }
+    }
+
+    /// Faults go on, and end.
+    fn go_on(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
         let now = simulation.now();
-        let Self { dice, plan, running, spoiled, restarts, counts, clients } = self;
-        let mut field = Field { simulation, cluster, dice, spoiled, clients };
-        running.retain_mut(|running| {
-            running.fault.tick(&mut field);
-            let goes_on = now < running.ends;
+        let Self { running, spoiled, spans, clients, .. } = self;
+        running.retain_mut(|Running { fault, ends, dice, span, .. }| {
+            let mut field = Field { simulation, cluster, dice, spoiled, clients };
+            fault.tick(&mut field);
+            let goes_on = now < *ends;
             if !goes_on {
-                running.fault.end(&mut field);
+                fault.end(&mut field);
+                end_span(spans, *span, now);
             }
             goes_on
         });
+    }
+
+    /// What is due begins.
+    fn begin(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
+        let now = simulation.now();
+        let Self { seed, plan, running, spoiled, counts, spans, clients, .. } = self;
         while let Some(kind) = plan.due(now) {
-            let (mut fault, ends) = plan.begin(kind, field.dice, now);
+            let Some(Due { mut fault, ends, mut dice }) = plan.begin(kind, *seed, now) else { break };
+            let mut field = Field { simulation, cluster, dice: &mut dice, spoiled, clients };
             // One of a kind at a time: two partitions would heal each other.
             if running.iter().any(|running| running.kind == kind) || !fault.begin(&mut field) {
                 continue;
             }
             let name = plan.name(kind);
-            field.simulation.trace().record(now, HostId(0), format_args!("fault: {name}"));
+            simulation.trace().record(now, HostId(0), format_args!("fault: {name}"));
             *counts.entry(name.to_owned()).or_default() += 1;
-            running.push(Running { kind, fault, ends });
-        }
-        for host in field.cluster.hosts().to_vec() {
-            if field.simulation.is_running(host) || field.cluster.is_left_out(host) {
-                restarts.remove(&host);
-                continue;
+            let span = spans.len();
+            if span < MOST_SPANS {
+                spans.push(FaultSpan::begun(name, now));
             }
-            let back =
-                *restarts.entry(host).or_insert_with(|| now + Duration::from_millis(field.dice.between(50, 4_000)));
-            if now >= back {
-                restarts.remove(&host);
-                field.cluster.start(field.simulation, host);
-            }
+            running.push(Running { kind, fault, ends, dice, span });
         }
     }
 
     /// Ends everything that goes wrong. Nodes that are down stay so.
     pub(crate) fn end(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
-        let Self { dice, running, spoiled, clients, .. } = self;
-        let mut field = Field { simulation, cluster, dice, spoiled, clients };
-        for mut running in running.drain(..) {
-            running.fault.end(&mut field);
+        let now = simulation.now();
+        let Self { running, spoiled, spans, clients, .. } = self;
+        for Running { mut fault, mut dice, span, .. } in running.drain(..) {
+            fault.end(&mut Field { simulation, cluster, dice: &mut dice, spoiled, clients });
+            end_span(spans, span, now);
         }
         simulation.net().heal_all();
         for host in cluster.hosts() {
@@ -186,6 +240,12 @@ impl Storm {
             simulation.set_clock_rate(*host, 1_000);
             simulation.set_wall_offset_ms(*host, 0);
         }
+    }
+}
+
+fn end_span(spans: &mut [FaultSpan], span: usize, now: Duration) {
+    if let Some(span) = spans.get_mut(span) {
+        span.end(now);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
-use super::{Fault, clocks, decay, drives, links, processes};
+use super::{Fault, FaultKind, clocks, decay, drives, links, processes};
 use crate::Dice;
 
 struct Kind {
@@ -56,6 +56,16 @@ const KINDS: &[Kind] = &[
     kind("wiped drive", (15_000, 40_000), AT_ONCE, || Box::new(decay::Wipe)),
 ];
 
+/// The dice of a kind's times (0), and of each of its faults (from 1 on).
+fn dice_of(seed: u64, name: &str, number: u64) -> Dice {
+    Dice::of(seed, &format!("fault: {name}"), number)
+}
+
+/// The names of all kinds.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name)
+}
+
 /// What one run has.
 pub(super) struct Plan(Vec<Planned>);
 
@@ -63,22 +73,44 @@ struct Planned {
     kind: usize,
     every_ms: u64,
     next: Duration,
+    /// When faults of this kind begin and how long they last: its own, so that it is the same with and without the others.
+    dice: Dice,
+    /// How many were due so far.
+    begun: u64,
+}
+
+/// A fault that is due.
+pub(super) struct Due {
+    pub(super) fault: Box<dyn Fault>,
+    pub(super) ends: Duration,
+    /// What it draws from, its own: another fault less in the run shifts nothing in it.
+    pub(super) dice: Dice,
 }
 
 impl Plan {
     /// Draws a part of the kinds: from a few to nearly all.
-    pub(super) fn draw(dice: &mut Dice, now: Duration) -> Self {
+    pub(super) fn draw(seed: u64, now: Duration) -> Self {
+        let mut dice = Dice::of(seed, "faults", 0);
         let often = dice.between(150, 850);
         let mut planned = Vec::new();
-        for (kind, Kind { every_ms: (most, least), .. }) in KINDS.iter().enumerate() {
+        for (kind, Kind { name, every_ms: (most, least), .. }) in KINDS.iter().enumerate() {
             let is_on = dice.below(1_000) < often;
             let every_ms = dice.between(*most, *least);
             let next = now + Duration::from_millis(dice.below(2 * every_ms));
             if is_on {
-                planned.push(Planned { kind, every_ms, next });
+                planned.push(Planned { kind, every_ms, next, dice: dice_of(seed, name, 0), begun: 0 });
             }
         }
         Self(planned)
+    }
+
+    /// Leaves out all kinds but these; the others stay as they were drawn.
+    pub(super) fn keep(&mut self, kept: &[FaultKind]) {
+        self.0.retain(|planned| kept.contains(&FaultKind(KINDS[planned.kind].name)));
+    }
+
+    pub(super) fn kinds(&self) -> Vec<FaultKind> {
+        self.0.iter().map(|planned| FaultKind(KINDS[planned.kind].name)).collect()
     }
 
     pub(super) fn name(&self, kind: usize) -> &'static str {
@@ -94,28 +126,58 @@ impl Plan {
         self.0.iter().find(|planned| planned.next <= now).map(|planned| planned.kind)
     }
 
-    /// A fault of a kind, and when it ends; draws when the next one is due.
-    pub(super) fn begin(&mut self, kind: usize, dice: &mut Dice, now: Duration) -> (Box<dyn Fault>, Duration) {
-        let Kind { lasts_ms: (least, most), make, .. } = &KINDS[kind];
-        for planned in self.0.iter_mut().filter(|planned| planned.kind == kind) {
-            planned.next = now + Duration::from_millis(1 + dice.below(2 * planned.every_ms));
-        }
-        (make(), now + Duration::from_millis(dice.between(*least, *most)))
+    /// A fault of a kind; draws when the next one is due. `None`: the plan has no such kind.
+    pub(super) fn begin(&mut self, kind: usize, seed: u64, now: Duration) -> Option<Due> {
+        let Kind { name, lasts_ms: (least, most), make, .. } = &KINDS[kind];
+        let planned = self.0.iter_mut().find(|planned| planned.kind == kind)?;
+        planned.next = now + Duration::from_millis(1 + planned.dice.below(2 * planned.every_ms));
+        planned.begun += 1;
+        let ends = now + Duration::from_millis(planned.dice.between(*least, *most));
+        Some(Due { fault: make(), ends, dice: dice_of(seed, name, planned.begun) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
     fn seeds_turn_on_different_parts_and_every_kind_is_in_some() {
         let plans: Vec<Vec<usize>> = (0..50)
-            .map(|seed| Plan::draw(&mut Dice::new(seed), Duration::ZERO).0.iter().map(|planned| planned.kind).collect())
+            .map(|seed| Plan::draw(seed, Duration::ZERO).0.iter().map(|planned| planned.kind).collect())
             .collect();
         assert!((0..KINDS.len()).all(|kind| plans.iter().any(|plan| plan.contains(&kind))));
         assert!((0..KINDS.len()).all(|kind| plans.iter().any(|plan| !plan.contains(&kind))));
         let sizes: Vec<usize> = plans.iter().map(Vec::len).collect();
         assert!(sizes.iter().min() < sizes.iter().max());
+    }
+
+    /// When the faults of each kind begin and end within a minute, and the first number that each draws.
+    fn course(mut plan: Plan, seed: u64) -> BTreeMap<usize, Vec<(Duration, Duration, u64)>> {
+        let mut course: BTreeMap<usize, Vec<(Duration, Duration, u64)>> = BTreeMap::new();
+        for now in (0..60_000).map(Duration::from_millis) {
+            while let Some(kind) = plan.due(now) {
+                let mut due = plan.begin(kind, seed, now).unwrap();
+                course.entry(kind).or_default().push((now, due.ends, due.dice.next_u64()));
+            }
+        }
+        course
+    }
+
+    #[test]
+    fn leaving_a_kind_out_changes_nothing_in_what_the_others_draw() {
+        let whole = course(Plan::draw(7, Duration::ZERO), 7);
+        assert!(whole.len() > 3);
+        for left_out in whole.keys() {
+            let mut plan = Plan::draw(7, Duration::ZERO);
+            let kept: Vec<FaultKind> =
+                plan.kinds().into_iter().filter(|kind| kind.0 != KINDS[*left_out].name).collect();
+            plan.keep(&kept);
+            let mut expected = whole.clone();
+            expected.remove(left_out);
+            assert_eq!(course(plan, 7), expected);
+        }
     }
 }

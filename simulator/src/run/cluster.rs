@@ -171,6 +171,19 @@ impl Cluster {
         self.left_out.contains_key(&host)
     }
 
+    /// Why a member is not started; `None`: it is.
+    pub(super) fn why_left_out(&self, host: HostId) -> Option<&str> {
+        self.left_out.get(&host).map(String::as_str)
+    }
+
+    /// The groups that a node leads, by its own account.
+    pub(super) fn groups_led_by(&self, host: HostId) -> Vec<u64> {
+        let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
+        let Some(node) = nodes.get(&host) else { return Vec::new() };
+        let leads = |number: &u64| node.group(GroupId(*number)).is_some_and(|group| group.leader() == Some(host.0));
+        (0..=u64::from(SHARDS)).filter(leads).collect()
+    }
+
     /// What a node lacks to be ready; empty: nothing.
     pub(super) fn lacks(&self, host: HostId) -> Vec<String> {
         let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");

@@ -4,7 +4,9 @@
 pub(crate) mod audit;
 pub(crate) mod cluster;
 mod judge;
+mod notes;
 mod operator;
+mod part;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,21 +16,32 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
+pub use crate::faults::FaultKind;
 use crate::faults::Storm;
 use crate::history::Recorder;
+use crate::timeline::{Happened, Subject, page};
 use crate::workloads::{Shop, connect};
 use crate::{Crash, Dice, HostId, Messages, Simulation, Trace};
 use cluster::Cluster;
+pub use part::{Case, Only, Part};
 
 /// What to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     /// What everything is drawn from.
     pub seed: u64,
+    /// What of it is played.
+    pub part: Part,
     /// Where the trace's lines are written.
     pub trace: Option<PathBuf>,
     /// Where the history is written, an attempt a line.
     pub history: Option<PathBuf>,
+    /// Where what happened to the nodes is written, as JSON.
+    pub events: Option<PathBuf>,
+    /// Where the page is written that shows it.
+    pub timeline: Option<PathBuf>,
+    /// The command that plays this run, for the page.
+    pub replay: String,
     /// The least urgent level of messages printed to stderr.
     pub printed: Option<Level>,
 }
@@ -47,6 +60,14 @@ pub enum RunError {
     /// The history's file cannot be written.
     #[error("the history cannot be written to {path}: {error}")]
     History {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: std::io::Error,
+    },
+    /// The file of what happened, or its page, cannot be written.
+    #[error("what happened cannot be written to {path}: {error}")]
+    Timeline {
         /// The file.
         path: PathBuf,
         /// The system's error.
@@ -103,12 +124,17 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
         Some(path) => Trace::to_file(path).map_err(|error| RunError::Trace { path: path.clone(), error })?,
     });
     let _messages = tracing::subscriber::set_default(Messages::new(trace.clone(), options.printed));
-    let (mut report, stage) = Stage::new(options.seed, trace.clone()).play();
+    let mut stage = Stage::new(options.seed, trace.clone(), &options.part);
+    if options.events.is_some() || options.timeline.is_some() {
+        stage.happened = Some(Happened::default());
+    }
+    let (mut report, stage) = stage.play();
     if let Some(path) = &options.history {
         let greatest_offset_ms = stage.simulation.greatest_log_time_offset_ms();
         judge::write_history(&stage.shop, greatest_offset_ms, path)
             .map_err(|error| RunError::History { path: path.clone(), error })?;
     }
+    stage.show(options, &report)?;
     if let Some(path) = &options.trace {
         trace.flush().map_err(|error| RunError::Trace { path: path.clone(), error })?;
     }
@@ -140,24 +166,56 @@ struct Stage {
     shop: Shop,
     storm: Storm,
     dice: Dice,
+    /// How long faults may begin.
+    storm_time: Duration,
+    /// Of the kinds of faults only these.
+    only_faults: Option<Vec<FaultKind>>,
+    /// What happened to the nodes, if that is wanted.
+    happened: Option<Happened>,
     findings: Vec<String>,
     replaced: u64,
     /// When everything was whole again after the last fault.
     healed_at: Duration,
 }
 
+/// What a stage's dice say first: how many nodes there are, and how long faults may begin.
+fn size_and_storm(dice: &mut Dice) -> (u64, Duration) {
+    let size = [3, 3, 5, 7][dice.below(4) as usize];
+    (size, Duration::from_millis(dice.between(10_000, 30_000)))
+}
+
+/// How long faults may begin in a seed's run.
+fn storm_of(seed: u64) -> Duration {
+    size_and_storm(&mut Dice::of(seed, "stage", 0)).1
+}
+
 impl Stage {
-    fn new(seed: u64, trace: Arc<Trace>) -> Self {
+    fn new(seed: u64, trace: Arc<Trace>, part: &Part) -> Self {
         let mut simulation = Simulation::new(seed, trace);
         simulation.set_idle_turn(IDLE_TURN);
         let mut dice = Dice::of(seed, "stage", 0);
-        let cluster = Cluster::found(&mut simulation, [3, 3, 5, 7][dice.below(4) as usize]);
+        let (size, drawn) = size_and_storm(&mut dice);
+        let cluster = Cluster::found(&mut simulation, size);
         simulation.add_host(JUDGE, "judge");
         simulation.add_host(OPERATOR, "operator");
-        let shop = Shop::new(seed, Cluster::client_addresses());
-        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec());
-        let (findings, healed_at) = (Vec::new(), Duration::ZERO);
-        Self { seed, simulation, cluster, shop, storm, dice, findings, replaced: 0, healed_at }
+        let only_workloads = part.only_workloads.as_ref().map(|only| only.0.as_slice());
+        let shop = Shop::new(seed, Cluster::client_addresses()).only(only_workloads);
+        let only_faults = part.only_faults.as_ref().map(|only| only.0.clone());
+        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), only_faults.as_deref());
+        Self {
+            seed,
+            simulation,
+            cluster,
+            shop,
+            storm,
+            dice,
+            storm_time: part.storm_ms.map_or(drawn, Duration::from_millis),
+            only_faults,
+            happened: None,
+            findings: Vec::new(),
+            replaced: 0,
+            healed_at: Duration::ZERO,
+        }
     }
 
     fn play(mut self) -> (Report, Self) {
@@ -186,6 +244,7 @@ impl Stage {
     /// Nothing is broken any more: customers go on for as long as the cluster may take to serve again, and a while longer.
     fn calm(&mut self) {
         self.healed_at = self.simulation.now();
+        self.mark("all is whole again");
         self.shop.calm();
         let ends = self.healed_at + judge::PROMISE.grace + Duration::from_millis(self.dice.between(2_000, 4_000));
         while self.simulation.now() < ends {
@@ -211,21 +270,52 @@ impl Stage {
         let spoiled = self.storm.spoiled();
         self.cluster.judge_ends(&mut self.simulation, |host| spoiled.may_lose(host), &mut self.findings);
         self.cluster.watch(&self.simulation);
+        if let Some(happened) = &mut self.happened {
+            notes::note(happened, &self.simulation, &self.cluster);
+        }
+    }
+
+    /// Notes a moment of the run, if that is wanted.
+    fn mark(&mut self, what: &str) {
+        if let Some(happened) = &mut self.happened {
+            happened.mark(self.simulation.now(), what);
+        }
+    }
+
+    /// Writes what happened, and the page that shows it, where that is wanted.
+    fn show(&self, options: &RunOptions, report: &Report) -> Result<(), RunError> {
+        let Some(mut happened) = self.happened.clone() else { return Ok(()) };
+        happened.close(self.simulation.now(), self.storm.spans());
+        let write = |path: &PathBuf, text: String| {
+            std::fs::write(path, text).map_err(|error| RunError::Timeline { path: path.clone(), error })
+        };
+        if let Some(path) = &options.events {
+            write(path, serde_json::to_string(&happened).expect("numbers and words are JSON"))?;
+        }
+        if let Some(path) = &options.timeline {
+            let title = format!("seed {}", options.seed);
+            let history = self.shop.history().lock();
+            let (findings, marked) = (report.findings.as_slice(), &Default::default());
+            let subject = Subject { title, findings, replay: &options.replay, history: &history, marked };
+            write(path, page(&subject, &happened))?;
+        }
+        Ok(())
     }
 
     /// Lets everything go wrong that is drawn.
     fn weather_the_storm(&mut self) {
-        let time = Duration::from_millis(self.dice.between(10_000, 30_000));
-        self.storm = Storm::new(self.seed, self.simulation.now(), CLIENTS.to_vec());
+        self.storm = Storm::new(self.seed, self.simulation.now(), CLIENTS.to_vec(), self.only_faults.as_deref());
+        self.mark("faults may begin");
         let nodes = self.cluster.size() as u64;
         self.simulation.start(OPERATOR, |world| operator::keep_checkpoints(world, nodes));
-        let ends = self.simulation.now() + time;
+        let ends = self.simulation.now() + self.storm_time;
         while self.simulation.now() < ends {
             self.step();
             self.storm.step(&mut self.simulation, &mut self.cluster);
         }
         self.simulation.crash(OPERATOR, Crash::Kill);
         self.storm.end(&mut self.simulation, &mut self.cluster);
+        self.mark("faults are over");
         for host in self.cluster.hosts() {
             let retried = self.simulation.drive(*host).syncs_retried();
             if retried > 0 {

@@ -14,6 +14,8 @@ mod shopper;
 mod translate;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use holdfast_client::Client;
 
@@ -51,6 +53,29 @@ pub enum Workload {
 /// Units of a SKU that are on the shelf when the shop opens.
 pub(crate) type Shelf = (String, u32);
 
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that no workload has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no workload '{name}'; there are {}", Workload::ALL.map(Workload::name).join(", "))]
+pub struct UnknownWorkload {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl FromStr for Workload {
+    type Err = UnknownWorkload;
+
+    fn from_str(name: &str) -> Result<Self, UnknownWorkload> {
+        let found = Self::ALL.into_iter().find(|workload| workload.name() == name);
+        found.ok_or_else(|| UnknownWorkload { name: name.to_owned() })
+    }
+}
+
 impl Workload {
     const ALL: [Self; 8] = [
         Self::Hot,
@@ -71,6 +96,12 @@ impl Workload {
             (0..IN_A_RUN).map(|_| left.swap_remove(dice.below(left.len() as u64) as usize)).collect();
         drawn.sort_unstable();
         drawn
+    }
+
+    /// Those of a seed's run.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Vec<Self> {
+        Self::draw(&mut Dice::of(seed, "workloads", 0))
     }
 
     /// Its name.

@@ -36,6 +36,8 @@ struct Sign {
 #[derive(Clone, Debug)]
 pub struct Shop {
     addresses: Vec<String>,
+    /// What the seed drew, and of that what is done.
+    drawn: Vec<Workload>,
     /// Empty: the only one.
     season: String,
     workloads: Vec<Workload>,
@@ -49,12 +51,20 @@ impl Shop {
     /// A shop whose customers do what the seed draws.
     #[must_use]
     pub fn new(seed: u64, addresses: Vec<String>) -> Self {
-        let workloads = Workload::draw(&mut Dice::of(seed, "workloads", 0));
+        let drawn = Workload::of_seed(seed);
+        let workloads = drawn.clone();
         let mut dice = Dice::of(seed, "pace", 0);
         let pace_ms = PACES_MS[dice.below(PACES_MS.len() as u64) as usize];
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
         let (season, history, sign) = (String::new(), SharedHistory::default(), Arc::default());
-        Self { addresses, season, workloads, history, boards, pace_ms, sign }
+        Self { addresses, season, drawn, workloads, history, boards, pace_ms, sign }
+    }
+
+    /// The same, of what the seed draws only some, if these are given.
+    #[must_use]
+    pub fn only(mut self, only: Option<&[Workload]>) -> Self {
+        self.workloads.retain(|workload| only.is_none_or(|only| only.contains(workload)));
+        self
     }
 
     /// The same with SKUs of that season, so that one shop may follow another in one cluster.
@@ -153,10 +163,14 @@ impl Shop {
         }
         let client = connect(self.addresses.clone(), world.clone()).await;
         let mut visits = Vec::new();
-        for (number, workload) in (0_u64..).zip(&self.workloads) {
+        for (number, workload) in (0_u64..).zip(&self.drawn) {
+            // Drawn for one that is left out too: the others do what they would do beside it.
+            let dice = Dice::new(world.entropy.next_u64());
+            if !self.workloads.contains(workload) {
+                continue;
+            }
             let recorder = Recorder::new(self.history.clone(), host.0 * 100 + number, world.clock.clone(), started);
             let board = self.boards.get(workload).cloned().unwrap_or_default();
-            let dice = Dice::new(world.entropy.next_u64());
             let shopper = Shopper::new(client.clone(), recorder, board, dice).in_season(&self.season);
             visits.push(self.shop(*workload, shopper));
         }
