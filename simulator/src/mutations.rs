@@ -13,7 +13,7 @@ use holdfast_simulator::shrink::kind_of;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::seeds;
+use crate::seeds::{self, Kind};
 
 /// What became of one mutation.
 #[derive(Debug, Serialize)]
@@ -74,7 +74,7 @@ fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most:
     for seed in (0..most).map(|nth| first.wrapping_add(nth)) {
         outcome.seeds += 1;
         let found = findings(runtime, program, seed, Some(mutation), limit);
-        let Some(finding) = found.first() else { continue };
+        let Some(finding) = proof(&found) else { continue };
         if !findings(runtime, program, seed, None, limit).is_empty() {
             outcome.spoiled += 1;
             continue;
@@ -91,8 +91,20 @@ fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most:
 fn findings(runtime: &Runtime, program: &Path, seed: u64, mutation: Option<Mutation>, limit: Duration) -> Vec<String> {
     match runtime.block_on(seeds::run_one(program, seed, mutation, limit)) {
         Ok(report) => report.findings,
+        Err((Kind::DidNotEnd, finding)) => vec![format!("did_not_end: {finding}")],
         Err((_, finding)) => vec![finding],
     }
+}
+
+/// The finding that proves a mutation: a checker's rather than the run's own, which sees only that something has stopped.
+/// What could not be decided proves nothing, nor does a run that was ended when its time was over.
+fn proof(found: &[String]) -> Option<&String> {
+    let proves = |finding: &&String| {
+        let kind = kind_of(finding);
+        !kind.ends_with("-undecided") && kind != "did_not_end"
+    };
+    let of_a_checker = found.iter().filter(proves).find(|finding| kind_of(finding) != "run");
+    of_a_checker.or_else(|| found.iter().find(proves))
 }
 
 impl Outcome {
@@ -105,5 +117,29 @@ impl Outcome {
             }
             _ => format!("{name:<26} NOT CAUGHT in {} seeds", self.seeds),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof_of(findings: &[&str]) -> Option<String> {
+        let findings: Vec<String> = findings.iter().map(|finding| (*finding).to_owned()).collect();
+        proof(&findings).cloned()
+    }
+
+    #[test]
+    fn a_checker_proves_more_than_a_run_that_stops() {
+        let stopped = "the stock cannot be listed: refused";
+        let found = "replicas: group 1: nodes 1 and 2 differ";
+        assert_eq!(proof_of(&[stopped, found]).as_deref(), Some(found));
+        assert_eq!(proof_of(&[stopped]).as_deref(), Some(stopped));
+    }
+
+    #[test]
+    fn what_could_not_be_decided_in_time_or_at_all_proves_nothing() {
+        assert_eq!(proof_of(&["linearizable: undecided: too long", "did_not_end: within 60 s"]), None);
+        assert_eq!(proof_of(&[]), None);
     }
 }
