@@ -62,21 +62,22 @@ impl Disk for FailingDisk {
     }
 }
 
+fn options(dir: &Path) -> HostOptions {
+    let mut options = HostOptions::new(1, "test", dir.to_owned());
+    options.log.segment_bytes = 1 << 20;
+    options
+}
+
 #[tokio::test]
 async fn a_start_in_which_a_sync_of_the_nodes_folder_fails_ends_there_and_syncs_it_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
-    let options = || {
-        let mut options = HostOptions::new(1, "test", dir.clone());
-        options.log.segment_bytes = 1 << 20;
-        options
-    };
-    Host::open(World::real(), options()).await.unwrap().stop().await;
+    Host::open(World::real(), options(&dir)).await.unwrap().stop().await;
     let mut failures = 0;
     for nth in 0.. {
         let real = World::real();
         let disk = Arc::new(FailingDisk { real: real.disk.clone(), folder: dir.clone(), left: AtomicI64::new(nth) });
-        let opened = Host::open(World { disk: disk.clone(), ..real }, options()).await;
+        let opened = Host::open(World { disk: disk.clone(), ..real }, options(&dir)).await;
         if disk.left.load(Ordering::Relaxed) >= 0 {
             // A start syncs the folder no more often than this.
             opened.unwrap().stop().await;
@@ -109,25 +110,17 @@ impl StateStores for FailingStores {
 async fn a_node_whose_state_store_does_not_open_starts_with_an_empty_one_to_be_filled() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
-    let options = || {
-        let mut options = HostOptions::new(1, "test", dir.clone());
-        options.log.segment_bytes = 1 << 20;
-        options
-    };
-    let host = Host::open(World::real(), options()).await.unwrap();
+    let host = Host::open(World::real(), options(&dir)).await.unwrap();
     let group = host.start_group(GroupId::of_shard(0), MachineKind::Shard(Limits::default())).await.unwrap();
     group.initialize(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
-    while group.applied_index() == 0 {
-        assert!(Instant::now() < deadline, "the group applies its first entry");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    group.wait_applied(1, deadline).await.expect("the group applies its first entries");
     assert!(group.checkpoint(0, deadline).await.unwrap() > 0);
     drop(group);
     host.stop().await;
     let real = World::real();
     let stores = FailingStores { real: real.states.clone(), has_failed: AtomicBool::new(false) };
-    let host = Host::open(World { states: Arc::new(stores), ..real }, options()).await.unwrap();
+    let host = Host::open(World { states: Arc::new(stores), ..real }, options(&dir)).await.unwrap();
     let aside = host.warnings().iter().filter(|warning| warning.contains("set aside")).count();
     assert_eq!(aside, 1, "{:?}", host.warnings());
     host.stop().await;

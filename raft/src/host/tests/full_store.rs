@@ -89,10 +89,7 @@ async fn a_group_outlives_a_full_disk_before_its_first_checkpoint_and_takes_it_w
     let group = host.start_group(GroupId::of_shard(0), MachineKind::Shard(Limits::default())).await.unwrap();
     group.initialize(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
     let deadline = Instant::now() + PATIENCE;
-    while group.applied_index() == 0 {
-        assert!(Instant::now() < deadline, "the group applies its first entry");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    group.wait_applied(1, deadline).await.expect("the group applies its first entries");
     disk.is_full.store(true, Ordering::Relaxed);
     let asked = group.clone();
     let taken = tokio::spawn(async move { asked.checkpoint(0, Instant::now() + PATIENCE).await });
