@@ -5,6 +5,8 @@ pub mod change_log;
 pub mod checkpoint;
 pub mod control;
 pub mod encode;
+#[cfg(test)]
+mod eventually;
 pub mod host;
 pub mod log;
 pub mod machine;

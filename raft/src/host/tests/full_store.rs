@@ -5,18 +5,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_inventory::Limits;
 use holdfast_world::{IoFuture, StateBatch, StateStore, StateStores, World};
 use tokio::time::Instant;
 
+use crate::eventually::{PATIENCE, eventually};
 use crate::host::{Host, HostOptions};
 use crate::machine::MachineKind;
 use crate::types::GroupId;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Real stores, whose disk is full when it is said.
 #[derive(Debug)]
@@ -93,10 +91,7 @@ async fn a_group_outlives_a_full_disk_before_its_first_checkpoint_and_takes_it_w
     disk.is_full.store(true, Ordering::Relaxed);
     let asked = group.clone();
     let taken = tokio::spawn(async move { asked.checkpoint(0, Instant::now() + PATIENCE).await });
-    while disk.refused.load(Ordering::Relaxed) == 0 {
-        assert!(Instant::now() < deadline, "a checkpoint is tried");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("a checkpoint is tried", || disk.refused.load(Ordering::Relaxed) > 0).await;
     disk.is_full.store(false, Ordering::Relaxed);
     assert!(taken.await.unwrap().expect("the group lives, and the checkpoint is taken") > 0);
     assert!(group.read_index().await.is_ok());

@@ -13,13 +13,12 @@ use tokio::time::Instant;
 
 use super::cluster::{Cluster, Deliveries, SHARD};
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
+use crate::eventually::{PATIENCE, eventually};
 use crate::host::{Host, HostOptions, ScrubStatus, StartGroupError};
 use crate::log::{Incarnation, LogId, LogOptions, LogRecord};
 use crate::machine::MachineKind;
 use crate::transport::{GroupRaft, GroupRegistry, NoReplica, NodeFacts, Transport, TransportOptions};
 use crate::types::{GroupId, NodeId};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn flip(bytes: &mut [u8]) {
     bytes[0] ^= 0x20;
@@ -218,14 +217,6 @@ async fn alone(dir: &Path, world: World, other: &str) -> Host {
         ..HostOptions::new(1, "test", dir)
     };
     Host::open(world, options).await.unwrap()
-}
-
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 async fn started(host: &Host) -> crate::host::Group {

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 use super::network::Net;
 use crate::checkpoint::{Checkpoints, ReceivedSnapshot, StoredSnapshot};
 use crate::control::Control;
+use crate::eventually::PATIENCE;
+pub(super) use crate::eventually::eventually;
 use crate::log::{Incarnation, Log, LogId, LogOptions, LogRecord};
 use crate::machine::{Machine, MachineKind};
 use crate::meta::{Founding, MetaChange, encode_change};
@@ -28,18 +30,6 @@ pub(super) const CLUSTER: &str = "test";
 
 /// How often a leader is heard from.
 pub(super) const HEARTBEAT_MS: u64 = 200;
-
-/// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until `condition` holds.
-pub(super) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 pub(super) fn address(node: NodeId) -> String {
     format!("node-{node}:1")
