@@ -84,7 +84,10 @@ async fn settle(members: &Members, shard: u32) -> Result<BTreeMap<u64, GetReplic
         let mut failure = None;
         let mut at_least_index = 0;
         for (node, _) in members.nodes() {
-            match members.replica(node, GetReplicaRequest { shard, at_least_index, verify: true }).await {
+            match members
+                .replica(node, GetReplicaRequest { shard, at_least_index, verify: true, verify_change_log: true })
+                .await
+            {
                 Ok(replica) => {
                     at_least_index = at_least_index.max(replica.applied_index);
                     replicas.insert(node, replica);

@@ -191,6 +191,9 @@ impl Core {
             let of = group.map_or_else(|| "the node".to_owned(), group_name);
             missing.push(format!("{of} is damaged: {what}"));
         }
+        for (peer, why) in self.host.refused_by() {
+            missing.push(format!("node {peer} refuses this node: {why}"));
+        }
         missing
     }
 

@@ -307,7 +307,12 @@ impl Cluster {
     pub async fn replica(&self, id: u64, shard: u32, at_least_index: u64) -> v1::GetReplicaResponse {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut request = tonic::Request::new(v1::GetReplicaRequest { shard, at_least_index, verify: true });
+            let mut request = tonic::Request::new(v1::GetReplicaRequest {
+                shard,
+                at_least_index,
+                verify: true,
+                verify_change_log: true,
+            });
             request.set_timeout(Duration::from_secs(10));
             match self.cluster_service(id).get_replica(request).await {
                 Ok(response) => return response.into_inner(),

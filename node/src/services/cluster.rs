@@ -188,6 +188,7 @@ impl ClusterService for Cluster {
                 log_time_ms: shard.now().0,
                 totals: Some(totals(shard)),
                 breaches: breaches.iter().map(ToString::to_string).collect(),
+                change_log_floor: 0,
             }
         };
         let routes = self.core.routes()?;
@@ -196,10 +197,16 @@ impl ClusterService for Cluster {
             let waited = group.wait_applied(index, deadline).await;
             waited.map_err(|error| refusals::not_read(&error, request.shard, &routes))?;
         }
-        let (mut replica, applied) = group
-            .read_shard_at(|shard, applied| (look(shard), applied))
+        let (mut replica, last_event, applied) = group
+            .read_shard_at(|shard, applied| (look(shard), shard.last_event(), applied))
             .ok_or_else(|| refusals::unavailable(request.shard, "its replica here has no state"))?;
         replica.applied_index = applied.map_or(0, |id| id.index);
+        if request.verify_change_log {
+            match group.verify_changes(last_event.0, last_event.1, deadline).await {
+                Ok(floor) => replica.change_log_floor = floor,
+                Err(fault) => replica.breaches.push(format!("the change log: {fault}")),
+            }
+        }
         Ok(Response::new(replica))
     }
 

@@ -37,7 +37,9 @@ pub(super) async fn beat(host: Weak<Inner>) {
             if !is_due && host.inner.transport.has_judged(node) {
                 continue;
             }
-            match host.inner.transport.handshake(&address).await {
+            let shaken = host.inner.transport.handshake(&address).await;
+            host.note_refusal(node, shaken.as_ref().err());
+            match shaken {
                 // Who refused it has said so.
                 Ok(_) | Err(HandshakeError::NotTaken(_)) => {}
                 Err(HandshakeError::Unreachable(why)) => tracing::debug!(node, why, "a peer does not answer"),
@@ -56,6 +58,15 @@ impl Host {
         }
         peers.remove(&self.node_id());
         peers
+    }
+
+    /// Keeps whether a peer refuses this node, as it said when it was last asked.
+    fn note_refusal(&self, node: NodeId, error: Option<&HandshakeError>) {
+        let mut refused_by = Self::lock(&self.inner.refused_by);
+        match error {
+            Some(HandshakeError::Refused(why)) => refused_by.insert(node, why.clone()),
+            _ => refused_by.remove(&node),
+        };
     }
 
     pub(super) fn warn_once(&self, warning: String) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_inventory::Inventory;
+use holdfast_inventory::{EventHash, Inventory};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
@@ -19,12 +19,14 @@ use crate::log::{GroupId, Log, LogId};
 use crate::machine::{ChunkKey, Machine};
 use crate::meta::Meta;
 use crate::stages::Stages;
-use crate::store::{SharedMachine, to_log_id};
+use crate::store::{ChangesFault, SharedMachine, to_log_id};
 use crate::transport::{GroupRaft, Transport};
 use crate::types::{NodeId, Payload, Reply, Types};
 
 /// How long a leader waits for a follower to have everything before it hands over.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
+/// Between two looks at whether an entry's events are written.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// A group of this node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -372,6 +374,25 @@ impl Group {
     #[must_use]
     pub fn unreadable(&self) -> Option<String> {
         self.machine.unreadable()
+    }
+
+    /// Reads this replica's change log back, and checks that its events lead to the shard's last one, (`seq`, `hash`), without a
+    /// gap or a change. Gives the first event that is kept. An entry's events are written just after it is applied: they are
+    /// waited for.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub async fn verify_changes(&self, seq: u64, hash: EventHash, deadline: Instant) -> Result<u64, ChangesFault> {
+        let Some(changes) = self.machine.changes() else { return Ok(seq + 1) };
+        loop {
+            match changes.verify(seq, hash).await {
+                Err(ChangesFault::EndsEarly { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                }
+                verified => return verified,
+            }
+        }
     }
 
     /// A reader of its last checkpoint.

@@ -150,6 +150,8 @@ struct Inner {
     warnings: Mutex<Vec<String>>,
     /// The peers that are not believed, and why.
     refused: Mutex<BTreeMap<NodeId, String>>,
+    /// The peers that do not believe this node, and why.
+    refused_by: Mutex<BTreeMap<NodeId, String>>,
     /// A group has started.
     started: Arc<tokio::sync::Notify>,
     /// False while this node shall lead nothing. Changed, and told to the groups, only under the lock of `groups`.
@@ -237,6 +239,12 @@ impl Host {
     #[must_use]
     pub fn is_mendable(&self, group: GroupId) -> bool {
         self.inner.log.is_mendable(group)
+    }
+
+    /// The peers that refuse this node, as each said within the last seconds, and why: an older copy of a folder has no voice.
+    #[must_use]
+    pub fn refused_by(&self) -> BTreeMap<NodeId, String> {
+        Self::lock(&self.inner.refused_by).clone()
     }
 
     /// What an operator should look at, gathered since the start.

@@ -35,6 +35,7 @@ pub struct SharedMachine {
     machine: Arc<RwLock<Machine>>,
     applied: watch::Receiver<Option<LogId>>,
     unreadable: Arc<OnceLock<String>>,
+    changes: Option<Arc<Changes>>,
 }
 
 impl SharedMachine {
@@ -61,6 +62,12 @@ impl SharedMachine {
         self.unreadable.get().cloned()
     }
 
+    /// The change log; `None` for the meta group, which has none.
+    #[must_use]
+    pub fn changes(&self) -> Option<&Changes> {
+        self.changes.as_deref()
+    }
+
     /// The last entry applied, and when it changes.
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<Option<LogId>> {
@@ -85,7 +92,7 @@ struct Shared {
     applied: watch::Sender<Option<LogId>>,
     membership: Mutex<StoredMembershipOf<Types>>,
     checkpoints: Arc<Checkpoints>,
-    changes: Option<Changes>,
+    changes: Option<Arc<Changes>>,
     unreadable: Arc<OnceLock<String>>,
     stages: Stages,
 }
@@ -115,7 +122,7 @@ impl MachineStore {
             applied: watch::channel(record.and_then(|record| record.applied)).0,
             membership: Mutex::new(membership),
             checkpoints,
-            changes,
+            changes: changes.map(Arc::new),
             unreadable: Arc::default(),
             stages,
         };
@@ -130,6 +137,7 @@ impl MachineStore {
             machine: shared.machine.clone(),
             applied: shared.applied.subscribe(),
             unreadable: shared.unreadable.clone(),
+            changes: shared.changes.clone(),
         }
     }
 
@@ -293,7 +301,7 @@ impl RaftSnapshotBuilder<Types> for SnapshotBuilder {
     /// again, and where there was none yet it is tried again for a while: there may be room then.
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, Snapshot>, io::Error> {
         let shared = &self.shared;
-        let changes = shared.changes.as_ref().map(Changes::present);
+        let changes = shared.changes.as_ref().map(|changes| changes.present());
         for _ in 0..FIRST_CHECKPOINT_TRIES {
             let cut = self.cut.take().unwrap_or_else(|| shared.cut());
             if shared.checkpoints.write(&cut, changes.as_ref()).await.is_none() {

@@ -8,7 +8,7 @@ mod machine_store;
 #[cfg(test)]
 mod suite;
 
-pub use changes::Changes;
+pub use changes::{Changes, ChangesFault};
 pub use convert::{decode_membership, encode_membership, entry_from_record, record_from_entry};
 pub(crate) use convert::{from_log_id, from_vote, to_log_id, to_vote};
 pub use log_store::{LogReader, LogStore};

@@ -5,6 +5,7 @@ pub mod conservation;
 pub mod exactly_once;
 pub mod healed;
 pub mod holds;
+pub mod images;
 pub mod linearizable;
 pub mod model;
 pub mod replicas;

@@ -44,12 +44,12 @@ pub(crate) async fn audit(
     let mut audit = Audit::default();
     loop {
         audit.troubles.clear();
-        let before = audit.settle(client, nodes, shards, deadline).await;
+        let before = audit.settle(client, nodes, shards, false, deadline).await;
         match list(client, recorder, history).await {
             Ok(inventory) => audit.inventory = inventory,
             Err(error) => audit.troubles.push(format!("the stock cannot be listed: {error}")),
         }
-        let after = audit.settle(client, nodes, shards, deadline).await;
+        let after = audit.settle(client, nodes, shards, true, deadline).await;
         if before == after && audit.troubles.is_empty() {
             return audit;
         }
@@ -62,11 +62,19 @@ pub(crate) async fn audit(
 }
 
 impl Audit {
-    /// The positions of the shards once their replicas agree.
-    async fn settle(&mut self, client: &Client, nodes: &[u64], shards: u32, deadline: Instant) -> Vec<u64> {
+    /// The positions of the shards once their replicas agree; their change logs are read back if that is wanted.
+    async fn settle(
+        &mut self,
+        client: &Client,
+        nodes: &[u64],
+        shards: u32,
+        verify_change_log: bool,
+        deadline: Instant,
+    ) -> Vec<u64> {
         let mut positions = Vec::new();
         for shard in 0..shards {
-            match at_one_position(client, nodes, shard, deadline).await {
+            let question = GetReplicaRequest { shard, at_least_index: 0, verify: true, verify_change_log };
+            match at_one_position(client, nodes, &question, deadline).await {
                 Err(trouble) => self.troubles.push(format!("shard {shard}: {trouble}")),
                 Ok(replicas) => {
                     positions.extend(replicas.values().next().map(|replica| replica.applied_index));
@@ -78,13 +86,17 @@ impl Audit {
     }
 }
 
-async fn at_one_position(client: &Client, nodes: &[u64], shard: u32, deadline: Instant) -> Result<Replicas, String> {
+async fn at_one_position(
+    client: &Client,
+    nodes: &[u64],
+    question: &GetReplicaRequest,
+    deadline: Instant,
+) -> Result<Replicas, String> {
     loop {
         let mut replicas = BTreeMap::new();
         let mut failure = None;
         for node in nodes {
-            let question = GetReplicaRequest { shard, at_least_index: 0, verify: true };
-            match client.replica(*node, question, ASK_TIMEOUT).await {
+            match client.replica(*node, *question, ASK_TIMEOUT).await {
                 Ok(replica) => drop(replicas.insert(*node, replica)),
                 Err(error) => failure = Some(format!("node {node}: {error}")),
             }

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use holdfast_inventory::Inventory;
 use holdfast_node::config::{NodeAddresses, NodeLimits};
 use holdfast_node::{Node, NodeConfig};
 use holdfast_raft::host::Group;
+use holdfast_raft::log::LogId;
 use holdfast_raft::types::GroupId;
 
+use crate::checkers::images::Image;
 use crate::checkers::replicas::Positions;
 use crate::world::Death;
 use crate::{Crash, HostId, Simulation};
@@ -182,6 +185,20 @@ impl Cluster {
         let Some(node) = nodes.get(&host) else { return Vec::new() };
         let leads = |number: &u64| node.group(GroupId(*number)).is_some_and(|group| group.leader() == Some(host.0));
         (0..=u64::from(SHARDS)).filter(leads).collect()
+    }
+
+    /// By shard, the states of the nodes that run.
+    pub(super) fn images(&self) -> BTreeMap<u32, BTreeMap<u64, Image>> {
+        let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
+        let of_shard = |number: u32| {
+            let image = |node: &Arc<Node>| {
+                let look =
+                    |shard: &Inventory, applied: Option<LogId>| Image::of(shard, applied.map_or(0, |id| id.index));
+                node.group(GroupId::of_shard(number))?.read_shard_at(look)
+            };
+            nodes.iter().filter_map(|(host, node)| Some((host.0, image(node)?))).collect()
+        };
+        (0..SHARDS).map(|shard| (shard, of_shard(shard))).collect()
     }
 
     /// What a node lacks to be ready; empty: nothing.

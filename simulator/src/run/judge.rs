@@ -1,5 +1,6 @@
 //! The judgement at the end of a run: every checker gets what it needs, and the report what they find.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::Report;
 use super::audit::Audit;
 use crate::checkers::healed::Promise;
+use crate::checkers::images::{self, Image};
 use crate::checkers::replicas::Positions;
 use crate::checkers::{Finding, LogTimeBound, check_history, conservation, exactly_once, healed, replicas};
 use crate::history::{Answer, Asked, History, Request, Standing, operations, write};
@@ -24,6 +26,8 @@ pub(super) struct Evidence<'a> {
     /// What stands in the end; `None`: it could not be asked in time.
     pub audit: Option<&'a Audit>,
     pub positions: &'a Positions,
+    /// By shard, the states of the nodes.
+    pub images: &'a BTreeMap<u32, BTreeMap<u64, Image>>,
     /// When the last fault was over.
     pub healed_at: Duration,
     /// When the customers had left.
@@ -43,6 +47,7 @@ pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
     findings.extend(check_history(&history, &bound(evidence.greatest_offset_ms)));
     let (healed_us, asked_us) = (in_us(evidence.healed_at), in_us(evidence.asked_at));
     findings.extend(healed::check(&history, healed_us, asked_us, &PROMISE));
+    findings.extend(evidence.images.iter().flat_map(|(shard, of_shard)| images::check(*shard, of_shard)));
     match evidence.audit {
         None => report.findings.push("the stock is not audited in time".to_owned()),
         Some(audit) => {

@@ -407,6 +407,7 @@ impl Stage {
         let evidence = judge::Evidence {
             audit: audit.as_ref(),
             positions: self.cluster.positions(),
+            images: &self.cluster.images(),
             healed_at: self.healed_at,
             asked_at,
             greatest_offset_ms: self.simulation.greatest_log_time_offset_ms(),
