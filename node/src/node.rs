@@ -344,6 +344,7 @@ fn host_options(config: &NodeConfig) -> HostOptions {
     options.scrub_bytes_per_s = config.limits.scrub_bytes_per_s;
     options.scrub_pause = Duration::from_secs(config.limits.scrub_pause_s);
     options.log.segment_bytes = config.limits.segment_bytes;
+    options.log.cache_bytes = config.limits.log_cache_bytes;
     options
 }
 

@@ -196,6 +196,7 @@ fn run_many(count: u64, arguments: &RunArguments) -> ExitCode {
         count,
         at_once: arguments.at_once.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         limit: Duration::from_secs(arguments.limit_s),
+        flags: arguments.part.flags(),
     };
     eprintln!("seeds {count} from {} on", seeds.first);
     let summary = match seeds::run(&seeds) {

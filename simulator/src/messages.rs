@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -30,13 +30,24 @@ pub struct Messages {
     trace: Arc<Trace>,
     /// The least urgent level that is also printed to stderr.
     printed: Option<Level>,
+    /// How something that has rotted was first found, by the field `rot` of the message that says so.
+    rot_found: Arc<OnceLock<String>>,
 }
+
+/// The field of a message about something that has rotted: how it was found.
+const ROT: &str = "rot";
 
 impl Messages {
     /// Messages go into `trace`; those of level `printed` and above to stderr too.
     #[must_use]
     pub fn new(trace: Arc<Trace>, printed: Option<Level>) -> Self {
-        Self { trace, printed }
+        Self { trace, printed, rot_found: Arc::default() }
+    }
+
+    /// How something that has rotted was first found, once it is.
+    #[must_use]
+    pub fn rot_found(&self) -> Arc<OnceLock<String>> {
+        self.rot_found.clone()
     }
 }
 
@@ -58,9 +69,12 @@ impl Subscriber for Messages {
     fn event(&self, event: &Event<'_>) {
         let Some(life) = TURN.with_borrow(Clone::clone) else { return };
         let metadata = event.metadata();
-        let mut line = Line(String::new());
+        let mut line = Line::default();
         event.record(&mut line);
-        let (level, target, text) = (metadata.level(), metadata.target(), line.0.replace('\n', " "));
+        let (level, target, text) = (metadata.level(), metadata.target(), line.text.replace('\n', " "));
+        if let Some(found) = line.rot {
+            self.rot_found.get_or_init(|| found);
+        }
         if target.starts_with("holdfast") && *level <= Level::INFO {
             self.trace.record(life.now(), life.host(), format_args!("{level} {target}{text}"));
         }
@@ -74,13 +88,24 @@ impl Subscriber for Messages {
     fn exit(&self, _span: &Id) {}
 }
 
-struct Line(String);
+#[derive(Default)]
+struct Line {
+    text: String,
+    rot: Option<String>,
+}
 
 impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == ROT {
+            self.rot = Some(value.to_owned());
+        }
+        self.record_debug(field, &value);
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let written = match field.name() {
-            "message" => write!(self.0, " {value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
+            "message" => write!(self.text, " {value:?}"),
+            name => write!(self.text, " {name}={value:?}"),
         };
         written.expect("a string takes what is written");
     }

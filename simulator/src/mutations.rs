@@ -89,7 +89,7 @@ fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most:
 }
 
 fn findings(runtime: &Runtime, program: &Path, seed: u64, mutation: Option<Mutation>, limit: Duration) -> Vec<String> {
-    match runtime.block_on(seeds::run_one(program, seed, mutation, limit)) {
+    match runtime.block_on(seeds::run_one(program, seed, mutation, &[], limit)) {
         Ok(report) => report.findings,
         Err((Kind::DidNotEnd, finding)) => vec![format!("did_not_end: {finding}")],
         Err((_, finding)) => vec![finding],

@@ -22,7 +22,7 @@ const LAST_WORDS: usize = 6;
 pub type Outcome = Result<Report, (Kind, String)>;
 
 /// Which seeds to run, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Seeds {
     /// The first.
     pub first: u64,
@@ -32,6 +32,8 @@ pub struct Seeds {
     pub at_once: NonZeroUsize,
     /// A seed's process is ended after this time.
     pub limit: Duration,
+    /// What of each run is played, as flags of `holdfast-sim run`.
+    pub flags: Vec<String>,
 }
 
 /// What many seeds came to.
@@ -57,8 +59,35 @@ pub struct Summary {
     pub replaced: u64,
     /// How often each kind of fault has begun.
     pub faults: BTreeMap<String, u64>,
+    /// What became of flipped bits, with the fault `one-flipped-bit`.
+    pub flipped_bits: FlippedBits,
     /// The seeds that failed, in order.
     pub failures: Vec<Failure>,
+}
+
+/// What became of the one bit that flips in each run that has that fault.
+#[derive(Debug, Default, Serialize)]
+pub struct FlippedBits {
+    /// Runs in which one flipped.
+    pub flipped: u64,
+    /// How it was first found.
+    pub found: BTreeMap<String, u64>,
+    /// In how many runs nothing was found, by the folder in which it lay: it was written over, or nothing in use lay there.
+    pub unseen: BTreeMap<String, u64>,
+}
+
+impl FlippedBits {
+    fn add(&mut self, flipped: &str, found: Option<&String>) {
+        self.flipped += 1;
+        let seen = match found {
+            Some(found) => self.found.entry(found.clone()),
+            None => {
+                let place: Vec<&str> = flipped.split([' ', '/', ':']).filter(|part| *part != "data").collect();
+                self.unseen.entry(place.first().copied().unwrap_or_default().to_owned())
+            }
+        };
+        *seen.or_default() += 1;
+    }
 }
 
 /// A seed that failed.
@@ -113,7 +142,8 @@ pub fn run(seeds: &Seeds) -> std::io::Result<Summary> {
 }
 
 async fn run_all(seeds: &Seeds, program: &Arc<Path>) -> Summary {
-    let Seeds { first, count, at_once, limit } = *seeds;
+    let Seeds { first, count, at_once, limit, flags } = seeds;
+    let (first, count, limit) = (*first, *count, *limit);
     let at_once = at_once.get();
     let mut summary = Summary { first_seed: first, seeds: count, at_once, ..Summary::default() };
     let room = Arc::new(Semaphore::new(at_once));
@@ -122,24 +152,31 @@ async fn run_all(seeds: &Seeds, program: &Arc<Path>) -> Summary {
         let seed = first.wrapping_add(nth);
         let place = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
         while let Some(ended) = under_way.try_join_next() {
-            summary.take(ended);
+            summary.take(ended, flags);
         }
-        let program = Arc::clone(program);
+        let (program, flags) = (Arc::clone(program), flags.clone());
         under_way.spawn(async move {
             let _place = place;
-            (seed, run_one(&program, seed, None, limit).await)
+            (seed, run_one(&program, seed, None, &flags, limit).await)
         });
     }
     while let Some(ended) = under_way.join_next().await {
-        summary.take(ended);
+        summary.take(ended, flags);
     }
     summary
 }
 
 /// The report of a seed's process, or what can be said of one that gave none.
-pub async fn run_one(program: &Path, seed: u64, mutation: Option<Mutation>, limit: Duration) -> Outcome {
+pub async fn run_one(
+    program: &Path,
+    seed: u64,
+    mutation: Option<Mutation>,
+    flags: &[String],
+    limit: Duration,
+) -> Outcome {
     let child = Command::new(program)
         .args(["run", "--output", "json", "--seed", &seed.to_string()])
+        .args(flags)
         .args(mutation.iter().flat_map(|mutation| ["--mutation", mutation.name()]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -159,25 +196,28 @@ pub async fn run_one(program: &Path, seed: u64, mutation: Option<Mutation>, limi
 }
 
 impl Summary {
-    fn take(&mut self, ended: Result<(u64, Outcome), JoinError>) {
+    fn take(&mut self, ended: Result<(u64, Outcome), JoinError>, flags: &[String]) {
         let (seed, report) = match ended {
             Ok(ended) => ended,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let before = self.failures.len();
-        self.add(seed, report);
+        self.add(seed, report, flags);
         for failure in &self.failures[before..] {
             eprintln!("{}", failure.lines().join("\n"));
         }
     }
 
-    fn add(&mut self, seed: u64, report: Outcome) {
+    fn add(&mut self, seed: u64, report: Outcome, flags: &[String]) {
         let (kind, findings) = match report {
             Err((kind, finding)) => (kind, vec![finding]),
             Ok(report) => {
                 self.simulated_s += report.simulated_s;
                 self.operations += report.operations;
                 self.replaced += report.replaced;
+                if let Some(flipped) = &report.flipped {
+                    self.flipped_bits.add(flipped, report.rot_found.as_ref());
+                }
                 for (kind, count) in report.faults {
                     *self.faults.entry(kind).or_default() += count;
                 }
@@ -186,8 +226,9 @@ impl Summary {
         };
         self.violations += findings.len() as u64;
         if !findings.is_empty() {
-            let replay = format!("holdfast-sim run --seed {seed}");
-            let shrink = format!("holdfast-sim shrink --seed {seed}");
+            let flags: String = flags.iter().map(|flag| format!(" {flag}")).collect();
+            let replay = format!("holdfast-sim run --seed {seed}{flags}");
+            let shrink = format!("holdfast-sim shrink --seed {seed}{flags}");
             self.failures.push(Failure { seed, kind, replay, shrink, findings });
         }
     }
@@ -204,6 +245,10 @@ impl Summary {
             format!("operations  {}", self.operations),
             format!("replaced    {} nodes", self.replaced),
         ];
+        let FlippedBits { flipped, found, unseen } = &self.flipped_bits;
+        if *flipped > 0 {
+            lines.push(format!("flipped     {flipped} bits, found {found:?}, unseen where nothing is read {unseen:?}"));
+        }
         lines.extend(self.faults.iter().map(|(kind, count)| format!("fault       {count:>5} {kind}")));
         lines.extend(self.failures.iter().flat_map(Failure::lines));
         lines.join("\n")
@@ -225,8 +270,8 @@ mod tests {
     #[test]
     fn a_seed_that_failed_comes_with_the_commands_that_replay_and_shrink_it() {
         let mut summary = Summary::default();
-        summary.add(6, Ok(Report::default()));
-        summary.add(7, Ok(Report { findings: vec!["holds: lost".to_owned()], ..Report::default() }));
+        summary.add(6, Ok(Report::default()), &[]);
+        summary.add(7, Ok(Report { findings: vec!["holds: lost".to_owned()], ..Report::default() }), &[]);
         let table = summary.table();
         let expected = "FAILS       holdfast-sim run --seed 7 (violation)\nshrink      holdfast-sim shrink --seed 7\n";
         assert!(table.contains(expected), "{table}");
@@ -234,8 +279,22 @@ mod tests {
     }
 
     #[test]
+    fn flipped_bits_are_counted_by_how_they_were_found_or_where_they_lay() {
+        let mut bits = FlippedBits::default();
+        bits.add("data/log/3.segment at 512", Some(&"on read".to_owned()));
+        bits.add("state: chunks", Some(&"at start".to_owned()));
+        bits.add("data/changes/group-2/1.changes at 7", None);
+        bits.add("data/log/4.segment at 512", None);
+        let counts = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        assert_eq!(bits.flipped, 4);
+        assert_eq!(bits.found, counts(&[("at start", 1), ("on read", 1)]));
+        assert_eq!(bits.unseen, counts(&[("changes", 1), ("log", 1)]));
+    }
+
+    #[test]
     fn a_seed_that_does_not_end_is_a_violation_of_its_own_kind_with_its_replay() {
-        let seeds = Seeds { first: 7, count: 1, at_once: NonZeroUsize::MIN, limit: Duration::from_millis(10) };
+        let limit = Duration::from_millis(10);
+        let seeds = Seeds { first: 7, count: 1, at_once: NonZeroUsize::MIN, limit, flags: Vec::new() };
         // Any program that does not end: it is given arguments, and waits for more.
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("endless");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use holdfast_mutation::Mutation;
 use holdfast_simulator::checkers::LogTimeBound;
 use holdfast_simulator::history::{self, History, HistoryError};
-use holdfast_simulator::run::{Case, Part, Report};
+use holdfast_simulator::run::{Case, FaultKind, Only, Part, Report};
 use holdfast_simulator::shrink::history::{id_of, named, shortest};
 use holdfast_simulator::shrink::{Shrunk, StillFails, kind_of, shrink};
 use holdfast_simulator::timeline::{Happened, Subject, page};
@@ -31,6 +31,9 @@ pub struct ShrinkArguments {
     /// Breaks Holdfast in this way, in a build that can be broken.
     #[arg(long, value_name = "NAME")]
     mutation: Option<Mutation>,
+    /// These kinds of faults, whatever the seed draws: those of the run that failed.
+    #[arg(long, value_name = "KINDS")]
+    faults: Option<Only<FaultKind>>,
     /// The checker whose findings must stay; the first that finds something if not given.
     #[arg(long, value_name = "NAME")]
     checker: Option<String>,
@@ -181,7 +184,11 @@ fn heard(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
 /// Shrinks a seed, and prints what came of it.
 pub fn run(arguments: &ShrinkArguments) -> Result<ExitCode, ShrinkError> {
     let program = std::env::current_exe().map_err(io_error("this program"))?;
-    let whole = Case::of_seed(arguments.seed);
+    let drawn = Case::of_seed(arguments.seed);
+    let whole = match arguments.faults.clone() {
+        Some(Only(chosen)) => drawn.with_faults(chosen),
+        None => drawn,
+    };
     let mut trials = Trials {
         program: &program,
         seed: arguments.seed,

@@ -115,6 +115,8 @@ pub struct NodeLimits {
     pub drain_ms: u64,
     /// Size of a segment of the log.
     pub segment_bytes: u64,
+    /// Bytes of the log's entries that are kept in memory for peers that lag; 0: all are read from the disk.
+    pub log_cache_bytes: usize,
     /// Bytes of log that a group may have beyond its checkpoint before the next one is taken.
     pub checkpoint_bytes: u64,
     /// How long anything in a group may be without a checkpoint, in seconds, while the node runs.
@@ -139,6 +141,7 @@ impl Default for NodeLimits {
             request_timeout_ms: 10_000,
             drain_ms: 10_000,
             segment_bytes: 64 * 1_024 * 1_024,
+            log_cache_bytes: 128 * 1_024 * 1_024,
             checkpoint_bytes: 256 * 1_024 * 1_024,
             checkpoint_age_s: 600,
             scrub_bytes_per_s: 4 * 1_024 * 1_024,

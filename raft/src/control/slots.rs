@@ -52,15 +52,11 @@ impl Slots {
         let slots = Self { file: world.disk.open(&path, OpenMode::ReadWrite).await? };
         let first = slots.read(0).await?;
         let second = slots.read(1).await?;
-        let state = match (first, second) {
-            (Ok(first), Ok(second)) if first.generation >= second.generation => first,
-            (_, Ok(second)) => second,
-            (Ok(first), _) => first,
-            (Err(ControlError::UnknownVersion { version }), _) | (_, Err(ControlError::UnknownVersion { version })) => {
-                return Err(ControlError::UnknownVersion { version });
-            }
-            (Err(_), Err(_)) => return Err(ControlError::Damaged),
-        };
+        if let (Ok(_), Err(error)) | (Err(error), Ok(_)) = (&first, &second) {
+            // Its write was cut off, or it has rotted.
+            tracing::warn!(rot = "at start", %error, "one of the two copies in the control file is written anew");
+        }
+        let state = newer(first, second)?;
         // What was read may have reached the cache only: make it durable before anything is built on it.
         slots.write(&encode(&state)?).await?;
         Ok((slots, state))
@@ -82,6 +78,22 @@ impl Slots {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Err(ControlError::Damaged)),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The newer of two slots; the one that is whole, if one is not.
+fn newer(
+    first: Result<ControlState, ControlError>,
+    second: Result<ControlState, ControlError>,
+) -> Result<ControlState, ControlError> {
+    match (first, second) {
+        (Ok(first), Ok(second)) if first.generation >= second.generation => Ok(first),
+        (_, Ok(second)) => Ok(second),
+        (Ok(first), _) => Ok(first),
+        (Err(ControlError::UnknownVersion { version }), _) | (_, Err(ControlError::UnknownVersion { version })) => {
+            Err(ControlError::UnknownVersion { version })
+        }
+        (Err(_), Err(_)) => Err(ControlError::Damaged),
     }
 }
 

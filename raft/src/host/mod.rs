@@ -255,6 +255,16 @@ impl Host {
 
     fn warn(&self, warning: String) {
         tracing::error!("{warning}");
+        self.keep_warning(warning);
+    }
+
+    /// Warns of something that has rotted or is lost, and says how it was found.
+    fn warn_of_rot(&self, found: &'static str, warning: String) {
+        tracing::error!(rot = found, "{warning}");
+        self.keep_warning(warning);
+    }
+
+    fn keep_warning(&self, warning: String) {
         let mut warnings = Self::lock(&self.inner.warnings);
         // Only the latest: a list that grows is no list to look at.
         if warnings.len() >= 64 {

@@ -20,6 +20,9 @@ use crate::transport::{Transport, TransportOptions};
 
 /// The folder of the log, below the node's.
 const LOG: &str = "log";
+
+/// How what has rotted was found, as the log lines about it say.
+const AT_START: &str = "at start";
 /// The folder of the state store, below the node's.
 const STATE: &str = "state";
 
@@ -75,11 +78,11 @@ impl Host {
             move || inner.upgrade().map(|inner| Self { inner }.groups().iter().map(|it| it.raft().clone()).collect());
         tokio::spawn(crate::transport::pulse(every, groups));
         for warning in warnings {
-            host.warn(warning);
+            host.warn_of_rot(AT_START, warning);
         }
         for (group, what) in host.damage() {
             let whom = group.map_or("every group".to_owned(), |group| format!("group {group}"));
-            host.warn(format!("{whom} is damaged on this node: {what}"));
+            host.warn_of_rot(AT_START, format!("{whom} is damaged on this node: {what}"));
         }
         Ok(host)
     }

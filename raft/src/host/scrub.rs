@@ -40,6 +40,9 @@ const LEAVING_TRIES: u32 = 3;
 /// Segments remembered, so that what is wrong with each is said once.
 const NAMED_SEGMENTS: usize = 1_024;
 
+/// How what has rotted was found, as the log lines about it say.
+const BY_SCRUBBER: &str = "by the scrubber";
+
 /// What the scrubber has done since the node started, and what was found and mended, by it or else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScrubStatus {
@@ -115,10 +118,15 @@ impl Pass {
                     for rot in step.found {
                         match rot {
                             Rot::Mended { group, id } => {
-                                tracing::warn!(%group, %id, "an entry had rotted on the disk; it was written anew from memory");
+                                tracing::warn!(
+                                    rot = BY_SCRUBBER, %group, %id,
+                                    "an entry had rotted on the disk; it was written anew from memory"
+                                );
                             }
-                            // The log has said so, and it is being mended.
-                            Rot::Entry { .. } => {}
+                            // It is being mended.
+                            Rot::Entry { group, id } => {
+                                tracing::error!(rot = BY_SCRUBBER, %group, %id, "an entry of the log has rotted on the disk");
+                            }
                             Rot::Batch { generation } => {
                                 rotten.insert(generation);
                             }
@@ -146,7 +154,7 @@ impl Pass {
         let host = living(&self.host)?;
         if self.named.insert(generation) {
             host.note_scrub(|status| status.rotten_segments += 1);
-            host.warn(format!(
+            host.warn_of_rot(BY_SCRUBBER, format!(
                 "a batch in segment {generation} of the log has rotted so that it does not say what it holds: the segment is left \
                  behind; until that is said to be done, do not stop this node"
             ));
@@ -258,10 +266,13 @@ impl Host {
             return Some(());
         }
         self.note_scrub(|status| status.rotten_chunks += rotted);
-        self.warn(format!(
-            "{rotted} parts of the checkpoint of group {} have rotted: they are written anew from memory",
-            group.id()
-        ));
+        self.warn_of_rot(
+            BY_SCRUBBER,
+            format!(
+                "{rotted} parts of the checkpoint of group {} have rotted: they are written anew from memory",
+                group.id()
+            ),
+        );
         group.mark_changed(rotten);
         let _writing = self.inner.checkpointing.lock().await;
         let deadline = Instant::now() + CHECKPOINT_WAIT;

@@ -130,7 +130,7 @@ async fn read_stretch(
 fn note_damage(shared: &Shared, group: GroupId, id: LogId, segment: &SegmentFile) {
     let generation = segment.seed.generation;
     if shared.lock().note_rot(group, id, generation) {
-        tracing::error!(%group, %id, generation, "an entry of the log has rotted on the disk");
+        tracing::error!(rot = "on read", %group, %id, generation, "an entry of the log has rotted on the disk");
         shared.rot_found.notify_one();
     }
 }

@@ -184,7 +184,8 @@ impl Walk {
                 self.replay.lose(expected, number - 1, batch.generation);
             }
             (at, after) = (batch.end(), number);
-            if batch.condition == Condition::TornOrRotten {
+            let is_cut_off = is_on(Mutation::RotAsTorn) && batch.condition == Condition::Rotten;
+            if batch.condition == Condition::TornOrRotten || is_cut_off {
                 self.pending = Some(batch);
             } else {
                 self.accept(batch);

@@ -75,7 +75,7 @@ impl Changes {
         let present = match ChangeLog::open(world, &dir, group, identity, options.clone(), checkpoint_seq).await {
             Ok(log) => log,
             Err(error @ (ChangeLogError::EndsEarly { .. } | ChangeLogError::Damaged { .. })) => {
-                tracing::error!(%group, %error, "the change log begins anew after the checkpoint; what it held is set aside");
+                tracing::error!(rot = "at start", %group, %error, "the change log begins anew after the checkpoint; what it held is set aside");
                 ChangeLog::begin(world, &dir, group, identity, options.clone(), checkpoint_seq).await?
             }
             Err(error) => return Err(error),
@@ -138,5 +138,97 @@ impl Changes {
         let begun = ChangeLog::begin(&self.world, &self.dir, self.group, self.identity, options, after).await?;
         *self.present.lock().unwrap_or_else(PoisonError::into_inner) = begun;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_inventory::commands::PutLocation;
+    use holdfast_inventory::{
+        Applied, BodyHash, Command, CommandId, Entry, Inventory, LocationId, LocationSpec, LogTime, Operation,
+    };
+
+    use super::*;
+
+    /// The events of a shard that was told of a location after the other, and its change log without any of them.
+    async fn shop() -> (tempfile::TempDir, Changes, Vec<Event>) {
+        shop_from(0).await
+    }
+
+    async fn shop_from(zero: u64) -> (tempfile::TempDir, Changes, Vec<Event>) {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, options) = (dir.path().join("changes"), ChangeLogOptions::default());
+        let changes = Changes::open(&World::real(), path, GroupId(4), 9, options, 0).await.unwrap();
+        let (mut shard, mut room) = (Inventory::new(Default::default()), Applied::default());
+        let mut events = Vec::new();
+        for number in 1..=40 {
+            let location = LocationId::new(&format!("L{number}")).unwrap();
+            let command = PutLocation { location, spec: LocationSpec::default(), if_revision: None };
+            let command = Command {
+                id: CommandId(u128::from(number)),
+                minted_at: LogTime(1),
+                keyed: true,
+                body: BodyHash::default(),
+                linked: false,
+                cause: None,
+                operation: Operation::PutLocation(Box::new(command)),
+            };
+            shard.apply(&Entry { time: LogTime(zero + number), commands: vec![command] }, &mut room);
+            events.extend(room.events.iter().cloned());
+        }
+        let last = events.last().unwrap();
+        assert_eq!((last.body.seq, last.hash), shard.last_event());
+        (dir, changes, events)
+    }
+
+    async fn record(changes: &Changes, events: impl IntoIterator<Item = (u64, Vec<u8>)>) {
+        for (seq, bytes) in events {
+            changes.present().append(seq, &bytes).await.unwrap();
+        }
+    }
+
+    fn encoded(events: &[Event]) -> impl Iterator<Item = (u64, Vec<u8>)> {
+        events.iter().map(|event| (event.body.seq, event.encoded().to_vec()))
+    }
+
+    #[tokio::test]
+    async fn events_that_lead_to_the_shards_last_one_are_good_from_the_first_and_from_a_later_floor() {
+        let (_dir, changes, events) = shop().await;
+        let last = events.last().unwrap();
+        record(&changes, encoded(&events)).await;
+        assert_eq!(changes.verify(last.body.seq, last.hash).await.unwrap(), 1);
+        changes.restart(30).await.unwrap();
+        record(&changes, encoded(&events[30..])).await;
+        assert_eq!(changes.verify(last.body.seq, last.hash).await.unwrap(), 31);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_missing_at_the_end_or_was_exchanged_is_named() {
+        let (_dir, changes, events) = shop().await;
+        let (last, before) = (&events[39], &events[38]);
+        record(&changes, encoded(&events[..39])).await;
+        let fault = changes.verify(40, last.hash).await.unwrap_err();
+        assert!(matches!(fault, ChangesFault::EndsEarly { seq: 40, last: 39 }), "{fault}");
+        let fault = changes.verify(39, last.hash).await.unwrap_err();
+        assert!(matches!(fault, ChangesFault::OtherEnd { seq: 39 }), "{fault}");
+        assert_eq!(changes.verify(39, before.hash).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_does_not_follow_from_the_one_before_is_named() {
+        let (_dir, changes, events) = shop().await;
+        let another_time = shop_from(1_000).await.2;
+        let exchanged = encoded(&another_time[19..20]);
+        record(&changes, encoded(&events[..19]).chain(exchanged).chain(encoded(&events[20..]))).await;
+        let fault = changes.verify(40, events[39].hash).await.unwrap_err();
+        assert!(matches!(fault, ChangesFault::Unchained(ChainError::HashMismatch { seq: 20 })), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_no_event_are_named() {
+        let (_dir, changes, events) = shop().await;
+        record(&changes, encoded(&events[..19]).chain([(20, b"rouge".to_vec())])).await;
+        let fault = changes.verify(20, events[19].hash).await.unwrap_err();
+        assert!(matches!(fault, ChangesFault::Undecodable { seq: 20, .. }), "{fault}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Fault, Field, Harm, pick};
+use super::{Fault, Field, Harm, pick, processes};
 use crate::world::{DriveCopy, FileCopy, SimDrive};
 use crate::{Crash, HostId};
 
@@ -72,6 +72,53 @@ impl Fault for Rot {
         };
         drive.flip(&file, sector + field.dice.below(512), field.dice.below(8) as u8);
         true
+    }
+}
+
+/// All nodes go down at once, and of one of them the last thing in its log has rotted: what looks like a torn write was
+/// acknowledged.
+#[derive(Debug)]
+pub(super) struct RottenTail;
+
+impl Fault for RottenTail {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let Some(node) = spoil(field, Harm::MayLose) else { return false };
+        processes::cut_power(field);
+        let is_segment = |path: &Path| path.extension().is_some_and(|ending| ending == "segment");
+        let Some((file, offset, len)) = field.simulation.drive(node).newest_write(is_segment) else { return true };
+        let at = offset + field.dice.below(len.max(1));
+        field.simulation.drive(node).flip(&file, at, field.dice.below(8) as u8);
+        true
+    }
+}
+
+/// One bit of everything that a node has flips, once in a run.
+#[derive(Debug)]
+pub(super) struct OneBit;
+
+impl Fault for OneBit {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        if !field.spoiled.hosts().is_empty() {
+            return false;
+        }
+        let Some(node) = spoil(field, Harm::MayLose) else { return false };
+        // Found at the start after it, on a read, or by the scrubber.
+        if field.dice.below(3) == 0 {
+            field.cluster.crash(field.simulation, node, Crash::Kill);
+        }
+        let drive = field.simulation.drive(node);
+        let files = drive.files().into_iter().map(|path| (drive.used_sectors(&path), path));
+        let mut files: Vec<_> = files.filter(|(sectors, _)| !sectors.is_empty()).collect();
+        let place = field.dice.below(files.len() as u64 + 1) as usize;
+        let flipped = if place == files.len() {
+            drive.flip_in_stores(field.dice).map(|tree| format!("state: {tree}"))
+        } else {
+            let (sectors, file) = files.swap_remove(place);
+            let offset = pick(field.dice, &sectors) + field.dice.below(512);
+            drive.flip(&file, offset, field.dice.below(8) as u8);
+            Some(format!("{} at {offset}", file.display()))
+        };
+        field.spoiled.note_flip(flipped)
     }
 }
 

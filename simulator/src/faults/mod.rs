@@ -20,6 +20,7 @@ use crate::run::cluster::Cluster;
 use crate::timeline::FaultSpan;
 use crate::{Dice, HostId, Simulation};
 pub use kind::FaultKind;
+pub(crate) use plan::Choice;
 use plan::{Due, Plan};
 
 /// The faults of one run of which it is noted when they were in force.
@@ -67,7 +68,11 @@ trait Fault {
 
 /// The nodes whose drives have lost or falsified something: a minority. The worst that befell each.
 #[derive(Debug, Default)]
-pub(crate) struct Spoiled(BTreeMap<HostId, Harm>);
+pub(crate) struct Spoiled {
+    nodes: BTreeMap<HostId, Harm>,
+    /// Where the one bit is that has flipped in this run.
+    flipped: Option<String>,
+}
 
 /// What a fault of a drive means for its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,27 +86,38 @@ enum Harm {
 impl Spoiled {
     /// Notes that a node of a cluster of `nodes` is to be spoiled; false if that would be one too many.
     fn allow(&mut self, host: HostId, nodes: usize, harm: Harm) -> bool {
-        if !self.0.contains_key(&host) && self.0.len() >= nodes.saturating_sub(1) / 2 {
+        if !self.nodes.contains_key(&host) && self.nodes.len() >= nodes.saturating_sub(1) / 2 {
             return false;
         }
-        let worst = self.0.entry(host).or_insert(harm);
+        let worst = self.nodes.entry(host).or_insert(harm);
         *worst = harm.max(*worst);
         true
     }
 
     /// Whether a node may stay out, and be replaced.
     pub(crate) fn may_lose(&self, host: HostId) -> bool {
-        self.0.get(&host) == Some(&Harm::MayLose)
+        self.nodes.get(&host) == Some(&Harm::MayLose)
+    }
+
+    /// Notes where the one bit of a run has flipped, if one did.
+    fn note_flip(&mut self, place: Option<String>) -> bool {
+        self.flipped = place;
+        self.flipped.is_some()
+    }
+
+    /// Where the one bit is that has flipped in this run.
+    pub(crate) fn flipped(&self) -> Option<&str> {
+        self.flipped.as_deref()
     }
 
     pub(crate) fn hosts(&self) -> Vec<HostId> {
-        self.0.keys().copied().collect()
+        self.nodes.keys().copied().collect()
     }
 }
 
 /// The kinds of faults that a seed's run has.
 pub(crate) fn kinds_of(seed: u64) -> Vec<FaultKind> {
-    Plan::draw(seed, Duration::ZERO).kinds()
+    Plan::draw(seed, Duration::ZERO, &Choice::AsDrawn).kinds()
 }
 
 /// The faults of one run.
@@ -129,15 +145,11 @@ struct Running {
 }
 
 impl Storm {
-    /// The faults of a seed, which begin at a simulated time; only of some kinds, if these are given.
-    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>, only: Option<&[FaultKind]>) -> Self {
-        let mut plan = Plan::draw(seed, now);
-        if let Some(only) = only {
-            plan.keep(only);
-        }
+    /// The faults of a seed, which begin at a simulated time.
+    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>, choice: &Choice) -> Self {
         Self {
             seed,
-            plan,
+            plan: Plan::draw(seed, now, choice),
             running: Vec::new(),
             spoiled: Spoiled::default(),
             restarts: BTreeMap::new(),

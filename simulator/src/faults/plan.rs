@@ -41,7 +41,8 @@ const KINDS: &[Kind] = &[
     kind("crash in an operation", (3_000, 9_000), AT_ONCE, || Box::new(Strike(processes::crash_in_operation))),
     kind("crash in a poll", (3_000, 9_000), AT_ONCE, || Box::new(Strike(processes::crash_in_poll))),
     kind("crashes in recovery", (5_000, 15_000), (3_000, 8_000), || Box::<processes::InRecovery>::default()),
-    kind("all nodes down", (8_000, 20_000), AT_ONCE, || Box::new(processes::AllDown)),
+    kind("kill of all", (8_000, 20_000), AT_ONCE, || Box::new(processes::AllKilled)),
+    kind("power loss of all", (3_000, 12_000), AT_ONCE, || Box::new(processes::AllWithoutPower)),
     kind("failed sync", (4_000, 12_000), (2_000, 2_000), || Box::new(Strike(drives::fail_sync))),
     kind("failed read", (4_000, 12_000), (4_000, 4_000), || Box::new(Spell::armed(drives::fail_read))),
     kind("full drive", (6_000, 15_000), (1_000, 6_000), || Box::new(Spell::new(drives::fill, drives::make_room))),
@@ -50,6 +51,8 @@ const KINDS: &[Kind] = &[
     kind("rot in the control file", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Control)),
     kind("rot in a checkpoint", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Checkpoint)),
     kind("rot in a change log", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Changes)),
+    kind("rot at the end of the log", (5_000, 15_000), AT_ONCE, || Box::new(decay::RottenTail)),
+    kind("one flipped bit", (6_000, 20_000), AT_ONCE, || Box::new(decay::OneBit)),
     kind("lost file", (10_000, 30_000), AT_ONCE, || Box::new(decay::LostFile)),
     kind("older file", (10_000, 30_000), (500, 8_000), || Box::<decay::OlderFile>::default()),
     kind("older drive", (10_000, 40_000), (500, 8_000), || Box::<decay::OlderDrive>::default()),
@@ -64,6 +67,18 @@ fn dice_of(seed: u64, name: &str, number: u64) -> Dice {
 /// The names of all kinds.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.name)
+}
+
+/// Which kinds of faults a run has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Those that the seed draws.
+    #[default]
+    AsDrawn,
+    /// Of those that the seed draws only these.
+    OnlyOf(Vec<FaultKind>),
+    /// These, whatever the seed draws.
+    Exactly(Vec<FaultKind>),
 }
 
 /// What one run has.
@@ -88,13 +103,18 @@ pub(super) struct Due {
 }
 
 impl Plan {
-    /// Draws a part of the kinds: from a few to nearly all.
-    pub(super) fn draw(seed: u64, now: Duration) -> Self {
+    /// Draws a part of the kinds, from a few to nearly all; or takes those that are chosen.
+    pub(super) fn draw(seed: u64, now: Duration, choice: &Choice) -> Self {
         let mut dice = Dice::of(seed, "faults", 0);
         let often = dice.between(150, 850);
         let mut planned = Vec::new();
         for (kind, Kind { name, every_ms: (most, least), .. }) in KINDS.iter().enumerate() {
-            let is_on = dice.below(1_000) < often;
+            let is_drawn = dice.below(1_000) < often;
+            let is_on = match choice {
+                Choice::AsDrawn => is_drawn,
+                Choice::OnlyOf(kept) => is_drawn && kept.contains(&FaultKind(name)),
+                Choice::Exactly(chosen) => chosen.contains(&FaultKind(name)),
+            };
             let every_ms = dice.between(*most, *least);
             let next = now + Duration::from_millis(dice.below(2 * every_ms));
             if is_on {
@@ -102,11 +122,6 @@ impl Plan {
             }
         }
         Self(planned)
-    }
-
-    /// Leaves out all kinds but these; the others stay as they were drawn.
-    pub(super) fn keep(&mut self, kept: &[FaultKind]) {
-        self.0.retain(|planned| kept.contains(&FaultKind(KINDS[planned.kind].name)));
     }
 
     pub(super) fn kinds(&self) -> Vec<FaultKind> {
@@ -146,7 +161,9 @@ mod tests {
     #[test]
     fn seeds_turn_on_different_parts_and_every_kind_is_in_some() {
         let plans: Vec<Vec<usize>> = (0..50)
-            .map(|seed| Plan::draw(seed, Duration::ZERO).0.iter().map(|planned| planned.kind).collect())
+            .map(|seed| {
+                Plan::draw(seed, Duration::ZERO, &Choice::AsDrawn).0.iter().map(|planned| planned.kind).collect()
+            })
             .collect();
         assert!((0..KINDS.len()).all(|kind| plans.iter().any(|plan| plan.contains(&kind))));
         assert!((0..KINDS.len()).all(|kind| plans.iter().any(|plan| !plan.contains(&kind))));
@@ -167,14 +184,21 @@ mod tests {
     }
 
     #[test]
+    fn kinds_that_are_chosen_are_there_whatever_the_seed_draws() {
+        let chosen = vec![FaultKind(KINDS[3].name), FaultKind(KINDS[9].name)];
+        for seed in 0..20 {
+            assert_eq!(Plan::draw(seed, Duration::ZERO, &Choice::Exactly(chosen.clone())).kinds(), chosen);
+        }
+    }
+
+    #[test]
     fn leaving_a_kind_out_changes_nothing_in_what_the_others_draw() {
-        let whole = course(Plan::draw(7, Duration::ZERO), 7);
+        let whole = course(Plan::draw(7, Duration::ZERO, &Choice::AsDrawn), 7);
         assert!(whole.len() > 3);
         for left_out in whole.keys() {
-            let mut plan = Plan::draw(7, Duration::ZERO);
-            let kept: Vec<FaultKind> =
-                plan.kinds().into_iter().filter(|kind| kind.0 != KINDS[*left_out].name).collect();
-            plan.keep(&kept);
+            let drawn = Plan::draw(7, Duration::ZERO, &Choice::AsDrawn).kinds();
+            let kept = drawn.into_iter().filter(|kind| kind.0 != KINDS[*left_out].name).collect();
+            let plan = Plan::draw(7, Duration::ZERO, &Choice::OnlyOf(kept));
             let mut expected = whole.clone();
             expected.remove(left_out);
             assert_eq!(course(plan, 7), expected);

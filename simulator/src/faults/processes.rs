@@ -64,17 +64,33 @@ impl Fault for InRecovery {
     }
 }
 
-/// All nodes go down at once.
+/// The processes of all nodes end at once.
 #[derive(Debug)]
-pub(super) struct AllDown;
+pub(super) struct AllKilled;
 
-impl Fault for AllDown {
+impl Fault for AllKilled {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let is_kill = field.dice.below(3) == 0;
         for node in field.cluster.hosts().to_vec() {
-            let crash = if is_kill { Crash::Kill } else { power(field) };
-            field.cluster.crash(field.simulation, node, crash);
+            field.cluster.crash(field.simulation, node, Crash::Kill);
         }
         true
+    }
+}
+
+/// All machines lose their power at once.
+#[derive(Debug)]
+pub(super) struct AllWithoutPower;
+
+impl Fault for AllWithoutPower {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        cut_power(field);
+        true
+    }
+}
+
+/// Cuts the power of all machines.
+pub(super) fn cut_power(field: &mut Field<'_>) {
+    for node in field.cluster.hosts().to_vec() {
+        lose_power(field, node);
     }
 }

@@ -66,11 +66,13 @@ pub(crate) struct Cluster {
     leader_changes: u64,
     positions: Positions,
     next_id: u64,
+    /// What each node keeps of its log in memory.
+    log_cache_bytes: usize,
 }
 
 impl Cluster {
     /// Adds the hosts and starts a fresh node on each.
-    pub(super) fn found(simulation: &mut Simulation, size: u64) -> Self {
+    pub(super) fn found(simulation: &mut Simulation, size: u64, log_cache_bytes: usize) -> Self {
         let mut cluster = Self {
             nodes: Nodes::default(),
             failures: Failures::default(),
@@ -81,6 +83,7 @@ impl Cluster {
             leader_changes: 0,
             positions: Positions::default(),
             next_id: size + 1,
+            log_cache_bytes,
         };
         for host in cluster.members.clone() {
             simulation.add_host(host, &format!("n{}", host.0));
@@ -110,7 +113,7 @@ impl Cluster {
 
     /// Starts a node on a host that has no process.
     pub(crate) fn start(&mut self, simulation: &mut Simulation, host: HostId) {
-        let config = config(host.0, &self.members);
+        let config = config(host.0, &self.members, self.log_cache_bytes);
         self.run(simulation, host, config);
     }
 
@@ -119,7 +122,7 @@ impl Cluster {
         let host = HostId(self.next_id);
         self.next_id += 1;
         simulation.add_host(host, &format!("n{}", host.0));
-        let config = NodeConfig { join: true, ..config(host.0, &self.members) };
+        let config = NodeConfig { join: true, ..config(host.0, &self.members, self.log_cache_bytes) };
         self.run(simulation, host, config);
         host
     }
@@ -314,7 +317,7 @@ fn addresses(id: u64) -> NodeAddresses {
     NodeAddresses { id, client: format!("n{id}:7400"), peer: format!("n{id}:7401"), http: None }
 }
 
-fn config(id: u64, members: &[HostId]) -> NodeConfig {
+fn config(id: u64, members: &[HostId], log_cache_bytes: usize) -> NodeConfig {
     let ids: BTreeSet<u64> = members.iter().map(|host| host.0).chain([id]).collect();
     NodeConfig {
         node_id: id,
@@ -327,6 +330,7 @@ fn config(id: u64, members: &[HostId]) -> NodeConfig {
         limits: NodeLimits {
             segment_bytes: LEAST_BYTES,
             checkpoint_bytes: LEAST_BYTES,
+            log_cache_bytes,
             scrub_pause_s: SCRUB_PAUSE_S,
             ..NodeLimits::default()
         },

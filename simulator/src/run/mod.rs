@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Level;
 
 pub use crate::faults::FaultKind;
-use crate::faults::Storm;
+use crate::faults::{Choice, Storm};
 use crate::history::Recorder;
 use crate::timeline::{Happened, Subject, page};
 use crate::workloads::{Shop, connect};
@@ -94,6 +94,10 @@ pub struct Report {
     pub faults: BTreeMap<String, u64>,
     /// Nodes that were replaced, since their drives had lost something.
     pub replaced: u64,
+    /// Where the one bit has flipped, with the fault `one-flipped-bit`.
+    pub flipped: Option<String>,
+    /// How something that had rotted or was lost was first found, if it was: at a start, on a read, or by the scrubber.
+    pub rot_found: Option<String>,
     /// What the customers did.
     pub workloads: Vec<String>,
     /// Operations that clients asked for, each counted once however often it was tried.
@@ -123,7 +127,9 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
         None => Trace::new(),
         Some(path) => Trace::to_file(path).map_err(|error| RunError::Trace { path: path.clone(), error })?,
     });
-    let _messages = tracing::subscriber::set_default(Messages::new(trace.clone(), options.printed));
+    let messages = Messages::new(trace.clone(), options.printed);
+    let rot_found = messages.rot_found();
+    let _messages = tracing::subscriber::set_default(messages);
     let mut stage = Stage::new(options.seed, trace.clone(), &options.part);
     if options.events.is_some() || options.timeline.is_some() {
         stage.happened = Some(Happened::default());
@@ -138,6 +144,7 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
     if let Some(path) = &options.trace {
         trace.flush().map_err(|error| RunError::Trace { path: path.clone(), error })?;
     }
+    report.rot_found = rot_found.get().cloned();
     report.trace = format!("{:016x}", trace.hash());
     report.trace_lines = trace.count();
     Ok(report)
@@ -168,8 +175,8 @@ struct Stage {
     dice: Dice,
     /// How long faults may begin.
     storm_time: Duration,
-    /// Of the kinds of faults only these.
-    only_faults: Option<Vec<FaultKind>>,
+    /// Which kinds of faults there are.
+    choice: Choice,
     /// What happened to the nodes, if that is wanted.
     happened: Option<Happened>,
     findings: Vec<String>,
@@ -184,6 +191,11 @@ fn size_and_storm(dice: &mut Dice) -> (u64, Duration) {
     (size, Duration::from_millis(dice.between(10_000, 30_000)))
 }
 
+/// How many bytes of its log a node keeps in memory: with none of them peers that lag are answered from the disk.
+fn log_cache_of(seed: u64) -> usize {
+    [0, 16 << 10, 128 << 20][Dice::of(seed, "log cache", 0).below(3) as usize]
+}
+
 /// How long faults may begin in a seed's run.
 fn storm_of(seed: u64) -> Duration {
     size_and_storm(&mut Dice::of(seed, "stage", 0)).1
@@ -195,13 +207,13 @@ impl Stage {
         simulation.set_idle_turn(IDLE_TURN);
         let mut dice = Dice::of(seed, "stage", 0);
         let (size, drawn) = size_and_storm(&mut dice);
-        let cluster = Cluster::found(&mut simulation, size);
+        let cluster = Cluster::found(&mut simulation, size, log_cache_of(seed));
         simulation.add_host(JUDGE, "judge");
         simulation.add_host(OPERATOR, "operator");
         let only_workloads = part.only_workloads.as_ref().map(|only| only.0.as_slice());
         let shop = Shop::new(seed, Cluster::client_addresses()).only(only_workloads);
-        let only_faults = part.only_faults.as_ref().map(|only| only.0.clone());
-        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), only_faults.as_deref());
+        let choice = part.choice();
+        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), &choice);
         Self {
             seed,
             simulation,
@@ -210,7 +222,7 @@ impl Stage {
             storm,
             dice,
             storm_time: part.storm_ms.map_or(drawn, Duration::from_millis),
-            only_faults,
+            choice,
             happened: None,
             findings: Vec::new(),
             replaced: 0,
@@ -238,6 +250,7 @@ impl Stage {
         report.plan = self.storm.plan();
         report.faults = self.storm.counts();
         report.replaced = self.replaced;
+        report.flipped = self.storm.spoiled().flipped().map(str::to_owned);
         (report, self)
     }
 
@@ -304,7 +317,7 @@ impl Stage {
 
     /// Lets everything go wrong that is drawn.
     fn weather_the_storm(&mut self) {
-        self.storm = Storm::new(self.seed, self.simulation.now(), CLIENTS.to_vec(), self.only_faults.as_deref());
+        self.storm = Storm::new(self.seed, self.simulation.now(), CLIENTS.to_vec(), &self.choice);
         self.mark("faults may begin");
         let nodes = self.cluster.size() as u64;
         self.simulation.start(OPERATOR, |world| operator::keep_checkpoints(world, nodes));

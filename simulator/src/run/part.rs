@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::storm_of;
-use crate::faults::{FaultKind, kinds_of};
+use crate::faults::{Choice, FaultKind, kinds_of};
 use crate::workloads::Workload;
 
 /// Names, separated by commas; `none` for none of them.
@@ -39,6 +39,9 @@ pub struct Part {
     /// Of the faults that the seed drew only these kinds, by their names with hyphens (`kill,power-loss`), or `none`.
     #[arg(long, value_name = "KINDS", requires = "seed")]
     pub only_faults: Option<Only<FaultKind>>,
+    /// These kinds of faults, whatever the seed draws.
+    #[arg(long, value_name = "KINDS", conflicts_with = "only_faults")]
+    pub faults: Option<Only<FaultKind>>,
     /// Of the workloads that the seed drew only these, by their names.
     #[arg(long, value_name = "NAMES", requires = "seed")]
     pub only_workloads: Option<Only<Workload>>,
@@ -59,6 +62,8 @@ pub struct Case {
     pub workloads: Vec<Workload>,
     /// How long faults may begin, in simulated milliseconds.
     pub storm_ms: u64,
+    /// Whether the kinds of faults were chosen rather than drawn.
+    pub is_chosen: bool,
 }
 
 impl Case {
@@ -66,20 +71,36 @@ impl Case {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let storm_ms = u64::try_from(storm_of(seed).as_millis()).unwrap_or(u64::MAX);
-        Self { faults: kinds_of(seed), workloads: Workload::of_seed(seed), storm_ms }
+        Self { faults: kinds_of(seed), workloads: Workload::of_seed(seed), storm_ms, is_chosen: false }
+    }
+
+    /// The same with these faults, whatever the seed draws.
+    #[must_use]
+    pub fn with_faults(self, faults: Vec<FaultKind>) -> Self {
+        Self { faults, is_chosen: true, ..self }
     }
 
     /// What of a seed's run is played when it is this; `whole` is all that the seed draws.
     #[must_use]
     pub fn as_part_of(&self, whole: &Self) -> Part {
-        let only_faults = (self.faults != whole.faults).then(|| Only(self.faults.clone()));
+        let faults = self.is_chosen.then(|| Only(self.faults.clone()));
+        let only_faults = (!self.is_chosen && self.faults != whole.faults).then(|| Only(self.faults.clone()));
         let only_workloads = (self.workloads != whole.workloads).then(|| Only(self.workloads.clone()));
         let storm_ms = (self.storm_ms != whole.storm_ms).then_some(self.storm_ms);
-        Part { only_faults, only_workloads, storm_ms }
+        Part { only_faults, faults, only_workloads, storm_ms }
     }
 }
 
 impl Part {
+    /// Which kinds of faults it has.
+    pub(super) fn choice(&self) -> Choice {
+        match (&self.faults, &self.only_faults) {
+            (Some(Only(chosen)), _) => Choice::Exactly(chosen.clone()),
+            (None, Some(Only(kept))) => Choice::OnlyOf(kept.clone()),
+            (None, None) => Choice::AsDrawn,
+        }
+    }
+
     /// Its flags on the command line of `holdfast-sim run`.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
@@ -88,6 +109,7 @@ impl Part {
             flags.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
         };
         add("--only-faults", self.only_faults.as_ref().map(Only::to_string));
+        add("--faults", self.faults.as_ref().map(Only::to_string));
         add("--only-workloads", self.only_workloads.as_ref().map(Only::to_string));
         add("--storm-ms", self.storm_ms.map(|storm_ms| storm_ms.to_string()));
         flags
@@ -103,12 +125,15 @@ mod tests {
         let whole = Case::of_seed(2);
         assert_eq!(whole.as_part_of(&whole).flags(), Vec::<String>::new());
         let kept = whole.faults.iter().copied().take(2).collect::<Vec<_>>();
-        let case = Case { faults: kept.clone(), workloads: whole.workloads[1..2].to_vec(), storm_ms: 750 };
+        let workloads = whole.workloads[1..2].to_vec();
+        let case = Case { faults: kept.clone(), workloads, storm_ms: 750, is_chosen: false };
         let flags = case.as_part_of(&whole).flags();
         assert_eq!([&flags[0], &flags[2], &flags[4]], ["--only-faults", "--only-workloads", "--storm-ms"]);
         assert_eq!(flags[1].parse(), Ok(Only(kept)));
         assert_eq!(flags[3].parse(), Ok(Only(case.workloads)));
         assert_eq!(flags[5], "750");
+        let chosen = Case::of_seed(2).with_faults(case.faults.clone());
+        assert_eq!(chosen.as_part_of(&chosen).flags(), ["--faults", &flags[1]]);
     }
 
     #[test]

@@ -59,11 +59,11 @@ pub fn shrink(whole: &Case, most_tries: usize, test: &mut impl StillFails) -> Sh
         let of_time = case.clone();
         let with = |storm_ms| Case { storm_ms, ..of_time.clone() };
         case.storm_ms = shorter(case.storm_ms, STORM_STEP_MS, |storm_ms| settled(ask(&with(storm_ms))));
-        let Case { workloads, storm_ms, .. } = case.clone();
-        let with = |faults: &[_]| Case { faults: faults.to_vec(), workloads: workloads.clone(), storm_ms };
+        let of_faults = case.clone();
+        let with = |faults: &[_]| Case { faults: faults.to_vec(), ..of_faults.clone() };
         case.faults = smallest(&case.faults, 0, |faults| settled(ask(&with(faults))));
-        let Case { faults, storm_ms, .. } = case.clone();
-        let with = |workloads: &[_]| Case { faults: faults.clone(), workloads: workloads.to_vec(), storm_ms };
+        let of_workloads = case.clone();
+        let with = |workloads: &[_]| Case { workloads: workloads.to_vec(), ..of_workloads.clone() };
         case.workloads = smallest(&case.workloads, 1, |workloads| settled(ask(&with(workloads))));
         if case == before || !is_smallest {
             break;
@@ -98,7 +98,7 @@ mod tests {
     impl StillFails for Needs {
         fn still_fails(&mut self, case: &Case) -> bool {
             self.tried += 1;
-            let Case { faults, workloads, storm_ms } = &self.needed;
+            let Case { faults, workloads, storm_ms, .. } = &self.needed;
             faults.iter().all(|kind| case.faults.contains(kind))
                 && workloads.iter().all(|workload| case.workloads.contains(workload))
                 && case.storm_ms >= *storm_ms
@@ -113,7 +113,7 @@ mod tests {
     fn needs(whole: &Case, faults: &[usize], workloads: &[usize], storm_ms: u64) -> Needs {
         let faults = faults.iter().map(|at| whole.faults[*at]).collect();
         let workloads = workloads.iter().map(|at| whole.workloads[*at]).collect();
-        Needs { needed: Case { faults, workloads, storm_ms }, tried: 0 }
+        Needs { needed: Case { faults, workloads, storm_ms, is_chosen: false }, tried: 0 }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The life of a group: it commits, and goes on after its nodes were stopped.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cluster::{Cluster, SHARD};
@@ -203,6 +204,13 @@ async fn an_older_copy_of_a_folder_is_refused() {
     cluster.until_warned(leader, "older copy").await;
     cluster.deliver_by(leader, 20..25).await;
     assert!(cluster.nodes[&follower].shard.applied_index() < before);
+    let why = cluster
+        .until("the copy knows that it is refused", |cluster| {
+            cluster.nodes[&follower].host.refused_by().get(&leader).cloned()
+        })
+        .await;
+    assert!(why.contains("older copy"), "{why}");
+    assert_eq!(cluster.nodes[&leader].host.refused_by(), BTreeMap::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

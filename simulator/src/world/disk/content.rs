@@ -18,6 +18,10 @@ pub(super) struct Content {
     /// How many writes were ever taken from the front of `unsynced`, so that a sync that was begun earlier still knows
     /// which it covers.
     taken: u64,
+    /// The drive's number of the last write here.
+    last_write: u64,
+    /// Offset and length of the last write of something other than zeros that is durable.
+    newest: Option<(u64, u64)>,
 }
 
 /// The position in a file's writes up to which a sync covers them.
@@ -47,6 +51,16 @@ impl Content {
         self.current.read(buffer, offset)
     }
 
+    /// Notes that the last write was the drive's `nth`.
+    pub(super) fn number_write(&mut self, nth: u64) {
+        self.last_write = nth;
+    }
+
+    /// What was written last and is durable: the number of the drive's last write here, the offset and the length.
+    pub(super) fn newest(&self) -> Option<(u64, u64, u64)> {
+        self.newest.map(|(offset, len)| (self.last_write, offset, len))
+    }
+
     fn take(&mut self, write: Write) {
         self.current.apply(&write);
         self.unsynced.push_back(write);
@@ -63,6 +77,11 @@ impl Content {
             let Some(write) = self.unsynced.pop_front() else { break };
             self.durable.apply(&write);
             self.taken += 1;
+            if let Write::Bytes { offset, bytes } = &write
+                && bytes.iter().any(|byte| *byte != 0)
+            {
+                self.newest = Some((*offset, bytes.len() as u64));
+            }
         }
     }
 

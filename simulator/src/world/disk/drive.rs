@@ -19,6 +19,7 @@ pub struct SimDrive {
     stores: Mutex<Stores>,
     dice: Mutex<Dice>,
     syncs_begun: AtomicU64,
+    writes_begun: AtomicU64,
     troubles: Troubles,
     locks: Locks,
     locks_taken: AtomicU64,
@@ -34,6 +35,7 @@ impl SimDrive {
             stores: Mutex::new(Stores::default()),
             dice: Mutex::new(dice),
             syncs_begun: AtomicU64::new(0),
+            writes_begun: AtomicU64::new(0),
             troubles: Troubles::none(),
             locks: Locks::default(),
             locks_taken: AtomicU64::new(0),
@@ -131,6 +133,11 @@ impl SimDrive {
         let number = self.syncs_begun.fetch_add(1, Ordering::Relaxed) + 1;
         let drawn = self.dice.lock().expect("no panic happens while dice are locked").between(least, most);
         (number, milliseconds(drawn))
+    }
+
+    /// The number of a write.
+    pub(super) fn next_write(&self) -> u64 {
+        self.writes_begun.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Ends a sync: whether it is one that fails.

@@ -50,6 +50,17 @@ impl SimDrive {
         })
     }
 
+    /// Where something was written last that is durable, in those files: the file, the offset and the length; `None` when
+    /// nothing was.
+    #[must_use]
+    pub fn newest_write(&self, which: impl Fn(&Path) -> bool) -> Option<(PathBuf, u64, u64)> {
+        self.tree(|tree| {
+            let files = tree.files().into_iter().filter(|(path, _)| which(path));
+            let newest = files.filter_map(|(path, content)| Some((content.newest()?, path))).max_by_key(|(at, _)| at.0);
+            newest.map(|((_, offset, len), path)| (path, offset, len))
+        })
+    }
+
     /// Flips one bit of a file.
     pub fn flip(&self, path: &Path, offset: u64, bit: u8) {
         self.tree(|tree| {

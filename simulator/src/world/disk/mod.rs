@@ -166,12 +166,14 @@ impl SimFile {
             if !self.writable {
                 return Err(io::Error::from(io::ErrorKind::PermissionDenied));
             }
+            let nth = drive.next_write();
             drive.tree(|tree| {
                 let content = tree.content(self.inode)?;
                 if end > content.len() {
                     drive.room()?;
                 }
                 work(content);
+                content.number_write(nth);
                 Ok(())
             })
         })
