@@ -1,17 +1,16 @@
 //! When a group is checkpointed and its log purged, and what happens when its core ends by itself.
 
+use std::convert::Infallible;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use holdfast_world::EndReason;
-use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
-use openraft::type_config::alias::WatchReceiverOf;
 use tokio::time::Instant;
 
 use super::{Group, Host};
-use crate::types::{GroupId, Types};
+use crate::types::GroupId;
 
 /// How often the policy looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -22,14 +21,21 @@ const CHECKPOINT_WAIT: Duration = Duration::from_secs(120);
 impl Host {
     /// Starts what watches over a group while it runs.
     pub(super) fn watch(&self, group: &Group) {
-        tokio::spawn(end_with_the_core(self.clone(), group.clone()));
-        tokio::spawn(checkpoint_when_due(self.clone(), group.clone()));
+        let (host, group) = (self.clone(), group.clone());
+        tokio::spawn(async move {
+            // One task: what it waits for changes with every entry, and each waiter is woken for it.
+            tokio::select! {
+                biased;
+                () = end_with_the_core(&host, &group) => {}
+                never = checkpoint_when_due(&host, &group) => match never {},
+            }
+        });
     }
 }
 
 /// A core that has ended by itself (a storage error, a panic) leaves a group that answers nothing for ever: the node ends and
 /// starts anew.
-async fn end_with_the_core(host: Host, group: Group) {
+async fn end_with_the_core(host: &Host, group: &Group) {
     let mut metrics = group.raft().metrics();
     loop {
         let (state, has_begun) = {
@@ -39,14 +45,14 @@ async fn end_with_the_core(host: Host, group: Group) {
         match state {
             Ok(()) => {}
             Err(Fatal::Stopped) => return,
-            Err(fatal) => return ended(&host, &group, &fatal.to_string()),
+            Err(fatal) => return ended(host, group, &fatal.to_string()),
         }
         if has_begun && let Err(error) = host.mark_initialised(group.id()).await {
             tracing::warn!(group = %group.id(), %error, "the group's beginning was not noted");
         }
         if metrics.changed().await.is_err() {
             if metrics.borrow_watched().running_state.is_ok() {
-                ended(&host, &group, "its task is gone without a word: it has panicked");
+                ended(host, group, "its task is gone without a word: it has panicked");
             }
             return;
         }
@@ -98,19 +104,14 @@ fn age_of(group: GroupId, at_most: Duration) -> Duration {
 
 /// A group is checkpointed when its log has grown by so many bytes or entries since the last one, when something in it has been
 /// without a checkpoint for so long, or when its first entries keep the log's oldest segment from being freed.
-async fn checkpoint_when_due(host: Host, group: Group) {
+async fn checkpoint_when_due(host: &Host, group: &Group) -> Infallible {
     let options = host.options().clone();
-    let mut metrics = group.raft().metrics();
     // What the log keeps behind the last checkpoint, for followers that lag.
     let mut kept_bytes = 0;
     let age = age_of(group.id(), options.checkpoint_age);
     let (mut unwritten, mut began) = (Unwritten::default(), None);
     loop {
-        tokio::select! {
-            biased;
-            () = stopped(&mut metrics) => return,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
+        tokio::time::sleep(LOOK_EVERY).await;
         let status = group.status();
         let since = status.applied_index.saturating_sub(status.checkpointed_index);
         let waits = unwritten.age(status.applied_index, status.checkpointed_index, began.take(), Instant::now());
@@ -134,14 +135,6 @@ async fn checkpoint_when_due(host: Host, group: Group) {
             Err(error) => {
                 tracing::warn!(group = %group.id(), %error, "a checkpoint was not taken; it is tried again");
             }
-        }
-    }
-}
-
-async fn stopped(metrics: &mut WatchReceiverOf<Types, RaftMetrics<Types>>) {
-    loop {
-        if metrics.borrow_watched().running_state.is_err() || metrics.changed().await.is_err() {
-            return;
         }
     }
 }

@@ -4,14 +4,17 @@
 //!
 //! SKUs that share no reservation share nothing: each group of SKUs that carts tie together is a part (P-compositionality,
 //! Lowe 2017). A part that takes too much effort is judged again SKU by SKU, which finds less but is sooner done; if that is
-//! too much as well, the part is reported as undecided.
+//! too much as well, the part is reported as undecided. How many operations a part has is no matter: what a search keeps of
+//! each is small, and what it costs grows with what goes on at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::Model;
 use super::search::{Bounded, Search, Verdict};
 use super::{Finding, LogTimeBound};
-use crate::history::{Answer, Asked, Freshness, History, Id, Operation, Request, Standing, Subject, operations};
+use crate::history::{
+    Answer, Asked, Freshness, History, Id, MAX_RECORDS, Operation, Request, Standing, Subject, operations,
+};
 
 const NAME: &str = "linearizable";
 
@@ -20,13 +23,13 @@ const NAME: &str = "linearizable";
 pub struct Effort {
     /// Pairs of order and state that are remembered; each takes some 50 bytes.
     pub places: usize,
-    /// Operations of one part; some states are kept for each.
+    /// Operations of one part; some states are kept for each, of about 2 KiB together.
     pub operations: usize,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { places: 400_000, operations: 3_000 }
+        Self { places: 400_000, operations: MAX_RECORDS }
     }
 }
 
@@ -156,23 +159,21 @@ fn judge(operations: &[Operation<'_>], skus: &BTreeSet<&str>, bound: &LogTimeBou
 const MOST_SHOWN: usize = 6;
 
 fn step_of(model: &mut Model, operation: &Operation<'_>) -> Option<Bounded> {
-    let bounded =
-        |step, return_us, log_time, is_read| Bounded { step, call_us: operation.call_us, return_us, log_time, is_read };
-    match (operation.asked, &operation.standing) {
+    let (step, log_time) = match (operation.asked, &operation.standing) {
         (Asked::Commands(commands), Standing::Decided(answers)) => {
-            let step = model.compile_commands(commands, Some(answers))?;
-            Some(bounded(step, operation.return_us, log_time_of(commands, answers), false))
+            (model.compile_commands(commands, Some(answers))?, log_time_of(commands, answers))
         }
-        (Asked::Commands(commands), Standing::Unknown) => {
-            let step = model.compile_commands(commands, None)?;
-            Some(bounded(step, None, None, false))
-        }
+        (Asked::Commands(commands), Standing::Unknown) => (model.compile_commands(commands, None)?, None),
         (Asked::Read(subject, Freshness::Linearizable), Standing::Seen { seen, log_time_ms }) => {
-            let step = model.compile_read(subject, seen)?;
-            Some(bounded(step, operation.return_us, *log_time_ms, true))
+            (model.compile_read(subject, seen)?, *log_time_ms)
         }
-        (Asked::Read(..), _) | (Asked::Commands(_), Standing::Nothing | Standing::Seen { .. }) => None,
-    }
+        (Asked::Read(..), _) | (Asked::Commands(_), Standing::Nothing | Standing::Seen { .. }) => return None,
+    };
+    let is_read = matches!(operation.asked, Asked::Read(..));
+    let return_us = operation.return_us.filter(|_| operation.standing != Standing::Unknown);
+    let is_refused = |answers: &[Answer]| answers.iter().any(|answer| matches!(answer, Answer::Refused(_)));
+    let is_silent = is_read || matches!(&operation.standing, Standing::Decided(answers) if is_refused(answers));
+    Some(Bounded { step, call_us: operation.call_us, return_us, log_time, is_read, is_silent })
 }
 
 /// The log time that answers tell: a new hold expires its time to live after it.

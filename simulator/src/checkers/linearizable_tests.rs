@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::checkers::stories::{
-    BOUND, Story, TTL_S, commit, done, held, phase, receive, refused, release, reserve, stock, unknown,
+    BOUND, Story, TTL_S, cancel, commit, done, held, phase, receive, refused, release, reserve, stock, unknown,
 };
 use crate::history::{Command, Line, Outcome, Phase};
 
@@ -171,6 +171,59 @@ fn a_history_that_is_too_large_is_undecided() {
     let story = Story::stocked().held(2, 10, 12, 1, 9).held(3, 20, 22, 1, 8).held(4, 30, 32, 1, 7);
     let findings = check(&story.0, &BOUND, &effort);
     assert!(findings.iter().any(|finding| !finding.decided), "{findings:?}");
+}
+
+/// Very many holds of one SKU, two at a time, each committed, looked at and cancelled.
+fn long_story(rounds: u64) -> Story {
+    let mut story = Story::stocked();
+    for round in 0..rounds {
+        let (one, other) = (u128::from(10 + 2 * round), u128::from(11 + 2 * round));
+        let (begin, revision) = (10 + 20 * round, 5 * round);
+        story = story
+            .held(one, begin, begin + 3, 3, 7)
+            .held(other, begin, begin + 2, 2, 5)
+            .command(one << 64, begin + 4, begin + 6, commit(one), phase(2, 5, Phase::Committed))
+            .reads(begin + 4, begin + 8, stock(2, 3, revision + 4))
+            .command(one << 65, begin + 5, begin + 9, commit(one), refused("ALREADY_COMMITTED", &[]))
+            .command(one << 66, begin + 10, begin + 12, cancel(one), phase(3, 8, Phase::Cancelled))
+            .command(other << 67, begin + 10, begin + 13, release(other), phase(2, 10, Phase::Released));
+    }
+    story
+}
+
+#[test]
+fn a_history_of_twenty_thousand_operations_on_one_sku_is_decided() {
+    let (rounds, last) = (3_000, 10 + 20 * 3_000);
+    is_good(long_story(rounds).reads(last, last + 1, stock(0, 0, 5 * rounds + 1)));
+    is_bad(long_story(rounds).reads(last, last + 1, stock(0, 0, 5 * rounds)));
+}
+
+#[test]
+fn what_changes_nothing_is_not_tried_in_every_order() {
+    let many = |mut story: Story| {
+        for id in 0..40 {
+            story = story.reads(20, 40, stock(3, 0, 2));
+            let sold_out = refused("INSUFFICIENT_STOCK", &[("available", 7)]);
+            story = story.command(100 + id, 20, 40, reserve(100 + id, "A", 8), sold_out);
+        }
+        story
+    };
+    let held = || Story::stocked().held(2, 10, 12, 3, 7);
+    is_good(many(held()).command(3, 20, 40, commit(2), phase(2, 7, Phase::Committed)));
+    is_bad(many(held()).command(3, 20, 40, commit(2), phase(2, 8, Phase::Committed)));
+}
+
+#[test]
+fn a_read_is_not_moved_before_what_it_saw() {
+    // It fits at its call, then no more, and once more in the end: the first place that fits must not be held against others.
+    let story = || Story::stocked().reads(5, 50, stock(0, 0, 1)).held(2, 10, 20, 3, 7);
+    is_good(story().reads(30, 31, stock(3, 0, 2)));
+    is_bad(Story::stocked().held(2, 10, 20, 3, 7).reads(21, 50, stock(0, 0, 1)));
+    // An expiry that nobody was told of may come before a read or after it.
+    let ttl_ms = u64::from(TTL_S) * 1_000;
+    let unknown = Story::stocked().command(2, 10, 0, reserve(2, "A", 3), unknown());
+    let seen = unknown.reads(20, 21, stock(3, 0, 2)).reads(ttl_ms + 20, ttl_ms + 40, stock(3, 0, 2));
+    is_good(seen.reads(ttl_ms + 30, ttl_ms + 41, stock(0, 0, 3)));
 }
 
 /// What a small random history is made of: a request, how long it takes, and how its answer is to be spoiled.

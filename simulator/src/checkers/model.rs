@@ -51,9 +51,15 @@ pub struct Hold {
     /// Which of the model's sets of lines it has.
     lines: usize,
     /// When it expires at the earliest, in log time.
-    earliest: u64,
+    pub(super) earliest: u64,
     /// When it expires at the latest; `None`: nobody was told.
     latest: Option<u64>,
+}
+
+impl Hold {
+    pub(super) fn is_held(&self) -> bool {
+        self.phase == Phase::Held
+    }
 }
 
 #[cfg(test)]
@@ -250,8 +256,8 @@ impl Model {
     /// The log times within `from..=to` at which something may expire, in order.
     #[must_use]
     pub fn expiries(&self, state: &State, from: u64, to: u64) -> Vec<u64> {
-        let mut at: Vec<u64> =
-            state.holds.held().map(|(_, hold)| hold.earliest).filter(|at| (from..=to).contains(at)).collect();
+        let holds = state.holds.may_expire(to).into_iter();
+        let mut at: Vec<u64> = holds.map(|(_, hold)| hold.earliest).filter(|at| *at >= from).collect();
         at.sort_unstable();
         at.dedup();
         at
@@ -265,11 +271,11 @@ impl Model {
         let mut state = State { now: state.now.max(now), ..state.clone() };
         let now = state.now;
         let (mut over, mut open) = (Vec::new(), Vec::new());
-        for (at, hold) in state.holds.held() {
+        for (at, hold) in state.holds.may_expire(now) {
             match hold.latest {
                 Some(latest) if latest <= now => over.push(at),
-                None if hold.earliest <= now => open.push(at),
-                _ => {}
+                Some(_) => {}
+                None => open.push(at),
             }
         }
         for at in over {
@@ -287,6 +293,12 @@ impl Model {
             }
         }
         Some(states)
+    }
+
+    /// Whether a state may be found as it is at its own log time: nothing is held in it that is known to be over.
+    #[must_use]
+    pub fn is_settled(&self, state: &State) -> bool {
+        state.holds.may_expire(state.now).into_iter().all(|(_, hold)| hold.latest.is_none())
     }
 
     /// Does a step, and says whether it may have been told what it was. The state is worth nothing where it may not.

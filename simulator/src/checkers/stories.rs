@@ -60,6 +60,10 @@ pub(crate) fn commit(id: u128) -> Request {
     Request::Commit { reservation: Id(id) }
 }
 
+pub(crate) fn cancel(id: u128) -> Request {
+    Request::Cancel { reservation: Id(id) }
+}
+
 pub(crate) fn release(id: u128) -> Request {
     Request::Release { reservation: Id(id) }
 }

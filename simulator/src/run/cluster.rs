@@ -25,7 +25,7 @@ const HIGHEST_ID: u64 = 10;
 const LEAST_BYTES: u64 = 1_024 * 1_024;
 
 /// So that rot is found within a run.
-const SCRUB_PAUSE_S: u64 = 5;
+const SCRUB_PAUSE_S: u64 = 2;
 
 /// Why a member is left out that holds an older state than it had.
 const HELD_BACK: &str = "its drive holds an older state";

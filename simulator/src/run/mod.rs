@@ -161,6 +161,8 @@ const IDLE_TURN: Duration = Duration::from_millis(5);
 const OPENING: Duration = Duration::from_secs(60);
 /// Once nothing goes wrong any more every node is ready within this time, but for those that have lost something.
 const HEALING: Duration = Duration::from_secs(60);
+/// How often the nodes are asked whether they are ready: after each step it was 6 % of a run.
+const READINESS: Duration = Duration::from_millis(10);
 /// A node that has lost something is replaced within this time.
 const REPLACING: Duration = Duration::from_secs(180);
 /// The customers are done within this time, whatever happens to the nodes.
@@ -378,6 +380,9 @@ impl Stage {
                 }
             }
             self.step();
+            if !self.simulation.now().as_millis().is_multiple_of(READINESS.as_millis()) {
+                continue;
+            }
             let mut expected = self.cluster.hosts().iter().filter(|host| !self.cluster.is_left_out(**host));
             if expected.all(|host| self.cluster.lacks(*host).is_empty()) {
                 return true;

@@ -30,7 +30,15 @@ pub(super) struct Covers(u64);
 
 #[derive(Clone, Debug)]
 enum Write {
-    Bytes { offset: u64, bytes: Vec<u8> },
+    Bytes {
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    /// The same, of nothing but zeroes: a fresh segment is written whole, and nothing of that need be kept.
+    Zeroes {
+        offset: u64,
+        len: u64,
+    },
     Len(u64),
 }
 
@@ -44,7 +52,11 @@ impl Content {
     }
 
     pub(super) fn write_all_at(&mut self, bytes: &[u8], offset: u64) {
-        self.take(Write::Bytes { offset, bytes: bytes.to_vec() });
+        let write = match is_zero(bytes) {
+            true => Write::Zeroes { offset, len: bytes.len() as u64 },
+            false => Write::Bytes { offset, bytes: bytes.to_vec() },
+        };
+        self.take(write);
     }
 
     pub(super) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -124,20 +136,21 @@ impl Content {
             let Some(write) = self.unsynced.pop_front() else { break };
             self.taken += 1;
             seen.apply(&write);
-            match write {
+            let (offset, len) = match write {
                 Write::Len(len) => {
                     if dice.below(1_000) < often {
                         self.durable.set_len(len);
                     }
+                    continue;
                 }
-                Write::Bytes { offset, bytes } => {
-                    let sectors = offset / SECTOR..(offset + bytes.len() as u64).div_ceil(SECTOR);
-                    let kept = Kept::draw(often, sectors.end - sectors.start, dice);
-                    for (nth, sector) in sectors.enumerate() {
-                        if kept.has(nth as u64, dice) {
-                            self.durable.take_sector(&seen, sector);
-                        }
-                    }
+                Write::Bytes { offset, bytes } => (offset, bytes.len() as u64),
+                Write::Zeroes { offset, len } => (offset, len),
+            };
+            let sectors = offset / SECTOR..(offset + len).div_ceil(SECTOR);
+            let kept = Kept::draw(often, sectors.end - sectors.start, dice);
+            for (nth, sector) in sectors.enumerate() {
+                if kept.has(nth as u64, dice) {
+                    self.durable.take_sector(&seen, sector);
                 }
             }
         }
@@ -206,6 +219,7 @@ impl Pages {
     fn apply(&mut self, write: &Write) {
         match write {
             Write::Bytes { offset, bytes } => self.write(bytes, *offset),
+            Write::Zeroes { offset, len } => self.clear(*offset, *len),
             Write::Len(len) => self.set_len(*len),
         }
     }
@@ -213,7 +227,7 @@ impl Pages {
     fn write(&mut self, bytes: &[u8], offset: u64) {
         for (number, within, range) in pieces(offset, bytes.len()) {
             let piece = &bytes[range];
-            let is_zero = piece.iter().all(|byte| *byte == 0);
+            let is_zero = is_zero(piece);
             match self.pages.get_mut(&number) {
                 Some(_) if is_zero && piece.len() as u64 == PAGE => {
                     self.pages.remove(&number);
@@ -228,6 +242,24 @@ impl Pages {
             }
         }
         self.len = self.len.max(offset + bytes.len() as u64);
+    }
+
+    /// Writes zeroes: pages of nothing else are not kept.
+    fn clear(&mut self, offset: u64, len: u64) {
+        let end = offset + len;
+        let whole = offset.div_ceil(PAGE)..(end / PAGE).max(offset.div_ceil(PAGE));
+        if !whole.is_empty() && self.pages.range(whole.clone()).next().is_some() {
+            let mut after = self.pages.split_off(&whole.start);
+            self.pages.append(&mut after.split_off(&whole.end));
+        }
+        let edges = [(offset, end.min(whole.start * PAGE)), (offset.max(whole.end * PAGE), end)];
+        for (from, to) in edges.into_iter().filter(|(from, to)| from < to) {
+            if let Some(page) = self.pages.get_mut(&(from / PAGE)) {
+                let within = (from % PAGE) as usize;
+                page[within..within + (to - from) as usize].fill(0);
+            }
+        }
+        self.len = self.len.max(end);
     }
 
     fn set_len(&mut self, len: u64) {
@@ -267,6 +299,11 @@ impl Pages {
     }
 }
 
+/// By pieces, each of which is looked at as a whole: that is done many bytes at once.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(SECTOR as usize).all(|piece| piece.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
 /// The pages that `len` bytes at `offset` touch: the page's number, where in the page, and which of the bytes.
 fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut done = 0;
@@ -303,6 +340,22 @@ mod tests {
         content.write_all_at(&[0; 4_096], 4_096);
         assert_eq!(read(&content, 4_090, 10), [&bytes[90..96], &[0; 4][..]].concat());
         assert!(content.read_exact_at(&mut [0; 2], 13_999).is_err());
+    }
+
+    #[test]
+    fn zeroes_are_read_where_they_were_written_and_nowhere_else() {
+        let page = PAGE as usize;
+        for (offset, len) in
+            [(100, 50), (100, 2 * page), (0, 3 * page), (page, page), (page - 1, 2), (3 * page, 2 * page)]
+        {
+            let mut content = Content::default();
+            content.write_all_at(&vec![7; 4 * page], 0);
+            content.write_all_at(&vec![0; len], offset as u64);
+            let mut expected = vec![7; (4 * page).max(offset + len)];
+            expected[offset..offset + len].fill(0);
+            assert_eq!(read(&content, 0, expected.len()), expected, "{len} at {offset}");
+            assert!(content.read_exact_at(&mut [0], expected.len() as u64).is_err());
+        }
     }
 
     #[test]
