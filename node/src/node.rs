@@ -262,6 +262,18 @@ impl Node {
         self.core.not_ready()
     }
 
+    /// How often the node was started: it lives another life after each start.
+    #[must_use]
+    pub fn life(&self) -> u64 {
+        self.core.host.incarnation()
+    }
+
+    /// The latest life of another node that this one has seen and noted durably; 0: none.
+    #[must_use]
+    pub fn seen_life_of(&self, peer: NodeId) -> u64 {
+        self.core.host.seen_life_of(peer)
+    }
+
     /// A group of this node that runs.
     #[must_use]
     pub fn group(&self, id: GroupId) -> Option<Group> {

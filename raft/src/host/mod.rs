@@ -241,6 +241,12 @@ impl Host {
         self.inner.log.is_mendable(group)
     }
 
+    /// The latest life of a peer that this node has seen and noted durably; 0: none.
+    #[must_use]
+    pub fn seen_life_of(&self, peer: NodeId) -> u64 {
+        self.inner.control.read(|state| state.peers.get(&peer).map_or(0, |mark| mark.incarnation.counter))
+    }
+
     /// The peers that refuse this node, as each said within the last seconds, and why: an older copy of a folder has no voice.
     #[must_use]
     pub fn refused_by(&self) -> BTreeMap<NodeId, String> {

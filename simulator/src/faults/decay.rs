@@ -11,7 +11,7 @@ use crate::world::{DriveCopy, FileCopy, SimDrive};
 use crate::{Crash, HostId};
 
 /// A node that is spoiled from now on, if one may be.
-fn spoil(field: &mut Field<'_>, harm: Harm) -> Option<HostId> {
+pub(super) fn spoil(field: &mut Field<'_>, harm: Harm) -> Option<HostId> {
     let node = field.node();
     let nodes = field.cluster.size();
     (!field.cluster.is_left_out(node) && field.spoiled.allow(node, nodes, harm)).then_some(node)

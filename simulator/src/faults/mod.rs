@@ -9,6 +9,7 @@ mod decay;
 mod drives;
 mod kind;
 mod links;
+mod older_life;
 mod one_node;
 mod plan;
 mod processes;

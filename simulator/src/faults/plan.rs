@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
-use super::{Fault, FaultKind, clocks, decay, drives, links, processes};
+use super::{Fault, FaultKind, clocks, decay, drives, links, older_life, processes};
 use crate::Dice;
 
 struct Kind {
@@ -56,6 +56,7 @@ const KINDS: &[Kind] = &[
     kind("lost file", (10_000, 30_000), AT_ONCE, || Box::new(decay::LostFile)),
     kind("older file", (10_000, 30_000), (500, 8_000), || Box::<decay::OlderFile>::default()),
     kind("older drive", (10_000, 40_000), (500, 8_000), || Box::<decay::OlderDrive>::default()),
+    kind("older life", (4_000, 15_000), (14_000, 14_000), || Box::<older_life::OlderLife>::default()),
     kind("wiped drive", (15_000, 40_000), AT_ONCE, || Box::new(decay::Wipe)),
 ];
 

@@ -165,6 +165,20 @@ impl Cluster {
         self.left_out.insert(host, HELD_BACK.to_owned());
     }
 
+    /// Lets a member be started that was held back.
+    pub(crate) fn release(&mut self, host: HostId) {
+        if self.left_out.get(&host).is_some_and(|why| why == HELD_BACK) {
+            self.left_out.remove(&host);
+        }
+    }
+
+    /// Whether a node has seen, and noted durably, the present life of another.
+    pub(crate) fn has_seen_life(&self, node: HostId, of: HostId) -> bool {
+        let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
+        let (Some(node), Some(other)) = (nodes.get(&node), nodes.get(&of)) else { return false };
+        node.seen_life_of(of.0) == other.life()
+    }
+
     /// Lets the members be started that were held back; gives their number.
     pub(super) fn let_go(&mut self) -> usize {
         let before = self.left_out.len();

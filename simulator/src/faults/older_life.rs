@@ -1,0 +1,118 @@
+//! A node comes back as it was before its last life, together with peers that lag: with its vote they would elect one of them, and
+//! what the others have acknowledged would be lost. These peers know of the later life, and must have no vote of it.
+
+use std::time::Duration;
+
+use super::decay::spoil;
+use super::{Fault, Field, Harm};
+use crate::world::DriveCopy;
+use crate::{Crash, HostId};
+
+/// How long the peers lag while the others go on.
+const LAG: Duration = Duration::from_millis(1_500);
+/// How long the older life and those that lag are alone.
+const ALONE: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct OlderLife {
+    step: Step,
+    node: Option<HostId>,
+    /// Those that lag: with the node they are a majority.
+    lag: Vec<HostId>,
+    /// Those that go on: with the node they are a majority too.
+    go_on: Vec<HostId>,
+}
+
+#[derive(Debug, Default)]
+enum Step {
+    /// The node was started anew, and those that will lag have yet to see that.
+    Seen(Box<DriveCopy>),
+    /// Some lag.
+    Lag { copy: Box<DriveCopy>, until: Duration },
+    /// Only the older life and those that lag are there.
+    Alone { until: Duration },
+    #[default]
+    Over,
+}
+
+impl OlderLife {
+    /// Cuts those that lag from all others, or lets them hear each other again.
+    fn cut(&self, field: &Field<'_>, is_cut: bool) {
+        for one in &self.lag {
+            for other in self.go_on.iter().chain(&self.node) {
+                for (from, to) in [(*one, *other), (*other, *one)] {
+                    if is_cut {
+                        field.simulation.net().cut_way(from, to);
+                    } else {
+                        field.simulation.net().heal(from, to);
+                    }
+                }
+            }
+        }
+    }
+
+    /// All go down; the node comes back as it was, with those that lag.
+    fn turn_back(&self, field: &mut Field<'_>, node: HostId, copy: DriveCopy) {
+        for host in field.cluster.hosts().to_vec() {
+            field.cluster.crash(field.simulation, host, Crash::Kill);
+        }
+        field.simulation.drive(node).put_back(copy);
+        for host in &self.go_on {
+            field.cluster.hold_back(*host);
+        }
+        for host in self.lag.iter().chain([&node]) {
+            field.cluster.start(field.simulation, *host);
+        }
+    }
+}
+
+impl Fault for OlderLife {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        let hosts = field.cluster.hosts().to_vec();
+        let is_up = |host: &HostId| field.simulation.is_running(*host) && !field.cluster.is_left_out(*host);
+        if !hosts.iter().all(is_up) {
+            return false;
+        }
+        let Some(node) = spoil(field, Harm::MayLose) else { return false };
+        let mut others: Vec<HostId> = hosts.into_iter().filter(|host| *host != node).collect();
+        for at in (1..others.len()).rev() {
+            others.swap(at, field.dice.below(at as u64 + 1) as usize);
+        }
+        self.go_on = others.split_off(others.len() / 2);
+        self.lag = others;
+        self.node = Some(node);
+        self.step = Step::Seen(Box::new(field.simulation.drive(node).copy()));
+        field.cluster.crash(field.simulation, node, Crash::Kill);
+        true
+    }
+
+    fn tick(&mut self, field: &mut Field<'_>) {
+        let Some(node) = self.node else { return };
+        let now = field.simulation.now();
+        self.step = match std::mem::take(&mut self.step) {
+            Step::Seen(copy) if self.lag.iter().all(|peer| field.cluster.has_seen_life(*peer, node)) => {
+                self.cut(field, true);
+                Step::Lag { copy, until: now + LAG }
+            }
+            Step::Lag { copy, until } if now >= until => {
+                self.cut(field, false);
+                self.turn_back(field, node, *copy);
+                Step::Alone { until: now + ALONE }
+            }
+            Step::Alone { until } if now >= until => {
+                self.go_on.iter().for_each(|host| field.cluster.release(*host));
+                Step::Over
+            }
+            step => step,
+        };
+    }
+
+    fn end(&mut self, field: &mut Field<'_>) {
+        match std::mem::take(&mut self.step) {
+            Step::Seen(_) | Step::Over => {}
+            Step::Lag { .. } => self.cut(field, false),
+            Step::Alone { .. } => self.go_on.iter().for_each(|host| field.cluster.release(*host)),
+        }
+    }
+}
