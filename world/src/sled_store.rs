@@ -6,12 +6,17 @@
 //! and that no blob file exists is checked at every sync. sled opens damaged files without a word; whoever reads from it
 //! recomputes a digest.
 //!
+//! The head of each of sled's segments says up to where all before it is on the disk, and sled takes that from its own
+//! `sync_file_range`. After a loss of power it believes the head, meets what was torn before it, and does not open: what had
+//! been synced long before would be lost with it. So nothing is written while anything before it is not durable: writes take
+//! turns, and each, of far less than a segment, is synced before the next.
+//!
 //! sled blocks, so its calls run on tokio's blocking threads.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
@@ -23,6 +28,10 @@ const MAX_VALUE_BYTES: usize = 32 * 1_024;
 
 /// With sled's default of 512 KiB, values of 8 KiB already left blob files.
 const SEGMENT_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// What is written between two syncs: so many bytes and keys. Taking a key out may write the others of its page anew.
+const WRITE_BYTES: usize = 512 * 1_024;
+const WRITE_KEYS: usize = 64;
 
 /// sled takes about ten times as much memory as its cache is given.
 const CACHE_BYTES: u64 = 16 * 1_024 * 1_024;
@@ -53,6 +62,10 @@ struct Open {
     /// sled's one file of pages, opened before sled wrote to it first.
     pages: Arc<File>,
     dir: PathBuf,
+    /// Held by whoever writes.
+    writing: Arc<Mutex<()>>,
+    /// Why a sync between two writes failed: no later one says what of them was lost.
+    failed: Arc<OnceLock<String>>,
 }
 
 impl SledStore {
@@ -68,8 +81,11 @@ impl SledStore {
             .cache_capacity(CACHE_BYTES)
             .open()
             .map_err(io_error)?;
+        // sled opens nothing without it, and writes it but never syncs it.
+        File::open(dir.join("conf"))?.sync_all()?;
         sync_names(dir)?;
-        let open = Open { db, pages: Arc::new(pages), dir: dir.to_owned() };
+        let open =
+            Open { db, pages: Arc::new(pages), dir: dir.to_owned(), writing: Arc::default(), failed: Arc::default() };
         Ok(Self { open: Arc::new(Mutex::new(Some(open))) })
     }
 
@@ -90,23 +106,46 @@ impl SledStore {
     }
 }
 
+impl Open {
+    /// Makes durable what was written, before anything else is. A failure is told by the next [`StateStore::sync`], which is
+    /// what a caller relies on.
+    fn settle(&self) {
+        let settled = self.db.flush().map_err(io_error).and_then(|_| self.pages.sync_data());
+        if let Err(error) = settled {
+            self.failed.get_or_init(|| error.to_string());
+        }
+    }
+}
+
 impl StateStore for SledStore {
     fn write<'a>(&'a self, tree: &'a str, batch: StateBatch) -> IoFuture<'a, ()> {
         let tree = tree.to_owned();
         self.with(move |open| {
+            if let Some(value) =
+                batch.iter().filter_map(|(_, value)| value.as_ref()).find(|it| it.len() > MAX_VALUE_BYTES)
+            {
+                let message = format!("a value of {} bytes, at most {MAX_VALUE_BYTES}", value.len());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            let _turn = open.writing.lock().unwrap_or_else(PoisonError::into_inner);
             let tree = open.db.open_tree(tree).map_err(io_error)?;
-            let mut changes = sled::Batch::default();
+            let (mut changes, mut keys, mut bytes) = (sled::Batch::default(), 0, 0);
             for (key, value) in batch {
+                keys += 1;
+                bytes += value.as_ref().map_or(0, Bytes::len);
                 match value {
                     None => changes.remove(key),
-                    Some(value) if value.len() > MAX_VALUE_BYTES => {
-                        let message = format!("a value of {} bytes, at most {MAX_VALUE_BYTES}", value.len());
-                        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-                    }
                     Some(value) => changes.insert(key, value.as_ref()),
                 }
+                if keys >= WRITE_KEYS || bytes >= WRITE_BYTES {
+                    tree.apply_batch(std::mem::take(&mut changes)).map_err(io_error)?;
+                    open.settle();
+                    (keys, bytes) = (0, 0);
+                }
             }
-            tree.apply_batch(changes).map_err(io_error)
+            tree.apply_batch(changes).map_err(io_error)?;
+            open.settle();
+            Ok(())
         })
     }
 
@@ -129,11 +168,20 @@ impl StateStore for SledStore {
 
     fn remove_tree<'a>(&'a self, tree: &'a str) -> IoFuture<'a, ()> {
         let tree = tree.to_owned();
-        self.with(move |open| open.db.drop_tree(tree).map(drop).map_err(io_error))
+        self.with(move |open| {
+            let _turn = open.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            open.db.drop_tree(tree).map_err(io_error)?;
+            open.settle();
+            Ok(())
+        })
     }
 
     fn sync(&self) -> IoFuture<'_, ()> {
         self.with(|open| {
+            let _turn = open.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(error) = open.failed.get() {
+                return Err(io::Error::other(format!("an earlier sync failed: {error}")));
+            }
             open.db.flush().map_err(io_error)?;
             if !is_empty(&open.dir.join("blobs"))? {
                 return Err(io::Error::other("sled has written a blob file, which it never syncs"));

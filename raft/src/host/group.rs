@@ -28,6 +28,9 @@ const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks at whether an entry's events are written.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
+/// How long a checkpoint is waited for before it is asked for again.
+const CHECKPOINT_AGAIN: Duration = Duration::from_millis(500);
+
 /// A group of this node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -415,20 +418,37 @@ impl Group {
     pub async fn checkpoint(&self, kept: u64, deadline: Instant) -> Result<u64, GroupError> {
         let wanted = self.applied();
         let stopped = |fatal: openraft::errors::Fatal<Types>| GroupError::Stopped { why: fatal.to_string() };
-        self.raft.trigger().snapshot().await.map_err(stopped)?;
         let mut metrics = self.raft.metrics();
         let done = loop {
-            let done = metrics.borrow_watched().snapshot.as_ref().map(to_log_id);
-            if done >= wanted {
-                break done;
+            // openraft drops the wish while an earlier checkpoint is being written, which may end before what is wanted.
+            self.raft.trigger().snapshot().await.map_err(stopped)?;
+            let asked_again = deadline.min(Instant::now() + CHECKPOINT_AGAIN);
+            match self.checkpointed(&mut metrics, wanted, asked_again).await {
+                Err(GroupError::TimedOut) if Instant::now() < deadline => {}
+                done => break done?,
             }
-            next_change(&mut metrics, deadline).await?;
         };
         let index = done.map_or(0, |id| id.index);
         if let Some(upto) = index.checked_sub(kept) {
             self.raft.trigger().purge_log(upto).await.map_err(stopped)?;
         }
         Ok(index)
+    }
+
+    /// Waits until openraft knows of a checkpoint of at least `wanted`.
+    async fn checkpointed(
+        &self,
+        metrics: &mut WatchReceiverOf<Types, RaftMetrics<Types>>,
+        wanted: Option<LogId>,
+        deadline: Instant,
+    ) -> Result<Option<LogId>, GroupError> {
+        loop {
+            let done = metrics.borrow_watched().snapshot.as_ref().map(to_log_id);
+            if done >= wanted {
+                return Ok(done);
+            }
+            next_change(metrics, deadline).await?;
+        }
     }
 
     /// Hands the leadership to `to`, or to the follower that is furthest. Only a voter that has everything gets it.

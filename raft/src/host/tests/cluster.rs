@@ -66,6 +66,8 @@ pub(super) struct Cluster {
     /// What of the log is kept in memory.
     cache_bytes: usize,
     scrub_pause: Duration,
+    segment_bytes: u64,
+    world: World,
 }
 
 impl Cluster {
@@ -89,11 +91,28 @@ impl Cluster {
         Self::founded_as(NEVER, 0, NEVER).await
     }
 
+    /// The same, in another world than the real one, with segments of the log that no test fills.
+    pub(super) async fn founded_in(world: World) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::begin(folder, NEVER, LogOptions::default().cache_bytes, NEVER, 8 << 20, world).await
+    }
+
     async fn founded_as(checkpoint_age: Duration, cache_bytes: usize, scrub_pause: Duration) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::begin(folder, checkpoint_age, cache_bytes, scrub_pause, 1 << 20, World::real()).await
+    }
+
+    async fn begin(
+        folder: TempDir,
+        checkpoint_age: Duration,
+        cache_bytes: usize,
+        scrub_pause: Duration,
+        segment_bytes: u64,
+        world: World,
+    ) -> Self {
         let sockets: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = (1..).zip(sockets.iter().map(|socket| socket.local_addr().unwrap().to_string())).collect();
         drop(sockets);
-        let folder = tempfile::tempdir().unwrap();
         let mut cluster = Self {
             folder,
             addresses,
@@ -102,6 +121,8 @@ impl Cluster {
             checkpoint_age,
             cache_bytes,
             scrub_pause,
+            segment_bytes,
+            world,
         };
         for id in 1..=3 {
             cluster.start(id).await;
@@ -130,7 +151,11 @@ impl Cluster {
             scrub_bytes_per_s: 1 << 30,
             scrub_pause: self.scrub_pause,
             mend_patience: Duration::from_secs(2),
-            log: LogOptions { segment_bytes: 1 << 20, cache_bytes: self.cache_bytes, ..LogOptions::default() },
+            log: LogOptions {
+                segment_bytes: self.segment_bytes,
+                cache_bytes: self.cache_bytes,
+                ..LogOptions::default()
+            },
             ..HostOptions::new(id, "test", self.dir(id))
         }
     }
@@ -150,8 +175,9 @@ impl Cluster {
     pub(super) async fn open(&self, id: NodeId) -> Opened {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (options, address) = (self.options(id), self.addresses[&id].clone());
+        // A network of its own: a connection lives on the runtime that made it.
+        let world = World { network: World::real().network, ..self.world.clone() };
         let starting = runtime.spawn(async move {
-            let world = World::real();
             let host = Host::open(world.clone(), options).await.unwrap();
             let (routes, limits) = (host.peer_routes(), ServeOptions::default());
             let serving =
@@ -174,6 +200,13 @@ impl Cluster {
         let mut node = self.nodes.remove(&id).unwrap();
         let runtime = node.runtime.take().unwrap();
         tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE)).await.unwrap();
+    }
+
+    /// Gives a node no processor for a while, as a machine does that has others to run.
+    pub(super) fn starve(&self, id: NodeId, time: Duration) {
+        let runtime = self.nodes[&id].runtime.as_ref().unwrap();
+        // It has one thread.
+        runtime.spawn(async move { std::thread::sleep(time) });
     }
 
     /// Waits until `found` gives something.
@@ -350,6 +383,11 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
+    /// Commands with numbers after this one.
+    pub(super) fn beyond(number: u64) -> Self {
+        Self { number }
+    }
+
     fn command(&mut self, operation: Operation) -> Command {
         self.number += 1;
         Command {
@@ -363,6 +401,14 @@ impl Deliveries {
         }
     }
 
+    /// An entry that receives some of an item that is there, as the `number`th command: one that comes again changes nothing.
+    pub(super) fn restocking(&mut self, number: u64, item: u64) -> Payload {
+        let (sku, location) = (Sku::new(&format!("SKU-{item}")).unwrap(), LocationId::new("main").unwrap());
+        let mut command = self.command(Operation::Receive(Receive { sku, location, lot: None, units: Units(1) }));
+        command.id = CommandId(u128::from(number));
+        self.entry(vec![command])
+    }
+
     /// An entry that creates an item and receives some of it.
     pub(super) fn delivery(&mut self, number: u64) -> Payload {
         let sku = Sku::new(&format!("SKU-{number}")).unwrap();
@@ -370,11 +416,15 @@ impl Deliveries {
         let place = PutLocation { location: location.clone(), spec: LocationSpec::default(), if_revision: None };
         let item = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: true };
         let delivery = Receive { sku, location, lot: None, units: Units(3) };
-        let mut commands = vec![
+        let commands = vec![
             self.command(Operation::PutLocation(Box::new(place))),
             self.command(Operation::PutItem(Box::new(item))),
             self.command(Operation::Receive(delivery)),
         ];
+        self.entry(commands)
+    }
+
+    fn entry(&mut self, mut commands: Vec<Command>) -> Payload {
         let time = LogTime(1_000 + self.number);
         let mut entry = EntryBuilder::new(time);
         for command in &mut commands {

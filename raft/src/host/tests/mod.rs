@@ -5,3 +5,4 @@ mod failed_start;
 mod full_store;
 mod life;
 mod rot;
+mod slow_follower;

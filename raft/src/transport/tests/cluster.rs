@@ -1,6 +1,7 @@
 //! Three nodes with real groups over logs in memory.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use holdfast_world::{IoFuture, StateBatch, StateStore, World};
 use openraft::async_runtime::WatchReceiver;
-use openraft::{BasicNode, Config, SnapshotPolicy};
+use openraft::type_config::alias::EntryOf;
+use openraft::{BasicNode, Config, RaftLogReader, SnapshotPolicy};
 use tokio::time::Instant;
 
 use super::network::Net;
@@ -24,7 +26,7 @@ use crate::segments::memory_disk::{MemoryDisk, memory_world};
 use crate::stages::Stages;
 use crate::store::{LogStore, MachineStore, SharedMachine};
 use crate::transport::{GroupRaft, GroupRegistry, NoReplica, NodeFacts, Transport, TransportOptions, pulse};
-use crate::types::{GroupId, NodeId, Payload};
+use crate::types::{GroupId, NodeId, Payload, Types};
 
 pub(super) const CLUSTER: &str = "test";
 
@@ -212,6 +214,11 @@ impl Node {
         let applied = groups[&group].machine.applied();
         let applied = *applied.borrow();
         applied.map_or(0, |id| id.index)
+    }
+
+    /// What the node's own log holds of a group.
+    pub(super) async fn entries(&self, group: GroupId, indexes: Range<u64>) -> Vec<EntryOf<Types>> {
+        LogStore::new(self.log.clone(), group).try_get_log_entries(indexes).await.unwrap()
     }
 
     pub(super) fn last_log_index(&self, group: GroupId) -> u64 {

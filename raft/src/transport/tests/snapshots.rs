@@ -1,10 +1,19 @@
 //! Checkpoints between nodes.
 
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::network::RPCOption;
+use openraft::raft::AppendEntriesRequest;
+use openraft::type_config::alias::SnapshotOf;
+use openraft::{BasicNode, RaftNetworkFactory, RaftNetworkV2};
+
 use super::cluster::{Cluster, Node, address, eventually, put};
 use super::network::Net;
+use crate::checkpoint::{Snapshot, meta_of};
 use crate::machine::{Machine, MachineKind};
-use crate::transport::FetchError;
-use crate::types::GroupId;
+use crate::transport::{FetchError, GroupRegistry};
+use crate::types::{GroupId, Types};
 
 const GROUP: GroupId = GroupId(0);
 
@@ -34,6 +43,45 @@ async fn a_follower_whose_entries_are_purged_gets_a_snapshot_and_goes_on() {
 
     cluster.isolate(follower, false);
     cluster.all_have(GROUP, "long", &long()).await;
+    let leader = cluster.leader(GROUP).await;
+    put(leader, GROUP, 99, "n", "99").await;
+    cluster.all_have(GROUP, "n", "99").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_put_in_place_of_entries_that_were_not_known_to_be_committed() {
+    let cluster = Cluster::start(1).await;
+    let (leader, follower) = (cluster.leader(GROUP).await, cluster.follower(GROUP).await);
+    let third = cluster.nodes.iter().find(|node| node.id != leader.id && node.id != follower.id).unwrap();
+    put(leader, GROUP, 1, "n", "1").await;
+    cluster.all_have(GROUP, "n", "1").await;
+    let known = leader.applied(GROUP);
+    cluster.isolate(follower, true);
+    for number in 2..=20 {
+        put(leader, GROUP, number, "n", &number.to_string()).await;
+    }
+    leader.raft(GROUP).trigger().snapshot().await.unwrap();
+    eventually("a checkpoint", || leader.groups.checkpoint(GROUP).is_some()).await;
+
+    // The follower gets three entries more, and no word that they are committed; then the snapshot of all.
+    let mut entries = leader.entries(GROUP, known..known + 4).await;
+    let last_known = entries.remove(0).log_id;
+    let vote = leader.raft(GROUP).metrics().borrow_watched().vote;
+    let (prev_log_id, leader_commit) = (Some(last_known), Some(last_known));
+    let appended = AppendEntriesRequest::<Types> { vote, prev_log_id, entries, leader_commit };
+    follower.raft(GROUP).append_entries(appended).await.unwrap();
+    assert_eq!((follower.applied(GROUP), follower.last_log_index(GROUP)), (known, known + 3));
+    cluster.net.heal(&address(third.id), &address(follower.id));
+    let stored = leader.groups.checkpoint(GROUP).unwrap();
+    let meta = meta_of(&stored.record).unwrap();
+    let snapshot = SnapshotOf::<Types, Snapshot> { meta, snapshot: Snapshot::Stored(stored) };
+    let node = BasicNode { addr: address(follower.id) };
+    let mut network = third.transport.factory(GROUP).new_client(follower.id, &node).await;
+    let option = RPCOption::new(Duration::from_secs(1));
+    network.full_snapshot(vote, snapshot, std::future::pending(), option).await.unwrap();
+    assert_eq!(follower.setting(GROUP, "n").as_deref(), Some("20"));
+
+    cluster.isolate(follower, false);
     let leader = cluster.leader(GROUP).await;
     put(leader, GROUP, 99, "n", "99").await;
     cluster.all_have(GROUP, "n", "99").await;
