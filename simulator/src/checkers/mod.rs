@@ -6,6 +6,7 @@ pub mod exactly_once;
 pub mod healed;
 pub mod holds;
 pub mod linearizable;
+pub mod majority;
 pub mod model;
 pub mod replicas;
 mod search;
