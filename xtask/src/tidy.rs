@@ -40,7 +40,7 @@ pub fn passes() -> bool {
 }
 
 /// The files of the tree that git knows or would add.
-fn tracked(root: &Path) -> Vec<PathBuf> {
+pub fn tracked(root: &Path) -> Vec<PathBuf> {
     let listed = std::process::Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
