@@ -3,6 +3,7 @@
 //! purpose and sees the checkers notice.
 
 mod broken_crates;
+mod leaks;
 mod tidy;
 
 use std::path::Path;
