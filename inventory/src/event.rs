@@ -309,7 +309,7 @@ impl EventBody {
 }
 
 /// The hash of an event, over the hash before it and its encoded body.
-fn hash_of(hashed: &[u8]) -> EventHash {
+pub(crate) fn hash_of(hashed: &[u8]) -> EventHash {
     EventHash(*blake3::hash(hashed).as_bytes())
 }
 
@@ -368,5 +368,13 @@ mod tests {
         let mut changed = events.clone();
         changed[1].body.time = LogTime(1);
         assert_eq!(Event::verify_chain(seq, hash, &changed), Err(ChainError::HashMismatch { seq: seq + 2 }));
+    }
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_an_event_is_refused_or_read_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(crate::untrusted::event::valid()),
+        ) {
+            crate::untrusted::event::read(&bytes);
+        }
     }
 }

@@ -20,10 +20,13 @@ mod refusal;
 mod reservation;
 mod state;
 mod stock;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets need a part of it"))]
 mod test_shop;
 mod turn;
 mod types;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 
 pub use answer::{Answer, Applied, Success};
 pub use catalogue::{

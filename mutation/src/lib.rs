@@ -4,7 +4,8 @@
 //! for the whole process, and `holdfast-sim mutations` counts the seeds until one is caught. In every other build [`is_on`] is
 //! a constant `false`: the compiler drops what stands behind it, and no switch, flag or variable brings it back.
 //!
-//! A mutation stands where the rule that it breaks stands, as one condition beside it.
+//! A mutation stands where the rule that it breaks stands, as one condition beside it; where that is in a dependency, as a diff
+//! (`openraft/`) that `cargo xtask mutations` applies to a copy of it.
 
 use std::str::FromStr;
 
@@ -66,6 +67,37 @@ mutations! {
     StaleLeaseRead = "stale-lease-read", "Whoever believes to lead answers a consistent read without asking a majority.";
     TokenIgnored = "token-ignored", "A read does not wait for what its token names.";
     AnswersSwapped = "answers-swapped", "The callers of one entry get each other's answers.";
+    Openraft1802 = "openraft-1802", "A leader of five or more counts as committed what no majority has: openraft #1802 put back.";
+    Openraft2118 = "openraft-2118", "A leader restored to its office counts its log as durable at once: openraft #2118 put back.";
+    HashOrderLeaks = "hash-order-leaks", "Peers are greeted in the order of a hash map.";
+    SystemRandomnessLeaks = "system-randomness-leaks", "openraft draws from the operating system's randomness.";
+    WallClockLeaks = "wall-clock-leaks", "Log time follows the machine's clock rather than the world's.";
+}
+
+/// How a mutation shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// A checker notices.
+    ToAChecker,
+    /// The same seed gives another trace when it is run again.
+    InTheTrace,
+    /// In no way, for this reason: a trace is the same with it and without it.
+    Never(&'static str),
+}
+
+impl Mutation {
+    /// How it must show.
+    #[must_use]
+    pub const fn shows(self) -> Shows {
+        match self {
+            Self::HashOrderLeaks | Self::SystemRandomnessLeaks | Self::WallClockLeaks => Shows::InTheTrace,
+            Self::Openraft2118 => Shows::Never(
+                "openraft goes that way only where it restores a leader without an election, which is switched off; and a \
+                 vote is durable only behind all entries that were appended before it",
+            ),
+            _ => Shows::ToAChecker,
+        }
+    }
 }
 
 /// A name that is no mutation's.

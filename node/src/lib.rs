@@ -20,6 +20,8 @@ mod routing;
 mod services;
 mod shard;
 mod to_proto;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 
 pub use config::{ConfigError, NodeConfig, Overrides};
 pub use node::{Node, StartError};

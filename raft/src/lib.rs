@@ -17,3 +17,5 @@ pub mod stages;
 pub mod store;
 pub mod transport;
 pub mod types;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::time::Duration;
 
+use holdfast_mutation::{Mutation, is_on};
 use openraft::OptionalSend;
 use openraft_rt::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
@@ -89,11 +90,11 @@ impl AsyncRuntime for Runtime {
 
     fn thread_rng() -> SmallRng {
         match SEED.get() {
-            Some(seed) => {
+            Some(seed) if !is_on(Mutation::SystemRandomnessLeaks) => {
                 SEED.set(Some(next_seed(seed)));
                 SmallRng::seed_from_u64(seed)
             }
-            None => SmallRng::from_rng(&mut rand::rng()),
+            _ => SmallRng::from_rng(&mut rand::rng()),
         }
     }
 

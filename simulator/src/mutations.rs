@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use holdfast_mutation::Mutation;
+use holdfast_mutation::{Mutation, Shows};
 use holdfast_simulator::shrink::kind_of;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub seed: Option<u64>,
     /// What was noticed.
     pub finding: Option<String>,
+    /// Why no seed's trace differs with it, where that is as it must be.
+    pub harmless: Option<&'static str>,
     /// Seconds by the clock of this machine.
     pub real_s: f64,
 }
@@ -59,6 +61,9 @@ pub fn run(mutations: &[Mutation], first: u64, most: u64, limit: Duration) -> io
     Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 
+/// So many seeds show that a mutation has no effect, or as many as may be run.
+const HARMLESS_SEEDS: usize = 20;
+
 fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most: u64, limit: Duration) -> Outcome {
     let begun = Instant::now();
     let mut outcome = Outcome {
@@ -69,9 +74,56 @@ fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most:
         spoiled: 0,
         seed: None,
         finding: None,
+        harmless: None,
         real_s: 0.0,
     };
-    for seed in (0..most).map(|nth| first.wrapping_add(nth)) {
+    let seeds = (0..most).map(|nth| first.wrapping_add(nth));
+    let trace = |seed, mutation| {
+        runtime.block_on(seeds::run_one(program, seed, mutation, &[], limit)).ok().map(|report| report.trace)
+    };
+    match mutation.shows() {
+        Shows::ToAChecker => hunt_by_checkers(runtime, program, mutation, seeds, limit, &mut outcome),
+        Shows::InTheTrace => {
+            for seed in seeds {
+                outcome.seeds += 1;
+                let (once, again) = (trace(seed, Some(mutation)), trace(seed, Some(mutation)));
+                // A run without a report, which was ended when its time was over, tells nothing.
+                if once.is_some() && again.is_some() && once != again {
+                    outcome.caught_by = Some("determinism".to_owned());
+                    outcome.seed = Some(seed);
+                    outcome.finding = Some("run again, the seed gives another trace".to_owned());
+                    break;
+                }
+            }
+        }
+        Shows::Never(why) => {
+            for seed in seeds.take(HARMLESS_SEEDS) {
+                outcome.seeds += 1;
+                let Some(plain) = trace(seed, None) else {
+                    outcome.spoiled += 1;
+                    continue;
+                };
+                if trace(seed, Some(mutation)) != Some(plain) {
+                    outcome.seed = Some(seed);
+                    break;
+                }
+            }
+            outcome.harmless = (outcome.seed.is_none() && outcome.seeds > outcome.spoiled).then_some(why);
+        }
+    }
+    outcome.real_s = begun.elapsed().as_secs_f64();
+    outcome
+}
+
+fn hunt_by_checkers(
+    runtime: &Runtime,
+    program: &Path,
+    mutation: Mutation,
+    seeds: impl Iterator<Item = u64>,
+    limit: Duration,
+    outcome: &mut Outcome,
+) {
+    for seed in seeds {
         outcome.seeds += 1;
         let found = findings(runtime, program, seed, Some(mutation), limit);
         let Some(finding) = proof(&found) else { continue };
@@ -84,8 +136,6 @@ fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most:
         outcome.finding = Some(finding.clone());
         break;
     }
-    outcome.real_s = begun.elapsed().as_secs_f64();
-    outcome
 }
 
 fn findings(runtime: &Runtime, program: &Path, seed: u64, mutation: Option<Mutation>, limit: Duration) -> Vec<String> {
@@ -108,13 +158,22 @@ fn proof(found: &[String]) -> Option<&String> {
 }
 
 impl Outcome {
+    /// Whether it was noticed, or has no effect where it must have none.
+    pub fn is_as_it_must_be(&self) -> bool {
+        self.caught_by.is_some() || self.harmless.is_some()
+    }
+
     /// The outcome for people.
     pub fn line(&self) -> String {
         let name = self.name;
+        if let Some(why) = self.harmless {
+            return format!("{name:<26} without effect on the traces of {} seeds: {why}", self.seeds);
+        }
         match (&self.caught_by, self.seed, &self.finding) {
             (Some(by), Some(seed), Some(finding)) => {
                 format!("{name:<26} caught by {by} after {} seeds (seed {seed}): {finding}", self.seeds)
             }
+            (None, Some(seed), _) => format!("{name:<26} CHANGES the trace of seed {seed}, and must change none"),
             _ => format!("{name:<26} NOT CAUGHT in {} seeds", self.seeds),
         }
     }

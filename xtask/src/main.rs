@@ -2,8 +2,11 @@
 //! written by a machine; `cargo xtask tidy` is the part of `verify` that is our own; `cargo xtask mutations` breaks the product on
 //! purpose and sees the checkers notice.
 
+mod broken_crates;
+mod leaks;
 mod tidy;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask <verify | fix | tidy | mutations>
@@ -54,13 +57,23 @@ fn fix() -> bool {
     cargo(&["fmt", "--all"], &[]) && cargo(&["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty"], &[])
 }
 
-/// Builds `holdfast-sim` so that it can be broken, apart from every other build, and runs its `mutations` with what follows on the
-/// command line.
+/// Builds `holdfast-sim` so that it can be broken, and dependencies of it too, apart from every other build, and runs its
+/// `mutations` with what follows on the command line.
 fn mutations() -> bool {
-    let folder = "target/mutations";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+    let folder = root.join("target/mutations");
+    let manifest = match broken_crates::prepare(root, &folder) {
+        Ok(manifest) => manifest,
+        Err(problem) => {
+            eprintln!("mutations: {problem}");
+            return false;
+        }
+    };
+    let (folder, manifest) = (folder.display().to_string(), manifest.display().to_string());
     // The flags of .cargo/config.toml, which these replace, and one more.
-    let flags = [("RUSTFLAGS", "--cfg tokio_unstable --cfg holdfast_mutations"), ("CARGO_TARGET_DIR", folder)];
-    if !cargo(&["build", "--profile", "sim", "--package", "holdfast-simulator"], &flags) {
+    let flags = [("RUSTFLAGS", "--cfg tokio_unstable --cfg holdfast_mutations"), ("CARGO_TARGET_DIR", &folder)];
+    let build = ["build", "--profile", "sim", "--package", "holdfast-simulator", "--manifest-path", &manifest];
+    if !cargo(&build, &flags) {
         return false;
     }
     let program = format!("{folder}/sim/holdfast-sim");

@@ -27,12 +27,14 @@ pub fn passes() -> bool {
                 check_functions(file, &text, &mut findings);
                 check_name(file, &mut findings);
                 check_header(file, &text, &mut findings);
+                crate::leaks::check(file, &text, &mut findings);
             }
             Some("md") => check_paths(root, file, &text, &mut findings),
             _ => {}
         }
     }
     check_dependencies(root, &mut findings);
+    crate::leaks::check_exceptions(root, &mut findings);
     for finding in &findings {
         eprintln!("tidy: {finding}");
     }
@@ -40,7 +42,7 @@ pub fn passes() -> bool {
 }
 
 /// The files of the tree that git knows or would add.
-fn tracked(root: &Path) -> Vec<PathBuf> {
+pub fn tracked(root: &Path) -> Vec<PathBuf> {
     let listed = std::process::Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)

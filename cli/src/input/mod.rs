@@ -1,11 +1,11 @@
 //! Files that others made, read row by row: a catalogue, an event trace. What is wrong with a row is named, counted and
 //! shown with its line; it stops nothing.
 
-mod catalogue;
+pub mod catalogue;
 mod dirt;
 mod open;
 mod rows;
-mod trace;
+pub mod trace;
 
 pub use catalogue::CatalogueReader;
 pub use dirt::{DirtKind, DirtTally, DirtyRow, Usable};

@@ -135,6 +135,32 @@ fn days_since_epoch(year: u64, month: u64, day: u64) -> u64 {
     years + months + day - 1
 }
 
+/// A trace, as any bytes.
+#[cfg(any(test, fuzzing))]
+pub mod untrusted {
+    use super::TraceReader;
+
+    const SOUND: &str = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n\
+        2019-10-01 00:00:00 UTC,cart,5773203,1487580005134238553,,runail,2.62,463240011,26dd6e6e-4dac-4778-8d2c-92e149dab885\n\
+        2019-10-01 00:00:03 UTC,purchase,5773203,1487580005134238553,,runail,2.62,463240011,26dd6e6e\n";
+
+    /// A valid input.
+    pub fn valid() -> Vec<u8> {
+        SOUND.as_bytes().to_vec()
+    }
+
+    /// Refuses it, or reads it to its end.
+    pub fn read(bytes: &[u8]) {
+        if let Ok(mut reader) = TraceReader::new(bytes) {
+            let mut rows = 0;
+            while let Ok(Some(_)) = reader.next_event() {
+                rows += 1;
+                assert!(rows <= bytes.len(), "more rows than bytes");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,22 +244,12 @@ mod tests {
         assert_eq!(parse_time(""), None);
     }
 
-    const SOUND: &str = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n\
-        2019-10-01 00:00:00 UTC,cart,5773203,1487580005134238553,,runail,2.62,463240011,26dd6e6e-4dac-4778-8d2c-92e149dab885\n\
-        2019-10-01 00:00:03 UTC,purchase,5773203,1487580005134238553,,runail,2.62,463240011,26dd6e6e\n";
-
     proptest::proptest! {
         #[test]
         fn what_is_nearly_a_trace_is_refused_or_read_to_its_end_and_never_a_panic(
-            bytes in holdfast_mangle::mangled(SOUND.as_bytes().to_vec()),
+            bytes in holdfast_mangle::mangled(untrusted::valid()),
         ) {
-            if let Ok(mut reader) = TraceReader::new(bytes.as_slice()) {
-                let mut rows = 0;
-                while let Ok(Some(_)) = reader.next_event() {
-                    rows += 1;
-                    assert!(rows <= bytes.len(), "more rows than bytes");
-                }
-            }
+            untrusted::read(&bytes);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_inventory::LogTime;
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_world::Clock;
 
 /// The clock of one shard's leader.
@@ -29,7 +30,12 @@ impl LogClock {
     pub(super) fn now(&mut self, term: u64, applied: LogTime) -> LogTime {
         if self.term != Some(term) {
             self.term = Some(term);
-            self.base = LogTime(self.clock.wall_ms()).max(self.last).max(applied);
+            let mut wall_ms = self.clock.wall_ms();
+            if is_on(Mutation::WallClockLeaks) {
+                let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                wall_ms = u64::try_from(real.as_millis()).unwrap_or(u64::MAX);
+            }
+            self.base = LogTime(wall_ms).max(self.last).max(applied);
             self.since = self.clock.monotonic();
         }
         let elapsed = self.clock.monotonic().saturating_sub(self.since);

@@ -11,7 +11,7 @@
 //! only then the record. Superseded chunks are removed after that, once nobody reads them.
 
 mod keys;
-mod manifest;
+pub(crate) mod manifest;
 mod snapshot;
 
 use std::collections::BTreeSet;

@@ -161,3 +161,5 @@ fn malformed(error: prost::DecodeError) -> DecodeError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::time::Duration;
 
+use holdfast_mutation::{Mutation, is_on};
 use tokio::time::Instant;
 
 use super::{Host, Inner};
@@ -32,7 +33,11 @@ pub(super) async fn beat(host: Weak<Inner>) {
                 return;
             }
         }
-        for (node, address) in host.peers() {
+        let mut peers: Vec<_> = host.peers().into_iter().collect();
+        if is_on(Mutation::HashOrderLeaks) {
+            peers = peers.into_iter().collect::<std::collections::HashMap<_, _>>().into_iter().collect();
+        }
+        for (node, address) in peers {
             // A group has started: only who was not told yet of this life of the node is told now.
             if !is_due && host.inner.transport.has_judged(node) {
                 continue;

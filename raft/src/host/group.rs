@@ -288,6 +288,12 @@ impl Group {
         self.raft.metrics().borrow_watched().current_term
     }
 
+    /// The last index in this replica's log, durable or not; 0: it is empty, or its core has not told yet.
+    #[must_use]
+    pub fn last_log_index(&self) -> u64 {
+        self.raft.metrics().borrow_watched().last_log_index.unwrap_or(0)
+    }
+
     /// Where the group stands.
     #[must_use]
     pub fn status(&self) -> GroupStatus {

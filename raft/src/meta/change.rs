@@ -207,4 +207,12 @@ mod tests {
         let bytes = log::MetaEntry { schema: SCHEMA + 1, ..Default::default() }.encode_to_vec();
         assert_eq!(decode_change(&bytes), Err(DecodeError::UnknownSchema { found: SCHEMA + 1 }));
     }
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_change_is_refused_or_applied_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(crate::meta::untrusted::valid()),
+        ) {
+            crate::meta::untrusted::read(&bytes);
+        }
+    }
 }

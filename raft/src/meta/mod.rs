@@ -4,6 +4,8 @@
 //! once under its id.
 
 mod change;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 
 use std::collections::{BTreeMap, VecDeque};
 

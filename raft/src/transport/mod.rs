@@ -25,8 +25,8 @@ mod pulse;
 mod registry;
 mod service;
 mod session;
-mod snapshots;
-mod wire;
+pub(crate) mod snapshots;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -396,3 +396,77 @@ pub(super) async fn fetch(
     })?;
     Ok(received)
 }
+
+/// A snapshot as it comes from a peer, chunk after chunk, as any bytes.
+#[cfg(any(test, fuzzing))]
+pub mod untrusted {
+    use holdfast_inventory::{Applied, Inventory, Limits};
+    use prost::Message;
+
+    use super::*;
+    use crate::encode;
+    use crate::machine::{HEADER_KEY, MachineKind};
+
+    /// More than is taken of a snapshot here.
+    const LIMIT: u64 = 1_024 * 1_024;
+
+    /// A valid input: a shard's state in two chunks.
+    #[must_use]
+    pub fn valid() -> Vec<u8> {
+        let mut inventory = Inventory::new(Limits::default());
+        let entry = encode::decode_entry(&encode::untrusted::valid()).expect("it is valid");
+        inventory.apply(&entry, &mut Applied::default());
+        let cut = inventory.cut();
+        let header = std::iter::once((HEADER_KEY.to_vec(), cut.header()));
+        let pieces = header.chain(cut.encode().map(|(id, bytes)| (id.key().to_vec(), bytes)));
+        let part = |(key, bytes): (Vec<u8>, Vec<u8>)| wire::SnapshotPart {
+            key: key.into(),
+            bytes: bytes.into(),
+            continues: false,
+        };
+        let mut parts: Vec<_> = pieces.map(part).collect();
+        let head = wire::SnapshotHead {
+            group: 2,
+            digest: vec![1; 32].into(),
+            changes_hash: vec![2; 32].into(),
+            ..wire::SnapshotHead::default()
+        };
+        let parts_total = parts.len() as u64;
+        let rest = parts.split_off(1);
+        let first = wire::SnapshotChunk { head: Some(head), parts, ..wire::SnapshotChunk::default() };
+        let last = wire::SnapshotChunk { parts: rest, last: true, parts_total, ..wire::SnapshotChunk::default() };
+        [first.encode_length_delimited_to_vec(), last.encode_length_delimited_to_vec()].concat()
+    }
+
+    /// Refuses it, or gathers it and loads it as what either kind of group has, believing no digest: true.
+    pub fn read(bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        let mut gathering = Gathering::default();
+        while let Ok(chunk) = wire::SnapshotChunk::decode_length_delimited(&mut rest) {
+            match gathering.take(chunk, LIMIT) {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(_) => return false,
+            }
+        }
+        let Ok((_, received)) = gathering.finish() else { return false };
+        let is_meta = received.machine(&MachineKind::Meta).is_ok();
+        let _ = crate::store::decode_membership(&received.record.membership);
+        let loaded = crate::machine::Machine::load(&MachineKind::Shard(Limits::default()), received.chunks);
+        is_meta || loaded.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::untrusted;
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_nearly_a_snapshot_is_refused_or_read_and_never_a_panic(
+            bytes in holdfast_mangle::mangled(untrusted::valid()),
+        ) {
+            untrusted::read(&bytes);
+        }
+    }
+}

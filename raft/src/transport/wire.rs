@@ -294,16 +294,26 @@ pub(super) fn transfer_response_from_wire(
     })
 }
 
-#[cfg(test)]
-mod tests {
+/// Messages of a peer, as any bytes.
+#[cfg(any(test, fuzzing))]
+pub mod untrusted {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use openraft::{BasicNode, Membership};
     use prost::Message;
 
     use super::*;
+    use crate::store::encode_membership;
 
-    fn append() -> wire::Append {
+    /// A valid input: entries to append.
+    #[must_use]
+    pub fn valid() -> Vec<u8> {
         let id = wire::LogId { term: 3, leader_node: 1, index: 41 };
-        let entry = |kind| wire::Entry { term: 3, leader_node: 1, kind, payload: vec![7; 20].into() };
-        wire::Append {
+        let entry = |kind, payload: Vec<u8>| wire::Entry { term: 3, leader_node: 1, kind, payload: payload.into() };
+        let nodes = BTreeMap::from([(1, BasicNode::new("a:1")), (2, BasicNode::new("b:1"))]);
+        let voters = vec![BTreeSet::from([1]), BTreeSet::from([1, 2])];
+        let membership = Membership::new(voters, nodes).expect("every voter is a node");
+        let append = wire::Append {
             session: 5,
             sequence: 6,
             group: 2,
@@ -311,37 +321,44 @@ mod tests {
             previous: Some(id),
             committed: Some(id),
             first_index: 42,
-            entries: vec![entry(0), entry(1), entry(2)],
-        }
+            entries: vec![entry(0, vec![]), entry(1, vec![7; 20]), entry(2, encode_membership(&membership))],
+        };
+        append.encode_to_vec()
     }
+
+    /// Refuses it, or reads it, as each message of a peer. They share their first fields' types, so that one's bytes are
+    /// nearly another's. True: it is an append.
+    pub fn read(bytes: &[u8]) -> bool {
+        let mut is_append = false;
+        if let Ok(append) = wire::Append::decode(bytes) {
+            let (first, count) = (append.first_index, append.entries.len());
+            if let Ok(request) = append_from_wire(append) {
+                let indexes = request.entries.iter().map(|entry| entry.log_id.index);
+                assert!(indexes.eq((first..).take(count)));
+                is_append = true;
+            }
+        }
+        let _ = wire::Heartbeat::decode(bytes).map(heartbeat_from_wire);
+        let _ = wire::Outcome::decode(bytes).map(|outcome| answer_from_wire(Some(outcome)));
+        let _ = wire::VoteRequest::decode(bytes).map(vote_request_from_wire);
+        let _ = wire::VoteResponse::decode(bytes).map(vote_response_from_wire);
+        let _ = wire::NodeFacts::decode(bytes).map(|facts| facts_from_wire(Some(facts)));
+        let _ = wire::TransferLeaderRequest::decode(bytes).map(transfer_from_wire);
+        let _ = wire::TransferLeaderResponse::decode(bytes).map(transfer_response_from_wire);
+        is_append
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::untrusted;
 
     proptest::proptest! {
         #[test]
-        fn what_is_nearly_an_append_is_refused_or_read_and_never_a_panic(
-            bytes in holdfast_mangle::mangled(append().encode_to_vec()),
-        ) {
-            if let Ok(append) = wire::Append::decode(bytes.as_slice()) {
-                let count = append.entries.len();
-                let first = append.first_index;
-                if let Ok(request) = append_from_wire(append) {
-                    let indexes = request.entries.iter().map(|entry| entry.log_id.index);
-                    assert!(indexes.eq((first..).take(count)));
-                }
-            }
-        }
-
-        #[test]
         fn any_message_of_a_peer_is_refused_or_read_and_never_a_panic(
-            bytes in holdfast_mangle::mangled(append().encode_to_vec()),
+            bytes in holdfast_mangle::mangled(untrusted::valid()),
         ) {
-            // The messages share their first fields' types, so that one's bytes are nearly another's.
-            let _ = wire::Heartbeat::decode(bytes.as_slice()).map(heartbeat_from_wire);
-            let _ = wire::Outcome::decode(bytes.as_slice()).map(|outcome| answer_from_wire(Some(outcome)));
-            let _ = wire::VoteRequest::decode(bytes.as_slice()).map(vote_request_from_wire);
-            let _ = wire::VoteResponse::decode(bytes.as_slice()).map(vote_response_from_wire);
-            let _ = wire::NodeFacts::decode(bytes.as_slice()).map(|facts| facts_from_wire(Some(facts)));
-            let _ = wire::TransferLeaderRequest::decode(bytes.as_slice()).map(transfer_from_wire);
-            let _ = wire::TransferLeaderResponse::decode(bytes.as_slice()).map(transfer_response_from_wire);
+            untrusted::read(&bytes);
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod healed;
 pub mod holds;
 pub mod images;
 pub mod linearizable;
+pub mod majority;
 pub mod model;
 pub mod replicas;
 mod search;

@@ -13,6 +13,7 @@ use holdfast_raft::log::LogId;
 use holdfast_raft::types::GroupId;
 
 use crate::checkers::images::Image;
+use crate::checkers::majority::Majorities;
 use crate::checkers::replicas::Positions;
 use crate::world::Death;
 use crate::{Crash, HostId, Simulation};
@@ -65,6 +66,7 @@ pub(crate) struct Cluster {
     watched: BTreeMap<HostId, Watched>,
     leader_changes: u64,
     positions: Positions,
+    majorities: Majorities,
     next_id: u64,
     /// What each node keeps of its log in memory.
     log_cache_bytes: usize,
@@ -82,6 +84,7 @@ impl Cluster {
             watched: BTreeMap::new(),
             leader_changes: 0,
             positions: Positions::default(),
+            majorities: Majorities::default(),
             next_id: size + 1,
             log_cache_bytes,
         };
@@ -266,8 +269,9 @@ impl Cluster {
     }
 
     /// Looks at every replica, and records what is new since the last look: leaders, terms, what is applied and the digest
-    /// of the state after it.
-    pub(super) fn watch(&mut self, simulation: &Simulation) {
+    /// of the state after it. What is applied must be in the logs of a majority.
+    pub(super) fn watch(&mut self, simulation: &Simulation, findings: &mut Vec<String>) {
+        let mut advanced = Vec::new();
         let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
         for (host, node) in nodes.iter() {
             let watched = self.watched.entry(*host).or_default();
@@ -283,6 +287,7 @@ impl Cluster {
                         None => continue,
                     },
                 };
+                self.majorities.see_log(number, host.0, group.last_log_index());
                 let now = Seen { term: group.term(), leader: group.leader(), applied: group.applied_index() };
                 let before = std::mem::replace(seen, now);
                 let record = |event: std::fmt::Arguments<'_>| simulation.trace().record(simulation.now(), *host, event);
@@ -293,12 +298,21 @@ impl Cluster {
                     self.leader_changes += 1;
                 }
                 if now.applied != before.applied {
+                    if self.majorities.is_news(number, now.applied) {
+                        advanced.push((number, host.0, now.applied, group.status().voters));
+                    }
                     let digest = group.read_shard(|shard| shard.digest());
                     record(format_args!("group {number} applied {} digest {digest:?}", now.applied));
                     if let Some(digest) = digest {
                         self.positions.see(number, host.0, now.applied, &digest.0.to_be_bytes());
                     }
                 }
+            }
+        }
+        for (group, host, applied, voters) in advanced {
+            // While members change two majorities are needed; a run looks at what one set of voters decides.
+            if voters.len() == self.members.len() {
+                findings.extend(self.majorities.see_applied(group, host, applied, &voters).map(|it| it.to_string()));
             }
         }
     }
@@ -317,6 +331,7 @@ impl Cluster {
     fn forget(&mut self, host: HostId) {
         self.nodes.lock().expect("no panic happens while the nodes are locked").remove(&host);
         self.watched.remove(&host);
+        self.majorities.forget(host.0);
     }
 }
 

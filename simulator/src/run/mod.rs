@@ -284,7 +284,7 @@ impl Stage {
         self.simulation.step();
         let spoiled = self.storm.spoiled();
         self.cluster.judge_ends(&mut self.simulation, |host| spoiled.may_lose(host), &mut self.findings);
-        self.cluster.watch(&self.simulation);
+        self.cluster.watch(&self.simulation, &mut self.findings);
         if let Some(happened) = &mut self.happened {
             notes::note(happened, &self.simulation, &self.cluster);
         }

@@ -1,0 +1,77 @@
+//! What is read from outside, for those who try to break it: the property tests beside the decoders, and the targets of `fuzz/`.
+//! A reader takes any bytes and must refuse them or read something whole; each has a valid input to begin with.
+
+#![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
+
+/// A piece of a shard's state, among pieces that are whole: the first byte says which.
+pub mod chunk {
+    use crate::test_shop::Shop;
+    use crate::{ChunkId, Inventory};
+
+    /// How many there are, the header included.
+    pub const PIECES: usize = 5;
+
+    fn header_and_chunks() -> (Vec<u8>, Vec<(ChunkId, Vec<u8>)>) {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let cut = shop.inventory.cut();
+        (cut.header(), cut.encode().collect())
+    }
+
+    /// A valid input.
+    #[must_use]
+    pub fn valid(at: usize) -> Vec<u8> {
+        let (header, mut chunks) = header_and_chunks();
+        let piece = if at < chunks.len() { chunks.swap_remove(at).1 } else { header };
+        [&[at as u8], piece.as_slice()].concat()
+    }
+
+    /// Refuses it, or reads it: true.
+    pub fn read(input: &[u8]) -> bool {
+        let Some((at, piece)) = input.split_first() else { return false };
+        let (mut header, mut chunks) = header_and_chunks();
+        match chunks.get_mut(usize::from(*at)) {
+            Some((_, chunk)) => *chunk = piece.to_vec(),
+            None => header = piece.to_vec(),
+        }
+        let Ok(loaded) = Inventory::load(&header, chunks) else { return false };
+        assert_eq!(loaded.digest(), loaded.recompute_digest());
+        true
+    }
+}
+
+/// An event of the change log.
+pub mod event {
+    use crate::Event;
+    use crate::test_shop::Shop;
+
+    /// A valid input.
+    #[must_use]
+    pub fn valid() -> Vec<u8> {
+        let shop = Shop::with_rouge(5);
+        shop.applied.events.last().unwrap().encoded().to_vec()
+    }
+
+    /// Refuses it, or reads it (true); the same with its hash set right, so that what lies behind the hash is read too.
+    pub fn read(bytes: &[u8]) -> bool {
+        let read = Event::decode(bytes);
+        assert!(read.as_ref().is_ok_and(|event| event.encoded() == bytes) || read.is_err());
+        let mut mended = bytes.to_vec();
+        if let Some((hash, hashed)) = mended.get_mut(1..).and_then(|rest| rest.split_first_chunk_mut()) {
+            *hash = crate::event::hash_of(hashed).0;
+            let _ = Event::decode(&mended);
+        }
+        read.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_valid_inputs_are_read() {
+        assert!((0..chunk::PIECES).all(|at| chunk::read(&chunk::valid(at))));
+        assert!(event::read(&event::valid()));
+    }
+}

@@ -1,0 +1,139 @@
+//! A shard's log entry, as any bytes: for the property test and a target of `fuzz/`.
+
+#![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
+
+use holdfast_inventory::commands::{
+    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
+    Return, Set, SetLimits,
+};
+use holdfast_inventory::{
+    Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
+    Limits, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotId, Operation, OrderRef, ReservationId,
+    Revision, Sku, Slot, Units,
+};
+
+use super::{EntryBuilder, decode_entry, encode_command};
+
+pub(super) fn sku() -> Sku {
+    Sku::new("LIP-01").unwrap()
+}
+
+pub(super) fn location() -> LocationId {
+    LocationId::new("main").unwrap()
+}
+
+pub(super) fn reservation() -> ReservationId {
+    ReservationId::mint(1_790_000_000_000, Slot::new(12).unwrap(), 99)
+}
+
+fn line() -> Line {
+    Line { sku: sku(), location: location(), units: Units(2), lot: LotId::new("L1").ok(), optional: true }
+}
+
+fn parts() -> Vec<LineUnits> {
+    vec![LineUnits { line: 0, units: Units(1) }]
+}
+
+/// Limits of which no two are alike.
+fn odd_limits() -> Limits {
+    Limits {
+        results: 1,
+        result_window_ms: 2,
+        keyed_minimum_ms: 3,
+        mint_ahead_ms: 4,
+        live_reservations: 5,
+        ended_reservations: 6,
+        keep_ended_ms: 7,
+        items: 8,
+        sweep: 9,
+        max_hold_s: 10,
+    }
+}
+
+pub(super) fn every_operation() -> Vec<Operation> {
+    let spec = ItemSpec {
+        name: "Velvet lipstick".into(),
+        status: ItemStatus::Paused,
+        tracked: false,
+        max_per_order: Some(2),
+        backorder: Backorder::Preorder { release_at: LogTime(5), cap: 3 },
+        ..ItemSpec::default()
+    };
+    let place = LocationSpec { kind: LocationKind::Store, active: false, priority: 4, ..LocationSpec::default() };
+    vec![
+        Operation::PutItem(Box::new(PutItem { sku: sku(), spec, if_revision: Some(Revision(3)), if_absent: true })),
+        Operation::PutLocation(Box::new(PutLocation { location: location(), spec: place, if_revision: None })),
+        Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
+        Operation::Receive(Receive { sku: sku(), location: location(), lot: None, units: Units(7) }),
+        Operation::Adjust(Adjust {
+            sku: sku(),
+            location: location(),
+            lot: None,
+            delta: -3,
+            condition: Condition::Damaged,
+        }),
+        Operation::Set(Set { sku: sku(), location: location(), lot: None, on_hand: 9, if_revision: Revision(0) }),
+        Operation::Reserve(Reserve {
+            reservation: reservation(),
+            lines: vec![line(), line()],
+            ttl_s: 30,
+            partial_ok: true,
+            order_ref: OrderRef::new("web-1").ok(),
+            customer: Some(CustomerHash(u128::MAX - 7)),
+            channel: None,
+            campaign: None,
+        }),
+        Operation::Amend(Amend { reservation: reservation(), lines: vec![line()] }),
+        Operation::Extend(Extend { reservation: reservation(), ttl_s: 60 }),
+        Operation::Commit(Commit {
+            reservation: reservation(),
+            parts: parts(),
+            last: true,
+            if_expired: IfExpired::Retake,
+            cancel_at: Some(LogTime(77)),
+        }),
+        Operation::Release(Release { reservation: reservation() }),
+        Operation::Fulfil(Fulfil { reservation: reservation(), parts: Vec::new() }),
+        Operation::Cancel(Cancel { reservation: reservation() }),
+        Operation::Return(Return {
+            reservation: reservation(),
+            parts: parts(),
+            location: Some(location()),
+            condition: Condition::QualityControl,
+        }),
+    ]
+}
+
+pub(super) fn command(number: u128, operation: Operation) -> Command {
+    let cause = Cause { actor: "till 4".into(), reason: "sale".into(), reference: String::new() };
+    Command {
+        id: CommandId(number << 64 | number),
+        minted_at: LogTime(1_790_000_000_000),
+        keyed: false,
+        body: BodyHash(0),
+        linked: number % 2 == 1,
+        cause: Some(Box::new(cause)),
+        operation,
+    }
+}
+
+/// A valid input: an entry with every command.
+#[must_use]
+pub fn valid() -> Vec<u8> {
+    let mut builder = EntryBuilder::new(LogTime(1_790_000_000_001));
+    for (operation, number) in every_operation().into_iter().zip(1..) {
+        builder.push(&encode_command(&mut command(number, operation)));
+    }
+    builder.finish().to_vec()
+}
+
+/// Refuses it, or applies it: true.
+pub fn read(bytes: &[u8]) -> bool {
+    let Ok(entry) = decode_entry(bytes) else { return false };
+    let mut inventory = Inventory::new(Limits::default());
+    let mut applied = Applied::default();
+    inventory.apply(&entry, &mut applied);
+    assert_eq!(applied.answers.len(), entry.commands.len());
+    assert_eq!(inventory.digest(), inventory.recompute_digest());
+    true
+}
