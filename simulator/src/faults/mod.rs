@@ -8,7 +8,9 @@ mod clocks;
 mod decay;
 mod drives;
 mod kind;
+mod leaders;
 mod links;
+mod members;
 mod one_node;
 mod plan;
 mod processes;
@@ -38,6 +40,11 @@ pub(crate) struct Field<'a> {
 impl Field<'_> {
     /// Any node.
     fn node(&mut self) -> HostId {
+        pick(self.dice, &self.cluster.nodes())
+    }
+
+    /// Any member: a node that has a place, running or not.
+    fn member(&mut self) -> HostId {
         pick(self.dice, self.cluster.hosts())
     }
 
@@ -45,7 +52,7 @@ impl Field<'_> {
     fn running_node(&mut self) -> Option<HostId> {
         let simulation = &*self.simulation;
         let running: Vec<HostId> =
-            self.cluster.hosts().iter().copied().filter(|host| simulation.is_running(*host)).collect();
+            self.cluster.nodes().into_iter().filter(|host| simulation.is_running(*host)).collect();
         (!running.is_empty()).then(|| pick(self.dice, &running))
     }
 }
@@ -172,7 +179,7 @@ impl Storm {
         self.go_on(simulation, cluster);
         self.begin(simulation, cluster);
         let (now, seed) = (simulation.now(), self.seed);
-        for host in cluster.hosts().to_vec() {
+        for host in cluster.nodes() {
             if simulation.is_running(host) || cluster.is_left_out(host) {
                 self.restarts.remove(&host);
                 continue;
@@ -234,11 +241,11 @@ impl Storm {
             end_span(spans, span, now);
         }
         simulation.net().heal_all();
-        for host in cluster.hosts() {
-            simulation.drive(*host).heal();
-            simulation.spare(*host);
-            simulation.set_clock_rate(*host, 1_000);
-            simulation.set_wall_offset_ms(*host, 0);
+        for host in cluster.nodes() {
+            simulation.drive(host).heal();
+            simulation.spare(host);
+            simulation.set_clock_rate(host, 1_000);
+            simulation.set_wall_offset_ms(host, 0);
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
-use super::{Fault, FaultKind, clocks, decay, drives, links, processes};
+use super::{Fault, FaultKind, clocks, decay, drives, leaders, links, members, processes};
 use crate::Dice;
 
 struct Kind {
@@ -54,6 +54,10 @@ const KINDS: &[Kind] = &[
     kind("older file", (10_000, 30_000), (500, 8_000), || Box::<decay::OlderFile>::default()),
     kind("older drive", (10_000, 40_000), (500, 8_000), || Box::<decay::OlderDrive>::default()),
     kind("wiped drive", (15_000, 40_000), AT_ONCE, || Box::new(decay::Wipe)),
+    kind("member replaced", (4_000, 15_000), (1_000, 15_000), || Box::<members::Replace>::default()),
+    kind("graceful stop", (3_000, 12_000), AT_ONCE, || Box::new(Strike(processes::stop))),
+    kind("leaders handed over", (4_000, 12_000), (1_000, 8_000), || Box::new(leaders::HandOver)),
+    kind("leaders struck", (4_000, 12_000), (2_000, 12_000), || Box::<leaders::Struck>::default()),
 ];
 
 /// The dice of a kind's times (0), and of each of its faults (from 1 on).

@@ -16,6 +16,11 @@ pub(super) fn kill(field: &mut Field<'_>, node: HostId) {
     field.cluster.crash(field.simulation, node, Crash::Kill);
 }
 
+/// A process is told to stop, as by SIGTERM: it hands over what it leads.
+pub(super) fn stop(field: &mut Field<'_>, node: HostId) {
+    field.cluster.stop(field.simulation, node);
+}
+
 /// A machine loses its power.
 pub(super) fn lose_power(field: &mut Field<'_>, node: HostId) {
     let crash = power(field);
@@ -71,7 +76,7 @@ pub(super) struct AllDown;
 impl Fault for AllDown {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
         let is_kill = field.dice.below(3) == 0;
-        for node in field.cluster.hosts().to_vec() {
+        for node in field.cluster.nodes() {
             let crash = if is_kill { Crash::Kill } else { power(field) };
             field.cluster.crash(field.simulation, node, crash);
         }
