@@ -14,12 +14,14 @@ mod members;
 mod one_node;
 mod plan;
 mod processes;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::run::cluster::Cluster;
 use crate::timeline::FaultSpan;
+use crate::workloads::{Complaints, Shop};
 use crate::{Dice, HostId, Simulation};
 pub use kind::FaultKind;
 use plan::{Due, Plan};
@@ -35,6 +37,28 @@ pub(crate) struct Field<'a> {
     pub spoiled: &'a mut Spoiled,
     /// The hosts of clients.
     pub clients: &'a [HostId],
+    pub street: &'a mut Street,
+}
+
+/// Where clients come from that a fault sends.
+pub(crate) struct Street {
+    shop: Shop,
+    complaints: Complaints,
+    /// How many came, by the first host of their kind.
+    sent: BTreeMap<u64, u64>,
+}
+
+impl Street {
+    /// A new host, of those that begin at `first`; there are `most`.
+    fn host(&mut self, simulation: &mut Simulation, first: u64, most: u64) -> Option<HostId> {
+        let sent = self.sent.entry(first).or_default();
+        let host = HostId(first + *sent);
+        (*sent < most).then(|| {
+            *sent += 1;
+            simulation.add_host(host, &format!("stranger{}", host.0));
+            host
+        })
+    }
 }
 
 impl Field<'_> {
@@ -124,6 +148,7 @@ pub(crate) struct Storm {
     counts: BTreeMap<String, u64>,
     spans: Vec<FaultSpan>,
     clients: Vec<HostId>,
+    street: Street,
 }
 
 struct Running {
@@ -137,7 +162,7 @@ struct Running {
 
 impl Storm {
     /// The faults of a seed, which begin at a simulated time; only of some kinds, if these are given.
-    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>, only: Option<&[FaultKind]>) -> Self {
+    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>, shop: &Shop, only: Option<&[FaultKind]>) -> Self {
         let mut plan = Plan::draw(seed, now);
         if let Some(only) = only {
             plan.keep(only);
@@ -152,6 +177,7 @@ impl Storm {
             counts: BTreeMap::new(),
             spans: Vec::new(),
             clients,
+            street: Street { shop: shop.clone(), complaints: Complaints::default(), sent: BTreeMap::new() },
         }
     }
 
@@ -168,6 +194,11 @@ impl Storm {
     /// When each fault was in force.
     pub(crate) fn spans(&self) -> Vec<FaultSpan> {
         self.spans.clone()
+    }
+
+    /// What clients that faults sent were told, and may not be told.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.street.complaints.take()
     }
 
     pub(crate) fn spoiled(&self) -> &Spoiled {
@@ -197,9 +228,9 @@ impl Storm {
     /// Faults go on, and end.
     fn go_on(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
         let now = simulation.now();
-        let Self { running, spoiled, spans, clients, .. } = self;
+        let Self { running, spoiled, spans, clients, street, .. } = self;
         running.retain_mut(|Running { fault, ends, dice, span, .. }| {
-            let mut field = Field { simulation, cluster, dice, spoiled, clients };
+            let mut field = Field { simulation, cluster, dice, spoiled, clients, street };
             fault.tick(&mut field);
             let goes_on = now < *ends;
             if !goes_on {
@@ -213,10 +244,10 @@ impl Storm {
     /// What is due begins.
     fn begin(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
         let now = simulation.now();
-        let Self { seed, plan, running, spoiled, counts, spans, clients, .. } = self;
+        let Self { seed, plan, running, spoiled, counts, spans, clients, street, .. } = self;
         while let Some(kind) = plan.due(now) {
             let Some(Due { mut fault, ends, mut dice }) = plan.begin(kind, *seed, now) else { break };
-            let mut field = Field { simulation, cluster, dice: &mut dice, spoiled, clients };
+            let mut field = Field { simulation, cluster, dice: &mut dice, spoiled, clients, street };
             // One of a kind at a time: two partitions would heal each other.
             if running.iter().any(|running| running.kind == kind) || !fault.begin(&mut field) {
                 continue;
@@ -235,9 +266,9 @@ impl Storm {
     /// Ends everything that goes wrong. Nodes that are down stay so.
     pub(crate) fn end(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
         let now = simulation.now();
-        let Self { running, spoiled, spans, clients, .. } = self;
+        let Self { running, spoiled, spans, clients, street, .. } = self;
         for Running { mut fault, mut dice, span, .. } in running.drain(..) {
-            fault.end(&mut Field { simulation, cluster, dice: &mut dice, spoiled, clients });
+            fault.end(&mut Field { simulation, cluster, dice: &mut dice, spoiled, clients, street });
             end_span(spans, span, now);
         }
         simulation.net().heal_all();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
-use super::{Fault, FaultKind, clocks, decay, drives, leaders, links, members, processes};
+use super::{Fault, FaultKind, clocks, decay, drives, leaders, links, members, processes, strangers};
 use crate::Dice;
 
 struct Kind {
@@ -58,6 +58,9 @@ const KINDS: &[Kind] = &[
     kind("graceful stop", (3_000, 12_000), AT_ONCE, || Box::new(Strike(processes::stop))),
     kind("leaders handed over", (4_000, 12_000), (1_000, 8_000), || Box::new(leaders::HandOver)),
     kind("leaders struck", (4_000, 12_000), (2_000, 12_000), || Box::<leaders::Struck>::default()),
+    kind("vanishing client", (2_000, 8_000), (200, 4_000), || Box::<strangers::Vanish>::default()),
+    kind("deaf client", (4_000, 12_000), (1_000, 8_000), || Box::<strangers::Deaf>::default()),
+    kind("flood", (6_000, 15_000), (2_500, 5_000), || Box::new(strangers::Flood)),
 ];
 
 /// The dice of a kind's times (0), and of each of its faults (from 1 on).

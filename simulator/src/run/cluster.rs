@@ -24,6 +24,9 @@ const HIGHEST_ID: u64 = 13;
 /// The least that a configuration takes, so that segments and checkpoints change within a run.
 const LEAST_BYTES: u64 = 1_024 * 1_024;
 
+/// The least that a configuration takes, so that a flood is soon more than may wait.
+const LEAST_WAITING_BYTES: usize = 2 * 1_024 * 1_024;
+
 /// So that rot is found within a run.
 const SCRUB_PAUSE_S: u64 = 5;
 
@@ -147,6 +150,10 @@ impl Cluster {
 
     pub(crate) fn peer_address(host: HostId) -> String {
         addresses(host.0).peer
+    }
+
+    pub(crate) fn client_address(host: HostId) -> String {
+        addresses(host.0).client
     }
 
     /// Starts a node on a host that has no process.
@@ -429,6 +436,7 @@ fn config(id: u64, members: &[HostId]) -> NodeConfig {
             segment_bytes: LEAST_BYTES,
             checkpoint_bytes: LEAST_BYTES,
             scrub_pause_s: SCRUB_PAUSE_S,
+            waiting_bytes: LEAST_WAITING_BYTES,
             ..NodeLimits::default()
         },
         log: Default::default(),

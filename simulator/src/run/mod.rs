@@ -206,7 +206,7 @@ impl Stage {
         let only_workloads = part.only_workloads.as_ref().map(|only| only.0.as_slice());
         let shop = Shop::new(seed, Cluster::client_addresses()).only(only_workloads);
         let only_faults = part.only_faults.as_ref().map(|only| only.0.clone());
-        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), only_faults.as_deref());
+        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), &shop, only_faults.as_deref());
         Self {
             seed,
             simulation,
@@ -309,7 +309,7 @@ impl Stage {
     /// Lets everything go wrong that is drawn.
     fn weather_the_storm(&mut self) {
         let (now, only) = (self.simulation.now(), self.only_faults.as_deref());
-        self.storm = Storm::new(self.seed, now, CLIENTS.to_vec(), only);
+        self.storm = Storm::new(self.seed, now, CLIENTS.to_vec(), &self.shop, only);
         self.mark("faults may begin");
         let nodes = self.cluster.size() as u64;
         self.simulation.start(OPERATOR, |world| operator::keep_checkpoints(world, nodes));
@@ -321,6 +321,7 @@ impl Stage {
         self.simulation.crash(OPERATOR, Crash::Kill);
         self.storm.end(&mut self.simulation, &mut self.cluster);
         self.mark("faults are over");
+        self.findings.extend(self.storm.complaints());
         for host in self.cluster.ever() {
             let retried = self.simulation.drive(host).syncs_retried();
             if retried > 0 {
