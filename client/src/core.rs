@@ -46,6 +46,9 @@ pub(crate) struct Core {
     refresh_wanted: Notify,
     /// Whose turn it is among nodes that would all do.
     turn: AtomicUsize,
+    /// Whose turn it is to be asked for the routes. Apart from `turn`: the routes are asked for after each attempt that failed,
+    /// and of two nodes the one that failed would have its turn again and again.
+    routes_turn: AtomicUsize,
     /// The node that was last hinted to lead the meta group; 0: not known.
     meta_leader: AtomicU64,
 }
@@ -71,6 +74,7 @@ impl Core {
             seeds,
             refresh_wanted: Notify::new(),
             turn: AtomicUsize::new(0),
+            routes_turn: AtomicUsize::new(0),
             meta_leader: AtomicU64::new(0),
             options,
             life,
@@ -178,7 +182,7 @@ impl Core {
         };
         let unknown = self.seeds.iter().filter(|(seed, _)| known.iter().all(|(address, _)| address != seed));
         let mut candidates: Vec<&(String, GrpcChannel)> = known.iter().chain(unknown).collect();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % candidates.len().max(1);
+        let first = self.routes_turn.fetch_add(1, Ordering::Relaxed) % candidates.len().max(1);
         candidates.rotate_left(first);
         for (address, channel) in candidates {
             match self.routes_of(address, channel.clone()).await {

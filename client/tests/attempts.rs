@@ -242,3 +242,21 @@ async fn a_linearizable_read_asks_the_leader_and_a_stale_one_any_node() {
     }
     assert_eq!(asked.len(), 3);
 }
+
+#[tokio::test]
+async fn who_asks_again_for_a_replacement_asks_another_node_though_routes_are_asked_for_in_between() {
+    let cluster = Cluster::of(|_, _, _| Say::Done);
+    let mut options = cluster.options();
+    // Only when it is told to.
+    options.refresh_min_interval = Duration::from_secs(3_600);
+    let client = Client::connect(options).await.unwrap();
+    for _ in 0..4 {
+        client.replace_node(1, "node-4:7401", Duration::from_secs(5)).await.unwrap_err();
+        client.refresh_routing().await.unwrap();
+    }
+    let mut replacers = cluster.replacers();
+    assert_eq!(replacers.len(), 4);
+    replacers.sort_unstable();
+    replacers.dedup();
+    assert_eq!(replacers, vec![2, 3]);
+}

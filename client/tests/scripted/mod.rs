@@ -35,11 +35,18 @@ pub struct Cluster {
     seen: Mutex<Vec<(u64, v1::Command)>>,
     /// Commands of each request.
     sizes: Mutex<Vec<usize>>,
+    /// The nodes that were asked to replace another one.
+    replacers: Mutex<Vec<u64>>,
 }
 
 impl Cluster {
     pub fn of(script: impl Fn(u64, &v1::Command, usize) -> Say + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { script: Box::new(script), seen: Mutex::default(), sizes: Mutex::default() })
+        Arc::new(Self {
+            script: Box::new(script),
+            seen: Mutex::default(),
+            sizes: Mutex::default(),
+            replacers: Mutex::default(),
+        })
     }
 
     pub fn seen(&self) -> Vec<(u64, v1::Command)> {
@@ -48,6 +55,10 @@ impl Cluster {
 
     pub fn sizes(&self) -> Vec<usize> {
         self.sizes.lock().unwrap().clone()
+    }
+
+    pub fn replacers(&self) -> Vec<u64> {
+        self.replacers.lock().unwrap().clone()
     }
 
     pub fn options(self: &Arc<Self>) -> ClientOptions {
@@ -193,6 +204,14 @@ macro_rules! not_in_this_script {
                 Ok(Response::new(routing()))
             }
 
+            async fn replace_node(
+                &self,
+                _: Request<v1::ReplaceNodeRequest>,
+            ) -> Result<Response<v1::ReplaceNodeResponse>, Status> {
+                self.cluster.replacers.lock().unwrap().push(self.node_id);
+                Err(Status::unknown("the connection was reset"))
+            }
+
             $(async fn $name(&self, _: Request<v1::$question>) -> Result<Response<v1::$answer>, Status> {
                 Err(Status::unimplemented("not in this script"))
             })+
@@ -205,7 +224,6 @@ not_in_this_script! {
     get_replica: GetReplicaRequest => GetReplicaResponse,
     put_location: PutLocationRequest => PutLocationResponse,
     list_locations: ListLocationsRequest => ListLocationsResponse,
-    replace_node: ReplaceNodeRequest => ReplaceNodeResponse,
     transfer_leadership: TransferLeadershipRequest => TransferLeadershipResponse,
     checkpoint: CheckpointRequest => CheckpointResponse,
 }

@@ -45,7 +45,7 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
     check(core, &routes, old, &said)?;
     let new = said.node_id;
     for group in core.groups() {
-        lead(core, &routes, &group).await?;
+        lead(core, &routes, &said, &group).await?;
         let status = group.status();
         if !status.voters.contains(&new) {
             let learning = group.add_learner(new, peer_address.to_owned(), true);
@@ -102,15 +102,20 @@ fn check(core: &Core, routes: &Routes, old: NodeId, said: &IntroduceResponse) ->
     Ok(())
 }
 
-/// Makes this node the group's leader: changes of a group are its leader's.
-async fn lead(core: &Core, routes: &Routes, group: &Group) -> Result<(), CommandError> {
+/// Makes this node the group's leader: changes of a group are its leader's. The fresh node may have come to lead a group already
+/// in which it has the vote, and is in no records before all is done.
+async fn lead(core: &Core, routes: &Routes, fresh: &IntroduceResponse, group: &Group) -> Result<(), CommandError> {
     let deadline = Instant::now() + TAKE_LEAD;
     while !group.is_leader() {
         if Instant::now() >= deadline {
             let message = format!("this node did not come to lead {} in time; ask again", group_name(group.id()));
             return Err(CommandError::of(ErrorReason::Unavailable, message));
         }
-        if let Some(address) = group.leader().and_then(|leader| routes.client_address(leader))
+        let address = group.leader().and_then(|leader| {
+            let is_fresh = leader == fresh.node_id;
+            if is_fresh { Some(fresh.client_address.as_str()) } else { routes.client_address(leader) }
+        });
+        if let Some(address) = address
             && let Ok(channel) = core.world.network.channel(address, Lane::Client, CONNECT)
         {
             let request =
@@ -135,7 +140,7 @@ async fn record(
     said: &IntroduceResponse,
 ) -> Result<v1::Member, CommandError> {
     let meta = core.meta()?;
-    lead(core, routes, meta).await?;
+    lead(core, routes, said, meta).await?;
     let member = Member {
         client_address: said.client_address.clone(),
         peer_address: peer_address.to_owned(),

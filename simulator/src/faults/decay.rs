@@ -1,5 +1,7 @@
 //! Faults that take or falsify what a drive holds. Each befalls a node that may be spoiled.
 //!
+//! Only members: a fresh node that loses what it had before it has a place is thrown away, and another one started.
+//!
 //! A node that has gone back to an older state does not know it, and neither does a peer that lags: the two could elect a
 //! leader without what was acknowledged, since together they are more than a minority. So it is held back until everything
 //! else is whole; then it must be refused.
@@ -12,7 +14,7 @@ use crate::{Crash, HostId};
 
 /// A node that is spoiled from now on, if one may be.
 pub(super) fn spoil(field: &mut Field<'_>, harm: Harm) -> Option<HostId> {
-    let node = field.node();
+    let node = field.member();
     let nodes = field.cluster.size();
     (!field.cluster.is_left_out(node) && field.spoiled.allow(node, nodes, harm)).then_some(node)
 }

@@ -10,7 +10,7 @@ pub(super) struct Partition(Vec<(HostId, HostId)>);
 
 impl Fault for Partition {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let mut nodes = field.cluster.hosts().to_vec();
+        let mut nodes = field.cluster.nodes();
         for at in (1..nodes.len()).rev() {
             nodes.swap(at, field.dice.below(at as u64 + 1) as usize);
         }
@@ -72,7 +72,7 @@ impl Gale {
 impl Fault for Gale {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
         let node = field.node();
-        let hosts: Vec<HostId> = field.cluster.hosts().iter().chain(field.clients).copied().collect();
+        let hosts: Vec<HostId> = field.cluster.nodes().iter().chain(field.clients).copied().collect();
         for other in hosts.into_iter().filter(|other| *other != node) {
             self.ways.push((node, other));
             if !self.is_of_clients {
@@ -100,7 +100,7 @@ impl Fault for Break {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
         let node = field.node();
         let hosts: Vec<HostId> =
-            field.cluster.hosts().iter().chain(field.clients).copied().filter(|host| *host != node).collect();
+            field.cluster.nodes().iter().chain(field.clients).copied().filter(|host| *host != node).collect();
         let other = pick(field.dice, &hosts);
         field.simulation.net().break_between(node, other);
         true

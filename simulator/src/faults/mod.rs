@@ -8,17 +8,21 @@ mod clocks;
 mod decay;
 mod drives;
 mod kind;
+mod leaders;
 mod links;
+mod members;
 mod older_life;
 mod one_node;
 mod plan;
 mod processes;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::run::cluster::Cluster;
 use crate::timeline::FaultSpan;
+use crate::workloads::{Complaints, Shop};
 use crate::{Dice, HostId, Simulation};
 pub use kind::FaultKind;
 pub(crate) use plan::Choice;
@@ -35,11 +39,38 @@ pub(crate) struct Field<'a> {
     pub spoiled: &'a mut Spoiled,
     /// The hosts of clients.
     pub clients: &'a [HostId],
+    pub street: &'a mut Street,
+}
+
+/// Where clients come from that a fault sends.
+pub(crate) struct Street {
+    shop: Shop,
+    complaints: Complaints,
+    /// How many came, by the first host of their kind.
+    sent: BTreeMap<u64, u64>,
+}
+
+impl Street {
+    /// A new host, of those that begin at `first`; there are `most`.
+    fn host(&mut self, simulation: &mut Simulation, first: u64, most: u64) -> Option<HostId> {
+        let sent = self.sent.entry(first).or_default();
+        let host = HostId(first + *sent);
+        (*sent < most).then(|| {
+            *sent += 1;
+            simulation.add_host(host, &format!("stranger{}", host.0));
+            host
+        })
+    }
 }
 
 impl Field<'_> {
     /// Any node.
     fn node(&mut self) -> HostId {
+        pick(self.dice, &self.cluster.nodes())
+    }
+
+    /// Any member: a node that has a place, running or not.
+    fn member(&mut self) -> HostId {
         pick(self.dice, self.cluster.hosts())
     }
 
@@ -47,7 +78,7 @@ impl Field<'_> {
     fn running_node(&mut self) -> Option<HostId> {
         let simulation = &*self.simulation;
         let running: Vec<HostId> =
-            self.cluster.hosts().iter().copied().filter(|host| simulation.is_running(*host)).collect();
+            self.cluster.nodes().into_iter().filter(|host| simulation.is_running(*host)).collect();
         (!running.is_empty()).then(|| pick(self.dice, &running))
     }
 }
@@ -134,6 +165,7 @@ pub(crate) struct Storm {
     counts: BTreeMap<String, u64>,
     spans: Vec<FaultSpan>,
     clients: Vec<HostId>,
+    street: Street,
 }
 
 struct Running {
@@ -147,7 +179,7 @@ struct Running {
 
 impl Storm {
     /// The faults of a seed, which begin at a simulated time.
-    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>, choice: &Choice) -> Self {
+    pub(crate) fn new(seed: u64, now: Duration, clients: Vec<HostId>, shop: &Shop, choice: &Choice) -> Self {
         Self {
             seed,
             plan: Plan::draw(seed, now, choice),
@@ -158,6 +190,7 @@ impl Storm {
             counts: BTreeMap::new(),
             spans: Vec::new(),
             clients,
+            street: Street { shop: shop.clone(), complaints: Complaints::default(), sent: BTreeMap::new() },
         }
     }
 
@@ -176,6 +209,11 @@ impl Storm {
         self.spans.clone()
     }
 
+    /// What clients that faults sent were told, and may not be told.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.street.complaints.take()
+    }
+
     pub(crate) fn spoiled(&self) -> &Spoiled {
         &self.spoiled
     }
@@ -185,7 +223,7 @@ impl Storm {
         self.go_on(simulation, cluster);
         self.begin(simulation, cluster);
         let (now, seed) = (simulation.now(), self.seed);
-        for host in cluster.hosts().to_vec() {
+        for host in cluster.nodes() {
             if simulation.is_running(host) || cluster.is_left_out(host) {
                 self.restarts.remove(&host);
                 continue;
@@ -203,9 +241,9 @@ impl Storm {
     /// Faults go on, and end.
     fn go_on(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
         let now = simulation.now();
-        let Self { running, spoiled, spans, clients, .. } = self;
+        let Self { running, spoiled, spans, clients, street, .. } = self;
         running.retain_mut(|Running { fault, ends, dice, span, .. }| {
-            let mut field = Field { simulation, cluster, dice, spoiled, clients };
+            let mut field = Field { simulation, cluster, dice, spoiled, clients, street };
             fault.tick(&mut field);
             let goes_on = now < *ends;
             if !goes_on {
@@ -219,10 +257,10 @@ impl Storm {
     /// What is due begins.
     fn begin(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
         let now = simulation.now();
-        let Self { seed, plan, running, spoiled, counts, spans, clients, .. } = self;
+        let Self { seed, plan, running, spoiled, counts, spans, clients, street, .. } = self;
         while let Some(kind) = plan.due(now) {
             let Some(Due { mut fault, ends, mut dice }) = plan.begin(kind, *seed, now) else { break };
-            let mut field = Field { simulation, cluster, dice: &mut dice, spoiled, clients };
+            let mut field = Field { simulation, cluster, dice: &mut dice, spoiled, clients, street };
             // One of a kind at a time: two partitions would heal each other.
             if running.iter().any(|running| running.kind == kind) || !fault.begin(&mut field) {
                 continue;
@@ -241,17 +279,17 @@ impl Storm {
     /// Ends everything that goes wrong. Nodes that are down stay so.
     pub(crate) fn end(&mut self, simulation: &mut Simulation, cluster: &mut Cluster) {
         let now = simulation.now();
-        let Self { running, spoiled, spans, clients, .. } = self;
+        let Self { running, spoiled, spans, clients, street, .. } = self;
         for Running { mut fault, mut dice, span, .. } in running.drain(..) {
-            fault.end(&mut Field { simulation, cluster, dice: &mut dice, spoiled, clients });
+            fault.end(&mut Field { simulation, cluster, dice: &mut dice, spoiled, clients, street });
             end_span(spans, span, now);
         }
         simulation.net().heal_all();
-        for host in cluster.hosts() {
-            simulation.drive(*host).heal();
-            simulation.spare(*host);
-            simulation.set_clock_rate(*host, 1_000);
-            simulation.set_wall_offset_ms(*host, 0);
+        for host in cluster.nodes() {
+            simulation.drive(host).heal();
+            simulation.spare(host);
+            simulation.set_clock_rate(host, 1_000);
+            simulation.set_wall_offset_ms(host, 0);
         }
     }
 }

@@ -37,6 +37,15 @@ enum Step {
 }
 
 impl OlderLife {
+    /// Whether these, and no others, are the nodes of the cluster.
+    fn are_members(&self, field: &Field<'_>) -> bool {
+        let mut nodes: Vec<HostId> = self.lag.iter().chain(&self.go_on).chain(&self.node).copied().collect();
+        let mut present = field.cluster.nodes();
+        nodes.sort_unstable();
+        present.sort_unstable();
+        nodes == present
+    }
+
     /// Cuts those that lag from all others, or lets them hear each other again.
     fn cut(&self, field: &Field<'_>, is_cut: bool) {
         for one in &self.lag {
@@ -54,7 +63,7 @@ impl OlderLife {
 
     /// All go down; the node comes back as it was, with those that lag.
     fn turn_back(&self, field: &mut Field<'_>, node: HostId, copy: DriveCopy) {
-        for host in field.cluster.hosts().to_vec() {
+        for host in field.cluster.nodes() {
             field.cluster.crash(field.simulation, host, Crash::Kill);
         }
         field.simulation.drive(node).put_back(copy);
@@ -71,7 +80,7 @@ impl Fault for OlderLife {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
         let hosts = field.cluster.hosts().to_vec();
         let is_up = |host: &HostId| field.simulation.is_running(*host) && !field.cluster.is_left_out(*host);
-        if !hosts.iter().all(is_up) {
+        if !hosts.iter().all(is_up) || field.cluster.nodes() != hosts {
             return false;
         }
         let Some(node) = spoil(field, Harm::MayLose) else { return false };
@@ -89,6 +98,10 @@ impl Fault for OlderLife {
 
     fn tick(&mut self, field: &mut Field<'_>) {
         let Some(node) = self.node else { return };
+        if !self.are_members(field) {
+            // With other members these are no majorities any more.
+            return self.end(field);
+        }
         let now = field.simulation.now();
         self.step = match std::mem::take(&mut self.step) {
             Step::Seen(copy) if self.lag.iter().all(|peer| field.cluster.has_seen_life(*peer, node)) => {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
-use super::{Fault, FaultKind, clocks, decay, drives, links, older_life, processes};
+use super::{Fault, FaultKind, clocks, decay, drives, leaders, links, members, older_life, processes, strangers};
 use crate::Dice;
 
 struct Kind {
@@ -58,6 +58,13 @@ const KINDS: &[Kind] = &[
     kind("older drive", (10_000, 40_000), (500, 8_000), || Box::<decay::OlderDrive>::default()),
     kind("older life", (4_000, 15_000), (14_000, 14_000), || Box::<older_life::OlderLife>::default()),
     kind("wiped drive", (15_000, 40_000), AT_ONCE, || Box::new(decay::Wipe)),
+    kind("member replaced", (4_000, 15_000), (1_000, 15_000), || Box::<members::Replace>::default()),
+    kind("graceful stop", (3_000, 12_000), AT_ONCE, || Box::new(Strike(processes::stop))),
+    kind("leaders handed over", (4_000, 12_000), (1_000, 8_000), || Box::new(leaders::HandOver)),
+    kind("leaders struck", (4_000, 12_000), (2_000, 12_000), || Box::<leaders::Struck>::default()),
+    kind("vanishing client", (2_000, 8_000), (200, 4_000), || Box::<strangers::Vanish>::default()),
+    kind("deaf client", (4_000, 12_000), (1_000, 8_000), || Box::<strangers::Deaf>::default()),
+    kind("flood", (6_000, 15_000), (2_500, 5_000), || Box::new(strangers::Flood)),
 ];
 
 /// The dice of a kind's times (0), and of each of its faults (from 1 on).

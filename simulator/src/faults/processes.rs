@@ -16,6 +16,11 @@ pub(super) fn kill(field: &mut Field<'_>, node: HostId) {
     field.cluster.crash(field.simulation, node, Crash::Kill);
 }
 
+/// A process is told to stop, as by SIGTERM: it hands over what it leads.
+pub(super) fn stop(field: &mut Field<'_>, node: HostId) {
+    field.cluster.stop(field.simulation, node);
+}
+
 /// A machine loses its power.
 pub(super) fn lose_power(field: &mut Field<'_>, node: HostId) {
     let crash = power(field);
@@ -70,7 +75,7 @@ pub(super) struct AllKilled;
 
 impl Fault for AllKilled {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        for node in field.cluster.hosts().to_vec() {
+        for node in field.cluster.nodes() {
             field.cluster.crash(field.simulation, node, Crash::Kill);
         }
         true
@@ -90,7 +95,7 @@ impl Fault for AllWithoutPower {
 
 /// Cuts the power of all machines.
 pub(super) fn cut_power(field: &mut Field<'_>) {
-    for node in field.cluster.hosts().to_vec() {
+    for node in field.cluster.nodes() {
         lose_power(field, node);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use holdfast_inventory::Inventory;
 use holdfast_node::config::{NodeAddresses, NodeLimits};
@@ -11,6 +12,7 @@ use holdfast_node::{Node, NodeConfig};
 use holdfast_raft::host::Group;
 use holdfast_raft::log::LogId;
 use holdfast_raft::types::GroupId;
+use tokio::sync::oneshot;
 
 use crate::checkers::images::Image;
 use crate::checkers::majority::Majorities;
@@ -19,14 +21,25 @@ use crate::world::Death;
 use crate::{Crash, HostId, Simulation};
 
 /// Enough that routing matters, few enough that a run is quick.
-pub(super) const SHARDS: u32 = 3;
-/// The highest id that a node may have: of seven, and of those that take the place of three.
-const HIGHEST_ID: u64 = 10;
+pub(crate) const SHARDS: u32 = 3;
+/// The highest id that a node may have: of seven, of three that take the place of lost ones after the storm, and of three
+/// in it.
+const HIGHEST_ID: u64 = 13;
 /// The least that a configuration takes, so that segments and checkpoints change within a run.
 const LEAST_BYTES: u64 = 1_024 * 1_024;
 
+/// The least that a configuration takes, so that a flood is soon more than may wait.
+const LEAST_WAITING_BYTES: usize = 2 * 1_024 * 1_024;
+
 /// So that rot is found within a run.
 const SCRUB_PAUSE_S: u64 = 2;
+
+/// How long a node may take to stop that was told to: it drains for at most 10 s, by a clock that may run at half the rate,
+/// and may be paused and wait for a slow drive besides.
+const STOPPING: Duration = Duration::from_secs(45);
+
+/// Why a member is left out whose machine is no more.
+const GONE: &str = "its machine is gone";
 
 /// Why a member is left out that holds an older state than it had.
 const HELD_BACK: &str = "its drive holds an older state";
@@ -36,6 +49,16 @@ type Nodes = Arc<Mutex<BTreeMap<HostId, Arc<Node>>>>;
 
 /// Why nodes could not go on, by host.
 type Failures = Arc<Mutex<BTreeMap<HostId, String>>>;
+
+/// The nodes that have stopped as they were told to.
+type Stopped = Arc<Mutex<BTreeSet<HostId>>>;
+
+/// A member, and the fresh node that is taking its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Replacement {
+    pub old: HostId,
+    pub new: HostId,
+}
 
 /// What was last seen of a replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +80,17 @@ struct Watched {
 pub(crate) struct Cluster {
     nodes: Nodes,
     failures: Failures,
+    stopped: Stopped,
+    /// What tells a node to stop.
+    stops: BTreeMap<HostId, oneshot::Sender<()>>,
+    /// Until when nodes must have stopped that were told to.
+    stopping: BTreeMap<HostId, Duration>,
     /// The hosts of the members.
     members: Vec<HostId>,
+    /// A replacement that was begun and is not known to be done.
+    replacement: Option<Replacement>,
+    /// How many members were replaced.
+    replaced: u64,
     /// Members that are not started: they said that they may not come back, or are held back.
     left_out: BTreeMap<HostId, String>,
     /// Members whose end was judged.
@@ -78,6 +110,11 @@ impl Cluster {
         let mut cluster = Self {
             nodes: Nodes::default(),
             failures: Failures::default(),
+            stopped: Stopped::default(),
+            stops: BTreeMap::new(),
+            stopping: BTreeMap::new(),
+            replacement: None,
+            replaced: 0,
             members: (1..=size).map(HostId).collect(),
             left_out: BTreeMap::new(),
             judged: BTreeSet::new(),
@@ -100,24 +137,61 @@ impl Cluster {
         &self.members
     }
 
+    /// The hosts of the members, and that of a fresh node which is to become one.
+    pub(crate) fn nodes(&self) -> Vec<HostId> {
+        self.members.iter().copied().chain(self.replacement.map(|replacement| replacement.new)).collect()
+    }
+
+    /// Every host that ever had a node.
+    pub(super) fn ever(&self) -> Vec<HostId> {
+        (1..self.next_id).map(HostId).collect()
+    }
+
     /// How many members there are.
     pub(crate) fn size(&self) -> usize {
         self.members.len()
     }
 
     /// Of every node that there may be; where there is none, nobody answers.
-    pub(super) fn client_addresses() -> Vec<String> {
+    pub(crate) fn client_addresses() -> Vec<String> {
         (1..=HIGHEST_ID).map(|id| addresses(id).client).collect()
     }
 
-    pub(super) fn peer_address(host: HostId) -> String {
+    pub(crate) fn peer_address(host: HostId) -> String {
         addresses(host.0).peer
+    }
+
+    pub(crate) fn client_address(host: HostId) -> String {
+        addresses(host.0).client
     }
 
     /// Starts a node on a host that has no process.
     pub(crate) fn start(&mut self, simulation: &mut Simulation, host: HostId) {
-        let config = config(host.0, &self.members, self.log_cache_bytes);
+        let join = self.replacement.is_some_and(|replacement| replacement.new == host);
+        let config = NodeConfig { join, ..config(host.0, &self.members, self.log_cache_bytes) };
         self.run(simulation, host, config);
+    }
+
+    /// Starts a fresh node that shall take a member's place. `None`: one is about to already, or no ids are left beside those
+    /// that lost members may need.
+    pub(crate) fn begin_replacement(&mut self, simulation: &mut Simulation, old: HostId) -> Option<Replacement> {
+        let kept = (self.members.len() as u64).saturating_sub(1) / 2;
+        if self.replacement.is_some() || self.next_id + kept > HIGHEST_ID {
+            return None;
+        }
+        let replacement = Replacement { old, new: self.start_fresh(simulation) };
+        self.replacement = Some(replacement);
+        self.replacement
+    }
+
+    /// A replacement that was begun and is not known to be done.
+    pub(crate) fn replacement(&self) -> Option<Replacement> {
+        self.replacement
+    }
+
+    /// How many members were replaced.
+    pub(super) fn replaced_so_far(&self) -> u64 {
+        self.replaced
     }
 
     /// Starts a fresh node that waits to take the place of another one, on a host of its own.
@@ -131,15 +205,25 @@ impl Cluster {
     }
 
     fn run(&mut self, simulation: &mut Simulation, host: HostId, config: NodeConfig) {
-        let (nodes, failures) = (self.nodes.clone(), self.failures.clone());
+        let (nodes, failures, stopped) = (self.nodes.clone(), self.failures.clone(), self.stopped.clone());
         self.judged.remove(&host);
         failures.lock().expect("no panic happens while the failures are locked").remove(&host);
+        let (stop, told) = oneshot::channel();
+        self.stops.insert(host, stop);
         simulation.start(host, |world| async move {
             let failed = match Node::start(world, config).await {
                 Ok(node) => {
                     let node = Arc::new(node);
                     nodes.lock().expect("no panic happens while the nodes are locked").insert(host, node.clone());
-                    node.wait().await.err().map(|error| error.to_string())
+                    tokio::select! {
+                        biased;
+                        ended = node.wait() => ended.err().map(|error| error.to_string()),
+                        Ok(()) = told => {
+                            node.stop().await;
+                            stopped.lock().expect("no panic happens while the stopped are locked").insert(host);
+                            None
+                        }
+                    }
                 }
                 Err(error) => Some(error.to_string()),
             };
@@ -147,6 +231,34 @@ impl Cluster {
                 failures.lock().expect("no panic happens while the failures are locked").insert(host, error);
             }
         });
+    }
+
+    /// Tells a node to stop, as SIGTERM does: it hands over what it leads, and its process ends. False: it was told already.
+    pub(crate) fn stop(&mut self, simulation: &Simulation, host: HostId) -> bool {
+        let is_told = self.stops.remove(&host).is_some_and(|stop| stop.send(()).is_ok());
+        if is_told {
+            simulation.trace().record(simulation.now(), host, format_args!("is told to stop"));
+            self.stopping.insert(host, simulation.now() + STOPPING);
+        }
+        is_told
+    }
+
+    /// Ends the processes of nodes that have stopped, and of those that take too long, which is a finding.
+    fn end_stopped(&mut self, simulation: &mut Simulation, findings: &mut Vec<String>) {
+        if self.stopping.is_empty() {
+            return;
+        }
+        let stopped = std::mem::take(&mut *self.stopped.lock().expect("no panic happens while the stopped are locked"));
+        for host in stopped {
+            simulation.trace().record(simulation.now(), host, format_args!("has stopped"));
+            self.crash(simulation, host, Crash::Kill);
+        }
+        let now = simulation.now();
+        let late = self.stopping.iter().find(|(_, deadline)| now >= **deadline).map(|(host, _)| *host);
+        if let Some(host) = late {
+            findings.push(format!("node {} was told to stop, and has not for {} s", host.0, STOPPING.as_secs()));
+            self.crash(simulation, host, Crash::Kill);
+        }
     }
 
     /// Ends a node's process.
@@ -157,10 +269,20 @@ impl Cluster {
     }
 
     /// A fresh node has taken a member's place.
-    pub(super) fn replaced(&mut self, old: HostId, new: HostId) {
+    pub(crate) fn replaced(&mut self, old: HostId, new: HostId) {
         self.members.retain(|member| *member != old);
         self.members.push(new);
         self.left_out.remove(&old);
+        self.replaced += 1;
+        if self.replacement == Some(Replacement { old, new }) {
+            self.replacement = None;
+        }
+    }
+
+    /// A member's machine is no more.
+    pub(crate) fn lose(&mut self, simulation: &mut Simulation, host: HostId) {
+        self.crash(simulation, host, Crash::PowerLoss);
+        self.left_out.insert(host, GONE.to_owned());
     }
 
     /// Starts a member only once all others are whole.
@@ -200,7 +322,7 @@ impl Cluster {
     }
 
     /// The groups that a node leads, by its own account.
-    pub(super) fn groups_led_by(&self, host: HostId) -> Vec<u64> {
+    pub(crate) fn groups_led_by(&self, host: HostId) -> Vec<u64> {
         let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
         let Some(node) = nodes.get(&host) else { return Vec::new() };
         let leads = |number: &u64| node.group(GroupId(*number)).is_some_and(|group| group.leader() == Some(host.0));
@@ -238,6 +360,7 @@ impl Cluster {
         is_spoiled: impl Fn(HostId) -> bool,
         findings: &mut Vec<String>,
     ) {
+        self.end_stopped(simulation, findings);
         let failures =
             std::mem::take(&mut *self.failures.lock().expect("no panic happens while the failures are locked"));
         for (host, why) in failures {
@@ -255,7 +378,7 @@ impl Cluster {
             }
             self.left_out.insert(host, why);
         }
-        for host in self.members.clone() {
+        for host in self.nodes() {
             if simulation.is_running(host) || !self.judged.insert(host) {
                 continue;
             }
@@ -332,6 +455,8 @@ impl Cluster {
         self.nodes.lock().expect("no panic happens while the nodes are locked").remove(&host);
         self.watched.remove(&host);
         self.majorities.forget(host.0);
+        self.stops.remove(&host);
+        self.stopping.remove(&host);
     }
 }
 
@@ -361,6 +486,7 @@ fn config(id: u64, members: &[HostId], log_cache_bytes: usize) -> NodeConfig {
             checkpoint_bytes: LEAST_BYTES,
             log_cache_bytes,
             scrub_pause_s: SCRUB_PAUSE_S,
+            waiting_bytes: LEAST_WAITING_BYTES,
             ..NodeLimits::default()
         },
         log: Default::default(),

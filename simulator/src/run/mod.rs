@@ -5,12 +5,13 @@ pub(crate) mod audit;
 pub(crate) mod cluster;
 mod judge;
 mod notes;
-mod operator;
+pub(crate) mod operator;
 mod part;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use crate::history::Recorder;
 use crate::timeline::{Happened, Subject, page};
 use crate::workloads::{Shop, connect};
 use crate::{Crash, Dice, HostId, Messages, Simulation, Trace};
-use cluster::Cluster;
+use cluster::{Cluster, Replacement};
 pub use part::{Case, Only, Part};
 
 /// What to run.
@@ -92,7 +93,7 @@ pub struct Report {
     pub plan: Vec<String>,
     /// How often each kind of fault has begun.
     pub faults: BTreeMap<String, u64>,
-    /// Nodes that were replaced, since their drives had lost something.
+    /// Nodes that were replaced, in the storm or since their drives had lost something.
     pub replaced: u64,
     /// Where the one bit has flipped, with the fault `one-flipped-bit`.
     pub flipped: Option<String>,
@@ -152,6 +153,9 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
 
 const JUDGE: HostId = HostId(200);
 const OPERATOR: HostId = HostId(201);
+/// Where the operator sits who replaces members in the storm, and the one who asks nodes to hand over.
+pub(crate) const REPLACER: HostId = HostId(202);
+pub(crate) const CONDUCTOR: HostId = HostId(203);
 /// The hosts of the shop's customers and its keeper.
 const CLIENTS: [HostId; 4] = [HostId(100), HostId(101), HostId(102), HostId(103)];
 
@@ -182,7 +186,6 @@ struct Stage {
     /// What happened to the nodes, if that is wanted.
     happened: Option<Happened>,
     findings: Vec<String>,
-    replaced: u64,
     /// When everything was whole again after the last fault.
     healed_at: Duration,
 }
@@ -211,11 +214,13 @@ impl Stage {
         let (size, drawn) = size_and_storm(&mut dice);
         let cluster = Cluster::found(&mut simulation, size, log_cache_of(seed));
         simulation.add_host(JUDGE, "judge");
-        simulation.add_host(OPERATOR, "operator");
+        for (host, name) in [(OPERATOR, "operator"), (REPLACER, "replacer"), (CONDUCTOR, "conductor")] {
+            simulation.add_host(host, name);
+        }
         let only_workloads = part.only_workloads.as_ref().map(|only| only.0.as_slice());
         let shop = Shop::new(seed, Cluster::client_addresses()).only(only_workloads);
         let choice = part.choice();
-        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), &choice);
+        let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), &shop, &choice);
         Self {
             seed,
             simulation,
@@ -227,7 +232,6 @@ impl Stage {
             choice,
             happened: None,
             findings: Vec::new(),
-            replaced: 0,
             healed_at: Duration::ZERO,
         }
     }
@@ -251,7 +255,7 @@ impl Stage {
         report.simulated_s = self.simulation.now().as_secs_f64();
         report.plan = self.storm.plan();
         report.faults = self.storm.counts();
-        report.replaced = self.replaced;
+        report.replaced = self.cluster.replaced_so_far();
         report.flipped = self.storm.spoiled().flipped().map(str::to_owned);
         (report, self)
     }
@@ -319,7 +323,8 @@ impl Stage {
 
     /// Lets everything go wrong that is drawn.
     fn weather_the_storm(&mut self) {
-        self.storm = Storm::new(self.seed, self.simulation.now(), CLIENTS.to_vec(), &self.choice);
+        let now = self.simulation.now();
+        self.storm = Storm::new(self.seed, now, CLIENTS.to_vec(), &self.shop, &self.choice);
         self.mark("faults may begin");
         let nodes = self.cluster.size() as u64;
         self.simulation.start(OPERATOR, |world| operator::keep_checkpoints(world, nodes));
@@ -331,8 +336,9 @@ impl Stage {
         self.simulation.crash(OPERATOR, Crash::Kill);
         self.storm.end(&mut self.simulation, &mut self.cluster);
         self.mark("faults are over");
-        for host in self.cluster.hosts() {
-            let retried = self.simulation.drive(*host).syncs_retried();
+        self.findings.extend(self.storm.complaints());
+        for host in self.cluster.ever() {
+            let retried = self.simulation.drive(host).syncs_retried();
             if retried > 0 {
                 self.findings.push(format!("node {} has tried {retried} failed syncs again", host.0));
             }
@@ -344,6 +350,10 @@ impl Stage {
     fn heal(&mut self) {
         for host in self.storm.spoiled().hosts() {
             self.cluster.crash(&mut self.simulation, host, Crash::Kill);
+        }
+        if let Some(replacement) = self.cluster.replacement() {
+            // Taken up again. The member may still be needed for the vote.
+            self.carry_out(replacement);
         }
         let is_ready = self.wait_for_nodes() && (self.cluster.let_go() == 0 || self.wait_for_nodes());
         if is_ready && !self.cluster.hosts().iter().any(|host| self.cluster.is_left_out(*host)) {
@@ -374,11 +384,7 @@ impl Stage {
     fn wait_for_nodes(&mut self) -> bool {
         let deadline = self.simulation.now() + HEALING;
         while self.simulation.now() < deadline {
-            for host in self.cluster.hosts().to_vec() {
-                if !self.simulation.is_running(host) && !self.cluster.is_left_out(host) {
-                    self.cluster.start(&mut self.simulation, host);
-                }
-            }
+            self.start_what_is_down();
             self.step();
             if !self.simulation.now().as_millis().is_multiple_of(READINESS.as_millis()) {
                 continue;
@@ -393,21 +399,36 @@ impl Stage {
 
     /// Puts a fresh node in the place of one that has lost something, as an operator does.
     fn replace(&mut self, old: HostId) {
-        self.cluster.crash(&mut self.simulation, old, Crash::Kill);
+        self.cluster.lose(&mut self.simulation, old);
         let new = self.cluster.start_fresh(&mut self.simulation);
-        let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (mark, address) = (done.clone(), Cluster::peer_address(new));
-        self.simulation.start(OPERATOR, |world| async move {
-            operator::replace(world, old.0, address).await;
-            mark.store(true, std::sync::atomic::Ordering::Relaxed);
-        });
-        let is_done = self.wait(REPLACING, |_| done.load(std::sync::atomic::Ordering::Relaxed));
+        self.carry_out(Replacement { old, new });
+    }
+
+    /// Asks for a replacement until it is done, and starts what is down meanwhile.
+    fn carry_out(&mut self, replacement: Replacement) {
+        let Replacement { old, new } = replacement;
+        let is_done = Arc::new(AtomicBool::new(false));
+        let mark = is_done.clone();
+        self.simulation.start(OPERATOR, |world| operator::replace(world, replacement, mark));
+        let deadline = self.simulation.now() + REPLACING;
+        while !is_done.load(Ordering::Relaxed) && self.simulation.now() < deadline {
+            self.start_what_is_down();
+            self.step();
+        }
         self.simulation.crash(OPERATOR, Crash::Kill);
-        if is_done {
-            self.replaced += 1;
+        if is_done.load(Ordering::Relaxed) {
+            self.cluster.crash(&mut self.simulation, old, Crash::Kill);
             self.cluster.replaced(old, new);
         } else {
             self.findings.push(format!("node {} is not replaced by node {} in time", old.0, new.0));
+        }
+    }
+
+    fn start_what_is_down(&mut self) {
+        for host in self.cluster.nodes() {
+            if !self.simulation.is_running(host) && !self.cluster.is_left_out(host) {
+                self.cluster.start(&mut self.simulation, host);
+            }
         }
     }
 

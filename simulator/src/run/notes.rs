@@ -5,11 +5,11 @@ use crate::Simulation;
 use crate::timeline::{Happened, NodeState};
 use crate::world::Death;
 
-/// Notes how every member stands now.
+/// Notes how every node stands now that has a place, or is about to take one.
 pub(super) fn note(happened: &mut Happened, simulation: &Simulation, cluster: &Cluster) {
     let now = simulation.now();
-    let members: Vec<u64> = cluster.hosts().iter().map(|host| host.0).collect();
-    for host in cluster.hosts() {
+    let nodes: Vec<u64> = cluster.nodes().iter().map(|host| host.0).collect();
+    for host in &cluster.nodes() {
         let (state, leads, why) = if simulation.is_running(*host) {
             let state = if simulation.is_paused(*host) { NodeState::Paused } else { NodeState::Up };
             (state, cluster.groups_led_by(*host), "")
@@ -21,5 +21,5 @@ pub(super) fn note(happened: &mut Happened, simulation: &Simulation, cluster: &C
         };
         happened.see(now, host.0, state, leads, why);
     }
-    happened.see_members(now, &members);
+    happened.see_members(now, &nodes);
 }

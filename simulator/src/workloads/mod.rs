@@ -11,6 +11,7 @@ mod reads;
 mod retries;
 mod shop;
 mod shopper;
+mod strangers;
 mod translate;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use holdfast_client::Client;
 pub use shop::{Shop, connect};
 pub use shopper::Shopper;
 pub(crate) use shopper::ask_again;
+pub(crate) use strangers::{Complaints, ask_and_not_read, flood};
 pub(crate) use translate::{level, reservation};
 
 use crate::Dice;

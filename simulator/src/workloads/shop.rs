@@ -17,6 +17,8 @@ use crate::{Dice, HostId, Simulation};
 const KEEPER: HostId = HostId(100);
 const CUSTOMERS: u64 = 3;
 const LEAST_ORDERS: u64 = 15;
+/// How long at most somebody who passes by thinks between two orders.
+const PASSING_PACE_MS: u64 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long at most a customer thinks between two orders; a seed draws one. Where much is asked for at once other things happen
 /// than where most of the time nothing is.
@@ -88,6 +90,12 @@ impl Shop {
             let shop = self.clone();
             simulation.start(host, |world| shop.visit(world, host, started));
         }
+    }
+
+    /// Starts one more customer, of any of the workloads, for whom nobody waits at the end.
+    pub(crate) fn let_in(&self, simulation: &mut Simulation, host: HostId) {
+        let (shop, started) = (self.clone(), simulation.now());
+        simulation.start(host, |world| async move { shop.pass_by(world, host, started).await });
     }
 
     /// Whether the shelves are full.
@@ -176,6 +184,24 @@ impl Shop {
         }
         join_all(visits).await;
         self.sign().customers_gone += 1;
+    }
+
+    async fn pass_by(self, world: World, host: HostId, started: Duration) {
+        let client = connect(self.addresses.clone(), world.clone()).await;
+        let mut dice = Dice::new(world.entropy.next_u64());
+        // Drawn for one that is left out too.
+        let workload = self.drawn[dice.below(self.drawn.len() as u64) as usize];
+        if !self.workloads.contains(&workload) {
+            return;
+        }
+        let recorder = Recorder::new(self.history.clone(), host.0 * 100, world.clock.clone(), started);
+        let board = self.boards.get(&workload).cloned().unwrap_or_default();
+        let mut shopper = Shopper::new(client, recorder, board, dice).in_season(&self.season);
+        shopper.is_hasty = true;
+        while !shopper.is_done() {
+            workload.order(&mut shopper).await;
+            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, PASSING_PACE_MS))).await;
+        }
     }
 
     async fn shop(&self, workload: Workload, mut shopper: Shopper) {
