@@ -9,7 +9,7 @@ use std::time::Duration;
 use holdfast_proto::peer::v1::IntroduceResponse;
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
-use holdfast_raft::host::Group;
+use holdfast_raft::host::{Group, GroupError};
 use holdfast_raft::meta::{Member, MetaChange};
 use holdfast_raft::types::NodeId;
 use holdfast_world::Lane;
@@ -48,17 +48,20 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
         lead(core, &routes, &said, &group).await?;
         let status = group.status();
         if !status.voters.contains(&new) {
-            let learning = group.add_learner(new, peer_address.to_owned(), true);
-            match timeout_at(Instant::now() + CATCH_UP, learning).await {
-                Ok(done) => done.map_err(|error| group_error(&error, group.id(), &routes))?,
-                Err(_) => {
-                    let message = format!(
-                        "node {new} did not catch up with {} in time; ask again to go on",
-                        group_name(group.id())
-                    );
-                    return Err(CommandError::of(ErrorReason::Unavailable, message));
+            let deadline = Instant::now() + CATCH_UP;
+            let learning = async {
+                group.add_learner(new, peer_address.to_owned()).await?;
+                group.wait_for_learner(new, deadline).await
+            };
+            let learned = timeout_at(deadline, learning).await.unwrap_or(Err(GroupError::TimedOut));
+            learned.map_err(|error| match error {
+                GroupError::TimedOut => {
+                    let name = group_name(group.id());
+                    let message = format!("node {new} did not catch up with {name} in time; ask again to go on");
+                    CommandError::of(ErrorReason::Unavailable, message)
                 }
-            }
+                error => group_error(&error, group.id(), &routes),
+            })?;
         }
         let mut voters: BTreeSet<NodeId> = group.status().voters;
         if !voters.contains(&new) || voters.contains(&old) {

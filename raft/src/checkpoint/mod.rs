@@ -152,7 +152,7 @@ impl Checkpoints {
             let bytes = self.read_parts(|part| keys::chunk(key, place.generation, part), place.parts).await;
             let bytes = bytes.map_err(|error| damaged(error.to_string()))?;
             let digest = manifest::chunk_digest(&bytes);
-            if has_digests && digest != place.digest {
+            if has_digests && digest != place.digest && !is_on(Mutation::DigestNotCompared) {
                 return Err(damaged("a chunk is not what was written".to_owned()));
             }
             digests.push((key.clone(), digest));

@@ -21,7 +21,8 @@ use holdfast_world::World;
 
 pub use error::ControlError;
 pub use state::{
-    CheckpointRecord, ControlState, GroupControl, InstallIntent, NodeIdentity, PeerGroupMark, PeerMark, SegmentRef,
+    CheckpointRecord, ControlState, GroupControl, InstallIntent, NodeIdentity, PAST_LIVES, PeerGroupMark, PeerMark,
+    SegmentRef,
 };
 
 use writer::Shared;
@@ -75,6 +76,11 @@ impl Control {
     pub async fn begin_incarnation(&self) -> Result<super::log::Incarnation, ControlError> {
         let nonce = self.shared.world.entropy.next_u64();
         self.update(move |state| {
+            if state.incarnation.counter > 0 {
+                state.past_lives.push(state.incarnation.nonce);
+                let forgotten = state.past_lives.len().saturating_sub(PAST_LIVES);
+                state.past_lives.drain(..forgotten);
+            }
             state.incarnation.counter += 1;
             state.incarnation.nonce = nonce;
         })

@@ -17,7 +17,7 @@ use crate::segments::{BLOCK, create_zeroed};
 /// Bytes of a slot.
 pub(super) const SLOT_BYTES: usize = 1 << 20;
 const MAGIC: [u8; 8] = *b"HFCTRL\0\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_LEN: usize = 32;
 
 #[derive(Debug)]

@@ -87,6 +87,9 @@ pub struct PeerMark {
     pub groups: BTreeMap<GroupId, PeerGroupMark>,
 }
 
+/// So many lives before the present one are remembered.
+pub const PAST_LIVES: usize = 64;
+
 /// The contents of the control file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlState {
@@ -96,6 +99,8 @@ pub struct ControlState {
     pub identity: NodeIdentity,
     /// The present life of the node.
     pub incarnation: Incarnation,
+    /// The nonces of the lives before it, the latest last; at most [`PAST_LIVES`].
+    pub past_lives: Vec<u64>,
     /// What was found wrong with this file itself, once and for all.
     pub damage: Vec<DamageCause>,
     /// The log was synced at least this far.
@@ -116,6 +121,7 @@ impl ControlState {
             generation: 0,
             identity,
             incarnation: Incarnation::default(),
+            past_lives: Vec::new(),
             damage: Vec::new(),
             log_floor: LogPosition::default(),
             segments: Vec::new(),

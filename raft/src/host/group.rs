@@ -501,14 +501,38 @@ impl Group {
         }
     }
 
-    /// Adds a node that follows without a vote. With `wait` it is ready once the node has caught up.
+    /// Adds a node that follows without a vote.
     ///
     /// # Errors
     ///
     /// This node does not lead, or another change is under way.
-    pub async fn add_learner(&self, id: NodeId, address: String, wait: bool) -> Result<(), GroupError> {
-        let added = self.raft.add_learner(id, BasicNode { addr: address }, wait).await;
+    pub async fn add_learner(&self, id: NodeId, address: String) -> Result<(), GroupError> {
+        let added = self.raft.add_learner(id, BasicNode { addr: address }, false).await;
         added.map(drop).map_err(change_error)
+    }
+
+    /// Waits until a node has acknowledged everything that is in this leader's log now. openraft's own waiting is content with a
+    /// node that lags by thousands of entries, hence in a small group with one that has nothing.
+    ///
+    /// # Errors
+    ///
+    /// This node does not lead, or the deadline passed.
+    pub async fn wait_for_learner(&self, id: NodeId, deadline: Instant) -> Result<(), GroupError> {
+        let mut metrics = self.raft.metrics();
+        let wanted = metrics.borrow_watched().last_log_index;
+        loop {
+            {
+                let now = metrics.borrow_watched();
+                let Some(replication) = now.replication.as_ref() else {
+                    return Err(GroupError::NotLeader { leader: now.current_leader });
+                };
+                let matched = replication.get(&id).and_then(Option::as_ref).map(|log_id| log_id.index);
+                if matched >= wanted {
+                    return Ok(());
+                }
+            }
+            next_change(&mut metrics, deadline).await?;
+        }
     }
 
     /// Gives these nodes the vote, and takes it from all others, which are then no members any more.

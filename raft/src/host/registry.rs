@@ -124,6 +124,7 @@ impl Host {
             groups: groups.collect(),
             schemas: (1..=SCHEMA).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            past_lives: inner.control.read(|state| state.past_lives.clone()),
         }
     }
 
@@ -182,6 +183,13 @@ impl Host {
             // The process that was seen before: what it says may be older than what it has said or acknowledged meanwhile.
             Ordering::Equal => return Ok(()),
             Ordering::Greater => {}
+        }
+        // A copy that was started often enough has as many starts as were seen, but not the same ones.
+        if let Some(nonce) = peer.nonce_at(known.incarnation.counter)
+            && nonce != known.incarnation.nonce
+        {
+            let then = known.incarnation.counter;
+            return Err(format!("node {id} tells of another start {then} than was seen of it: {OLD_COPY}"));
         }
         if peer.control_generation < known.control_generation {
             let (now, then) = (peer.control_generation, known.control_generation);

@@ -54,6 +54,18 @@ pub struct NodeFacts {
     pub schemas: Vec<u32>,
     /// The version of its program.
     pub version: String,
+    /// The nonces of its lives before this one, the latest last.
+    pub past_lives: Vec<u64>,
+}
+
+impl NodeFacts {
+    /// The nonce of its start with this number, if it was before the present one and is still remembered.
+    #[must_use]
+    pub fn nonce_at(&self, counter: u64) -> Option<u64> {
+        let back = usize::try_from(self.incarnation.counter.checked_sub(counter)?).ok()?;
+        let at = self.past_lives.len().checked_sub(back)?;
+        self.past_lives.get(at).copied().filter(|_| counter > 0)
+    }
 }
 
 /// What a node tells of a group.

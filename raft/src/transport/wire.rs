@@ -218,6 +218,7 @@ pub(super) fn facts_to_wire(facts: NodeFacts) -> wire::NodeFacts {
         groups: facts.groups.into_iter().map(group).collect(),
         schemas: facts.schemas,
         version: facts.version,
+        past_lives: facts.past_lives,
     }
 }
 
@@ -238,6 +239,7 @@ pub(super) fn facts_from_wire(facts: Option<wire::NodeFacts>) -> io::Result<Node
         groups: facts.groups.into_iter().map(group).collect(),
         schemas: facts.schemas,
         version: facts.version,
+        past_lives: facts.past_lives,
     })
 }
 

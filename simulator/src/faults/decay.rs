@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Fault, Field, Harm, pick, processes};
+use super::{Fault, Field, Harm, pick};
 use crate::world::{DriveCopy, FileCopy, SimDrive};
 use crate::{Crash, HostId};
 
@@ -36,6 +36,11 @@ fn is_below(path: &Path, folder: &str) -> bool {
     path.components().any(|component| component.as_os_str() == folder)
 }
 
+/// Whether a file is one of the log.
+pub(super) fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "segment")
+}
+
 /// One bit flips.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rot {
@@ -59,12 +64,18 @@ impl Fault for Rot {
         }
         let file = match self {
             Self::Checkpoint => return field.simulation.drive(node).flip_in_stores(field.dice).is_some(),
-            Self::Log => any_file(field, node, |path| path.extension().is_some_and(|ending| ending == "segment")),
+            Self::Log => any_file(field, node, is_segment),
             Self::Changes => any_file(field, node, |path| is_below(path, "changes")),
             Self::Control => any_file(field, node, |path| path.ends_with("control")),
         };
         let Some(file) = file else { return false };
         let drive = field.simulation.drive(node);
+        if matches!(self, Self::Log) && field.dice.below(2) == 0 {
+            // What was written last is what peers that lag will read.
+            let Some((newest, offset, len)) = drive.newest_write(is_segment) else { return false };
+            drive.flip(&newest, offset + field.dice.below(len.max(1)), field.dice.below(8) as u8);
+            return true;
+        }
         let sectors = drive.used_sectors(&file);
         let (Some(first), Some(last)) = (sectors.first(), sectors.last()) else { return false };
         let sector = match field.dice.below(4) {
@@ -73,23 +84,6 @@ impl Fault for Rot {
             _ => pick(field.dice, &sectors),
         };
         drive.flip(&file, sector + field.dice.below(512), field.dice.below(8) as u8);
-        true
-    }
-}
-
-/// All nodes go down at once, and of one of them the last thing in its log has rotted: what looks like a torn write was
-/// acknowledged.
-#[derive(Debug)]
-pub(super) struct RottenTail;
-
-impl Fault for RottenTail {
-    fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(node) = spoil(field, Harm::MayLose) else { return false };
-        processes::cut_power(field);
-        let is_segment = |path: &Path| path.extension().is_some_and(|ending| ending == "segment");
-        let Some((file, offset, len)) = field.simulation.drive(node).newest_write(is_segment) else { return true };
-        let at = offset + field.dice.below(len.max(1));
-        field.simulation.drive(node).flip(&file, at, field.dice.below(8) as u8);
         true
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
-use super::{Fault, FaultKind, clocks, decay, drives, leaders, links, members, older_life, processes, strangers};
+use super::{Fault, FaultKind, clocks, decay, drives, leaders, links, lost_end, members, processes, strangers};
 use crate::Dice;
 
 struct Kind {
@@ -47,16 +47,20 @@ const KINDS: &[Kind] = &[
     kind("failed read", (4_000, 12_000), (4_000, 4_000), || Box::new(Spell::armed(drives::fail_read))),
     kind("full drive", (6_000, 15_000), (1_000, 6_000), || Box::new(Spell::new(drives::fill, drives::make_room))),
     kind("slow drive", (4_000, 12_000), (1_000, 8_000), || Box::new(Spell::new(drives::slow_down, drives::speed_up))),
-    kind("rot in the log", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Log)),
+    kind("rot in the log", (3_000, 12_000), AT_ONCE, || Box::new(decay::Rot::Log)),
     kind("rot in the control file", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Control)),
     kind("rot in a checkpoint", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Checkpoint)),
     kind("rot in a change log", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Changes)),
-    kind("rot at the end of the log", (5_000, 15_000), AT_ONCE, || Box::new(decay::RottenTail)),
+    kind("rot at the end of the log", (4_000, 15_000), (8_000, 8_000), || {
+        Box::new(lost_end::LostEnd::by(lost_end::Loss::RottenTail))
+    }),
     kind("one flipped bit", (6_000, 20_000), AT_ONCE, || Box::new(decay::OneBit)),
     kind("lost file", (10_000, 30_000), AT_ONCE, || Box::new(decay::LostFile)),
     kind("older file", (10_000, 30_000), (500, 8_000), || Box::<decay::OlderFile>::default()),
     kind("older drive", (10_000, 40_000), (500, 8_000), || Box::<decay::OlderDrive>::default()),
-    kind("older life", (4_000, 15_000), (14_000, 14_000), || Box::<older_life::OlderLife>::default()),
+    kind("older life", (4_000, 15_000), (14_000, 14_000), || {
+        Box::new(lost_end::LostEnd::by(lost_end::Loss::OlderLife))
+    }),
     kind("wiped drive", (15_000, 40_000), AT_ONCE, || Box::new(decay::Wipe)),
     kind("member replaced", (4_000, 15_000), (1_000, 15_000), || Box::<members::Replace>::default()),
     kind("graceful stop", (3_000, 12_000), AT_ONCE, || Box::new(Strike(processes::stop))),

@@ -214,6 +214,27 @@ async fn an_older_copy_of_a_folder_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_that_was_started_more_often_than_was_seen_is_refused_too() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..3).await;
+    cluster.agreed().await;
+    let (leader, follower) = cluster.leader_and_follower().await;
+    let host = &cluster.nodes[&leader].host;
+    let seen = cluster.nodes[&follower].host.facts();
+    host.greet(&seen).await.unwrap();
+    let mut later = seen.clone();
+    later.past_lives.extend([seen.incarnation.nonce, 7]);
+    later.incarnation.counter += 2;
+    later.control_generation += 100;
+    let mut copy = later.clone();
+    let at = copy.past_lives.len() - 2;
+    copy.past_lives[at] ^= 1;
+    let why = host.greet(&copy).await.unwrap_err();
+    assert!(why.contains("another start") && why.contains("older copy"), "{why}");
+    host.greet(&later).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_a_folder_elects_nobody() {
     let mut cluster = Cluster::founded().await;
     cluster.deliver(0..10).await;

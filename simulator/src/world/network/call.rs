@@ -87,9 +87,9 @@ impl SimChannel {
     }
 }
 
-/// Something was lost: it takes until the connection breaks that anything is seen of it, if ever.
+/// Something was lost: it takes until the connection breaks that anything is seen of it.
 async fn broken(net: &Net, life: &Life, line: &Line, way: Way) -> Status {
-    line.broken().await;
+    line.breaks().await;
     pipe::news(net, life, way.back()).await;
     pipe::reset()
 }

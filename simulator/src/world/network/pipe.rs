@@ -1,6 +1,7 @@
 //! One direction of a stream: the frames of a body, from the process that has it to the one that reads it.
 //!
-//! Frames arrive in order. Once one was lost nothing more arrives, as on a connection whose packets vanish.
+//! Frames arrive in order. Once one was lost nothing more arrives, as on a connection whose packets vanish, until keep-alives
+//! that nobody answers break it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,10 @@ impl Outlet {
                 }
             }
             _ => {
+                if self.lost == 0 {
+                    let line = self.line.clone();
+                    tokio::spawn(async move { line.breaks().await });
+                }
                 self.lost += 1;
                 if self.lost >= WINDOW {
                     // Nothing that was sent is ever acknowledged: the window stays full.
@@ -162,7 +167,7 @@ impl<K> Inlet<K> {
         self.life.goes_on().await;
         if !self.net.passes(self.way) {
             // Lost on the last metre: nothing after it arrives either, whatever the writer sends.
-            self.line.broken().await;
+            self.line.breaks().await;
             self.ended = true;
             news(&self.net, &self.life, self.way).await;
             return Some(Err(reset()));

@@ -144,7 +144,7 @@ fn a_stream_arrives_in_order_and_ends() {
 }
 
 #[test]
-fn a_cut_link_delivers_nothing_and_never_errs_and_new_calls_pass_once_it_is_healed() {
+fn a_cut_link_delivers_nothing_and_once_it_is_healed_its_streams_have_broken_and_new_calls_pass() {
     let mut simulation = simulation(1);
     let heard = start_chatter(&mut simulation);
     simulation.run_for(Duration::from_secs(1));
@@ -157,7 +157,8 @@ fn a_cut_link_delivers_nothing_and_never_errs_and_new_calls_pass_once_it_is_heal
 
     simulation.net().heal(SERVER, CLIENT);
     simulation.run_for(LIMIT);
-    assert_eq!(count(&heard), before, "a stream that lost a frame stays silent");
+    assert_eq!(count(&heard), before + 1, "a stream that lost a frame carries nothing more");
+    assert_eq!(heard.lock().unwrap().last().unwrap().clone().unwrap_err(), "the connection was reset");
     simulation.crash(CLIENT, Crash::Kill);
     let heard = start_chatter(&mut simulation);
     simulation.run_for(Duration::from_secs(1));
@@ -174,6 +175,24 @@ fn a_link_cut_one_way_still_carries_the_other_way() {
     assert_eq!(answered, None);
     // The request, and the answer that was lost.
     assert!(simulation.trace().count() >= lines + 2);
+}
+
+#[test]
+fn a_call_whose_answer_was_lost_ends_when_no_keep_alive_is_answered() {
+    let mut simulation = simulation(1);
+    simulation.net().cut_way(SERVER, CLIENT);
+    let error = Arc::new(Mutex::new(None));
+    let noted = error.clone();
+    simulation.start(CLIENT, |world| async move {
+        let failed = talk(&world, None).await.err();
+        *noted.lock().unwrap() = failed;
+    });
+    simulation.run_for(Duration::from_secs(5));
+    simulation.net().heal(SERVER, CLIENT);
+    simulation.run_for(Duration::from_secs(5));
+    assert_eq!(*error.lock().unwrap(), None, "what was lost is not sent again");
+    simulation.run_for(Duration::from_secs(10));
+    assert_eq!(error.lock().unwrap().as_deref().map(|why| why.contains("reset")), Some(true));
 }
 
 #[test]

@@ -58,7 +58,21 @@ impl Line {
         // The sender is borrowed here: it cannot be gone.
         let _ = self.broken.subscribe().wait_for(|broken| *broken).await;
     }
+
+    /// Something was lost on it, so that no keep-alive is answered any more: returns when the connection has broken, for that at
+    /// the latest.
+    pub(super) async fn breaks(&self) {
+        tokio::select! {
+            biased;
+            () = self.broken() => {}
+            () = tokio::time::sleep(KEEP_ALIVE) => drop(self.broken.send_replace(true)),
+        }
+    }
 }
+
+/// How long a connection on which nothing is answered stands: as the real transport has it, 10 s until one asks, and 5 s without
+/// an answer (`holdfast-world`'s network).
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// All calls under way.
 #[derive(Debug, Default)]

@@ -1,21 +1,34 @@
-//! A node comes back as it was before its last life, together with peers that lag: with its vote they would elect one of them, and
-//! what the others have acknowledged would be lost. These peers know of the later life, and must have no vote of it.
+//! A node comes back without the last it has acknowledged, together with peers that lag: with its vote they would elect one of
+//! them, and what the others have acknowledged would be lost. It must have no vote until it has been mended, or replaced.
+//!
+//! Either its drive is as it was before its last life, of which those peers know; or the end of its log has rotted, which must not
+//! be taken for a write that was torn.
 
 use std::time::Duration;
 
-use super::decay::spoil;
+use super::decay::{is_segment, spoil};
 use super::{Fault, Field, Harm};
 use crate::world::DriveCopy;
 use crate::{Crash, HostId};
 
 /// How long the peers lag while the others go on.
 const LAG: Duration = Duration::from_millis(1_500);
-/// How long the older life and those that lag are alone.
+/// How long the node and those that lag are alone.
 const ALONE: Duration = Duration::from_secs(5);
 
+/// How the end is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The drive is as it was before its node's last life.
+    OlderLife,
+    /// A bit flips in what was written to the log last.
+    RottenTail,
+}
+
 /// See the module.
-#[derive(Debug, Default)]
-pub(super) struct OlderLife {
+#[derive(Debug)]
+pub(super) struct LostEnd {
+    loss: Loss,
     step: Step,
     node: Option<HostId>,
     /// Those that lag: with the node they are a majority.
@@ -28,15 +41,19 @@ pub(super) struct OlderLife {
 enum Step {
     /// The node was started anew, and those that will lag have yet to see that.
     Seen(Box<DriveCopy>),
-    /// Some lag.
-    Lag { copy: Box<DriveCopy>, until: Duration },
-    /// Only the older life and those that lag are there.
+    /// Some lag. The copy is put back, if there is one; else the end rots.
+    Lag { copy: Option<Box<DriveCopy>>, until: Duration },
+    /// Only the node and those that lag are there.
     Alone { until: Duration },
     #[default]
     Over,
 }
 
-impl OlderLife {
+impl LostEnd {
+    pub(super) fn by(loss: Loss) -> Self {
+        Self { loss, step: Step::Over, node: None, lag: Vec::new(), go_on: Vec::new() }
+    }
+
     /// Whether these, and no others, are the nodes of the cluster.
     fn are_members(&self, field: &Field<'_>) -> bool {
         let mut nodes: Vec<HostId> = self.lag.iter().chain(&self.go_on).chain(&self.node).copied().collect();
@@ -61,12 +78,15 @@ impl OlderLife {
         }
     }
 
-    /// All go down; the node comes back as it was, with those that lag.
-    fn turn_back(&self, field: &mut Field<'_>, node: HostId, copy: DriveCopy) {
+    /// All go down; the node comes back without its end, with those that lag.
+    fn turn_back(&self, field: &mut Field<'_>, node: HostId, copy: Option<DriveCopy>) {
         for host in field.cluster.nodes() {
             field.cluster.crash(field.simulation, host, Crash::Kill);
         }
-        field.simulation.drive(node).put_back(copy);
+        match copy {
+            Some(copy) => field.simulation.drive(node).put_back(copy),
+            None => flip_at_end(field, node),
+        }
         for host in &self.go_on {
             field.cluster.hold_back(*host);
         }
@@ -76,7 +96,14 @@ impl OlderLife {
     }
 }
 
-impl Fault for OlderLife {
+/// Flips a bit in what was written to a node's log last.
+fn flip_at_end(field: &mut Field<'_>, node: HostId) {
+    let Some((file, offset, len)) = field.simulation.drive(node).newest_write(is_segment) else { return };
+    let at = offset + field.dice.below(len.max(1));
+    field.simulation.drive(node).flip(&file, at, field.dice.below(8) as u8);
+}
+
+impl Fault for LostEnd {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
         let hosts = field.cluster.hosts().to_vec();
         let is_up = |host: &HostId| field.simulation.is_running(*host) && !field.cluster.is_left_out(*host);
@@ -91,8 +118,13 @@ impl Fault for OlderLife {
         self.go_on = others.split_off(others.len() / 2);
         self.lag = others;
         self.node = Some(node);
-        self.step = Step::Seen(Box::new(field.simulation.drive(node).copy()));
-        field.cluster.crash(field.simulation, node, Crash::Kill);
+        if self.loss == Loss::OlderLife {
+            self.step = Step::Seen(Box::new(field.simulation.drive(node).copy()));
+            field.cluster.crash(field.simulation, node, Crash::Kill);
+        } else {
+            self.cut(field, true);
+            self.step = Step::Lag { copy: None, until: field.simulation.now() + LAG };
+        }
         true
     }
 
@@ -106,11 +138,11 @@ impl Fault for OlderLife {
         self.step = match std::mem::take(&mut self.step) {
             Step::Seen(copy) if self.lag.iter().all(|peer| field.cluster.has_seen_life(*peer, node)) => {
                 self.cut(field, true);
-                Step::Lag { copy, until: now + LAG }
+                Step::Lag { copy: Some(copy), until: now + LAG }
             }
             Step::Lag { copy, until } if now >= until => {
                 self.cut(field, false);
-                self.turn_back(field, node, *copy);
+                self.turn_back(field, node, copy.map(|copy| *copy));
                 Step::Alone { until: now + ALONE }
             }
             Step::Alone { until } if now >= until => {
