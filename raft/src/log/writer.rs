@@ -87,7 +87,10 @@ impl Writer {
                     log.last_sequence += runs;
                 }
                 if !self.commands.is_empty() {
-                    let fresh = state.groups.iter_mut().filter(|(_, log)| log.committed_is_new);
+                    // Not before the entries that it speaks of, and what was cut off for them: a log that ends between would
+                    // call other entries committed, or ones that it does not have.
+                    let is_all = state.queue.is_empty();
+                    let fresh = state.groups.iter_mut().filter(|(_, log)| is_all && log.committed_is_new);
                     for (group, log) in fresh.take(COMMITTED_AT_ONCE) {
                         let Some(id) = log.committed else { continue };
                         log.last_sequence += 1;

@@ -39,7 +39,7 @@ pub(super) struct LostEnd {
 
 #[derive(Debug, Default)]
 enum Step {
-    /// The node was started anew, and those that will lag have yet to see that.
+    /// The node was started anew, and all others have yet to see that.
     Seen(Box<DriveCopy>),
     /// Some lag. The copy is put back, if there is one; else the end rots.
     Lag { copy: Option<Box<DriveCopy>>, until: Duration },
@@ -61,6 +61,11 @@ impl LostEnd {
         nodes.sort_unstable();
         present.sort_unstable();
         nodes == present
+    }
+
+    /// All nodes but the one that comes back.
+    fn others(&self) -> impl Iterator<Item = HostId> {
+        self.lag.iter().chain(&self.go_on).copied()
     }
 
     /// Cuts those that lag from all others, or lets them hear each other again.
@@ -136,7 +141,8 @@ impl Fault for LostEnd {
         }
         let now = field.simulation.now();
         self.step = match std::mem::take(&mut self.step) {
-            Step::Seen(copy) if self.lag.iter().all(|peer| field.cluster.has_seen_life(*peer, node)) => {
+            // A peer that has not seen it could not tell, as is known (docs/known-issues.md).
+            Step::Seen(copy) if self.others().all(|peer| field.cluster.has_seen_life(peer, node)) => {
                 self.cut(field, true);
                 Step::Lag { copy: Some(copy), until: now + LAG }
             }

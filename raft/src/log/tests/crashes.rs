@@ -251,6 +251,29 @@ fn what_was_acknowledged_survives_power_cuts_anywhere() {
 }
 
 #[test]
+fn what_is_called_committed_is_never_beyond_the_log_however_it_was_cut_short() {
+    const GROUP: GroupId = GroupId(1);
+    for stop in 1..40 {
+        run(async {
+            let disk = MemoryDisk::default();
+            let node = start(&disk).await.unwrap();
+            // Several batches of them wait at once, and what is committed is known before the first is written.
+            let _done = submit(&node.log, GROUP, (0..20).map(|index| record(index, 1, vec![7; 2_000])).collect()).await;
+            node.log.save_committed(GROUP, id(1, 19));
+            disk.stop_at(Some(disk.operations() + stop));
+            tokio::select! {
+                biased;
+                () = disk.died() => {}
+                () = node.log.close() => {}
+            }
+            let again = start(&disk.after_power_cut(Cut::KeepsAll, &mut Dice(stop))).await.unwrap();
+            let state = again.log.log_state(GROUP);
+            assert!(state.committed <= state.last, "cut at operation {stop}: {state:?}");
+        });
+    }
+}
+
+#[test]
 fn a_failed_sync_ends_the_process_and_nothing_is_acknowledged_after_it() {
     for sync in 1..=100 {
         run(async {
