@@ -175,7 +175,7 @@ impl Cluster {
     /// Starts a fresh node that shall take a member's place. `None`: one is about to already, or no ids are left beside those
     /// that lost members may need.
     pub(crate) fn begin_replacement(&mut self, simulation: &mut Simulation, old: HostId) -> Option<Replacement> {
-        let kept = (self.members.len() as u64).saturating_sub(1) / 2;
+        let kept = (self.members.len() as u64).saturating_sub(1) / 2 + 1;
         if self.replacement.is_some() || self.next_id + kept > HIGHEST_ID {
             return None;
         }
@@ -187,6 +187,13 @@ impl Cluster {
     /// A replacement that was begun and is not known to be done.
     pub(crate) fn replacement(&self) -> Option<Replacement> {
         self.replacement
+    }
+
+    /// The fresh node will not take the member's place.
+    pub(super) fn give_up_replacement(&mut self, simulation: &mut Simulation) {
+        if let Some(Replacement { new, .. }) = self.replacement.take() {
+            self.crash(simulation, new, Crash::Kill);
+        }
     }
 
     /// How many members were replaced.

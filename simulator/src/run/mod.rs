@@ -169,6 +169,8 @@ const HEALING: Duration = Duration::from_secs(60);
 const READINESS: Duration = Duration::from_millis(10);
 /// A node that has lost something is replaced within this time.
 const REPLACING: Duration = Duration::from_secs(180);
+/// A replacement that was begun in the storm is done within this time, or another fresh node is needed for it.
+const TAKING_UP: Duration = Duration::from_secs(90);
 /// The customers are done within this time, whatever happens to the nodes.
 const CLOSING: Duration = Duration::from_secs(600);
 
@@ -352,18 +354,22 @@ impl Stage {
             self.cluster.crash(&mut self.simulation, host, Crash::Kill);
         }
         if let Some(replacement) = self.cluster.replacement() {
-            // Taken up again. The member may still be needed for the vote.
-            self.carry_out(replacement);
+            // Taken up again. The member may still be needed for the vote. A fresh node that has taken something before it was a
+            // member of anything is refused: then another one is started, as the refusal says.
+            if !self.carry_out(replacement, TAKING_UP) {
+                self.cluster.give_up_replacement(&mut self.simulation);
+                let new = self.cluster.start_fresh(&mut self.simulation);
+                self.replace_by(replacement.old, new);
+            }
         }
         let is_ready = self.wait_for_nodes() && (self.cluster.let_go() == 0 || self.wait_for_nodes());
         if is_ready && !self.cluster.hosts().iter().any(|host| self.cluster.is_left_out(*host)) {
             return;
         }
-        for host in self.cluster.hosts().to_vec() {
-            let lacks = self.cluster.lacks(host);
-            if lacks.is_empty() {
-                continue;
-            }
+        // All at one moment: while a node is replaced leaders change, and the others may lack one.
+        let lacking: Vec<(HostId, Vec<String>)> =
+            self.cluster.hosts().iter().map(|host| (*host, self.cluster.lacks(*host))).collect();
+        for (host, lacks) in lacking.into_iter().filter(|(_, lacks)| !lacks.is_empty()) {
             if !self.storm.spoiled().may_lose(host) {
                 self.findings.push(format!("node {} is not ready in time: {}", host.0, lacks.join("; ")));
                 continue;
@@ -401,27 +407,33 @@ impl Stage {
     fn replace(&mut self, old: HostId) {
         self.cluster.lose(&mut self.simulation, old);
         let new = self.cluster.start_fresh(&mut self.simulation);
-        self.carry_out(Replacement { old, new });
+        self.replace_by(old, new);
     }
 
-    /// Asks for a replacement until it is done, and starts what is down meanwhile.
-    fn carry_out(&mut self, replacement: Replacement) {
+    fn replace_by(&mut self, old: HostId, new: HostId) {
+        if !self.carry_out(Replacement { old, new }, REPLACING) {
+            self.findings.push(format!("node {} is not replaced by node {} in time", old.0, new.0));
+        }
+    }
+
+    /// Asks for a replacement until it is done, and starts what is down meanwhile; false: not in time.
+    fn carry_out(&mut self, replacement: Replacement, within: Duration) -> bool {
         let Replacement { old, new } = replacement;
         let is_done = Arc::new(AtomicBool::new(false));
         let mark = is_done.clone();
         self.simulation.start(OPERATOR, |world| operator::replace(world, replacement, mark));
-        let deadline = self.simulation.now() + REPLACING;
+        let deadline = self.simulation.now() + within;
         while !is_done.load(Ordering::Relaxed) && self.simulation.now() < deadline {
             self.start_what_is_down();
             self.step();
         }
         self.simulation.crash(OPERATOR, Crash::Kill);
-        if is_done.load(Ordering::Relaxed) {
+        let is_done = is_done.load(Ordering::Relaxed);
+        if is_done {
             self.cluster.crash(&mut self.simulation, old, Crash::Kill);
             self.cluster.replaced(old, new);
-        } else {
-            self.findings.push(format!("node {} is not replaced by node {} in time", old.0, new.0));
         }
+        is_done
     }
 
     fn start_what_is_down(&mut self) {
