@@ -61,6 +61,6 @@ mod tests {
         for kind in FaultKind::all() {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        assert!("flood".parse::<FaultKind>().unwrap_err().to_string().contains("power-loss"));
+        assert!("earthquake".parse::<FaultKind>().unwrap_err().to_string().contains("power-loss"));
     }
 }

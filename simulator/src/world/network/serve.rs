@@ -94,7 +94,7 @@ async fn answer(net: Arc<Net>, life: Arc<Life>, routes: Routes, call: Incoming) 
         life.sleep_until(arrival).await;
         life.goes_on().await;
         if !net.passes(way) {
-            std::future::pending::<()>().await;
+            return line.breaks().await;
         }
         let request = Request::from_parts(parts, body.into_body(net.clone(), life.clone(), way, ()));
         let (mut parts, body) = respond(routes, request).await.into_parts();
@@ -105,7 +105,7 @@ async fn answer(net: Arc<Net>, life: Arc<Life>, routes: Routes, call: Incoming) 
             return std::future::pending().await;
         }
         let Some(arrival) = net.send(life.now(), Duration::ZERO, back, parts.status.as_str(), 0) else {
-            return std::future::pending().await;
+            return line.breaks().await;
         };
         let (outlet, unread) = pipe(net.clone(), life.clone(), back, line.clone(), arrival);
         if answer.send((arrival, parts, unread)).is_ok() {
