@@ -75,7 +75,7 @@ pub fn replay(seed: u64, mutation: Option<Mutation>, part: &Part) -> String {
 
 /// How the process of a run ended.
 enum Ended {
-    Report(Report),
+    Report(Box<Report>),
     NoReport(String),
     DidNotEnd(Duration),
 }
