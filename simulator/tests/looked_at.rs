@@ -55,7 +55,7 @@ fn a_run_has_one_trace_whether_it_is_looked_at_or_not() {
 #[test]
 fn what_is_no_part_of_any_run_is_refused_by_name() {
     let earthquake = holdfast_sim(&["run", "--seed", "2", "--only-faults", "earthquake"], &[]);
-    assert!(String::from_utf8_lossy(&earthquake.stderr).contains("there is no kind of fault 'flood'"));
+    assert!(String::from_utf8_lossy(&earthquake.stderr).contains("there is no kind of fault 'earthquake'"));
     let without_seed = holdfast_sim(&["run", "--storm-ms", "100"], &[]);
     assert!(String::from_utf8_lossy(&without_seed.stderr).contains("--seed"));
 }
