@@ -202,11 +202,11 @@ impl Cluster {
         tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE)).await.unwrap();
     }
 
-    /// Gives a node no processor for a while, as a machine does that has others to run.
-    pub(super) fn starve(&self, id: NodeId, time: Duration) {
+    /// Gives a node no processor for a while, as a machine does that has others to run; ready when it is over.
+    pub(super) async fn starve(&self, id: NodeId, time: Duration) {
         let runtime = self.nodes[&id].runtime.as_ref().unwrap();
         // It has one thread.
-        runtime.spawn(async move { std::thread::sleep(time) });
+        runtime.spawn(async move { std::thread::sleep(time) }).await.unwrap();
     }
 
     /// Waits until `found` gives something.

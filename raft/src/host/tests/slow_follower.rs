@@ -236,8 +236,7 @@ async fn a_follower_too_slow_for_the_load_is_filled_by_snapshot_after_snapshot_a
     while snapshots < SNAPSHOTS && slowness.ends.lock().unwrap().is_empty() {
         let state = || cluster.nodes[&slow].shard.status();
         let before = state();
-        cluster.starve(slow, STARVED);
-        tokio::time::sleep(STARVED).await;
+        cluster.starve(slow, STARVED).await;
         let target = cluster.nodes[&leader].shard.applied_index();
         cluster
             .until("the slow one is where the leader was", |_| {
