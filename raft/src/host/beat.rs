@@ -37,20 +37,12 @@ pub(super) async fn beat(host: Weak<Inner>) {
         if is_on(Mutation::HashOrderLeaks) {
             peers = peers.into_iter().collect::<std::collections::HashMap<_, _>>().into_iter().collect();
         }
-        for (node, address) in peers {
-            // A group has started: only who was not told yet of this life of the node is told now.
-            if !is_due && host.inner.transport.has_judged(node) {
-                continue;
-            }
-            let shaken = host.inner.transport.handshake(&address).await;
-            host.note_refusal(node, shaken.as_ref().err());
-            match shaken {
-                // Who refused it has said so.
-                Ok(_) | Err(HandshakeError::NotTaken(_)) => {}
-                Err(HandshakeError::Unreachable(why)) => tracing::debug!(node, why, "a peer does not answer"),
-                Err(error) => host.warn_once(format!("node {node}: {error}")),
-            }
-        }
+        let ids = peers.iter().map(|(node, _)| *node).collect();
+        // A group has started, or a peer: only who has not yet said what it thinks of this life of the node is asked now.
+        let asked = peers.into_iter().filter(|(node, _)| is_due || !host.inner.standing.knows(*node));
+        // All at once: one that does not answer must not keep the others from being heard.
+        futures_util::future::join_all(asked.map(|(node, address)| host.meet(node, address))).await;
+        host.inner.standing.asked(&ids);
     }
 }
 
@@ -65,13 +57,19 @@ impl Host {
         peers
     }
 
-    /// Keeps whether a peer refuses this node, as it said when it was last asked.
-    fn note_refusal(&self, node: NodeId, error: Option<&HandshakeError>) {
-        let mut refused_by = Self::lock(&self.inner.refused_by);
-        match error {
-            Some(HandshakeError::Refused(why)) => refused_by.insert(node, why.clone()),
-            _ => refused_by.remove(&node),
+    /// Shakes hands with a peer, and keeps what it thinks of this node.
+    async fn meet(&self, node: NodeId, address: String) {
+        let shaken = match self.inner.transport.handshake(&address).await {
+            Ok(facts) if facts.node_id != node => Err(HandshakeError::OtherNode { found: facts.node_id, meant: node }),
+            shaken => shaken.map(drop),
         };
+        self.inner.standing.hear(node, shaken.as_ref().copied());
+        match shaken {
+            // Who refused it has said so.
+            Ok(()) | Err(HandshakeError::NotTaken(_)) => {}
+            Err(HandshakeError::Unreachable(why)) => tracing::debug!(node, why, "a peer does not answer"),
+            Err(error) => self.warn_once(format!("node {node}: {error}")),
+        }
     }
 
     pub(super) fn warn_once(&self, warning: String) {

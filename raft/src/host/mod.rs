@@ -13,6 +13,7 @@ mod options;
 mod policy;
 mod registry;
 mod scrub;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -150,8 +151,8 @@ struct Inner {
     warnings: Mutex<Vec<String>>,
     /// The peers that are not believed, and why.
     refused: Mutex<BTreeMap<NodeId, String>>,
-    /// The peers that do not believe this node, and why.
-    refused_by: Mutex<BTreeMap<NodeId, String>>,
+    /// What the peers think of this node.
+    standing: standing::Standing,
     /// A group has started.
     started: Arc<tokio::sync::Notify>,
     /// False while this node shall lead nothing. Changed, and told to the groups, only under the lock of `groups`.
@@ -250,7 +251,7 @@ impl Host {
     /// The peers that refuse this node, as each said within the last seconds, and why: an older copy of a folder has no voice.
     #[must_use]
     pub fn refused_by(&self) -> BTreeMap<NodeId, String> {
-        Self::lock(&self.inner.refused_by).clone()
+        self.inner.standing.refused_by()
     }
 
     /// What an operator should look at, gathered since the start.

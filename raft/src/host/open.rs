@@ -60,7 +60,7 @@ impl Host {
             groups: Mutex::default(),
             warnings: Mutex::default(),
             refused: Mutex::default(),
-            refused_by: Mutex::default(),
+            standing: super::standing::Standing::default(),
             started: Arc::default(),
             may_lead: AtomicBool::new(true),
             checkpointing: tokio::sync::Mutex::new(()),

@@ -15,7 +15,7 @@ use crate::encode::SCHEMA;
 use crate::log::{GroupId, Incarnation, LogId, LogRecord};
 use crate::machine::MachineKind;
 use crate::store::to_log_id;
-use crate::transport::{GroupFacts, GroupRaft, GroupRegistry, NoReplica, NodeFacts};
+use crate::transport::{GroupFacts, GroupRaft, GroupRegistry, HandshakeError, NoReplica, NodeFacts, Refusal};
 use crate::types::NodeId;
 
 /// How long a checkpoint may take that a peer has asked for.
@@ -37,6 +37,9 @@ impl GroupRegistry for Registry {
     fn replica(&self, group: GroupId) -> Result<GroupRaft, NoReplica> {
         let unknown = NoReplica::Unknown { group, node: self.node };
         let host = self.host().ok_or_else(|| unknown.clone())?;
+        if let Some(why) = host.inner.standing.outcast() {
+            return Err(NoReplica::Outcast { node: self.node, why });
+        }
         if let Some(damage) = host.inner.log.damage(group) {
             return Err(NoReplica::Damaged { group, node: self.node, what: super::told(&damage) });
         }
@@ -51,15 +54,25 @@ impl GroupRegistry for Registry {
         self.host().map(|host| host.facts()).unwrap_or_default()
     }
 
-    fn greet<'a>(&'a self, peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>> {
+    fn greet<'a>(&'a self, peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(async move {
-            let host = self.host().ok_or_else(|| "this node is stopping".to_owned())?;
+            let host = self.host().ok_or_else(|| Refusal::NotNow("this node is stopping".to_owned()))?;
             host.greet(peer).await
         })
     }
 
+    fn judged_by(&self, peer: NodeId, answer: Result<(), &HandshakeError>) {
+        if let Some(host) = self.host() {
+            host.inner.standing.hear(peer, answer);
+        }
+    }
+
     fn refusal(&self, peer: NodeId) -> Option<String> {
-        Host::lock(&self.host()?.inner.refused).get(&peer).cloned()
+        let host = self.host()?;
+        if !host.inner.standing.has_asked() {
+            return Some("this node has only started, and has not asked its peers yet whether it may vote".to_owned());
+        }
+        Host::lock(&host.inner.refused).get(&peer).cloned()
     }
 
     fn heard(&self, group: GroupId, term: u64, committed: Option<LogId>, confirmed: Option<Duration>) {
@@ -129,15 +142,14 @@ impl Host {
     }
 
     /// Judges a peer: it may never come back with less than was seen of it.
-    pub(super) async fn greet(&self, peer: &NodeFacts) -> Result<(), String> {
+    pub(super) async fn greet(&self, peer: &NodeFacts) -> Result<(), Refusal> {
         if peer.cluster_id != self.inner.options.cluster_id {
-            return Err(format!(
-                "it belongs to cluster `{}`, not to `{}`",
-                peer.cluster_id, self.inner.options.cluster_id
-            ));
+            let (theirs, ours) = (&peer.cluster_id, &self.inner.options.cluster_id);
+            return Err(Refusal::Stranger(format!("it belongs to cluster `{theirs}`, not to `{ours}`")));
         }
         if peer.node_id == self.node_id() {
-            return Err(format!("it says that it is node {}, which is this node", peer.node_id));
+            let why = format!("it says that it is node {}, which is this node", peer.node_id);
+            return Err(Refusal::Stranger(why));
         }
         let known = self.inner.control.read(|state| state.peers.get(&peer.node_id).cloned()).unwrap_or_default();
         let judged = self.judge(peer, &known);
@@ -151,7 +163,11 @@ impl Host {
         if let Err(why) = &judged {
             self.warn_once(format!("the peer is refused: {why}"));
         }
-        judged?;
+        judged.map_err(Refusal::OlderCopy)?;
+        if !self.inner.standing.knows(peer.node_id) {
+            // It is there: it may be asked at once what it thinks of this node.
+            self.inner.started.notify_one();
+        }
         if known.incarnation != peer.incarnation || known.control_generation < peer.control_generation {
             let (id, incarnation, generation) = (peer.node_id, peer.incarnation, peer.control_generation);
             let noted = self.inner.control.update(move |state| {
@@ -160,7 +176,7 @@ impl Host {
                 mark.incarnation = mark.incarnation.max(incarnation);
                 mark.control_generation = mark.control_generation.max(generation);
             });
-            noted.await.map_err(|error| error.to_string())?;
+            noted.await.map_err(|error| Refusal::NotNow(error.to_string()))?;
         }
         Ok(())
     }

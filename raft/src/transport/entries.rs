@@ -55,7 +55,7 @@ pub(super) async fn fetch(
 fn not_fetched(status: &Status) -> FetchError {
     let why = status.message().to_owned();
     match status.code() {
-        Code::FailedPrecondition | Code::PermissionDenied => FetchError::Refused(why),
+        Code::FailedPrecondition | Code::PermissionDenied | Code::NotFound => FetchError::Refused(why),
         Code::ResourceExhausted => FetchError::Busy(why),
         _ => FetchError::Unreachable(status.to_string()),
     }

@@ -8,7 +8,7 @@ use holdfast_world::GrpcChannel;
 use tonic::{Code, Status};
 
 use super::Context;
-use super::registry::{GroupRegistry, NodeFacts};
+use super::registry::{GroupRegistry, NodeFacts, Refusal};
 use super::wire::{facts_from_wire, facts_to_wire};
 use crate::types::NodeId;
 
@@ -34,6 +34,9 @@ pub enum HandshakeError {
         /// Who was meant.
         meant: NodeId,
     },
+    /// The other node has seen more of this one than it has now.
+    #[error("the peer takes this node for an older copy of itself: {0}")]
+    OlderCopy(String),
     /// The other node does not speak with this one.
     #[error("the peer refuses this node: {0}")]
     Refused(String),
@@ -52,14 +55,15 @@ pub(super) fn meant_for_us(context: &Context, envelope: Option<&wire::Envelope>)
         return Err(Status::failed_precondition(why));
     }
     if envelope.to_node != 0 && envelope.to_node != options.node_id {
+        // No refusal: whoever was meant may be elsewhere by now.
         let why = format!("this is node {}, the message is for node {}", options.node_id, envelope.to_node);
-        return Err(Status::failed_precondition(why));
+        return Err(Status::not_found(why));
     }
     Ok(envelope.from_node)
 }
 
 /// Judges a peer, and keeps in which life it was found well.
-async fn judge(context: &Context, registry: &dyn GroupRegistry, peer: &NodeFacts) -> Result<(), String> {
+async fn judge(context: &Context, registry: &dyn GroupRegistry, peer: &NodeFacts) -> Result<(), Refusal> {
     let judged = registry.greet(peer).await;
     match judged {
         Ok(()) => context.lives.judge(peer.node_id, peer.incarnation),
@@ -83,6 +87,9 @@ pub(super) async fn exchange(
     let answered = tokio::time::timeout(options.connect_timeout, client.handshake(request)).await;
     let response = match answered {
         Err(_) => return Err(HandshakeError::Unreachable(format!("no answer within {:?}", options.connect_timeout))),
+        Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+            return Err(HandshakeError::OlderCopy(status.message().to_owned()));
+        }
         Ok(Err(status)) if status.code() == Code::FailedPrecondition => {
             return Err(HandshakeError::Refused(status.message().to_owned()));
         }
@@ -97,7 +104,7 @@ pub(super) async fn exchange(
         return Err(HandshakeError::OtherNode { found: facts.node_id, meant: node });
     }
     if let Some(registry) = context.registry() {
-        judge(context, &*registry, &facts).await.map_err(HandshakeError::NotTaken)?;
+        judge(context, &*registry, &facts).await.map_err(|refusal| HandshakeError::NotTaken(refusal.to_string()))?;
     }
     Ok(facts)
 }
@@ -113,6 +120,10 @@ pub(super) async fn answer(
     if theirs.node_id != from || from == context.options.node_id {
         return Err(Status::failed_precondition(format!("node {from} is another than it says")));
     }
-    judge(context, &**registry, &theirs).await.map_err(Status::failed_precondition)?;
+    judge(context, &**registry, &theirs).await.map_err(|refusal| match refusal {
+        Refusal::OlderCopy(why) => Status::permission_denied(why),
+        Refusal::Stranger(why) => Status::failed_precondition(why),
+        Refusal::NotNow(why) => Status::unavailable(why),
+    })?;
     Ok(wire::HandshakeResponse { facts: Some(facts_to_wire(registry.facts())) })
 }

@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
     use crate::log::{Incarnation, LogId, LogRecord};
-    use crate::transport::{NoReplica, NodeFacts, TransportOptions};
+    use crate::transport::{HandshakeError, NoReplica, NodeFacts, Refusal, TransportOptions};
 
     /// A node that has no groups: every session ends at once, by name.
     struct NoGroups;
@@ -327,9 +327,11 @@ mod tests {
             NodeFacts::default()
         }
 
-        fn greet<'a>(&'a self, _: &'a NodeFacts) -> futures_util::future::BoxFuture<'a, Result<(), String>> {
+        fn greet<'a>(&'a self, _: &'a NodeFacts) -> futures_util::future::BoxFuture<'a, Result<(), Refusal>> {
             Box::pin(async { Ok(()) })
         }
+
+        fn judged_by(&self, _: NodeId, _: Result<(), &HandshakeError>) {}
 
         fn refusal(&self, _: NodeId) -> Option<String> {
             None

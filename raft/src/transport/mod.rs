@@ -50,7 +50,7 @@ pub use handshake::HandshakeError;
 pub use network::{Factory, GroupNetwork};
 pub use options::TransportOptions;
 pub(crate) use pulse::pulse;
-pub use registry::{GroupFacts, GroupRaft, GroupRegistry, NoReplica, NodeFacts};
+pub use registry::{GroupFacts, GroupRaft, GroupRegistry, NoReplica, NodeFacts, Refusal};
 pub use snapshots::FetchError;
 
 use crate::checkpoint::ReceivedSnapshot;
@@ -113,7 +113,7 @@ impl Context {
     /// A damaged group is silent: nothing that it would say, or that is said to it, may count in a quorum.
     fn silence(&self, group: GroupId) -> Option<NoReplica> {
         match self.registry()?.replica(group) {
-            Err(damaged @ NoReplica::Damaged { .. }) => Some(damaged),
+            Err(silent @ (NoReplica::Damaged { .. } | NoReplica::Outcast { .. })) => Some(silent),
             Ok(_) | Err(NoReplica::Unknown { .. }) => None,
         }
     }
@@ -167,12 +167,6 @@ impl Transport {
     pub async fn handshake(&self, address: &str) -> Result<NodeFacts, HandshakeError> {
         let client = self.context.client(address, Lane::Control).map_err(HandshakeError::Unreachable)?;
         handshake::exchange(&self.context, client, 0).await
-    }
-
-    /// Whether this node and the peer have shaken hands since this one was started.
-    #[must_use]
-    pub fn has_judged(&self, node: NodeId) -> bool {
-        self.context.lives.of(node).is_some()
     }
 
     /// Fetches the last checkpoint of `group` from the node at `address`.

@@ -186,6 +186,9 @@ impl GroupNetwork {
             return Ok(life);
         }
         let shaken = handshake::exchange(context, reached.control.clone(), node).await;
+        if let Some(registry) = context.registry() {
+            registry.judged_by(node, shaken.as_ref().map(drop));
+        }
         shaken.map(|facts| facts.incarnation).map_err(|error| error.to_string())
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::handshake::HandshakeError;
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
 use crate::log::{Incarnation, LogId, LogRecord, Vote};
 use crate::store::MachineStore;
@@ -33,6 +34,28 @@ pub enum NoReplica {
         /// What is wrong with it.
         what: String,
     },
+    /// A peer takes the whole node for an older copy of itself: it may have forgotten votes and entries.
+    #[error("node {node} is silent, since it is taken for an older copy of itself: {why}")]
+    Outcast {
+        /// The node.
+        node: NodeId,
+        /// Which peer says so, and why.
+        why: String,
+    },
+}
+
+/// Why a peer is not spoken with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// More was seen of it than it has: it may have forgotten votes and entries, and shall be told.
+    #[error("{0}")]
+    OlderCopy(String),
+    /// It is none of the cluster, or another node than it says.
+    #[error("{0}")]
+    Stranger(String),
+    /// This node cannot judge it now.
+    #[error("{0}")]
+    NotNow(String),
 }
 
 /// What a node tells of itself before it says anything else.
@@ -98,7 +121,10 @@ pub trait GroupRegistry: Send + Sync + 'static {
 
     /// Judges what a peer tells, and remembers the highest seen of it, durably. `Err`: no word is exchanged with it, for
     /// the reason given.
-    fn greet<'a>(&'a self, peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>>;
+    fn greet<'a>(&'a self, peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), Refusal>>;
+
+    /// Keeps what a peer has said of this node in a handshake.
+    fn judged_by(&self, peer: NodeId, answer: Result<(), &HandshakeError>);
 
     /// Why the peer is not believed, if it was refused when it last told who it is: it has no voice then.
     fn refusal(&self, peer: NodeId) -> Option<String>;

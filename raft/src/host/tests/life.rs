@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cluster::{Cluster, SHARD};
-use crate::host::ProposeError;
-use crate::host::Role;
+use crate::host::registry::Registry;
+use crate::host::{ProposeError, Role};
+use crate::transport::{GroupRegistry, NoReplica};
 use crate::types::{Payload, Reply};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,9 +230,48 @@ async fn an_older_copy_that_was_started_more_often_than_was_seen_is_refused_too(
     let mut copy = later.clone();
     let at = copy.past_lives.len() - 2;
     copy.past_lives[at] ^= 1;
-    let why = host.greet(&copy).await.unwrap_err();
+    let why = host.greet(&copy).await.unwrap_err().to_string();
     assert!(why.contains("another start") && why.contains("older copy"), "{why}");
     host.greet(&later).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_is_silent_towards_a_peer_that_takes_it_once_another_has_told_it_what_it_is() {
+    let mut cluster = Cluster::founded().await;
+    cluster.deliver(0..10).await;
+    cluster.agreed().await;
+    let (leader, follower) = cluster.leader_and_follower().await;
+    let newcomer = 6 - leader - follower;
+    cluster.stop(follower).await;
+    cluster.keep_copy(follower);
+    cluster.start(follower).await;
+    cluster.deliver_by(leader, 10..20).await;
+    cluster.agreed().await;
+    cluster.stop(follower).await;
+    // As if it had joined only now.
+    let control = &cluster.nodes[&newcomer].host.inner.control;
+    control.update(move |state| drop(state.peers.remove(&follower))).await.unwrap();
+    cluster.put_copy_back(follower);
+    cluster.start(follower).await;
+    cluster
+        .until("the newcomer takes the copy", |cluster| {
+            (cluster.nodes[&newcomer].host.seen_life_of(follower) > 0).then_some(())
+        })
+        .await;
+    let silence = cluster
+        .until("the copy is silent", |cluster| {
+            let host = &cluster.nodes[&follower].host;
+            let registry = Registry { host: std::sync::Arc::downgrade(&host.inner), node: follower };
+            registry.replica(SHARD).err().filter(|why| matches!(why, NoReplica::Outcast { .. }))
+        })
+        .await;
+    assert!(
+        matches!(&silence, NoReplica::Outcast { why, .. } if why.contains(&format!("node {leader} says"))),
+        "{silence}"
+    );
+    assert!(!cluster.nodes[&follower].host.refused_by().contains_key(&newcomer));
+    cluster.deliver(20..25).await;
+    assert_ne!(cluster.leader().await, follower);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

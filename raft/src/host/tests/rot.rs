@@ -17,7 +17,9 @@ use crate::eventually::{PATIENCE, eventually};
 use crate::host::{Host, HostOptions, ScrubStatus, StartGroupError};
 use crate::log::{Incarnation, LogId, LogOptions, LogRecord};
 use crate::machine::MachineKind;
-use crate::transport::{GroupRaft, GroupRegistry, NoReplica, NodeFacts, Transport, TransportOptions};
+use crate::transport::{
+    GroupRaft, GroupRegistry, HandshakeError, NoReplica, NodeFacts, Refusal, Transport, TransportOptions,
+};
 use crate::types::{GroupId, NodeId};
 
 fn flip(bytes: &mut [u8]) {
@@ -170,9 +172,11 @@ impl GroupRegistry for Liar {
         NodeFacts { cluster_id: "test".to_owned(), node_id: 2, ..NodeFacts::default() }
     }
 
-    fn greet<'a>(&'a self, _: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>> {
+    fn greet<'a>(&'a self, _: &'a NodeFacts) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(std::future::ready(Ok(())))
     }
+
+    fn judged_by(&self, _: NodeId, _: Result<(), &HandshakeError>) {}
 
     fn refusal(&self, _: NodeId) -> Option<String> {
         None

@@ -25,7 +25,9 @@ use crate::meta::{Founding, MetaChange, encode_change};
 use crate::segments::memory_disk::{MemoryDisk, memory_world};
 use crate::stages::Stages;
 use crate::store::{LogStore, MachineStore, SharedMachine};
-use crate::transport::{GroupRaft, GroupRegistry, NoReplica, NodeFacts, Transport, TransportOptions, pulse};
+use crate::transport::{
+    GroupRaft, GroupRegistry, HandshakeError, NoReplica, NodeFacts, Refusal, Transport, TransportOptions, pulse,
+};
 use crate::types::{GroupId, NodeId, Payload, Types};
 
 pub(super) const CLUSTER: &str = "test";
@@ -93,10 +95,12 @@ impl GroupRegistry for Groups {
         NodeFacts { cluster_id, node_id: self.node, incarnation, fresh: true, ..NodeFacts::default() }
     }
 
-    fn greet<'a>(&'a self, _peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), String>> {
+    fn greet<'a>(&'a self, _peer: &'a NodeFacts) -> BoxFuture<'a, Result<(), Refusal>> {
         let refused = self.refused.lock().unwrap().clone();
-        Box::pin(async move { refused.map_or(Ok(()), Err) })
+        Box::pin(async move { refused.map_or(Ok(()), |why| Err(Refusal::OlderCopy(why))) })
     }
+
+    fn judged_by(&self, _: NodeId, _: Result<(), &HandshakeError>) {}
 
     fn refusal(&self, _peer: NodeId) -> Option<String> {
         self.disbelieved.lock().unwrap().clone()
