@@ -498,5 +498,6 @@ fn config(id: u64, members: &[HostId], log_cache_bytes: usize) -> NodeConfig {
         },
         log: Default::default(),
         shard_limits: Default::default(),
+        schema: holdfast_raft::encode::SCHEMA,
     }
 }
