@@ -315,8 +315,8 @@ impl Cluster {
     }
 
     /// Where a version was rolled out, and customers have gone on since, the later schema must be written.
-    pub(super) fn check_rollout(&mut self) -> Option<String> {
-        let is_missing = self.rollout.finish() && self.groups_of_next_schema() == 0;
+    pub(super) fn check_rollout(&mut self, has_customers: bool) -> Option<String> {
+        let is_missing = has_customers && self.rollout.finish() && self.groups_of_next_schema() == 0;
         is_missing
             .then(|| "versions: all nodes are of the next version, and nothing is written in its schema".to_owned())
     }

@@ -252,7 +252,7 @@ impl Stage {
                 self.findings.push("the customers are not done in time".to_owned());
             }
             self.judge(&mut report);
-            self.findings.extend(self.cluster.check_rollout());
+            self.findings.extend(self.cluster.check_rollout(!self.shop.workloads().is_empty()));
         } else {
             self.findings.push("the cluster does not open in time".to_owned());
         }
