@@ -64,6 +64,7 @@ mutations! {
     SnapshotWithoutResults = "snapshot-without-results", "A received snapshot is taken without its table of results.";
     EventNotRecorded = "event-not-recorded", "Every twentieth event is left out of the change log.";
     OlderCopyVotes = "older-copy-votes", "Votes are taken from a peer that was not judged in its present life.";
+    SchemaNotGated = "schema-not-gated", "A leader writes the latest schema that it understands, whatever its group's members do.";
     StaleLeaseRead = "stale-lease-read", "Whoever believes to lead answers a consistent read without asking a majority.";
     TokenIgnored = "token-ignored", "A read does not wait for what its token names.";
     AnswersSwapped = "answers-swapped", "The callers of one entry get each other's answers.";

@@ -348,6 +348,7 @@ async fn hand_all_over(core: &Core) {
 fn host_options(config: &NodeConfig) -> HostOptions {
     let mut options = HostOptions::new(config.node_id, config.cluster_id.clone(), config.node_dir());
     options.peers = config.nodes.iter().map(|node| (node.id, node.peer.clone())).collect();
+    options.schema = config.schema;
     options.heartbeat_ms = config.raft.heartbeat_ms;
     options.election_min_ms = config.raft.election_min_ms;
     options.election_max_ms = config.raft.election_max_ms;

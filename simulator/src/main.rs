@@ -249,6 +249,7 @@ fn table(report: &Report) -> String {
         format!("simulated   {:.1} s", report.simulated_s),
         format!("workloads   {}", report.workloads.join(", ")),
         format!("nodes       {}, {} replaced", report.nodes, report.replaced),
+        format!("versions    {} groups hold entries of the next one", report.groups_of_next_schema),
         format!("operations  {}", report.operations),
         format!("held        {} units in {} reservations", report.units_held, report.reserved),
         format!("sold        {} units", report.units_sold),

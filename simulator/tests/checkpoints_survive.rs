@@ -16,7 +16,7 @@ use holdfast_inventory::{
 use holdfast_raft::change_log::{ChangeLog, ChangeLogOptions};
 use holdfast_raft::checkpoint::{Checkpoints, Cut};
 use holdfast_raft::control::Control;
-use holdfast_raft::encode::{EntryBuilder, encode_command};
+use holdfast_raft::encode::{EntryBuilder, SCHEMA, encode_command};
 use holdfast_raft::log::{GroupId, Log, LogId, LogOptions, LogRecord};
 use holdfast_raft::machine::{Machine, MachineKind};
 use holdfast_raft::store::Changes;
@@ -71,7 +71,7 @@ fn operation(index: u64, dice: &mut Dice) -> Operation {
 fn entry(seed: u64, index: u64) -> Bytes {
     let mut dice = Dice::of(seed, "entry", index);
     let time = LogTime(1_767_225_600_000 + index * 100);
-    let mut entry = EntryBuilder::new(time);
+    let mut entry = EntryBuilder::new(time, SCHEMA);
     let mut command = Command {
         id: CommandId(u128::from(index) + 1),
         minted_at: time,
@@ -110,7 +110,7 @@ impl Witness {
         while self.digests.len() as u64 <= index {
             let next = self.digests.len() as u64;
             let payload = Payload { bytes: entry(self.seed, next), decoded: None };
-            self.machine.apply(next, &payload, &mut self.room).unwrap();
+            self.machine.apply(next, &payload, SCHEMA, &mut self.room).unwrap();
             self.digests.push(self.machine.digest());
         }
         self.digests[index as usize]
@@ -154,7 +154,7 @@ impl Shard {
     }
 
     async fn apply(&mut self, bytes: Bytes) {
-        self.machine.apply(self.next, &Payload { bytes, decoded: None }, &mut self.room).unwrap();
+        self.machine.apply(self.next, &Payload { bytes, decoded: None }, SCHEMA, &mut self.room).unwrap();
         let changes: ChangeLog = self.changes.present();
         for event in &self.room.events {
             changes.append(event.body.seq, event.encoded()).await.unwrap();

@@ -51,6 +51,10 @@ pub struct NodeConfig {
     /// node: looked at once, when the cluster is founded.
     #[serde(default)]
     pub shard_limits: ShardLimits,
+    /// The latest schema of log entries that this node understands: no key of the file, but the build's own. Only simulations
+    /// have another one, to run nodes of two versions.
+    #[serde(skip, default = "schema_of_this_build")]
+    pub schema: u32,
 }
 
 /// Where a node is reached, each as `host:port`.
@@ -176,6 +180,10 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+fn schema_of_this_build() -> u32 {
+    holdfast_raft::encode::SCHEMA
 }
 
 fn default_shards() -> u32 {

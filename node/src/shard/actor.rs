@@ -194,7 +194,7 @@ impl ShardActor {
         }
         let time = self.log_time();
         self.propose_limits(time).await;
-        let (payload, callers) = self.batch.close(time, self.group.stages());
+        let (payload, callers) = self.batch.close(time, self.group.schema(), self.group.stages());
         self.propose(payload, callers).await;
     }
 
@@ -260,7 +260,7 @@ impl ShardActor {
         }
         if self.next_due().is_some_and(|due| due <= now) {
             let entry = Entry { time: now, commands: Vec::new() };
-            let bytes = EntryBuilder::new(now).finish();
+            let bytes = EntryBuilder::new(now, self.group.schema()).finish();
             self.propose(Payload { bytes, decoded: Some(Arc::new(entry)) }, Vec::new()).await;
             return true;
         }
@@ -292,7 +292,7 @@ impl ShardActor {
 
     /// An entry of commands that no caller asked for.
     fn entry_of(&self, operations: Vec<Operation>, now: LogTime) -> Payload {
-        let mut builder = EntryBuilder::new(now);
+        let mut builder = EntryBuilder::new(now, self.group.schema());
         let mut commands = Vec::with_capacity(operations.len());
         for operation in operations {
             let mut command = Command {

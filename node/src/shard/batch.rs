@@ -90,10 +90,10 @@ impl Batch {
         self.parts.push(part);
     }
 
-    /// The entry, and who waits for it. The batch is empty then.
-    pub(super) fn close(&mut self, time: LogTime, stages: &Stages) -> (Payload, Vec<Caller>) {
+    /// The entry in this schema, and who waits for it. The batch is empty then.
+    pub(super) fn close(&mut self, time: LogTime, schema: u32, stages: &Stages) -> (Payload, Vec<Caller>) {
         let now = Instant::now();
-        let mut entry = EntryBuilder::new(time);
+        let mut entry = EntryBuilder::new(time, schema);
         let mut commands = Vec::with_capacity(self.commands);
         let mut callers = Vec::with_capacity(self.parts.len());
         for part in self.parts.drain(..) {

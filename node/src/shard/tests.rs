@@ -211,7 +211,7 @@ async fn a_caller_dropped_before_its_command_was_proposed_is_refused_and_after_i
     let (waiting, (_, unknown)) = part();
     let mut batch = batch::Batch::default();
     batch.push(waiting);
-    let (payload, callers) = batch.close(LogTime(1), &Stages::default());
+    let (payload, callers) = batch.close(LogTime(1), holdfast_raft::encode::SCHEMA, &Stages::default());
     assert_ne!(payload.bytes, Bytes::new());
     drop(callers);
     assert!(matches!(unknown.await.unwrap(), Err(NotDecided::OutcomeUnknown { .. })));

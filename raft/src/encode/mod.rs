@@ -5,7 +5,8 @@
 //! into an entry without looking into them ([`EntryBuilder`]); replicas decode the whole entry ([`decode_entry`]).
 //!
 //! Each entry says its schema version, since protobuf drops what it does not know: a replica that meets a version it does not
-//! know must stop its group rather than differ silently.
+//! know must stop its group rather than differ silently. So a leader writes the least that its group's members understand
+//! (`raft/src/host/schemas.rs`), and a version that raises [`SCHEMA`] can be rolled out node by node.
 
 mod from_log;
 mod limits;
@@ -16,14 +17,23 @@ use holdfast_inventory::{BodyHash, Command, Entry, LogTime};
 use holdfast_proto::log::v1 as log;
 use prost::Message;
 use prost::encoding::{
-    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, fixed64, skip_field, uint32,
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, fixed64, skip_field, string, uint32,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 pub(crate) use limits::{limits_from_log, limits_to_log};
 
-/// The version of the schema that this build writes, and the greatest it reads.
+/// The latest version of the schema that this build understands.
 pub const SCHEMA: u32 = 2;
+
+/// The oldest schema that a node of a cluster may be bound to: a member that has not told counts as one that understands no more.
+/// Schema 1 is still read; nodes that wrote it carried no incarnations, so that they cannot be in a cluster with this version.
+pub const OLDEST_SCHEMA: u32 = 2;
+
+/// The schema of the version after this one, as simulations and tests play it: its entries say which version wrote them, and have
+/// their commands in a field of another number, so that a node which let it pass unread would differ. No node understands it
+/// unless [`HostOptions::schema`](crate::host::HostOptions::schema) says so, which no configuration can.
+pub const NEXT_SCHEMA: u32 = SCHEMA + 1;
 
 /// Longest encoded command, in bytes: the longest attributes, a hundred lines, and room.
 pub const MAX_COMMAND_BYTES: usize = 64 * 1_024;
@@ -33,14 +43,20 @@ const SCHEMA_TAG: u32 = 1;
 const TIME_TAG: u32 = 2;
 const COMMANDS_TAG: u32 = 3;
 
+/// The numbers of the fields that entries of [`NEXT_SCHEMA`] have; log.proto keeps them free.
+const NEXT_WRITER_TAG: u32 = 4;
+const NEXT_COMMANDS_TAG: u32 = 5;
+
 /// Why an entry of the log cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// It was written by a later version of Holdfast.
-    #[error("the entry has schema {found}, this version knows up to {SCHEMA}: upgrade this node")]
+    #[error("the entry has schema {found}, this version knows up to {known}: upgrade this node")]
     UnknownSchema {
         /// What the entry says.
         found: u32,
+        /// The latest that this node understands.
+        known: u32,
     },
     /// It is no entry. The log checks its bytes, so this is a bug of whoever wrote it.
     #[error("not an entry of a shard's log: {what}")]
@@ -88,21 +104,27 @@ fn body_of(message: &log::Command) -> u128 {
 #[derive(Debug)]
 pub struct EntryBuilder {
     bytes: BytesMut,
+    commands_tag: u32,
 }
 
 impl EntryBuilder {
-    /// An entry stamped with `time`.
+    /// An entry stamped with `time`, in a schema that all members of the group understand
+    /// ([`Group::schema`](crate::host::Group::schema)).
     #[must_use]
-    pub fn new(time: LogTime) -> Self {
-        let head = log::Entry { schema: SCHEMA, time_ms: time.0, commands: Vec::new() };
+    pub fn new(time: LogTime, schema: u32) -> Self {
+        let head = log::Entry { schema, time_ms: time.0, commands: Vec::new() };
         let mut bytes = BytesMut::with_capacity(1_024);
         head.encode(&mut bytes).expect("a buffer grows as needed");
-        Self { bytes }
+        if schema < NEXT_SCHEMA {
+            return Self { bytes, commands_tag: COMMANDS_TAG };
+        }
+        string::encode(NEXT_WRITER_TAG, &env!("CARGO_PKG_VERSION").to_owned(), &mut bytes);
+        Self { bytes, commands_tag: NEXT_COMMANDS_TAG }
     }
 
     /// Adds a command as [`encode_command`] gave it.
     pub fn push(&mut self, encoded: &[u8]) {
-        encode_key(COMMANDS_TAG, WireType::LengthDelimited, &mut self.bytes);
+        encode_key(self.commands_tag, WireType::LengthDelimited, &mut self.bytes);
         encode_varint(encoded.len() as u64, &mut self.bytes);
         self.bytes.put_slice(encoded);
     }
@@ -114,12 +136,26 @@ impl EntryBuilder {
     }
 }
 
-/// Decodes an entry of a shard's log.
+/// The schema of an entry of any group; 0: it does not say.
+#[must_use]
+pub fn schema_of(bytes: &[u8]) -> u32 {
+    let (mut rest, mut schema) = (bytes, 0);
+    // Of a shard's entry and of the meta group's it is the first field.
+    match decode_key(&mut rest) {
+        Ok((SCHEMA_TAG, wire_type)) => {
+            let read = uint32::merge(wire_type, &mut schema, &mut rest, DecodeContext::default());
+            read.map_or(0, |()| schema)
+        }
+        _ => 0,
+    }
+}
+
+/// Decodes an entry of a shard's log on a node that understands the schemas up to `known`.
 ///
 /// # Errors
 ///
-/// A schema this version does not know, or bytes that are no entry.
-pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
+/// A schema this node does not know, or bytes that are no entry.
+pub fn decode_entry(bytes: &[u8], known: u32) -> Result<Entry, DecodeError> {
     let mut rest = bytes;
     let (mut schema, mut time) = (0, LogTime(0));
     let mut commands = Vec::new();
@@ -134,8 +170,8 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
             TIME_TAG => {
                 fixed64::merge(wire_type, &mut time.0, &mut rest, DecodeContext::default()).map_err(malformed)?;
             }
-            COMMANDS_TAG => {
-                known(schema)?;
+            COMMANDS_TAG | NEXT_COMMANDS_TAG if tag == COMMANDS_TAG || schema >= NEXT_SCHEMA => {
+                check_schema(schema, known)?;
                 let length = decode_varint(&mut rest).map_err(malformed)?;
                 let length = usize::try_from(length).ok().filter(|length| *length <= rest.len());
                 let length = length.ok_or_else(|| DecodeError::malformed("a command that is cut off"))?;
@@ -146,13 +182,13 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
             _ => skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(malformed)?,
         }
     }
-    known(schema)?;
+    check_schema(schema, known)?;
     Ok(Entry { time, commands })
 }
 
 /// The schema comes first in an entry: what follows is read only if it is known.
-fn known(schema: u32) -> Result<(), DecodeError> {
-    if schema == 0 || schema > SCHEMA { Err(DecodeError::UnknownSchema { found: schema }) } else { Ok(()) }
+pub(crate) fn check_schema(found: u32, known: u32) -> Result<(), DecodeError> {
+    if found == 0 || found > known { Err(DecodeError::UnknownSchema { found, known }) } else { Ok(()) }
 }
 
 fn malformed(error: prost::DecodeError) -> DecodeError {

@@ -8,14 +8,22 @@ use super::*;
 
 #[test]
 fn every_command_comes_back_from_the_log_as_it_went_in() {
+    for schema in [SCHEMA, NEXT_SCHEMA] {
+        comes_back(schema);
+    }
+}
+
+fn comes_back(schema: u32) {
     let mut commands: Vec<Command> =
         every_operation().into_iter().zip(1..).map(|(operation, number)| command(number, operation)).collect();
-    let mut builder = EntryBuilder::new(LogTime(1_790_000_000_001));
+    let mut builder = EntryBuilder::new(LogTime(1_790_000_000_001), schema);
     for command in &mut commands {
         builder.push(&encode_command(command));
         assert_ne!(command.body, BodyHash(0));
     }
-    let decoded = decode_entry(&builder.finish()).unwrap();
+    let bytes = builder.finish();
+    assert_eq!(schema_of(&bytes), schema);
+    let decoded = decode_entry(&bytes, schema).unwrap();
     assert_eq!(decoded, Entry { time: LogTime(1_790_000_000_001), commands });
 }
 
@@ -39,15 +47,41 @@ fn the_body_hash_is_of_all_that_a_retry_must_repeat_and_not_of_the_id() {
 #[test]
 fn an_entry_of_a_later_schema_is_refused_by_name() {
     let bytes = log::Entry { schema: SCHEMA + 1, time_ms: 1, commands: Vec::new() }.encode_to_vec();
-    assert_eq!(decode_entry(&bytes), Err(DecodeError::UnknownSchema { found: SCHEMA + 1 }));
-    assert_eq!(decode_entry(&[]), Err(DecodeError::UnknownSchema { found: 0 }));
+    let known = SCHEMA;
+    assert_eq!(decode_entry(&bytes, known), Err(DecodeError::UnknownSchema { found: SCHEMA + 1, known }));
+    assert_eq!(decode_entry(&[], known), Err(DecodeError::UnknownSchema { found: 0, known }));
+    assert_eq!(schema_of(&[]), 0);
+}
+
+#[test]
+fn a_node_is_bound_by_what_it_understands_and_reads_what_is_older() {
+    let entry_of = |schema| {
+        let mut builder = EntryBuilder::new(LogTime(1), schema);
+        builder.push(&encode_command(&mut command(1, Operation::Release(Release { reservation: reservation() }))));
+        builder.finish()
+    };
+    let (present, next) = (entry_of(SCHEMA), entry_of(NEXT_SCHEMA));
+    assert_eq!(decode_entry(&present, NEXT_SCHEMA), decode_entry(&present, SCHEMA));
+    assert_eq!(decode_entry(&next, NEXT_SCHEMA), decode_entry(&present, SCHEMA));
+    let unknown = DecodeError::UnknownSchema { found: NEXT_SCHEMA, known: SCHEMA };
+    assert_eq!(decode_entry(&next, SCHEMA), Err(unknown));
+}
+
+#[test]
+fn an_entry_of_this_schema_with_the_next_ones_fields_is_read_as_every_node_of_this_version_reads_it() {
+    let mut bytes = log::Entry { schema: SCHEMA, time_ms: 1, commands: Vec::new() }.encode_to_vec();
+    encode_key(NEXT_COMMANDS_TAG, WireType::LengthDelimited, &mut bytes);
+    encode_varint(0, &mut bytes);
+    let expected = Ok(Entry { time: LogTime(1), commands: Vec::new() });
+    assert_eq!(decode_entry(&bytes, SCHEMA), expected);
+    assert_eq!(decode_entry(&bytes, NEXT_SCHEMA), expected);
 }
 
 #[test]
 fn bytes_that_are_no_entry_are_an_error_and_never_a_panic() {
     for length in 0..64_u8 {
         let bytes: Vec<u8> = (0..length).map(|n| n.wrapping_mul(37) ^ length).collect();
-        assert!(decode_entry(&bytes).is_err());
+        assert!(decode_entry(&bytes, NEXT_SCHEMA).is_err());
     }
 }
 

@@ -12,7 +12,7 @@ use holdfast_inventory::{
     Revision, Sku, Slot, Units,
 };
 
-use super::{EntryBuilder, decode_entry, encode_command};
+use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
 
 pub(super) fn sku() -> Sku {
     Sku::new("LIP-01").unwrap()
@@ -120,7 +120,7 @@ pub(super) fn command(number: u128, operation: Operation) -> Command {
 /// A valid input: an entry with every command.
 #[must_use]
 pub fn valid() -> Vec<u8> {
-    let mut builder = EntryBuilder::new(LogTime(1_790_000_000_001));
+    let mut builder = EntryBuilder::new(LogTime(1_790_000_000_001), SCHEMA);
     for (operation, number) in every_operation().into_iter().zip(1..) {
         builder.push(&encode_command(&mut command(number, operation)));
     }
@@ -129,7 +129,7 @@ pub fn valid() -> Vec<u8> {
 
 /// Refuses it, or applies it: true.
 pub fn read(bytes: &[u8]) -> bool {
-    let Ok(entry) = decode_entry(bytes) else { return false };
+    let Ok(entry) = decode_entry(bytes, NEXT_SCHEMA) else { return false };
     let mut inventory = Inventory::new(Limits::default());
     let mut applied = Applied::default();
     inventory.apply(&entry, &mut applied);

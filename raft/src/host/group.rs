@@ -14,6 +14,7 @@ use openraft::{BasicNode, ChangeMembers, Instant as _, RaftMetrics, ReadPolicy, 
 use tokio::time::Instant;
 
 use super::heard::Heard;
+use super::schemas::Gate;
 use crate::checkpoint::{Checkpoints, StoredSnapshot};
 use crate::log::{GroupId, Log, LogId};
 use crate::machine::{ChunkKey, Machine};
@@ -25,6 +26,8 @@ use crate::types::{NodeId, Payload, Reply, Types};
 
 /// How long a leader waits for a follower to have everything before it hands over.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
+/// How long a leader may take to apply what is committed before it judges a node that shall be added.
+const ADMISSION_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks at whether an entry's events are written.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
@@ -42,6 +45,7 @@ pub struct Group {
     log: Log,
     transport: Transport,
     heard: Arc<Mutex<Heard>>,
+    gate: Arc<Gate>,
 }
 
 /// Why a proposal was not applied.
@@ -173,14 +177,15 @@ pub enum Role {
 impl Group {
     pub(super) fn new(
         id: GroupId,
-        node: NodeId,
+        gate: Gate,
         raft: GroupRaft,
         machine: SharedMachine,
         checkpoints: Arc<Checkpoints>,
         log: Log,
         transport: Transport,
     ) -> Self {
-        Self { id, node, raft, machine, checkpoints, log, transport, heard: Arc::default() }
+        let (node, gate) = (gate.node(), Arc::new(gate));
+        Self { id, node, raft, machine, checkpoints, log, transport, heard: Arc::default(), gate }
     }
 
     /// Which group it is.
@@ -379,6 +384,24 @@ impl Group {
         metrics.membership_config.nodes().map(|(id, node)| (*id, node.addr.clone())).collect()
     }
 
+    /// The schema in which this node, as the leader, writes the group's entries now: the latest that all its members understand.
+    /// To be asked for anew for each entry, and the entry to be proposed at once.
+    #[must_use]
+    pub fn schema(&self) -> u32 {
+        let applied = self.machine.schemas().latest;
+        self.gate.open(applied, || {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.membership_config.nodes().map(|(id, _)| *id).collect()
+        })
+    }
+
+    /// The latest schema of the entries that were applied here since the node started; 0: none were.
+    #[must_use]
+    pub fn applied_schema(&self) -> u32 {
+        self.machine.schemas().latest
+    }
+
     /// Why the group has stopped here, if it met an entry that this version cannot read.
     #[must_use]
     pub fn unreadable(&self) -> Option<String> {
@@ -505,10 +528,29 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// This node does not lead, or another change is under way.
+    /// This node does not lead, another change is under way, or the node's version cannot read what the group has written.
     pub async fn add_learner(&self, id: NodeId, address: String) -> Result<(), GroupError> {
+        self.admit(id, &address).await?;
         let added = self.raft.add_learner(id, BasicNode { addr: address }, false).await;
+        if added.is_err() {
+            self.gate.forget(id);
+        }
         added.map(drop).map_err(change_error)
+    }
+
+    /// Refuses a node that cannot read what the group has written; one that is taken counts as a member from here on.
+    async fn admit(&self, id: NodeId, address: &str) -> Result<(), GroupError> {
+        if !self.gate.has_choice() || self.member_addresses().contains_key(&id) {
+            return Ok(());
+        }
+        // All that leaders before this one have written is applied here then.
+        let written = self.read_index().await?;
+        self.wait_applied(written, Instant::now() + ADMISSION_WAIT).await?;
+        if let Err(error) = self.transport.handshake(address).await {
+            // It counts as it told before, or as one of the oldest version.
+            tracing::warn!(group = %self.id, node = id, %error, "a node that shall be added does not say what it understands");
+        }
+        self.gate.admit(id, self.machine.schemas()).map_err(|why| GroupError::Refused { why })
     }
 
     /// Waits until a node has acknowledged everything that is in this leader's log now. openraft's own waiting is content with a
@@ -541,7 +583,11 @@ impl Group {
     ///
     /// This node does not lead, another change is under way, or a node is no learner.
     pub async fn set_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), GroupError> {
+        let members = voters.clone();
         let changed = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await;
+        if changed.is_ok() {
+            self.gate.keep(&members);
+        }
         changed.map(drop).map_err(change_error)
     }
 }

@@ -12,6 +12,7 @@ mod open;
 mod options;
 mod policy;
 mod registry;
+mod schemas;
 mod scrub;
 mod standing;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use crate::types::NodeId;
 
 pub use group::{Group, GroupError, GroupStatus, Proposal, ProposeError, Role};
 pub use options::HostOptions;
+use schemas::{Gate, Schemas};
 pub use scrub::ScrubStatus;
 
 /// Why a host could not be opened.
@@ -149,6 +151,8 @@ struct Inner {
     loaded: Mutex<BTreeMap<GroupId, Loaded>>,
     groups: Mutex<BTreeMap<GroupId, Group>>,
     warnings: Mutex<Vec<String>>,
+    /// What each node understands of the log.
+    schemas: Arc<Schemas>,
     /// The peers that are not believed, and why.
     refused: Mutex<BTreeMap<NodeId, String>>,
     /// What the peers think of this node.
@@ -363,15 +367,23 @@ impl Host {
         let raft_error = |why: String| StartGroupError::Raft { group: id, why };
         let store =
             MachineStore::new(&inner.world, id, kind, machine, checkpoints.clone(), changes, self.stages().clone())
-                .map_err(|error| raft_error(error.to_string()))?;
+                .map_err(|error| raft_error(error.to_string()))?
+                .reading_up_to(inner.options.schema);
         let shared = store.machine();
         let log_store = LogStore::new(inner.log.clone(), id);
         let factory = inner.transport.factory(id);
         let raft = GroupRaft::new(self.node_id(), inner.config.clone(), factory, log_store, store)
             .await
             .map_err(|fatal| raft_error(fatal.to_string()))?;
-        let group =
-            Group::new(id, self.node_id(), raft, shared, checkpoints, inner.log.clone(), inner.transport.clone());
+        let group = Group::new(
+            id,
+            Gate::new(id, inner.schemas.clone()),
+            raft,
+            shared,
+            checkpoints,
+            inner.log.clone(),
+            inner.transport.clone(),
+        );
         {
             let mut groups = Self::lock(&inner.groups);
             group.raft().runtime_config().elect(inner.may_lead.load(Relaxed));

@@ -11,6 +11,7 @@ use holdfast_inventory::Limits;
 use holdfast_world::{StateStore, World};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::schemas::Schemas;
 use super::{Host, HostError, HostOptions, Inner, Loaded};
 use crate::checkpoint::{CheckpointError, Checkpoints};
 use crate::control::{Control, ControlError};
@@ -48,6 +49,7 @@ impl Host {
         let mut warnings = Vec::new();
         let found = load_all(&world, &dir.join(STATE), &control, &log, &mut warnings).await.map_err(failed)?;
         let transport = Transport::new(&world, TransportOptions::new(options.node_id, options.cluster_id.clone()));
+        let schemas = Arc::new(Schemas::new(options.node_id, options.schema));
         let inner = Inner {
             world,
             options,
@@ -59,6 +61,7 @@ impl Host {
             loaded: Mutex::new(found.loaded),
             groups: Mutex::default(),
             warnings: Mutex::default(),
+            schemas,
             refused: Mutex::default(),
             standing: super::standing::Standing::default(),
             started: Arc::default(),

@@ -23,6 +23,9 @@ pub struct HostOptions {
     pub dir: PathBuf,
     /// The peer addresses of the nodes that the configuration names: where help is asked for before a group knows its members.
     pub peers: BTreeMap<NodeId, String>,
+    /// The latest schema of log entries that this node understands: [`SCHEMA`](crate::encode::SCHEMA), but where a test or a
+    /// simulation plays another version of Holdfast.
+    pub schema: u32,
     /// How often a leader tells its followers that it lives, in ms.
     pub heartbeat_ms: u64,
     /// A follower that hears nothing for `election_max_ms`, for so long it grants nobody else a vote, and then for a time drawn
@@ -59,6 +62,7 @@ impl HostOptions {
             cluster_id: cluster_id.into(),
             dir: dir.into(),
             peers: BTreeMap::new(),
+            schema: crate::encode::SCHEMA,
             heartbeat_ms: 200,
             election_min_ms: 500,
             election_max_ms: 1_000,

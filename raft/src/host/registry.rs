@@ -11,7 +11,6 @@ use tokio::time::{Duration, Instant};
 use super::{Host, Inner};
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
 use crate::control::PeerMark;
-use crate::encode::SCHEMA;
 use crate::log::{GroupId, Incarnation, LogId, LogRecord};
 use crate::machine::MachineKind;
 use crate::store::to_log_id;
@@ -135,7 +134,7 @@ impl Host {
             control_generation: inner.control.generation(),
             fresh: self.is_fresh(),
             groups: groups.collect(),
-            schemas: (1..=SCHEMA).collect(),
+            schemas: (1..=inner.options.schema).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             past_lives: inner.control.read(|state| state.past_lives.clone()),
         }
@@ -168,6 +167,7 @@ impl Host {
             // It is there: it may be asked at once what it thinks of this node.
             self.inner.started.notify_one();
         }
+        self.inner.schemas.hear(peer);
         if known.incarnation != peer.incarnation || known.control_generation < peer.control_generation {
             let (id, incarnation, generation) = (peer.node_id, peer.incarnation, peer.control_generation);
             let noted = self.inner.control.update(move |state| {

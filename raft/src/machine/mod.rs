@@ -96,29 +96,31 @@ impl Machine {
         }
     }
 
-    /// Applies the payload of one entry. `applied` is working room; after a shard's entry its events are in it.
+    /// Applies the payload of one entry on a node that understands the schemas up to `known`. `applied` is working room; after a
+    /// shard's entry its events are in it.
     ///
     /// # Errors
     ///
-    /// The entry cannot be decoded by this version: the group must stop, for skipping it would differ silently.
+    /// The entry cannot be decoded by this node: the group must stop, for skipping it would differ silently.
     pub fn apply(
         &mut self,
         index: u64,
         payload: &Payload,
+        known: u32,
         applied: &mut inventory::Applied,
     ) -> Result<Reply, DecodeError> {
         match self {
             Self::Shard(inventory) => {
                 match &payload.decoded {
                     Some(entry) => inventory.apply(entry, applied),
-                    None => inventory.apply(&decode_entry(&payload.bytes)?, applied),
+                    None => inventory.apply(&decode_entry(&payload.bytes, known)?, applied),
                 }
                 let answers = std::mem::take(&mut applied.answers);
                 Ok(Reply::Shard { index, log_time: inventory.now(), answers })
             }
             Self::Meta(meta) => {
                 applied.events.clear();
-                let (id, change) = decode_change(&payload.bytes)?;
+                let (id, change) = decode_change(&payload.bytes, known)?;
                 let answer = meta.apply(id, change);
                 Ok(Reply::Meta { revision: answer.revision, refusal: answer.refusal })
             }

@@ -9,7 +9,7 @@ use holdfast_proto::log::v1::meta_entry::Change as LogChange;
 use prost::Message;
 
 use super::Member;
-use crate::encode::{DecodeError, SCHEMA, limits_from_log, limits_to_log};
+use crate::encode::{DecodeError, check_schema, limits_from_log, limits_to_log};
 use crate::types::NodeId;
 
 /// What a cluster begins with.
@@ -62,9 +62,10 @@ pub enum MetaChange {
     },
 }
 
-/// The bytes of a change as an entry of the meta group's log.
+/// The bytes of a change as an entry of the meta group's log, in a schema that all members of the group understand
+/// ([`Group::schema`](crate::host::Group::schema)).
 #[must_use]
-pub fn encode_change(time_ms: u64, id: u128, change: &MetaChange) -> Bytes {
+pub fn encode_change(schema: u32, time_ms: u64, id: u128, change: &MetaChange) -> Bytes {
     let change = match change {
         MetaChange::Found(founding) => LogChange::Found(log::MetaFound {
             cluster_id: founding.cluster_id.clone(),
@@ -95,20 +96,18 @@ pub fn encode_change(time_ms: u64, id: u128, change: &MetaChange) -> Bytes {
         }
     };
     let (id_high, id_low) = ((id >> 64) as u64, id as u64);
-    log::MetaEntry { schema: SCHEMA, time_ms, id_high, id_low, change: Some(change) }.encode_to_vec().into()
+    log::MetaEntry { schema, time_ms, id_high, id_low, change: Some(change) }.encode_to_vec().into()
 }
 
-/// The id and the change in what [`encode_change`] gave.
+/// The id and the change in what [`encode_change`] gave, on a node that understands the schemas up to `known`.
 ///
 /// # Errors
 ///
-/// A schema this version does not know, or bytes that are no entry.
-pub fn decode_change(bytes: &[u8]) -> Result<(u128, MetaChange), DecodeError> {
+/// A schema this node does not know, or bytes that are no entry.
+pub fn decode_change(bytes: &[u8], known: u32) -> Result<(u128, MetaChange), DecodeError> {
     let malformed = |what: &str| DecodeError::Malformed { what: what.to_owned() };
     let entry = log::MetaEntry::decode(bytes).map_err(|error| malformed(&error.to_string()))?;
-    if entry.schema == 0 || entry.schema > SCHEMA {
-        return Err(DecodeError::UnknownSchema { found: entry.schema });
-    }
+    check_schema(entry.schema, known)?;
     let id = (u128::from(entry.id_high) << 64) | u128::from(entry.id_low);
     let change = match entry.change.ok_or_else(|| malformed("a meta entry without a change"))? {
         LogChange::Found(found) => MetaChange::Found(Founding {
@@ -166,6 +165,7 @@ fn from_log_member(member: log::MetaMember) -> (NodeId, Member) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::SCHEMA;
 
     #[test]
     fn every_change_comes_back_from_the_log_as_it_went_in() {
@@ -189,7 +189,7 @@ mod tests {
         ];
         for change in changes {
             let id = u128::MAX - 5;
-            assert_eq!(decode_change(&encode_change(3, id, &change)), Ok((id, change)));
+            assert_eq!(decode_change(&encode_change(SCHEMA, 3, id, &change), SCHEMA), Ok((id, change)));
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
     fn a_cluster_founded_before_there_were_limits_in_its_records_has_the_default_ones() {
         let found = log::MetaFound { cluster_id: "c".into(), shards: 8, ..Default::default() };
         let entry = log::MetaEntry { schema: 1, change: Some(LogChange::Found(found)), ..Default::default() };
-        let (_, change) = decode_change(&entry.encode_to_vec()).unwrap();
+        let (_, change) = decode_change(&entry.encode_to_vec(), SCHEMA).unwrap();
         let MetaChange::Found(founding) = change else { panic!("{change:?}") };
         assert_eq!(founding.shard_limits, Limits::default());
     }
@@ -205,7 +205,9 @@ mod tests {
     #[test]
     fn an_entry_of_a_later_schema_is_refused_by_name() {
         let bytes = log::MetaEntry { schema: SCHEMA + 1, ..Default::default() }.encode_to_vec();
-        assert_eq!(decode_change(&bytes), Err(DecodeError::UnknownSchema { found: SCHEMA + 1 }));
+        let unknown = DecodeError::UnknownSchema { found: SCHEMA + 1, known: SCHEMA };
+        assert_eq!(decode_change(&bytes, SCHEMA), Err(unknown));
+        assert!(decode_change(&bytes, SCHEMA + 1).is_err_and(|error| matches!(error, DecodeError::Malformed { .. })));
     }
     proptest::proptest! {
         #[test]

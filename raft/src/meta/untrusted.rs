@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use holdfast_inventory::Limits;
 
 use super::{Founding, Member, Meta, MetaChange, decode_change, encode_change};
+use crate::encode::SCHEMA;
 
 /// A valid input: the founding.
 #[must_use]
@@ -18,12 +19,12 @@ pub fn valid() -> Vec<u8> {
         customer_key: vec![1; 32],
         shard_limits: Limits::default(),
     };
-    encode_change(1_790_000_000_000, 7, &MetaChange::Found(founding)).to_vec()
+    encode_change(SCHEMA, 1_790_000_000_000, 7, &MetaChange::Found(founding)).to_vec()
 }
 
 /// Refuses it, or applies it (true): the records are written and read again as the same.
 pub fn read(bytes: &[u8]) -> bool {
-    let decoded = decode_change(bytes);
+    let decoded = decode_change(bytes, SCHEMA);
     let is_change = decoded.is_ok();
     if let Ok((id, change)) = decoded {
         let mut meta = Meta::default();

@@ -3,6 +3,8 @@
 //! openraft's apply task is the machine's only writer. Readers take the read lock for a moment ([`SharedMachine`]).
 
 use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use tokio::time::Instant;
 use super::changes::Changes;
 use super::convert::to_log_id;
 use crate::checkpoint::{Checkpoints, Cut, ReceivedSnapshot, Snapshot, membership_of, meta_of};
-use crate::encode::decode_entry;
+use crate::encode::{SCHEMA, decode_entry, schema_of};
 use crate::log::{GroupId, LogId};
 use crate::machine::{ChunkKey, Machine, MachineKind};
 use crate::stages::{Stage, Stages};
@@ -35,7 +37,26 @@ pub struct SharedMachine {
     machine: Arc<RwLock<Machine>>,
     applied: watch::Receiver<Option<LogId>>,
     unreadable: Arc<OnceLock<String>>,
+    schemas: Arc<SeenSchemas>,
     changes: Option<Arc<Changes>>,
+}
+
+/// What is known of the schemas of the entries in a replica's log.
+#[derive(Debug, Default)]
+struct SeenSchemas {
+    /// The latest of those applied since the start.
+    latest: AtomicU32,
+    /// The state began with a checkpoint or a peer's snapshot: what lies behind those was not seen.
+    has_unseen: AtomicBool,
+}
+
+/// The schemas of the entries that a replica has applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppliedSchemas {
+    /// The latest of the entries applied since the start; 0: there were none.
+    pub latest: u32,
+    /// There were entries before them.
+    pub has_unseen: bool,
 }
 
 impl SharedMachine {
@@ -62,6 +83,13 @@ impl SharedMachine {
         self.unreadable.get().cloned()
     }
 
+    /// The schemas of the entries applied.
+    #[must_use]
+    pub fn schemas(&self) -> AppliedSchemas {
+        let Self { schemas, .. } = self;
+        AppliedSchemas { latest: schemas.latest.load(Relaxed), has_unseen: schemas.has_unseen.load(Relaxed) }
+    }
+
     /// The change log; `None` for the meta group, which has none.
     #[must_use]
     pub fn changes(&self) -> Option<&Changes> {
@@ -80,6 +108,8 @@ impl SharedMachine {
 pub struct MachineStore {
     shared: Arc<Shared>,
     room: inventory::Applied,
+    /// The latest schema that this node understands.
+    known_schema: u32,
 }
 
 #[derive(Debug)]
@@ -94,6 +124,7 @@ struct Shared {
     checkpoints: Arc<Checkpoints>,
     changes: Option<Arc<Changes>>,
     unreadable: Arc<OnceLock<String>>,
+    schemas: Arc<SeenSchemas>,
     stages: Stages,
 }
 
@@ -114,6 +145,7 @@ impl MachineStore {
     ) -> io::Result<Self> {
         let record = checkpoints.record();
         let membership = record.as_ref().map_or(Ok(StoredMembership::default()), membership_of)?;
+        let schemas = SeenSchemas { has_unseen: AtomicBool::new(record.is_some()), ..SeenSchemas::default() };
         let shared = Shared {
             world: world.clone(),
             group,
@@ -124,9 +156,16 @@ impl MachineStore {
             checkpoints,
             changes: changes.map(Arc::new),
             unreadable: Arc::default(),
+            schemas: Arc::new(schemas),
             stages,
         };
-        Ok(Self { shared: Arc::new(shared), room: inventory::Applied::default() })
+        Ok(Self { shared: Arc::new(shared), room: inventory::Applied::default(), known_schema: SCHEMA })
+    }
+
+    /// The same on a node that understands the schemas up to this one.
+    #[must_use]
+    pub fn reading_up_to(self, schema: u32) -> Self {
+        Self { known_schema: schema, ..self }
     }
 
     /// What readers use.
@@ -137,6 +176,7 @@ impl MachineStore {
             machine: shared.machine.clone(),
             applied: shared.applied.subscribe(),
             unreadable: shared.unreadable.clone(),
+            schemas: shared.schemas.clone(),
             changes: shared.changes.clone(),
         }
     }
@@ -156,7 +196,7 @@ impl MachineStore {
             }
             EntryPayload::Normal(payload) => {
                 let begun = Instant::now();
-                let reply = shared.decide(id, &payload, &mut self.room)?;
+                let reply = shared.decide(id, &payload, self.known_schema, &mut self.room)?;
                 let decided = Instant::now();
                 shared.stages.note(Stage::Apply, decided - begun);
                 if let Some(changes) = &shared.changes {
@@ -176,8 +216,8 @@ impl MachineStore {
 }
 
 /// The payload as if its entry had been stamped here and now.
-fn at_local_time(payload: &Payload, wall_ms: u64) -> Payload {
-    let decoded = payload.decoded.as_deref().cloned().or_else(|| decode_entry(&payload.bytes).ok());
+fn at_local_time(payload: &Payload, known: u32, wall_ms: u64) -> Payload {
+    let decoded = payload.decoded.as_deref().cloned().or_else(|| decode_entry(&payload.bytes, known).ok());
     let here = decoded.map(|entry| Arc::new(inventory::Entry { time: inventory::LogTime(wall_ms), ..entry }));
     Payload { bytes: payload.bytes.clone(), decoded: here }
 }
@@ -188,16 +228,17 @@ impl Shared {
     }
 
     /// Applies a payload under the write lock. A panic in there would leave a machine nobody can vouch for: it ends the node.
-    fn decide(&self, id: LogId, payload: &Payload, room: &mut inventory::Applied) -> io::Result<Reply> {
+    fn decide(&self, id: LogId, payload: &Payload, known: u32, room: &mut inventory::Applied) -> io::Result<Reply> {
         let mut machine = self.machine.write().unwrap_or_else(PoisonError::into_inner);
         let local;
         let payload = if is_on(Mutation::LocalClockExpiry) {
-            local = at_local_time(payload, self.world.clock.wall_ms());
+            local = at_local_time(payload, known, self.world.clock.wall_ms());
             &local
         } else {
             payload
         };
-        let decided = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| machine.apply(id.index, payload, room)));
+        let apply = || machine.apply(id.index, payload, known, room);
+        let decided = std::panic::catch_unwind(std::panic::AssertUnwindSafe(apply));
         let Ok(decided) = decided else {
             let belief = format!("applying entry {id} of {} does not panic", self.group);
             self.world.end.end(EndReason::BrokenInvariant { belief });
@@ -207,6 +248,7 @@ impl Shared {
             let _ = self.unreadable.set(format!("entry {id}: {error}"));
             io::Error::other(error)
         })?;
+        self.schemas.latest.fetch_max(schema_of(&payload.bytes), Relaxed);
         self.applied.send_replace(Some(id));
         Ok(reply)
     }
@@ -239,6 +281,7 @@ impl Shared {
         }
         let mut present = self.machine.write().unwrap_or_else(PoisonError::into_inner);
         *present = machine;
+        self.schemas.has_unseen.store(true, Relaxed);
         *self.membership() = membership;
         self.applied.send_replace(record.applied);
         Ok(())

@@ -12,4 +12,4 @@ pub use changes::{Changes, ChangesFault};
 pub use convert::{decode_membership, encode_membership, entry_from_record, record_from_entry};
 pub(crate) use convert::{from_log_id, from_vote, to_log_id, to_vote};
 pub use log_store::{LogReader, LogStore};
-pub use machine_store::{MachineStore, SharedMachine, SnapshotBuilder};
+pub use machine_store::{AppliedSchemas, MachineStore, SharedMachine, SnapshotBuilder};

@@ -414,7 +414,7 @@ pub mod untrusted {
     #[must_use]
     pub fn valid() -> Vec<u8> {
         let mut inventory = Inventory::new(Limits::default());
-        let entry = encode::decode_entry(&encode::untrusted::valid()).expect("it is valid");
+        let entry = encode::decode_entry(&encode::untrusted::valid(), encode::SCHEMA).expect("it is valid");
         inventory.apply(&entry, &mut Applied::default());
         let cut = inventory.cut();
         let header = std::iter::once((HEADER_KEY.to_vec(), cut.header()));

@@ -10,6 +10,7 @@ use holdfast_inventory::Applied;
 use holdfast_raft::change_log::{ChangeLog, ChangeLogOptions};
 use holdfast_raft::checkpoint::{CheckpointError, Checkpoints, Cut};
 use holdfast_raft::control::Control;
+use holdfast_raft::encode::SCHEMA;
 use holdfast_raft::log::{GroupId, Log, LogId, LogOptions, LogRecord};
 use holdfast_raft::machine::Machine;
 use holdfast_raft::types::Payload;
@@ -146,7 +147,7 @@ impl Node {
 impl Shard {
     /// Applies an entry.
     pub async fn apply(&mut self, bytes: Bytes) {
-        self.machine.apply(self.next, &Payload { bytes, decoded: None }, &mut self.room).unwrap();
+        self.machine.apply(self.next, &Payload { bytes, decoded: None }, SCHEMA, &mut self.room).unwrap();
         for event in &self.room.events {
             self.changes.append(event.body.seq, event.encoded()).await.unwrap();
         }

@@ -6,7 +6,7 @@ use holdfast_inventory::{
     Applied, BodyHash, Command, CommandId, ItemSpec, Limits, LocationId, LocationSpec, LogTime, Operation,
     ReservationId, Sku, Units, slot_of,
 };
-use holdfast_raft::encode::{EntryBuilder, encode_command};
+use holdfast_raft::encode::{EntryBuilder, SCHEMA, encode_command};
 use holdfast_raft::log::GroupId;
 use holdfast_raft::machine::{Machine, MachineKind};
 use holdfast_raft::types::Payload;
@@ -75,7 +75,7 @@ fn operation(group: GroupId, number: u64, dice: &mut Dice) -> Operation {
 pub fn entry(group: GroupId, index: u64) -> Bytes {
     let mut dice = Dice::of(group.0, index);
     let time = LogTime(1_767_225_600_000 + index * 100);
-    let mut entry = EntryBuilder::new(time);
+    let mut entry = EntryBuilder::new(time, SCHEMA);
     for number in index * COMMANDS..(index + 1) * COMMANDS {
         let mut command = Command {
             id: CommandId(u128::from(number) + 1),
@@ -109,7 +109,7 @@ impl States {
         while self.digests.len() as u64 <= index {
             let next = self.digests.len() as u64;
             let payload = Payload { bytes: entry(self.group, next), decoded: None };
-            self.machine.apply(next, &payload, &mut self.room).unwrap();
+            self.machine.apply(next, &payload, SCHEMA, &mut self.room).unwrap();
             self.digests.push(self.machine.digest());
         }
         self.digests[index as usize]

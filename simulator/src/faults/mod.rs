@@ -16,6 +16,7 @@ mod one_node;
 mod plan;
 mod processes;
 mod strangers;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
-use super::{Fault, FaultKind, clocks, decay, drives, leaders, links, lost_end, members, processes, strangers};
+use super::{
+    Fault, FaultKind, clocks, decay, drives, leaders, links, lost_end, members, processes, strangers, versions,
+};
 use crate::Dice;
 
 struct Kind {
@@ -69,6 +71,7 @@ const KINDS: &[Kind] = &[
     kind("vanishing client", (2_000, 8_000), (200, 4_000), || Box::<strangers::Vanish>::default()),
     kind("deaf client", (4_000, 12_000), (1_000, 8_000), || Box::<strangers::Deaf>::default()),
     kind("flood", (6_000, 15_000), (2_500, 5_000), || Box::new(strangers::Flood)),
+    kind("two versions", (1_500, 5_000), AT_ONCE, || Box::new(versions::RollOn)),
 ];
 
 /// The dice of a kind's times (0), and of each of its faults (from 1 on).

@@ -9,16 +9,18 @@ use std::time::Duration;
 use holdfast_inventory::Inventory;
 use holdfast_node::config::{NodeAddresses, NodeLimits};
 use holdfast_node::{Node, NodeConfig};
+use holdfast_raft::encode::NEXT_SCHEMA;
 use holdfast_raft::host::Group;
 use holdfast_raft::log::LogId;
 use holdfast_raft::types::GroupId;
 use tokio::sync::oneshot;
 
+use super::rollout::Rollout;
 use crate::checkers::images::Image;
 use crate::checkers::majority::Majorities;
 use crate::checkers::replicas::Positions;
 use crate::world::Death;
-use crate::{Crash, HostId, Simulation};
+use crate::{Crash, Dice, HostId, Simulation};
 
 /// Enough that routing matters, few enough that a run is quick.
 pub(crate) const SHARDS: u32 = 3;
@@ -102,6 +104,9 @@ pub(crate) struct Cluster {
     next_id: u64,
     /// What each node keeps of its log in memory.
     log_cache_bytes: usize,
+    rollout: Rollout,
+    /// The replicas that have stopped before an entry which they cannot read.
+    stopped_before: BTreeSet<(HostId, u64)>,
 }
 
 impl Cluster {
@@ -124,6 +129,8 @@ impl Cluster {
             majorities: Majorities::default(),
             next_id: size + 1,
             log_cache_bytes,
+            rollout: Rollout::default(),
+            stopped_before: BTreeSet::new(),
         };
         for host in cluster.members.clone() {
             simulation.add_host(host, &format!("n{}", host.0));
@@ -212,6 +219,7 @@ impl Cluster {
     }
 
     fn run(&mut self, simulation: &mut Simulation, host: HostId, config: NodeConfig) {
+        let config = NodeConfig { schema: self.rollout.start(host), ..config };
         let (nodes, failures, stopped) = (self.nodes.clone(), self.failures.clone(), self.stopped.clone());
         self.judged.remove(&host);
         failures.lock().expect("no panic happens while the failures are locked").remove(&host);
@@ -273,6 +281,44 @@ impl Cluster {
         self.forget(host);
         self.judged.insert(host);
         simulation.crash(host, crash);
+    }
+
+    /// Chooses the node that comes back as another version when it is started anew.
+    pub(crate) fn roll_on(&mut self, simulation: &Simulation, dice: &mut Dice) -> Option<HostId> {
+        // Whoever is replaced may be the last that holds the later schema back.
+        let may_fall_back = self.replacement.is_none();
+        let host = self.rollout.step(&self.nodes(), |host| simulation.is_running(host), may_fall_back, dice)?;
+        simulation.trace().record(simulation.now(), host, format_args!("is to be of another version"));
+        Some(host)
+    }
+
+    /// Has every node run as the next version, where a rollout has begun.
+    pub(super) fn finish_rollout(&mut self, simulation: &mut Simulation) {
+        if !self.rollout.finish() {
+            return;
+        }
+        for host in self.nodes() {
+            if simulation.is_running(host) && self.rollout.is_outdated(host) {
+                self.crash(simulation, host, Crash::Kill);
+            }
+        }
+    }
+
+    /// The groups in which entries of the next version's schema were applied, by what the nodes that run have seen.
+    pub(super) fn groups_of_next_schema(&self) -> u64 {
+        let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
+        let is_written = |number: &u64| {
+            let mut replicas = nodes.values().filter_map(|node| node.group(GroupId(*number)));
+            replicas.any(|group| group.applied_schema() == NEXT_SCHEMA)
+        };
+        (0..=u64::from(SHARDS)).filter(is_written).count() as u64
+    }
+
+    /// Where a version was rolled out, and customers have gone on since, the later schema must be written.
+    pub(super) fn check_rollout(&mut self, has_customers: bool) -> Option<String> {
+        let is_missing = has_customers && self.rollout.finish() && self.groups_of_next_schema() == 0;
+        is_missing
+            .then(|| "versions: all nodes are of the next version, and nothing is written in its schema".to_owned())
     }
 
     /// A fresh node has taken a member's place.
@@ -427,6 +473,11 @@ impl Cluster {
                 if now.leader == Some(host.0) && before.leader != now.leader {
                     self.leader_changes += 1;
                 }
+                if let Some(why) = group.unreadable()
+                    && self.stopped_before.insert((*host, number))
+                {
+                    findings.push(format!("versions: node {} has stopped group {number}: {why}", host.0));
+                }
                 if now.applied != before.applied {
                     if self.majorities.is_news(number, now.applied) {
                         advanced.push((number, host.0, now.applied, group.status().voters));
@@ -498,5 +549,6 @@ fn config(id: u64, members: &[HostId], log_cache_bytes: usize) -> NodeConfig {
         },
         log: Default::default(),
         shard_limits: Default::default(),
+        schema: holdfast_raft::encode::SCHEMA,
     }
 }

@@ -7,6 +7,7 @@ mod judge;
 mod notes;
 pub(crate) mod operator;
 mod part;
+mod rollout;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -95,6 +96,8 @@ pub struct Report {
     pub faults: BTreeMap<String, u64>,
     /// Nodes that were replaced, in the storm or since their drives had lost something.
     pub replaced: u64,
+    /// Groups in which entries of the next version's schema were applied, with the fault `two-versions`.
+    pub groups_of_next_schema: u64,
     /// Where the one bit has flipped, with the fault `one-flipped-bit`.
     pub flipped: Option<String>,
     /// How something that had rotted or was lost was first found, if it was: at a start, on a read, or by the scrubber.
@@ -259,6 +262,7 @@ impl Stage {
                 self.findings.push("the customers are not done in time".to_owned());
             }
             self.judge(&mut report);
+            self.findings.extend(self.cluster.check_rollout(!self.shop.workloads().is_empty()));
         } else {
             self.findings.push("the cluster does not open in time".to_owned());
         }
@@ -268,6 +272,7 @@ impl Stage {
         report.plan = self.storm.plan();
         report.faults = self.storm.counts();
         report.replaced = self.cluster.replaced_so_far();
+        report.groups_of_next_schema = self.cluster.groups_of_next_schema();
         report.flipped = self.storm.spoiled().flipped().map(str::to_owned);
         (report, self)
     }
@@ -363,6 +368,7 @@ impl Stage {
         for host in self.storm.spoiled().hosts() {
             self.cluster.crash(&mut self.simulation, host, Crash::Kill);
         }
+        self.cluster.finish_rollout(&mut self.simulation);
         if let Some(replacement) = self.cluster.replacement() {
             // Taken up again. The member may still be needed for the vote. A fresh node that has taken something before it was a
             // member of anything is refused: then another one is started, as the refusal says.

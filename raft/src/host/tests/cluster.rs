@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use crate::encode::{EntryBuilder, encode_command};
+use crate::encode::{EntryBuilder, SCHEMA, encode_command};
 use crate::host::{Group, Host, HostOptions, ProposeError, StartGroupError};
 use crate::log::LogOptions;
 use crate::machine::MachineKind;
@@ -60,6 +60,8 @@ impl Opened {
 pub(super) struct Cluster {
     folder: TempDir,
     addresses: BTreeMap<NodeId, String>,
+    /// The latest schema that a node understands, where it is not this build's.
+    schemas: BTreeMap<NodeId, u32>,
     pub(super) nodes: BTreeMap<NodeId, Node>,
     deliveries: Deliveries,
     checkpoint_age: Duration,
@@ -97,6 +99,15 @@ impl Cluster {
         Self::begin(folder, NEVER, LogOptions::default().cache_bytes, NEVER, 8 << 20, world).await
     }
 
+    /// The same, of nodes that understand the schemas up to these.
+    pub(super) async fn founded_by_versions(schemas: BTreeMap<NodeId, u32>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = Self::fresh(folder, NEVER, LogOptions::default().cache_bytes, NEVER, 1 << 20, World::real());
+        cluster.schemas = schemas;
+        cluster.found().await;
+        cluster
+    }
+
     async fn founded_as(checkpoint_age: Duration, cache_bytes: usize, scrub_pause: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::begin(folder, checkpoint_age, cache_bytes, scrub_pause, 1 << 20, World::real()).await
@@ -110,12 +121,26 @@ impl Cluster {
         segment_bytes: u64,
         world: World,
     ) -> Self {
+        let mut cluster = Self::fresh(folder, checkpoint_age, cache_bytes, scrub_pause, segment_bytes, world);
+        cluster.found().await;
+        cluster
+    }
+
+    fn fresh(
+        folder: TempDir,
+        checkpoint_age: Duration,
+        cache_bytes: usize,
+        scrub_pause: Duration,
+        segment_bytes: u64,
+        world: World,
+    ) -> Self {
         let sockets: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = (1..).zip(sockets.iter().map(|socket| socket.local_addr().unwrap().to_string())).collect();
         drop(sockets);
-        let mut cluster = Self {
+        Self {
             folder,
             addresses,
+            schemas: BTreeMap::new(),
             nodes: BTreeMap::new(),
             deliveries: Deliveries::default(),
             checkpoint_age,
@@ -123,13 +148,26 @@ impl Cluster {
             scrub_pause,
             segment_bytes,
             world,
-        };
-        for id in 1..=3 {
-            cluster.start(id).await;
         }
-        cluster.nodes[&1].shard.initialize(cluster.addresses.clone()).await.unwrap();
-        cluster.leader().await;
-        cluster
+    }
+
+    async fn found(&mut self) {
+        for id in 1..=3 {
+            self.start(id).await;
+        }
+        self.nodes[&1].shard.initialize(self.addresses.clone()).await.unwrap();
+        self.leader().await;
+    }
+
+    /// A node's version from its next start on: it understands the schemas up to this one.
+    pub(super) fn be_of_version(&mut self, id: NodeId, schema: u32) {
+        self.schemas.insert(id, schema);
+    }
+
+    /// A node's address; one that has none yet is given one.
+    pub(super) fn address(&mut self, id: NodeId) -> String {
+        let fresh = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        self.addresses.entry(id).or_insert_with(fresh).clone()
     }
 
     pub(super) fn dir(&self, id: NodeId) -> PathBuf {
@@ -139,6 +177,7 @@ impl Cluster {
     fn options(&self, id: NodeId) -> HostOptions {
         HostOptions {
             peers: self.addresses.clone(),
+            schema: self.schemas.get(&id).copied().unwrap_or(SCHEMA),
             heartbeat_ms: 60,
             // Many clusters share a machine in these tests: a stalled one must not lose its leader.
             election_min_ms: 750,
@@ -279,7 +318,7 @@ impl Cluster {
 
     /// An entry that creates an item and receives some of it.
     pub(super) fn delivery(&mut self, number: u64) -> Payload {
-        self.deliveries.delivery(number)
+        self.deliveries.delivery(number, SCHEMA)
     }
 
     /// Proposes until it is applied, following the leader.
@@ -333,7 +372,7 @@ impl Cluster {
     /// Commits deliveries on a node that leads.
     pub(super) async fn deliver_by(&mut self, leader: NodeId, numbers: std::ops::Range<u64>) {
         for number in numbers {
-            let payload = self.delivery(number);
+            let payload = self.deliveries.delivery(number, self.nodes[&leader].shard.schema());
             self.nodes[&leader].shard.propose(payload).await.unwrap().applied().await.unwrap();
         }
     }
@@ -341,7 +380,8 @@ impl Cluster {
     /// Commits deliveries of items with these numbers.
     pub(super) async fn deliver(&mut self, numbers: std::ops::Range<u64>) {
         for number in numbers {
-            let payload = self.delivery(number);
+            let leader = self.leader().await;
+            let payload = self.deliveries.delivery(number, self.nodes[&leader].shard.schema());
             self.commit(payload).await;
         }
     }
@@ -406,11 +446,11 @@ impl Deliveries {
         let (sku, location) = (Sku::new(&format!("SKU-{item}")).unwrap(), LocationId::new("main").unwrap());
         let mut command = self.command(Operation::Receive(Receive { sku, location, lot: None, units: Units(1) }));
         command.id = CommandId(u128::from(number));
-        self.entry(vec![command])
+        self.entry(vec![command], SCHEMA)
     }
 
-    /// An entry that creates an item and receives some of it.
-    pub(super) fn delivery(&mut self, number: u64) -> Payload {
+    /// An entry in this schema that creates an item and receives some of it.
+    pub(super) fn delivery(&mut self, number: u64, schema: u32) -> Payload {
         let sku = Sku::new(&format!("SKU-{number}")).unwrap();
         let location = LocationId::new("main").unwrap();
         let place = PutLocation { location: location.clone(), spec: LocationSpec::default(), if_revision: None };
@@ -421,12 +461,12 @@ impl Deliveries {
             self.command(Operation::PutItem(Box::new(item))),
             self.command(Operation::Receive(delivery)),
         ];
-        self.entry(commands)
+        self.entry(commands, schema)
     }
 
-    fn entry(&mut self, mut commands: Vec<Command>) -> Payload {
+    fn entry(&mut self, mut commands: Vec<Command>, schema: u32) -> Payload {
         let time = LogTime(1_000 + self.number);
-        let mut entry = EntryBuilder::new(time);
+        let mut entry = EntryBuilder::new(time, schema);
         for command in &mut commands {
             entry.push(&encode_command(command));
         }

@@ -6,3 +6,4 @@ mod full_store;
 mod life;
 mod rot;
 mod slow_follower;
+mod versions;

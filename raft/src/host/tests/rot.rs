@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::cluster::{Cluster, Deliveries, SHARD};
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
+use crate::encode::SCHEMA;
 use crate::eventually::{PATIENCE, eventually};
 use crate::host::{Host, HostOptions, ScrubStatus, StartGroupError};
 use crate::log::{Incarnation, LogId, LogOptions, LogRecord};
@@ -335,7 +336,7 @@ async fn what_rots_of_a_checkpoint_is_written_anew_from_memory() {
     let mut deliveries = Deliveries::default();
     for number in 0..20 {
         eventually("it leads", || group.is_leader()).await;
-        group.propose(deliveries.delivery(number)).await.unwrap().applied().await.unwrap();
+        group.propose(deliveries.delivery(number, SCHEMA)).await.unwrap().applied().await.unwrap();
     }
     group.checkpoint(0, Instant::now() + PATIENCE).await.unwrap();
     let first_pass = host.scrub_status().passes;

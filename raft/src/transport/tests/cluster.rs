@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::network::Net;
 use crate::checkpoint::{Checkpoints, ReceivedSnapshot, StoredSnapshot};
 use crate::control::Control;
+use crate::encode::SCHEMA;
 use crate::eventually::PATIENCE;
 pub(super) use crate::eventually::eventually;
 use crate::log::{Incarnation, Log, LogId, LogOptions, LogRecord};
@@ -267,7 +268,7 @@ impl Cluster {
                 customer_key: Vec::new(),
                 shard_limits: Default::default(),
             };
-            let bytes = encode_change(0, u128::MAX, &MetaChange::Found(founding));
+            let bytes = encode_change(SCHEMA, 0, u128::MAX, &MetaChange::Found(founding));
             let found = Payload { bytes, decoded: None };
             // A fresh leader takes nothing before a majority has answered it.
             let deadline = Instant::now() + PATIENCE;
@@ -310,7 +311,7 @@ impl Cluster {
 
 pub(super) fn setting(number: u64, name: &str, value: &str) -> Payload {
     let change = MetaChange::PutSetting { name: name.to_owned(), value: value.to_owned() };
-    Payload { bytes: encode_change(number, u128::from(number), &change), decoded: None }
+    Payload { bytes: encode_change(SCHEMA, number, u128::from(number), &change), decoded: None }
 }
 
 /// Writes a setting by the leader.
