@@ -63,7 +63,7 @@ mutations! {
     DigestNotCompared = "digest-not-compared", "A start and a receiver of a snapshot believe chunks without their digest.";
     SnapshotWithoutResults = "snapshot-without-results", "A received snapshot is taken without its table of results.";
     EventNotRecorded = "event-not-recorded", "Every twentieth event is left out of the change log.";
-    OlderCopyVotes = "older-copy-votes", "Votes are taken from a peer that was not judged in its present life.";
+    OlderCopyVotes = "older-copy-votes", "A peer is believed whatever was seen of it: an older copy of its folder votes.";
     SchemaNotGated = "schema-not-gated", "A leader writes the latest schema that it understands, whatever its group's members do.";
     StaleLeaseRead = "stale-lease-read", "Whoever believes to lead answers a consistent read without asking a majority.";
     TokenIgnored = "token-ignored", "A read does not wait for what its token names.";

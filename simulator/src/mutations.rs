@@ -22,6 +22,8 @@ pub struct Outcome {
     pub name: &'static str,
     /// What it breaks.
     pub breaks: &'static str,
+    /// Under which kinds of faults it was looked for; `None`: under those that each seed draws.
+    pub faults: Option<&'static str>,
     /// Who noticed first; `None`: nobody.
     pub caught_by: Option<String>,
     /// How many seeds were run, the one that caught it included.
@@ -64,11 +66,24 @@ pub fn run(mutations: &[Mutation], first: u64, most: u64, limit: Duration) -> io
 /// So many seeds show that a mutation has no effect, or as many as may be run.
 const HARMLESS_SEEDS: usize = 20;
 
+/// The kinds of faults under which a mutation is looked for, where what it breaks is reached only when several things happen in
+/// order: a drawn run has them too, but seldom nothing else in between.
+const fn faults_for(mutation: Mutation) -> Option<&'static str> {
+    match mutation {
+        Mutation::OlderCopyVotes => Some("older-life"),
+        Mutation::RotAsTorn => Some("rot-at-the-end-of-the-log"),
+        Mutation::RotServed => Some("rot-that-a-laggard-reads"),
+        Mutation::Openraft1802 => Some("followers-overtaken"),
+        _ => None,
+    }
+}
+
 fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most: u64, limit: Duration) -> Outcome {
     let begun = Instant::now();
     let mut outcome = Outcome {
         name: mutation.name(),
         breaks: mutation.breaks(),
+        faults: faults_for(mutation),
         caught_by: None,
         seeds: 0,
         spoiled: 0,
@@ -123,11 +138,13 @@ fn hunt_by_checkers(
     limit: Duration,
     outcome: &mut Outcome,
 ) {
+    let flags: Vec<String> =
+        outcome.faults.iter().flat_map(|kinds| ["--faults".to_owned(), (*kinds).to_owned()]).collect();
     for seed in seeds {
         outcome.seeds += 1;
-        let found = findings(runtime, program, seed, Some(mutation), limit);
+        let found = findings(runtime, program, seed, Some(mutation), &flags, limit);
         let Some(finding) = proof(&found) else { continue };
-        if !findings(runtime, program, seed, None, limit).is_empty() {
+        if !findings(runtime, program, seed, None, &flags, limit).is_empty() {
             outcome.spoiled += 1;
             continue;
         }
@@ -138,8 +155,15 @@ fn hunt_by_checkers(
     }
 }
 
-fn findings(runtime: &Runtime, program: &Path, seed: u64, mutation: Option<Mutation>, limit: Duration) -> Vec<String> {
-    match runtime.block_on(seeds::run_one(program, seed, mutation, &[], limit)) {
+fn findings(
+    runtime: &Runtime,
+    program: &Path,
+    seed: u64,
+    mutation: Option<Mutation>,
+    flags: &[String],
+    limit: Duration,
+) -> Vec<String> {
+    match runtime.block_on(seeds::run_one(program, seed, mutation, flags, limit)) {
         Ok(report) => report.findings,
         Err((Kind::DidNotEnd, finding)) => vec![format!("did_not_end: {finding}")],
         Err((_, finding)) => vec![finding],
@@ -181,11 +205,20 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_simulator::run::{FaultKind, Only};
+
     use super::*;
 
     fn proof_of(findings: &[&str]) -> Option<String> {
         let findings: Vec<String> = findings.iter().map(|finding| (*finding).to_owned()).collect();
         proof(&findings).cloned()
+    }
+
+    #[test]
+    fn the_faults_that_a_mutation_is_looked_for_under_are_there() {
+        for kinds in Mutation::ALL.iter().filter_map(|mutation| faults_for(*mutation)) {
+            assert!(kinds.parse::<Only<FaultKind>>().is_ok(), "{kinds}");
+        }
     }
 
     #[test]

@@ -299,6 +299,14 @@ impl Group {
         self.raft.metrics().borrow_watched().last_log_index.unwrap_or(0)
     }
 
+    /// What a follower has acknowledged to this node as the group's leader.
+    #[must_use]
+    pub fn acknowledged_by(&self, follower: NodeId) -> Option<LogId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.replication.as_ref()?.get(&follower)?.as_ref().map(to_log_id)
+    }
+
     /// Where the group stands.
     #[must_use]
     pub fn status(&self) -> GroupStatus {

@@ -5,7 +5,7 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::future::BoxFuture;
-use openraft::async_runtime::WatchReceiver;
+use holdfast_mutation::{Mutation, is_on};
 use tokio::time::{Duration, Instant};
 
 use super::{Host, Inner};
@@ -13,7 +13,6 @@ use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
 use crate::control::PeerMark;
 use crate::log::{GroupId, Incarnation, LogId, LogRecord};
 use crate::machine::MachineKind;
-use crate::store::to_log_id;
 use crate::transport::{GroupFacts, GroupRaft, GroupRegistry, HandshakeError, NoReplica, NodeFacts, Refusal};
 use crate::types::NodeId;
 
@@ -185,6 +184,9 @@ impl Host {
         const OLD_COPY: &str = "its folder is an older copy of itself, or two processes run on copies of one folder; it may not \
                                 vote under its id any more: replace it with `holdfast cluster replace`";
         let id = peer.node_id;
+        if is_on(Mutation::OlderCopyVotes) {
+            return Ok(());
+        }
         match peer.incarnation.counter.cmp(&known.incarnation.counter) {
             Ordering::Less => {
                 let (now, then) = (peer.incarnation.counter, known.incarnation.counter);
@@ -212,7 +214,7 @@ impl Host {
             return Err(format!("node {id} has generation {now} of its control file, but {then} was seen: {OLD_COPY}"));
         }
         for group in self.groups() {
-            let Some(acknowledged) = acknowledged_by(&group, id) else { continue };
+            let Some(acknowledged) = group.acknowledged_by(id) else { continue };
             let told = peer.groups.iter().find(|facts| facts.group == group.id());
             let last = told.and_then(|facts| facts.last_log_id);
             let is_damaged = told.is_some_and(|facts| facts.damage.is_some());
@@ -225,11 +227,4 @@ impl Host {
         }
         Ok(())
     }
-}
-
-/// What a follower has acknowledged to this node as the leader of a group.
-fn acknowledged_by(group: &super::Group, node: NodeId) -> Option<LogId> {
-    let metrics = group.raft().metrics();
-    let metrics = metrics.borrow_watched();
-    metrics.replication.as_ref()?.get(&node)?.as_ref().map(to_log_id)
 }

@@ -12,7 +12,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use holdfast_mutation::{Mutation, is_on};
 use tonic::{Code, Status};
 
 use crate::log::Incarnation;
@@ -56,7 +55,7 @@ impl Lives {
     ///
     /// It was not: it may shake hands and ask again.
     pub(super) fn check(&self, peer: NodeId, life: Incarnation) -> Result<(), Status> {
-        if self.of(peer) == Some(life) || is_on(Mutation::OlderCopyVotes) {
+        if self.of(peer) == Some(life) {
             return Ok(());
         }
         Err(Status::unauthenticated(format!("node {peer} has not shaken hands in the lives of both nodes")))

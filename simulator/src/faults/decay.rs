@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::last_batch::{Batch, Place};
 use super::{Fault, Field, Harm, pick};
 use crate::world::{DriveCopy, FileCopy, SimDrive};
 use crate::{Crash, HostId};
@@ -72,9 +73,8 @@ impl Fault for Rot {
         let drive = field.simulation.drive(node);
         if matches!(self, Self::Log) && field.dice.below(2) == 0 {
             // What was written last is what peers that lag will read.
-            let Some((newest, offset, len)) = drive.newest_write(is_segment) else { return false };
-            drive.flip(&newest, offset + field.dice.below(len.max(1)), field.dice.below(8) as u8);
-            return true;
+            let Some(batch) = Batch::last(field, node) else { return false };
+            return batch.rot(field, node, Place::Anywhere);
         }
         let sectors = drive.used_sectors(&file);
         let (Some(first), Some(last)) = (sectors.first(), sectors.last()) else { return false };

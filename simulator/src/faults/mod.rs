@@ -8,17 +8,20 @@ mod clocks;
 mod decay;
 mod drives;
 mod kind;
+mod lagging_reader;
+mod last_batch;
 mod leaders;
 mod links;
 mod lost_end;
 mod members;
 mod one_node;
+mod overtaken;
 mod plan;
 mod processes;
 mod strangers;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::run::cluster::Cluster;
@@ -75,6 +78,26 @@ impl Field<'_> {
         pick(self.dice, self.cluster.hosts())
     }
 
+    /// The members, in any order, if all of them run and nobody else is there.
+    fn all_members(&mut self) -> Option<Vec<HostId>> {
+        let mut hosts = self.cluster.hosts().to_vec();
+        let is_up = |host: &HostId| self.simulation.is_running(*host) && !self.cluster.is_left_out(*host);
+        if !hosts.iter().all(is_up) || self.cluster.nodes() != hosts {
+            return None;
+        }
+        for at in (1..hosts.len()).rev() {
+            hosts.swap(at, self.dice.below(at as u64 + 1) as usize);
+        }
+        Some(hosts)
+    }
+
+    /// A shard's group that a node leads, by its own account.
+    fn group_led_by(&mut self, host: HostId) -> Option<u64> {
+        let mut groups = self.cluster.groups_led_by(host);
+        groups.retain(|group| *group > 0);
+        (!groups.is_empty()).then(|| pick(self.dice, &groups))
+    }
+
     /// Any node that runs; `None` when none does.
     fn running_node(&mut self) -> Option<HostId> {
         let simulation = &*self.simulation;
@@ -87,6 +110,32 @@ impl Field<'_> {
 /// One of several; there must be one.
 fn pick<T: Copy>(dice: &mut Dice, among: &[T]) -> T {
     among[dice.below(among.len() as u64) as usize]
+}
+
+/// Links between nodes that one fault has cut.
+#[derive(Debug, Default)]
+struct Cuts(BTreeSet<(HostId, HostId)>);
+
+impl Cuts {
+    /// Two nodes do not hear each other.
+    fn cut(&mut self, field: &Field<'_>, one: HostId, other: HostId) {
+        field.simulation.net().cut(one, other);
+        self.0.insert((one.min(other), one.max(other)));
+    }
+
+    /// They do again, over new connections: on one that has lost something nothing would be heard for long.
+    fn heal(&mut self, field: &Field<'_>, one: HostId, other: HostId) {
+        if self.0.remove(&(one.min(other), one.max(other))) {
+            field.simulation.net().heal(one, other);
+            field.simulation.net().break_between(one, other);
+        }
+    }
+
+    fn heal_all(&mut self, field: &Field<'_>) {
+        while let Some((one, other)) = self.0.first().copied() {
+            self.heal(field, one, other);
+        }
+    }
 }
 
 /// Something that goes wrong for a while.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
 use super::{
-    Fault, FaultKind, clocks, decay, drives, leaders, links, lost_end, members, processes, strangers, versions,
+    Fault, FaultKind, clocks, decay, drives, lagging_reader, leaders, links, lost_end, members, overtaken, processes,
+    strangers, versions,
 };
 use crate::Dice;
 
@@ -53,7 +54,7 @@ const KINDS: &[Kind] = &[
     kind("rot in the control file", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Control)),
     kind("rot in a checkpoint", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Checkpoint)),
     kind("rot in a change log", (6_000, 20_000), AT_ONCE, || Box::new(decay::Rot::Changes)),
-    kind("rot at the end of the log", (4_000, 15_000), (8_000, 8_000), || {
+    kind("rot at the end of the log", (4_000, 15_000), (12_000, 12_000), || {
         Box::new(lost_end::LostEnd::by(lost_end::Loss::RottenTail))
     }),
     kind("one flipped bit", (6_000, 20_000), AT_ONCE, || Box::new(decay::OneBit)),
@@ -72,6 +73,8 @@ const KINDS: &[Kind] = &[
     kind("deaf client", (4_000, 12_000), (1_000, 8_000), || Box::<strangers::Deaf>::default()),
     kind("flood", (6_000, 15_000), (2_500, 5_000), || Box::new(strangers::Flood)),
     kind("two versions", (1_500, 5_000), AT_ONCE, || Box::new(versions::RollOn)),
+    kind("rot that a laggard reads", (3_000, 12_000), (4_000, 6_000), || Box::<lagging_reader::RotBefore>::default()),
+    kind("followers overtaken", (3_000, 10_000), (3_000, 5_000), || Box::<overtaken::Overtaken>::default()),
 ];
 
 /// The dice of a kind's times (0), and of each of its faults (from 1 on).

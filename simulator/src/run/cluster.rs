@@ -62,6 +62,15 @@ pub(crate) struct Replacement {
     pub new: HostId,
 }
 
+/// How far a group is on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// The last index in its log, durable or not.
+    pub last: u64,
+    /// The last index applied.
+    pub applied: u64,
+}
+
 /// What was last seen of a replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
@@ -380,6 +389,20 @@ impl Cluster {
         let Some(node) = nodes.get(&host) else { return Vec::new() };
         let leads = |number: &u64| node.group(GroupId(*number)).is_some_and(|group| group.leader() == Some(host.0));
         (0..=u64::from(SHARDS)).filter(leads).collect()
+    }
+
+    /// How far a shard's group is on a node; `None`: the node does not run, or not the group.
+    pub(crate) fn reached(&self, host: HostId, group: u64) -> Option<Reached> {
+        let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
+        let group = nodes.get(&host)?.group(GroupId(group))?;
+        Some(Reached { last: group.last_log_index(), applied: group.applied_index() })
+    }
+
+    /// The last index of a group that a node has acknowledged to another one as its leader; 0: none, or that one does not lead.
+    pub(crate) fn acknowledged(&self, leader: HostId, group: u64, by: HostId) -> u64 {
+        let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
+        let group = nodes.get(&leader).and_then(|node| node.group(GroupId(group)));
+        group.and_then(|group| group.acknowledged_by(by.0)).map_or(0, |id| id.index)
     }
 
     /// By shard, the states of the nodes that run.

@@ -1,6 +1,7 @@
 //! What may befall a drive's contents while nobody looks: a bit rots, a file is lost, an older copy is put back, the drive is
 //! exchanged for an empty one.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::content::Content;
@@ -58,6 +59,20 @@ impl SimDrive {
             let files = tree.files().into_iter().filter(|(path, _)| which(path));
             let newest = files.filter_map(|(path, content)| Some((content.newest()?, path))).max_by_key(|(at, _)| at.0);
             newest.map(|((_, offset, len), path)| (path, offset, len))
+        })
+    }
+
+    /// The offsets in that part of a file that hold anything but zero, rising; none when there is no such file.
+    #[must_use]
+    pub fn used_bytes(&self, path: &Path, part: Range<u64>) -> Vec<u64> {
+        self.tree(|tree| {
+            let Ok(content) = tree.file(path).and_then(|inode| tree.content(inode)) else { return Vec::new() };
+            let part = part.start..part.end.min(content.len());
+            let mut bytes = vec![0; usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(0)];
+            if content.read_exact_at(&mut bytes, part.start).is_err() {
+                return Vec::new();
+            }
+            part.zip(bytes).filter(|(_, byte)| *byte != 0).map(|(offset, _)| offset).collect()
         })
     }
 
