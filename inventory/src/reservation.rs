@@ -108,3 +108,20 @@ pub struct LineCounts {
     /// Shipped and come back.
     pub returned: u64,
 }
+
+impl LineCounts {
+    /// All that was asked for and amended since. `None` where the counts are none that a reservation can have.
+    pub(crate) fn all(&self) -> Option<u64> {
+        let parts = [
+            self.held,
+            self.backordered,
+            self.short,
+            self.committed,
+            self.fulfilled,
+            self.cancelled,
+            self.released,
+            self.expired,
+        ];
+        parts.into_iter().try_fold(0_u64, u64::checked_add)
+    }
+}

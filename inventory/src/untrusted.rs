@@ -5,31 +5,39 @@
 
 /// A piece of a shard's state, among pieces that are whole: the first byte says which.
 pub mod chunk {
-    use crate::test_shop::Shop;
+    use std::sync::LazyLock;
+
+    use crate::test_shop::{Shop, receive};
     use crate::{ChunkId, Inventory};
 
-    /// How many there are, the header included.
-    pub const PIECES: usize = 5;
+    /// How many there are: a chunk of each kind, and the header.
+    pub const PIECES: usize = 7;
 
-    fn header_and_chunks() -> (Vec<u8>, Vec<(ChunkId, Vec<u8>)>) {
+    type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
+
+    /// Made once, so that a fuzzer does not spend its time on it.
+    static HEADER_AND_CHUNKS: LazyLock<HeaderAndChunks> = LazyLock::new(|| {
         let mut shop = Shop::with_rouge(5);
         shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let mut keyed = shop.command(receive("rouge", "PAR", 1));
+        keyed.keyed = true;
+        shop.apply(vec![keyed]);
         let cut = shop.inventory.cut();
         (cut.header(), cut.encode().collect())
-    }
+    });
 
-    /// A valid input.
+    /// A valid input; the last one is the header.
     #[must_use]
     pub fn valid(at: usize) -> Vec<u8> {
-        let (header, mut chunks) = header_and_chunks();
-        let piece = if at < chunks.len() { chunks.swap_remove(at).1 } else { header };
+        let (header, chunks) = &*HEADER_AND_CHUNKS;
+        let piece = chunks.get(at).map_or(header, |(_, chunk)| chunk);
         [&[at as u8], piece.as_slice()].concat()
     }
 
     /// Refuses it, or reads it: true.
     pub fn read(input: &[u8]) -> bool {
         let Some((at, piece)) = input.split_first() else { return false };
-        let (mut header, mut chunks) = header_and_chunks();
+        let (mut header, mut chunks) = HEADER_AND_CHUNKS.clone();
         match chunks.get_mut(usize::from(*at)) {
             Some((_, chunk)) => *chunk = piece.to_vec(),
             None => header = piece.to_vec(),
@@ -73,5 +81,17 @@ mod tests {
     fn the_valid_inputs_are_read() {
         assert!((0..chunk::PIECES).all(|at| chunk::read(&chunk::valid(at))));
         assert!(event::read(&event::valid()));
+    }
+
+    #[test]
+    fn every_kind_of_chunk_and_the_header_are_among_the_valid_inputs() {
+        let pieces: std::collections::BTreeSet<_> =
+            (0..chunk::PIECES).map(|at| chunk::valid(at)[1..].to_vec()).collect();
+        assert_eq!((pieces.len(), chunk::PIECES), (crate::ChunkKind::ALL.len() + 1, crate::ChunkKind::ALL.len() + 1));
+        assert_eq!(
+            chunk::valid(chunk::PIECES - 1)[1..],
+            chunk::valid(chunk::PIECES)[1..],
+            "the header is the last one"
+        );
     }
 }

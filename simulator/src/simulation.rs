@@ -30,9 +30,6 @@ use crate::{Dice, Trace};
 /// How far each process is run before the next one's turn.
 pub const TICK: Duration = Duration::from_millis(1);
 
-/// How many times as long as at first a turn becomes for a process that goes on having nothing to do.
-const LONGEST_IDLE_TURN: u32 = 4;
-
 /// One machine of the simulation: a node's or a client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub u64);
@@ -100,8 +97,7 @@ struct Process {
     /// Ends its turns.
     turn_end: Pin<Box<Sleep>>,
     /// Its tasks did nothing in its last turn.
-    /// In so many turns, the last ones, it had nothing to do.
-    idle_turns: u32,
+    was_idle: bool,
 }
 
 impl Simulation {
@@ -113,9 +109,8 @@ impl Simulation {
         Self { seed, now, hosts, net, trace, idle_turn: TICK, greatest_wall_offset_ms: 0, drift }
     }
 
-    /// Lets a process that had nothing to do in its last turn live up to the next multiple of `time` in the next one, and of up
-    /// to [`LONGEST_IDLE_TURN`] times as much the longer that lasts: a run in which often nothing happens is sooner done. At first
-    /// a turn is a [`TICK`].
+    /// Lets a process that had nothing to do in its last turn live up to the next multiple of `time` in the next one: a run
+    /// in which often nothing happens is sooner done. At first a turn is a [`TICK`].
     pub fn set_idle_turn(&mut self, time: Duration) {
         self.idle_turn = time.max(TICK);
     }
@@ -178,7 +173,7 @@ impl Simulation {
             let world = host.surroundings.world(&life, dice);
             (runtime.spawn(main(world)), Box::pin(tokio::time::sleep(Duration::ZERO)))
         };
-        host.process = Some(Process { runtime, life, main: Some(main), raft_seed, turn_end, idle_turns: 0 });
+        host.process = Some(Process { runtime, life, main: Some(main), raft_seed, turn_end, was_idle: false });
         host.ahead_until = self.now;
         host.last_death = None;
         host.paused_until = None;
@@ -200,6 +195,7 @@ impl Simulation {
     /// When the `main` of a process has panicked: so does this. When a process has started a thread: what a thread does is not determined by the seed.
     pub fn step(&mut self) {
         let until = self.now + TICK;
+        let idle_until = next_multiple(self.now, self.idle_turn);
         self.net.step(self.now);
         for (id, host) in &mut self.hosts {
             if host.paused_until.is_some_and(|paused_until| self.now < paused_until) {
@@ -209,9 +205,7 @@ impl Simulation {
                 continue;
             }
             let was_paused = host.paused_until.take().is_some();
-            let until = host
-                .idle_turns()
-                .map_or(until, |turns| next_multiple(self.now, self.idle_turn * turns.min(LONGEST_IDLE_TURN)));
+            let until = if host.is_idle() { idle_until } else { until };
             host.take_turn(*id, self.now, until, was_paused);
         }
         self.now = until;
@@ -391,16 +385,14 @@ impl Host {
         (now.saturating_sub(self.rate_since) * self.rate_permille.abs_diff(1_000)) / 1_000
     }
 
-    /// In how many turns on end its process did nothing. `None`: it did something in the last one, or something has reached it
-    /// since.
-    fn idle_turns(&self) -> Option<u32> {
-        let process = self.process.as_ref()?;
-        (process.idle_turns > 0 && process.runtime.metrics().global_queue_depth() == 0).then_some(process.idle_turns)
+    /// Whether its process did nothing in its last turn, and nothing has reached it since.
+    fn is_idle(&self) -> bool {
+        self.process.as_ref().is_some_and(|it| it.was_idle && it.runtime.metrics().global_queue_depth() == 0)
     }
 
     /// Lets the process live until a simulated time.
     fn take_turn(&mut self, id: HostId, now: Duration, until: Duration, was_paused: bool) {
-        let Some(Process { runtime, life, main, raft_seed, turn_end, idle_turns }) = &mut self.process else { return };
+        let Some(Process { runtime, life, main, raft_seed, turn_end, was_idle }) = &mut self.process else { return };
         if main.is_none() && runtime.metrics().num_alive_tasks() == 0 {
             // Nothing is left in it that could ever do anything.
             return;
@@ -423,7 +415,7 @@ impl Host {
             life.until(turn_end.as_mut()).await;
         });
         set_turn(None);
-        *idle_turns = if life.polls() == polls { idle_turns.saturating_add(1) } else { 0 };
+        *was_idle = life.polls() == polls;
         *raft_seed = RaftRuntime::thread_seed().unwrap_or(*raft_seed);
         if let Some(main) = main.take_if(|main| main.is_finished())
             && let Err(error) = runtime.block_on(main)

@@ -294,7 +294,8 @@ impl State {
                     && place.cells.is_sorted_by(|a, b| a.lot < b.lot)
             }) && record.places.is_sorted_by(|a, b| a.location < b.location)
         };
-        if self.stock.live() != self.items.live() || !self.stock.iter().all(|(_, record)| places_fit(record)) {
+        let of_items = dense(self.stock.live(), self.stock.next_ordinal()) && self.stock.live() == self.items.live();
+        if !of_items || !self.stock.iter().all(|(_, record)| places_fit(record)) {
             return Err(LoadError::Inconsistent { kind: ChunkKind::Stock });
         }
         Ok(())
@@ -304,8 +305,9 @@ impl State {
         let (items, locations) = (self.items.live(), self.locations.live());
         for (ordinal, record) in self.reservations.iter() {
             let no = ReservationNo(ordinal);
-            let fits =
-                record.lines.iter().all(|line| u64::from(line.sku.0) < items && u64::from(line.location.0) < locations);
+            let fits = record.lines.iter().all(|line| {
+                u64::from(line.sku.0) < items && u64::from(line.location.0) < locations && line.units.all().is_some()
+            });
             if !fits || self.find_reservation(record.id).is_some() {
                 return Err(LoadError::Inconsistent { kind: ChunkKind::Reservations });
             }
@@ -336,6 +338,7 @@ impl State {
 mod tests {
     use proptest::prelude::Strategy;
 
+    use crate::state::{ReservationNo, ReservationRecord};
     use crate::test_shop::Shop;
     use crate::untrusted::chunk;
     use crate::*;
@@ -439,6 +442,33 @@ mod tests {
             let loaded = Inventory::load(&header, chunks.clone());
             assert!(loaded.is_err() || loaded.is_ok_and(|loaded| loaded.digest() != digest), "header byte {byte}");
         }
+    }
+
+    #[test]
+    fn counts_of_a_line_that_no_reservation_can_have_are_refused() {
+        let mut shop = Shop::with_rouge(5);
+        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let cut = shop.inventory.cut();
+        let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
+        let mut record = record.clone();
+        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![1, 1]).unwrap();
+        let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
+        let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
+        assert_eq!(*chunk, whole(&record), "this is how a chunk is written");
+        (record.lines[0].units.held, record.lines[0].units.short) = (u64::MAX, 1);
+        *chunk = whole(&record);
+        let refused = LoadError::Inconsistent { kind: ChunkKind::Reservations };
+        assert_eq!(Inventory::load(&cut.header(), chunks).unwrap_err(), refused);
+    }
+
+    #[test]
+    fn stock_that_would_get_other_ordinals_than_its_items_is_refused() {
+        let mut shop = Shop::with_rouge(5);
+        let cut = shop.inventory.cut();
+        let mut header = cut.header.clone();
+        header.next_ordinals[2] += 1;
+        let refused = LoadError::Inconsistent { kind: ChunkKind::Stock };
+        assert_eq!(Inventory::load(&header.encode(), cut.encode()).unwrap_err(), refused);
     }
 
     #[test]
