@@ -79,10 +79,9 @@ pub(super) async fn exchange(
     node: NodeId,
 ) -> Result<NodeFacts, HandshakeError> {
     let options = &context.options;
-    let own = context.registry().map_or_else(
-        || NodeFacts { cluster_id: options.cluster_id.clone(), node_id: options.node_id, ..NodeFacts::default() },
-        |registry| registry.facts(),
-    );
+    // A node that stops has nothing to tell of itself any more: told without its life it would be taken for an older copy.
+    let own = context.registry().map(|registry| registry.facts()).filter(|own| own.node_id == options.node_id);
+    let own = own.ok_or_else(|| HandshakeError::Unreachable("this node is stopping".to_owned()))?;
     let request = wire::HandshakeRequest { envelope: Some(context.envelope(node)), facts: Some(facts_to_wire(own)) };
     let answered = tokio::time::timeout(options.connect_timeout, client.handshake(request)).await;
     let response = match answered {
@@ -125,5 +124,9 @@ pub(super) async fn answer(
         Refusal::Stranger(why) => Status::failed_precondition(why),
         Refusal::NotNow(why) => Status::unavailable(why),
     })?;
-    Ok(wire::HandshakeResponse { facts: Some(facts_to_wire(registry.facts())) })
+    let own = registry.facts();
+    if own.node_id != context.options.node_id {
+        return Err(Status::unavailable("this node is stopping"));
+    }
+    Ok(wire::HandshakeResponse { facts: Some(facts_to_wire(own)) })
 }

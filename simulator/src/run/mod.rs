@@ -22,7 +22,7 @@ pub use crate::faults::FaultKind;
 use crate::faults::{Choice, Storm};
 use crate::history::Recorder;
 use crate::timeline::{Happened, Subject, page};
-use crate::workloads::{Shop, connect, pace_of};
+use crate::workloads::{Shop, connect};
 use crate::{Crash, Dice, HostId, Messages, Simulation, Trace};
 use cluster::{Cluster, Replacement};
 pub use part::{Case, Only, Part};
@@ -195,20 +195,10 @@ struct Stage {
     healed_at: Duration,
 }
 
-/// What a stage's dice say first: how many nodes there are, and how long faults may begin where customers are quick.
+/// What a stage's dice say first: how many nodes there are, and how long faults may begin.
 fn size_and_storm(dice: &mut Dice) -> (u64, Duration) {
     let size = [3, 3, 5, 7][dice.below(4) as usize];
     (size, Duration::from_millis(dice.between(10_000, 30_000)))
-}
-
-/// How many times as long faults may begin where customers take their time: a run is as much work whether few ask for much or
-/// much happens to little, and what takes minutes to go wrong needs minutes.
-fn stretch_of(seed: u64) -> u32 {
-    match pace_of(seed) {
-        0..1_000 => 1,
-        1_000..3_000 => 2,
-        _ => 4,
-    }
 }
 
 /// How many bytes of its log a node keeps in memory: with none of them peers that lag are answered from the disk.
@@ -218,7 +208,7 @@ fn log_cache_of(seed: u64) -> usize {
 
 /// How long faults may begin in a seed's run.
 fn storm_of(seed: u64) -> Duration {
-    size_and_storm(&mut Dice::of(seed, "stage", 0)).1 * stretch_of(seed)
+    size_and_storm(&mut Dice::of(seed, "stage", 0)).1
 }
 
 impl Stage {
@@ -226,7 +216,7 @@ impl Stage {
         let mut simulation = Simulation::new(seed, trace);
         simulation.set_idle_turn(IDLE_TURN);
         let mut dice = Dice::of(seed, "stage", 0);
-        let size = size_and_storm(&mut dice).0;
+        let (size, drawn) = size_and_storm(&mut dice);
         let cluster = Cluster::found(&mut simulation, size, log_cache_of(seed));
         simulation.add_host(JUDGE, "judge");
         for (host, name) in [(OPERATOR, "operator"), (REPLACER, "replacer"), (CONDUCTOR, "conductor")] {
@@ -243,7 +233,7 @@ impl Stage {
             shop,
             storm,
             dice,
-            storm_time: part.storm_ms.map_or_else(|| storm_of(seed), Duration::from_millis),
+            storm_time: part.storm_ms.map_or(drawn, Duration::from_millis),
             choice,
             happened: None,
             findings: Vec::new(),

@@ -20,7 +20,6 @@ use std::str::FromStr;
 
 use holdfast_client::Client;
 
-pub(crate) use shop::pace_of;
 pub use shop::{Shop, connect};
 pub use shopper::Shopper;
 pub(crate) use shopper::ask_again;

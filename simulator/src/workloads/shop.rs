@@ -24,11 +24,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// than where most of the time nothing is.
 const PACES_MS: [u64; 4] = [200, 600, 1_500, 4_000];
 
-/// How long at most a customer of a seed's shop thinks between two orders, in ms.
-pub(crate) fn pace_of(seed: u64) -> u64 {
-    PACES_MS[Dice::of(seed, "pace", 0).below(PACES_MS.len() as u64) as usize]
-}
-
 /// What everybody knows of the shop.
 #[derive(Debug, Default)]
 struct Sign {
@@ -60,7 +55,8 @@ impl Shop {
     pub fn new(seed: u64, addresses: Vec<String>) -> Self {
         let drawn = Workload::of_seed(seed);
         let workloads = drawn.clone();
-        let pace_ms = pace_of(seed);
+        let mut dice = Dice::of(seed, "pace", 0);
+        let pace_ms = PACES_MS[dice.below(PACES_MS.len() as u64) as usize];
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
         let (season, history, sign) = (String::new(), SharedHistory::default(), Arc::default());
         Self { addresses, season, drawn, workloads, history, boards, pace_ms, sign }

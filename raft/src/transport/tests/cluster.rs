@@ -47,7 +47,7 @@ pub(super) struct Node {
     pub(super) groups: Arc<Groups>,
     log: Log,
     control: Control,
-    world: World,
+    pub(super) world: World,
     store: Arc<dyn StateStore>,
 }
 

@@ -49,6 +49,16 @@ async fn two_nodes_learn_who_the_other_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_has_nothing_to_tell_of_itself_any_more_tells_nothing() {
+    let net = Net::default();
+    let (one, _two) = (Node::start(&net, 1).await, Node::start(&net, 2).await);
+    // Without a registry, as a node is that stops. Blank facts would make it an older copy of itself to its peers.
+    let stopping = Transport::new(&one.world, TransportOptions::new(1, CLUSTER));
+    let error = stopping.handshake(&address(2)).await.unwrap_err();
+    assert!(matches!(&error, HandshakeError::Unreachable(why) if why.contains("stopping")), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_of_another_cluster_is_refused_by_name() {
     let net = Net::default();
     let stranger = Node::start_with(&net, TransportOptions::new(1, "elsewhere")).await;
