@@ -11,7 +11,7 @@ use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_raft::host::{Group, GroupError};
 use holdfast_raft::meta::{Member, MetaChange};
-use holdfast_raft::types::NodeId;
+use holdfast_raft::types::{GroupId, NodeId};
 use holdfast_world::Lane;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -44,7 +44,12 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
         })?;
     check(core, &routes, old, &said)?;
     let new = said.node_id;
-    for group in core.groups() {
+    let groups = core.groups();
+    if let Some(lacking) = not_running(groups.iter().map(Group::id), routes.shards) {
+        let message = format!("{} does not run on this node now; ask another node", group_name(lacking));
+        return Err(CommandError::of(ErrorReason::Unavailable, message));
+    }
+    for group in groups {
         lead(core, &routes, &said, &group).await?;
         let status = group.status();
         if !status.voters.contains(&new) {
@@ -72,6 +77,13 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
         tracing::info!(group = %group.id(), old, new, "the fresh node has the vote");
     }
     record(core, &routes, old, peer_address, &said).await
+}
+
+/// The first of the cluster's groups that is not among those that run on this node: a replacement without it would leave the old
+/// node's vote in it for ever.
+fn not_running(running: impl Iterator<Item = GroupId>, shards: u32) -> Option<GroupId> {
+    let running: BTreeSet<GroupId> = running.collect();
+    (0..=u64::from(shards)).map(GroupId).find(|group| !running.contains(group))
 }
 
 fn check(core: &Core, routes: &Routes, old: NodeId, said: &IntroduceResponse) -> Result<(), CommandError> {
@@ -156,4 +168,18 @@ async fn record(
         propose_change(core, meta, remove).await.map_err(|error| change_error(&error, routes))?;
     }
     Ok(to_proto::member(said.node_id, &member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replacement_needs_the_meta_group_and_every_shard_on_the_node_that_does_it() {
+        let lacking = |running: &[u64]| not_running(running.iter().copied().map(GroupId), 3);
+        assert_eq!(lacking(&[0, 1, 2, 3]), None);
+        assert_eq!(lacking(&[0, 2, 3]), Some(GroupId(1)), "its log may be damaged");
+        assert_eq!(lacking(&[0, 1, 2]), Some(GroupId(3)), "it may not have started yet");
+        assert_eq!(lacking(&[1, 2, 3]), Some(GroupId(0)));
+    }
 }
