@@ -1,18 +1,17 @@
 //! The inputs that the targets begin with: valid ones, at least one of each form that a reader knows.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
 use holdfast_inventory::untrusted::{chunk, event};
-use holdfast_inventory::{Inventory, Limits, LocationSpec};
+use holdfast_inventory::{Inventory, LocationSpec};
 use holdfast_node::untrusted::{command, configuration};
 use holdfast_proto::peer::v1 as peer;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use holdfast_raft::machine::HEADER_KEY;
 use holdfast_raft::encode::SCHEMA;
-use holdfast_raft::meta::{Founding, Member, Meta, MetaChange, encode_change};
+use holdfast_raft::meta::{Member, Meta, MetaChange, encode_change};
 use holdfast_raft::untrusted::{log_entry, manifest, meta_entry, peer_message, snapshot};
 use prost::Message;
 
@@ -87,18 +86,8 @@ fn meta_entries() -> Vec<Vec<u8>> {
 }
 
 fn records() -> Meta {
-    let member = Member { client_address: "a:1".into(), peer_address: "a:2".into(), http_address: "a:3".into() };
-    let founding = Founding {
-        cluster_id: "c".into(),
-        shards: 8,
-        members: BTreeMap::from([(1, member)]),
-        default_location: "main".into(),
-        customer_key: vec![1; 32],
-        shard_limits: Limits::default(),
-    };
     let mut records = Meta::default();
-    records.apply(7, MetaChange::Found(founding));
-    records.apply(8, MetaChange::PutSetting { name: "a".into(), value: "b".into() });
+    records.apply(7, meta_entry::founding());
     records
 }
 

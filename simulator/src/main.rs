@@ -245,7 +245,7 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 fn table(report: &Report) -> String {
     let mut lines = vec![
         format!("seed        {}", report.seed),
-        format!("trace       {} ({} lines)", report.trace, report.trace_lines),
+        format!("trace       {} ({} lines)", report.trace_hash, report.trace_lines),
         format!("simulated   {:.1} s", report.simulated_s),
         format!("workloads   {}", report.workloads.join(", ")),
         format!("nodes       {}, {} replaced", report.nodes, report.replaced),

@@ -94,7 +94,7 @@ fn hunt(runtime: &Runtime, program: &Path, mutation: Mutation, first: u64, most:
     };
     let seeds = (0..most).map(|nth| first.wrapping_add(nth));
     let trace = |seed, mutation| {
-        runtime.block_on(seeds::run_one(program, seed, mutation, &[], limit)).ok().map(|report| report.trace)
+        runtime.block_on(seeds::run_one(program, seed, mutation, &[], limit)).ok().map(|report| report.trace_hash)
     };
     match mutation.shows() {
         Shows::ToAChecker => hunt_by_checkers(runtime, program, mutation, seeds, limit, &mut outcome),

@@ -34,7 +34,7 @@ fn a_run_has_one_trace_whether_it_is_looked_at_or_not() {
     let unseen = report(&holdfast_sim(&run, &[]));
     let seen = report(&holdfast_sim(&run, &[("--events", &events), ("--timeline", &timeline)]));
     assert_eq!(unseen.findings, Vec::<String>::new());
-    assert_eq!((&unseen.trace, unseen.trace_lines), (&seen.trace, seen.trace_lines));
+    assert_eq!((&unseen.trace_hash, unseen.trace_lines), (&seen.trace_hash, seen.trace_lines));
     assert_eq!(seen.workloads, ["carts"]);
     // Of the three kinds the seed has drawn two.
     let planned: Vec<&str> = seen.plan.iter().filter_map(|planned| planned.split(" every ").next()).collect();

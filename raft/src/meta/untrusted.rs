@@ -7,7 +7,9 @@ use holdfast_inventory::Limits;
 use super::{Founding, Member, Meta, MetaChange, decode_change, encode_change};
 use crate::encode::SCHEMA;
 
-fn founding() -> MetaChange {
+/// A cluster's beginning.
+#[must_use]
+pub fn founding() -> MetaChange {
     let member = Member { client_address: "a:1".into(), peer_address: "a:2".into(), http_address: String::new() };
     MetaChange::Found(Founding {
         cluster_id: "c".into(),

@@ -83,7 +83,7 @@ pub struct Report {
     /// What the run was drawn from.
     pub seed: u64,
     /// The hash of the trace, in hexadecimal.
-    pub trace: String,
+    pub trace_hash: String,
     /// The lines of the trace.
     pub trace_lines: u64,
     /// Simulated seconds.
@@ -149,7 +149,7 @@ pub fn run(options: &RunOptions) -> Result<Report, RunError> {
         trace.flush().map_err(|error| RunError::Trace { path: path.clone(), error })?;
     }
     report.rot_found = rot_found.get().cloned();
-    report.trace = format!("{:016x}", trace.hash());
+    report.trace_hash = format!("{:016x}", trace.hash());
     report.trace_lines = trace.count();
     Ok(report)
 }

@@ -96,7 +96,7 @@ impl Cluster {
     /// The same, in another world than the real one, with segments of the log that no test fills.
     pub(super) async fn founded_in(world: World) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::begin(folder, NEVER, LogOptions::default().cache_bytes, NEVER, 8 << 20, world).await
+        Self::fresh(folder, NEVER, LogOptions::default().cache_bytes, NEVER, 8 << 20, world).founded_now().await
     }
 
     /// The same, of nodes that understand the schemas up to these.
@@ -104,26 +104,12 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let mut cluster = Self::fresh(folder, NEVER, LogOptions::default().cache_bytes, NEVER, 1 << 20, World::real());
         cluster.schemas = schemas;
-        cluster.found().await;
-        cluster
+        cluster.founded_now().await
     }
 
     async fn founded_as(checkpoint_age: Duration, cache_bytes: usize, scrub_pause: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::begin(folder, checkpoint_age, cache_bytes, scrub_pause, 1 << 20, World::real()).await
-    }
-
-    async fn begin(
-        folder: TempDir,
-        checkpoint_age: Duration,
-        cache_bytes: usize,
-        scrub_pause: Duration,
-        segment_bytes: u64,
-        world: World,
-    ) -> Self {
-        let mut cluster = Self::fresh(folder, checkpoint_age, cache_bytes, scrub_pause, segment_bytes, world);
-        cluster.found().await;
-        cluster
+        Self::fresh(folder, checkpoint_age, cache_bytes, scrub_pause, 1 << 20, World::real()).founded_now().await
     }
 
     fn fresh(
@@ -151,12 +137,13 @@ impl Cluster {
         }
     }
 
-    async fn found(&mut self) {
+    async fn founded_now(mut self) -> Self {
         for id in 1..=3 {
             self.start(id).await;
         }
         self.nodes[&1].shard.initialize(self.addresses.clone()).await.unwrap();
         self.leader().await;
+        self
     }
 
     /// A node's version from its next start on: it understands the schemas up to this one.
