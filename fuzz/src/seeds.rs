@@ -9,8 +9,8 @@ use holdfast_node::untrusted::{command, configuration};
 use holdfast_proto::peer::v1 as peer;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
-use holdfast_raft::machine::HEADER_KEY;
 use holdfast_raft::encode::SCHEMA;
+use holdfast_raft::machine::HEADER_KEY;
 use holdfast_raft::meta::{Member, Meta, MetaChange, encode_change};
 use holdfast_raft::untrusted::{log_entry, manifest, meta_entry, peer_message, snapshot};
 use prost::Message;
@@ -79,8 +79,11 @@ fn meta_entries() -> Vec<Vec<u8>> {
         MetaChange::PutLocation { id: "store-1".into(), spec },
         MetaChange::PutSetting { name: "a".into(), value: "b".into() },
     ];
-    let mut inputs: Vec<Vec<u8>> =
-        changes.iter().zip(1..).map(|(change, id)| encode_change(SCHEMA, 1_790_000_000_000, id, change).to_vec()).collect();
+    let mut inputs: Vec<Vec<u8>> = changes
+        .iter()
+        .zip(1..)
+        .map(|(change, id)| encode_change(SCHEMA, 1_790_000_000_000, id, change).to_vec())
+        .collect();
     inputs.push(records().encode());
     inputs
 }
