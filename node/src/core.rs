@@ -92,7 +92,10 @@ impl Core {
 
     /// A group of this node that runs.
     pub(crate) fn group(&self, id: GroupId) -> Option<Group> {
-        self.groups().into_iter().find(|group| group.id() == id)
+        if let Some(meta) = self.meta.get().filter(|meta| meta.id() == id) {
+            return Some(meta.clone());
+        }
+        self.shards().iter().map(ShardHandle::group).find(|group| group.id() == id).cloned()
     }
 
     /// When a request that says nothing more is given up.

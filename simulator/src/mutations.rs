@@ -74,6 +74,7 @@ const fn faults_for(mutation: Mutation) -> Option<&'static str> {
         Mutation::RotAsTorn => Some("rot-at-the-end-of-the-log"),
         Mutation::RotServed => Some("rot-that-a-laggard-reads"),
         Mutation::Openraft1802 => Some("followers-overtaken"),
+        Mutation::VoteAfterLog => Some("forgotten-vote"),
         _ => None,
     }
 }

@@ -22,6 +22,7 @@ use crate::Dice;
 use crate::checkers::LogTimeBound;
 use crate::history::{History, Recorder, SharedHistory};
 use crate::run::audit::audit;
+use crate::run::setting::Setting;
 use crate::workloads::Shop;
 
 /// A shop opens within this time.
@@ -75,7 +76,7 @@ pub struct Outcome {
 impl Stage {
     /// Plays a season. What is not as it must be is in the tally.
     pub async fn play(&mut self, name: &str, seed: u64, weather: &Weather) -> Outcome {
-        let shop = Shop::new(seed, self.cluster.addresses()).in_season(name);
+        let shop = Shop::new(seed, Setting::of(seed).pace, self.cluster.addresses()).in_season(name);
         let mut staff = JoinSet::new();
         for work in shop.staff(&self.world) {
             staff.spawn(work);

@@ -7,6 +7,7 @@
 mod clocks;
 mod decay;
 mod drives;
+mod forgotten_vote;
 mod kind;
 mod lagging_reader;
 mod last_batch;

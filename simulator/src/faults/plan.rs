@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::one_node::{Spell, Strike};
 use super::{
-    Fault, FaultKind, clocks, decay, drives, lagging_reader, leaders, links, lost_end, members, overtaken, processes,
-    strangers, versions,
+    Fault, FaultKind, clocks, decay, drives, forgotten_vote, lagging_reader, leaders, links, lost_end, members,
+    overtaken, processes, strangers, versions,
 };
 use crate::Dice;
 
@@ -75,6 +75,7 @@ const KINDS: &[Kind] = &[
     kind("two versions", (1_500, 5_000), AT_ONCE, || Box::new(versions::RollOn)),
     kind("rot that a laggard reads", (3_000, 12_000), (4_000, 6_000), || Box::<lagging_reader::RotBefore>::default()),
     kind("followers overtaken", (3_000, 10_000), (3_000, 5_000), || Box::<overtaken::Overtaken>::default()),
+    kind("forgotten vote", (4_000, 15_000), (12_000, 12_000), || Box::<forgotten_vote::ForgottenVote>::default()),
 ];
 
 /// The dice of a kind's times (0), and of each of its faults (from 1 on).

@@ -16,6 +16,7 @@ use holdfast_raft::types::GroupId;
 use tokio::sync::oneshot;
 
 use super::rollout::Rollout;
+use super::setting::Setting;
 use crate::checkers::images::Image;
 use crate::checkers::majority::Majorities;
 use crate::checkers::replicas::Positions;
@@ -111,8 +112,7 @@ pub(crate) struct Cluster {
     positions: Positions,
     majorities: Majorities,
     next_id: u64,
-    /// What each node keeps of its log in memory.
-    log_cache_bytes: usize,
+    setting: Setting,
     rollout: Rollout,
     /// The replicas that have stopped before an entry which they cannot read.
     stopped_before: BTreeSet<(HostId, u64)>,
@@ -120,7 +120,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Adds the hosts and starts a fresh node on each.
-    pub(super) fn found(simulation: &mut Simulation, size: u64, log_cache_bytes: usize) -> Self {
+    pub(super) fn found(simulation: &mut Simulation, setting: &Setting) -> Self {
         let mut cluster = Self {
             nodes: Nodes::default(),
             failures: Failures::default(),
@@ -129,15 +129,15 @@ impl Cluster {
             stopping: BTreeMap::new(),
             replacement: None,
             replaced: 0,
-            members: (1..=size).map(HostId).collect(),
+            members: (1..=setting.nodes).map(HostId).collect(),
             left_out: BTreeMap::new(),
             judged: BTreeSet::new(),
             watched: BTreeMap::new(),
             leader_changes: 0,
             positions: Positions::default(),
             majorities: Majorities::default(),
-            next_id: size + 1,
-            log_cache_bytes,
+            next_id: setting.nodes + 1,
+            setting: setting.clone(),
             rollout: Rollout::default(),
             stopped_before: BTreeSet::new(),
         };
@@ -184,7 +184,7 @@ impl Cluster {
     /// Starts a node on a host that has no process.
     pub(crate) fn start(&mut self, simulation: &mut Simulation, host: HostId) {
         let join = self.replacement.is_some_and(|replacement| replacement.new == host);
-        let config = NodeConfig { join, ..config(host.0, &self.members, self.log_cache_bytes) };
+        let config = NodeConfig { join, ..config(host.0, &self.members, &self.setting) };
         self.run(simulation, host, config);
     }
 
@@ -222,7 +222,7 @@ impl Cluster {
         let host = HostId(self.next_id);
         self.next_id += 1;
         simulation.add_host(host, &format!("n{}", host.0));
-        let config = NodeConfig { join: true, ..config(host.0, &self.members, self.log_cache_bytes) };
+        let config = NodeConfig { join: true, ..config(host.0, &self.members, &self.setting) };
         self.run(simulation, host, config);
         host
     }
@@ -552,7 +552,7 @@ fn addresses(id: u64) -> NodeAddresses {
     NodeAddresses { id, client: format!("n{id}:7400"), peer: format!("n{id}:7401"), http: None }
 }
 
-fn config(id: u64, members: &[HostId], log_cache_bytes: usize) -> NodeConfig {
+fn config(id: u64, members: &[HostId], setting: &Setting) -> NodeConfig {
     let ids: BTreeSet<u64> = members.iter().map(|host| host.0).chain([id]).collect();
     NodeConfig {
         node_id: id,
@@ -561,11 +561,11 @@ fn config(id: u64, members: &[HostId], log_cache_bytes: usize) -> NodeConfig {
         join: false,
         data_dir: PathBuf::from("data"),
         nodes: ids.into_iter().map(addresses).collect(),
-        raft: Default::default(),
+        raft: setting.raft.clone(),
         limits: NodeLimits {
             segment_bytes: LEAST_BYTES,
             checkpoint_bytes: LEAST_BYTES,
-            log_cache_bytes,
+            log_cache_bytes: setting.log_cache_bytes,
             scrub_pause_s: SCRUB_PAUSE_S,
             waiting_bytes: LEAST_WAITING_BYTES,
             ..NodeLimits::default()

@@ -15,9 +15,6 @@ use crate::history::{Answer, Asked, History, Request, Standing, operations, writ
 use crate::workloads::Shop;
 use crate::world::WALL_AT_ZERO_MS;
 
-/// What a cluster without faults owes its clients.
-pub(super) const PROMISE: Promise = Promise { grace: Duration::from_secs(8), answer: Duration::from_secs(4) };
-
 /// Clocks are read in whole milliseconds, twice for a stamp.
 const ROUNDING_MS: u64 = 2;
 
@@ -34,6 +31,8 @@ pub(super) struct Evidence<'a> {
     pub asked_at: Duration,
     /// How far clocks may have put log time off.
     pub greatest_offset_ms: u64,
+    /// What was promised after the last fault.
+    pub promise: Promise,
 }
 
 /// Judges a run.
@@ -46,7 +45,7 @@ pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
     let mut findings: Vec<Finding> = evidence.positions.findings().to_vec();
     findings.extend(check_history(&history, &bound(evidence.greatest_offset_ms)));
     let (healed_us, asked_us) = (in_us(evidence.healed_at), in_us(evidence.asked_at));
-    findings.extend(healed::check(&history, healed_us, asked_us, &PROMISE));
+    findings.extend(healed::check(&history, healed_us, asked_us, &evidence.promise));
     findings.extend(evidence.images.iter().flat_map(|(shard, of_shard)| images::check(*shard, of_shard)));
     match evidence.audit {
         None => report.findings.push("the stock is not audited in time".to_owned()),

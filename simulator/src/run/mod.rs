@@ -8,6 +8,7 @@ mod notes;
 pub(crate) mod operator;
 mod part;
 mod rollout;
+pub(crate) mod setting;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::workloads::{Shop, connect};
 use crate::{Crash, Dice, HostId, Messages, Simulation, Trace};
 use cluster::{Cluster, Replacement};
 pub use part::{Case, Only, Part};
+use setting::Setting;
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +92,10 @@ pub struct Report {
     pub simulated_s: f64,
     /// The nodes.
     pub nodes: u64,
+    /// The most that a frame is under way in calm weather, in ms.
+    pub delay_ms: u64,
+    /// How often a leader is heard from, in ms: what nodes wait for goes with it.
+    pub heartbeat_ms: u64,
     /// Which faults the run may have, with their rates.
     pub plan: Vec<String>,
     /// How often each kind of fault has begun.
@@ -183,8 +189,9 @@ struct Stage {
     cluster: Cluster,
     shop: Shop,
     storm: Storm,
+    setting: Setting,
     dice: Dice,
-    /// How long faults may begin.
+    /// How long faults may begin: as the setting says, or as somebody wants it.
     storm_time: Duration,
     /// Which kinds of faults there are.
     choice: Choice,
@@ -195,35 +202,19 @@ struct Stage {
     healed_at: Duration,
 }
 
-/// What a stage's dice say first: how many nodes there are, and how long faults may begin.
-fn size_and_storm(dice: &mut Dice) -> (u64, Duration) {
-    let size = [3, 3, 5, 7][dice.below(4) as usize];
-    (size, Duration::from_millis(dice.between(10_000, 30_000)))
-}
-
-/// How many bytes of its log a node keeps in memory: with none of them peers that lag are answered from the disk.
-fn log_cache_of(seed: u64) -> usize {
-    [0, 16 << 10, 128 << 20][Dice::of(seed, "log cache", 0).below(3) as usize]
-}
-
-/// How long faults may begin in a seed's run.
-fn storm_of(seed: u64) -> Duration {
-    size_and_storm(&mut Dice::of(seed, "stage", 0)).1
-}
-
 impl Stage {
     fn new(seed: u64, trace: Arc<Trace>, part: &Part) -> Self {
         let mut simulation = Simulation::new(seed, trace);
         simulation.set_idle_turn(IDLE_TURN);
-        let mut dice = Dice::of(seed, "stage", 0);
-        let (size, drawn) = size_and_storm(&mut dice);
-        let cluster = Cluster::found(&mut simulation, size, log_cache_of(seed));
+        let setting = Setting::of(seed);
+        simulation.net().set_delay(setting.delay);
+        let cluster = Cluster::found(&mut simulation, &setting);
         simulation.add_host(JUDGE, "judge");
         for (host, name) in [(OPERATOR, "operator"), (REPLACER, "replacer"), (CONDUCTOR, "conductor")] {
             simulation.add_host(host, name);
         }
         let only_workloads = part.only_workloads.as_ref().map(|only| only.0.as_slice());
-        let shop = Shop::new(seed, Cluster::client_addresses()).only(only_workloads);
+        let shop = Shop::new(seed, setting.pace, Cluster::client_addresses()).only(only_workloads);
         let choice = part.choice();
         let storm = Storm::new(seed, Duration::ZERO, CLIENTS.to_vec(), &shop, &choice);
         Self {
@@ -232,8 +223,9 @@ impl Stage {
             cluster,
             shop,
             storm,
-            dice,
-            storm_time: part.storm_ms.map_or(drawn, Duration::from_millis),
+            dice: Dice::of(seed, "calm", 0),
+            storm_time: part.storm_ms.map_or(setting.storm, Duration::from_millis),
+            setting,
             choice,
             happened: None,
             findings: Vec::new(),
@@ -242,7 +234,13 @@ impl Stage {
     }
 
     fn play(mut self) -> (Report, Self) {
-        let mut report = Report { seed: self.seed, nodes: self.cluster.size() as u64, ..Report::default() };
+        let mut report = Report {
+            seed: self.seed,
+            nodes: self.setting.nodes,
+            delay_ms: self.setting.delay.most.as_millis() as u64,
+            heartbeat_ms: self.setting.raft.heartbeat_ms,
+            ..Report::default()
+        };
         self.shop.open(&mut self.simulation);
         if self.wait(OPENING, |stage| stage.shop.is_open()) {
             self.weather_the_storm();
@@ -272,7 +270,8 @@ impl Stage {
         self.healed_at = self.simulation.now();
         self.mark("all is whole again");
         self.shop.calm();
-        let ends = self.healed_at + judge::PROMISE.grace + Duration::from_millis(self.dice.between(2_000, 4_000));
+        let ends =
+            self.healed_at + self.setting.promise().grace + Duration::from_millis(self.dice.between(2_000, 4_000));
         while self.simulation.now() < ends {
             self.step();
         }
@@ -468,6 +467,7 @@ impl Stage {
             healed_at: self.healed_at,
             asked_at,
             greatest_offset_ms: self.simulation.greatest_log_time_offset_ms(),
+            promise: self.setting.promise(),
         };
         judge::judge(&self.shop, &evidence, report);
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::storm_of;
+use super::setting::Setting;
 use crate::faults::{Choice, FaultKind, kinds_of};
 use crate::workloads::Workload;
 
@@ -70,7 +70,7 @@ impl Case {
     /// All that a seed draws.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        let storm_ms = u64::try_from(storm_of(seed).as_millis()).unwrap_or(u64::MAX);
+        let storm_ms = u64::try_from(Setting::of(seed).storm.as_millis()).unwrap_or(u64::MAX);
         Self { faults: kinds_of(seed), workloads: Workload::of_seed(seed), storm_ms, is_chosen: false }
     }
 

@@ -20,9 +20,6 @@ const LEAST_ORDERS: u64 = 15;
 /// How long at most somebody who passes by thinks between two orders.
 const PASSING_PACE_MS: u64 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long at most a customer thinks between two orders; a seed draws one. Where much is asked for at once other things happen
-/// than where most of the time nothing is.
-const PACES_MS: [u64; 4] = [200, 600, 1_500, 4_000];
 
 /// What everybody knows of the shop.
 #[derive(Debug, Default)]
@@ -45,21 +42,20 @@ pub struct Shop {
     workloads: Vec<Workload>,
     history: SharedHistory,
     boards: BTreeMap<Workload, Board>,
-    pace_ms: u64,
+    /// How long at most a customer thinks between two orders.
+    pace: Duration,
     sign: Arc<Mutex<Sign>>,
 }
 
 impl Shop {
-    /// A shop whose customers do what the seed draws.
+    /// A shop whose customers do what the seed draws, and think for at most `pace` between two orders.
     #[must_use]
-    pub fn new(seed: u64, addresses: Vec<String>) -> Self {
+    pub fn new(seed: u64, pace: Duration, addresses: Vec<String>) -> Self {
         let drawn = Workload::of_seed(seed);
         let workloads = drawn.clone();
-        let mut dice = Dice::of(seed, "pace", 0);
-        let pace_ms = PACES_MS[dice.below(PACES_MS.len() as u64) as usize];
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
         let (season, history, sign) = (String::new(), SharedHistory::default(), Arc::default());
-        Self { addresses, season, drawn, workloads, history, boards, pace_ms, sign }
+        Self { addresses, season, drawn, workloads, history, boards, pace, sign }
     }
 
     /// The same, of what the seed draws only some, if these are given.
@@ -210,7 +206,8 @@ impl Shop {
             shopper.is_hasty = !self.sign().is_calm;
             workload.order(&mut shopper).await;
             orders += 1;
-            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, self.pace_ms))).await;
+            let most_ms = u64::try_from(self.pace.as_millis()).unwrap_or(u64::MAX);
+            tokio::time::sleep(Duration::from_millis(shopper.dice.between(1, most_ms))).await;
         }
     }
 }

@@ -405,3 +405,26 @@ fn a_drive_can_be_wiped_lose_a_file_rot_and_be_an_older_copy_of_itself() {
     simulation.drive(HOST).wipe();
     assert_eq!(stored(&mut simulation), None);
 }
+
+#[test]
+fn what_was_written_last_is_what_is_durable_and_its_bytes_in_use_are_those_that_are_not_zero() {
+    let mut simulation = simulation();
+    let (log, other) = (Path::new("1.segment"), Path::new("other"));
+    run(&mut simulation, |world| async move {
+        for path in [log, other] {
+            let file = world.disk.open(path, OpenMode::CreateNew).await.unwrap();
+            file.write_all_at(&[0; 64], 0).await.unwrap();
+            file.write_all_at(&[0, 7, 0, 9], 16).await.unwrap();
+            file.sync_data().await.unwrap();
+        }
+        let file = world.disk.open(log, OpenMode::ReadWrite).await.unwrap();
+        file.write_all_at(&[5; 8], 32).await.unwrap();
+    });
+    let drive = simulation.drive(HOST);
+    assert_eq!(drive.newest_write(|path| path == other), Some((other.to_owned(), 16, 4)));
+    assert_eq!(drive.used_bytes(other, 0..64), [17, 19]);
+    assert_eq!(drive.used_bytes(other, 18..1_000), [19], "the file ends before that");
+    assert!(drive.used_bytes(other, 2_000..3_000).is_empty() && drive.used_bytes(Path::new("none"), 0..9).is_empty());
+    // The run was killed: then the system writes what it was given.
+    assert_eq!(drive.newest_write(|path| path == log), Some((log.to_owned(), 32, 8)));
+}

@@ -25,7 +25,7 @@ impl Way {
 }
 
 /// How long a frame is under way, drawn evenly.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DelayRange {
     /// At least a [`TICK`]; less counts as one.
     pub least: Duration,

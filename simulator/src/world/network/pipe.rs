@@ -71,15 +71,22 @@ impl Outlet {
                 () = self.reader_gone() => return,
                 frame = body.frame() => frame,
             };
-            match frame {
+            let is_read = match frame {
                 Some(Ok(frame)) => self.send(Some(frame)).await,
-                Some(Err(_)) => return,
-                None => return self.send(None).await,
+                Some(Err(_)) => false,
+                None => {
+                    self.send(None).await;
+                    false
+                }
+            };
+            if !is_read {
+                return;
             }
         }
     }
 
-    async fn send(&mut self, frame: Option<Frame<Bytes>>) {
+    /// Sends a frame, or loses it; false: nobody reads the stream any more, and that is known here.
+    async fn send(&mut self, frame: Option<Frame<Bytes>>) -> bool {
         self.life.goes_on().await;
         let (kind, bytes) = match &frame {
             None => ("end", 0),
@@ -91,6 +98,7 @@ impl Outlet {
                 self.last = at;
                 if self.frames.send((at, frame)).await.is_err() {
                     self.reader_gone().await;
+                    return false;
                 }
             }
             _ => {
@@ -102,9 +110,11 @@ impl Outlet {
                 if self.lost >= WINDOW {
                     // Nothing that was sent is ever acknowledged: the window stays full.
                     self.reader_gone().await;
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// Waits until the reader has let go of the stream and the news of it have come through.

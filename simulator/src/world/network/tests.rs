@@ -227,6 +227,32 @@ fn a_dead_process_refuses_and_its_streams_break() {
 }
 
 #[test]
+fn a_body_that_always_has_more_is_let_go_of_once_nobody_reads_it() {
+    let mut simulation = simulation(1);
+    let taken = Arc::new(AtomicU64::new(0));
+    let count = taken.clone();
+    simulation.start(CLIENT, |world| async move {
+        let frames = std::iter::repeat_with(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"more")))
+        });
+        let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+        let request = Request::post("/echo/talk").body(body).expect("the request is well formed");
+        let channel = world.network.channel(ADDRESS, Lane::Client, Duration::from_secs(1)).expect("well formed");
+        // Its answer is kept, and never read.
+        let _kept = channel.oneshot(request).await;
+        pending::<()>().await;
+    });
+    simulation.run_for(Duration::from_secs(1));
+    assert!(taken.load(Ordering::Relaxed) > 0, "some of it was sent");
+    simulation.crash(SERVER, Crash::Kill);
+    simulation.run_for(Duration::from_secs(1));
+    let before = taken.load(Ordering::Relaxed);
+    simulation.run_for(Duration::from_secs(10));
+    assert_eq!(taken.load(Ordering::Relaxed), before);
+}
+
+#[test]
 fn the_break_of_a_stream_is_not_seen_over_a_cut_link() {
     let mut simulation = simulation(1);
     let heard = start_chatter(&mut simulation);
