@@ -190,7 +190,8 @@ pub async fn run_one(
     };
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let prose = String::from_utf8_lossy(&output.stderr);
-        let last: Vec<&str> = prose.lines().filter(|line| !line.is_empty()).take(LAST_WORDS).collect();
+        let words: Vec<&str> = prose.lines().filter(|line| !line.is_empty()).collect();
+        let last = &words[words.len().saturating_sub(LAST_WORDS)..];
         (Kind::NoReport, format!("its process ends without a report, {}: {}", output.status, last.join(" | ")))
     })
 }

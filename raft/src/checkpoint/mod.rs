@@ -139,18 +139,21 @@ impl Checkpoints {
     /// The store failed, or what is there is not what the control file says.
     pub async fn load(&self, kind: &MachineKind) -> Result<Machine, CheckpointError> {
         let Some(record) = self.control.read(|state| state.groups.get(&self.group)?.checkpoint.clone()) else {
-            self.remove_unnamed(&BTreeSet::new()).await.map_err(|error| self.store_error(error))?;
+            self.remove_unnamed(&BTreeSet::new()).await;
             return Ok(Machine::fresh(kind));
         };
         let damaged =
             |what: String| CheckpointError::Damaged { group: self.group, generation: record.generation, what };
-        let manifest = self.read_manifest(record.generation).await.map_err(|error| damaged(error.to_string()))?;
+        let unread = |error: io::Error| {
+            if is_of_the_machine(&error) { self.store_error(error) } else { damaged(error.to_string()) }
+        };
+        let manifest = self.read_manifest(record.generation).await.map_err(unread)?;
         let (mut manifest, has_digests) = manifest;
         let mut chunks = Vec::with_capacity(manifest.len());
         let mut digests = Vec::with_capacity(manifest.len());
         for (key, place) in manifest.chunks() {
             let bytes = self.read_parts(|part| keys::chunk(key, place.generation, part), place.parts).await;
-            let bytes = bytes.map_err(|error| damaged(error.to_string()))?;
+            let bytes = bytes.map_err(unread)?;
             let digest = manifest::chunk_digest(&bytes);
             if has_digests && digest != place.digest && !is_on(Mutation::DigestNotCompared) {
                 return Err(damaged("a chunk is not what was written".to_owned()));
@@ -168,7 +171,7 @@ impl Checkpoints {
         }
         let mut named = manifest.keys();
         named.extend(keys::manifest_parts(record.generation, manifest.stored_parts()));
-        self.remove_unnamed(&named).await.map_err(|error| self.store_error(error))?;
+        self.remove_unnamed(&named).await;
         let mut current = self.current();
         current.last_generation = record.generation;
         current.record = Some(record);
@@ -181,14 +184,17 @@ impl Checkpoints {
         CheckpointError::Store { group: self.group, error }
     }
 
-    async fn remove_unnamed(&self, named: &BTreeSet<Vec<u8>>) -> io::Result<()> {
-        let present = self.store.keys(&self.tree, &[]).await?;
-        let unnamed: StateBatch =
-            present.into_iter().filter(|key| !named.contains(key)).map(|key| (key, None)).collect();
-        if !unnamed.is_empty() {
-            self.store.write(&self.tree, unnamed).await?;
+    /// Removes what no checkpoint names; what cannot be is tried again at the next start. A full drive must not keep a node from it.
+    async fn remove_unnamed(&self, named: &BTreeSet<Vec<u8>>) {
+        let removed = async {
+            let present = self.store.keys(&self.tree, &[]).await?;
+            let unnamed: StateBatch =
+                present.into_iter().filter(|key| !named.contains(key)).map(|key| (key, None)).collect();
+            if unnamed.is_empty() { Ok(()) } else { self.store.write(&self.tree, unnamed).await }
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(group = %self.group, %error, "chunks that no checkpoint names were not removed");
         }
-        Ok(())
     }
 
     /// Writes a checkpoint of what changed since the last one. `None`: it was given up since a newer one was installed
@@ -249,19 +255,14 @@ impl Checkpoints {
         Ok(record)
     }
 
-    /// Writes the whole of a machine that was loaded from a checkpoint of this group into a store that has lost it.
+    /// Writes the whole of a machine that was loaded from a checkpoint of this group into another store, under the same record. It
+    /// is durable after that store's next sync.
     ///
     /// # Errors
     ///
-    /// The state store does not take it.
-    pub async fn rewrite(&self, machine: &Machine, record: CheckpointRecord) -> io::Result<()> {
-        let _writing = self.writing.lock().await;
-        let generation = record.generation + 1;
-        self.current().last_generation = generation;
-        let mut manifest = Manifest::default();
-        self.write_chunks(&mut manifest, generation, machine.all_chunks()).await?;
-        self.make_current(CheckpointRecord { generation, ..record }, manifest).await;
-        Ok(())
+    /// The store does not take it.
+    pub async fn write_copy(&self, machine: &Machine, record: &CheckpointRecord) -> io::Result<()> {
+        self.write_chunks(&mut Manifest::default(), record.generation, machine.all_chunks()).await
     }
 
     /// Forgets the last checkpoint: what it held is all in the log.
@@ -397,6 +398,24 @@ impl Current {
         });
         keys
     }
+}
+
+/// Whether an error says what the machine has too little of, and nothing of what a store holds.
+pub(crate) fn is_of_the_machine(error: &io::Error) -> bool {
+    /// Out of file descriptors, of the process and of the machine: no kind of the library's says so.
+    const DESCRIPTORS: [i32; 2] = [24, 23];
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::OutOfMemory
+            | io::ErrorKind::WouldBlock
+            | io::ErrorKind::ResourceBusy
+            | io::ErrorKind::Interrupted
+    ) || error.raw_os_error().is_some_and(|code| DESCRIPTORS.contains(&code))
 }
 
 fn missing(what: &str) -> io::Error {

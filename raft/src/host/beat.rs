@@ -37,21 +37,24 @@ pub(super) async fn beat(host: Weak<Inner>) {
         if is_on(Mutation::HashOrderLeaks) {
             peers = peers.into_iter().collect::<std::collections::HashMap<_, _>>().into_iter().collect();
         }
-        let ids = peers.iter().map(|(node, _)| *node).collect();
         // A group has started, or a peer: only who has not yet said what it thinks of this life of the node is asked now.
-        let asked = peers.into_iter().filter(|(node, _)| is_due || !host.inner.standing.knows(*node));
+        peers.retain(|(node, _)| is_due || !host.inner.standing.knows(*node));
         // All at once: one that does not answer must not keep the others from being heard.
-        futures_util::future::join_all(asked.map(|(node, address)| host.meet(node, address))).await;
-        host.inner.standing.asked(&ids);
+        futures_util::future::join_all(peers.into_iter().map(|(node, address)| host.meet(node, address))).await;
+        host.inner.standing.heed_only(&host.peers());
     }
 }
 
 impl Host {
-    /// The other members of this node's groups, with their peer addresses.
-    fn peers(&self) -> BTreeMap<NodeId, String> {
+    /// The other members of this node's groups, with their peer addresses; the other nodes that the configuration names where no
+    /// group has any, or none has told them yet.
+    pub(super) fn peers(&self) -> BTreeMap<NodeId, String> {
         let mut peers = BTreeMap::new();
         for group in self.groups() {
             peers.extend(group.member_addresses());
+        }
+        if peers.is_empty() {
+            peers.clone_from(&self.inner.options.peers);
         }
         peers.remove(&self.node_id());
         peers
@@ -59,10 +62,7 @@ impl Host {
 
     /// Shakes hands with a peer, and keeps what it thinks of this node.
     async fn meet(&self, node: NodeId, address: String) {
-        let shaken = match self.inner.transport.handshake(&address).await {
-            Ok(facts) if facts.node_id != node => Err(HandshakeError::OtherNode { found: facts.node_id, meant: node }),
-            shaken => shaken.map(drop),
-        };
+        let shaken = self.inner.transport.handshake_with(node, &address).await.map(drop);
         self.inner.standing.hear(node, shaken.as_ref().copied());
         match shaken {
             // Who refused it has said so.

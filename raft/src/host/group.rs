@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use holdfast_inventory::{EventHash, Inventory};
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ChangeMembershipError, ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use openraft::type_config::alias::WatchReceiverOf;
-use openraft::{BasicNode, ChangeMembers, Instant as _, RaftMetrics, ReadPolicy, ServerState};
+use openraft::{BasicNode, Instant as _, RaftMetrics, ReadPolicy, ServerState};
 use tokio::time::Instant;
 
 use super::heard::Heard;
@@ -26,8 +26,6 @@ use crate::types::{NodeId, Payload, Reply, Types};
 
 /// How long a leader waits for a follower to have everything before it hands over.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
-/// How long a leader may take to apply what is committed before it judges a node that shall be added.
-const ADMISSION_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks at whether an entry's events are written.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
@@ -37,15 +35,15 @@ const CHECKPOINT_AGAIN: Duration = Duration::from_millis(500);
 /// A group of this node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Group {
-    id: GroupId,
+    pub(super) id: GroupId,
     node: NodeId,
-    raft: GroupRaft,
-    machine: SharedMachine,
+    pub(super) raft: GroupRaft,
+    pub(super) machine: SharedMachine,
     checkpoints: Arc<Checkpoints>,
     log: Log,
-    transport: Transport,
+    pub(super) transport: Transport,
     heard: Arc<Mutex<Heard>>,
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
 }
 
 /// Why a proposal was not applied.
@@ -531,77 +529,10 @@ impl Group {
             next_change(&mut metrics, deadline).await?;
         }
     }
-
-    /// Adds a node that follows without a vote.
-    ///
-    /// # Errors
-    ///
-    /// This node does not lead, another change is under way, or the node's version cannot read what the group has written.
-    pub async fn add_learner(&self, id: NodeId, address: String) -> Result<(), GroupError> {
-        self.admit(id, &address).await?;
-        let added = self.raft.add_learner(id, BasicNode { addr: address }, false).await;
-        if added.is_err() {
-            self.gate.forget(id);
-        }
-        added.map(drop).map_err(change_error)
-    }
-
-    /// Refuses a node that cannot read what the group has written; one that is taken counts as a member from here on.
-    async fn admit(&self, id: NodeId, address: &str) -> Result<(), GroupError> {
-        if !self.gate.has_choice() || self.member_addresses().contains_key(&id) {
-            return Ok(());
-        }
-        // All that leaders before this one have written is applied here then.
-        let written = self.read_index().await?;
-        self.wait_applied(written, Instant::now() + ADMISSION_WAIT).await?;
-        if let Err(error) = self.transport.handshake(address).await {
-            // It counts as it told before, or as one of the oldest version.
-            tracing::warn!(group = %self.id, node = id, %error, "a node that shall be added does not say what it understands");
-        }
-        self.gate.admit(id, self.machine.schemas()).map_err(|why| GroupError::Refused { why })
-    }
-
-    /// Waits until a node has acknowledged everything that is in this leader's log now. openraft's own waiting is content with a
-    /// node that lags by thousands of entries, hence in a small group with one that has nothing.
-    ///
-    /// # Errors
-    ///
-    /// This node does not lead, or the deadline passed.
-    pub async fn wait_for_learner(&self, id: NodeId, deadline: Instant) -> Result<(), GroupError> {
-        let mut metrics = self.raft.metrics();
-        let wanted = metrics.borrow_watched().last_log_index;
-        loop {
-            {
-                let now = metrics.borrow_watched();
-                let Some(replication) = now.replication.as_ref() else {
-                    return Err(GroupError::NotLeader { leader: now.current_leader });
-                };
-                let matched = replication.get(&id).and_then(Option::as_ref).map(|log_id| log_id.index);
-                if matched >= wanted {
-                    return Ok(());
-                }
-            }
-            next_change(&mut metrics, deadline).await?;
-        }
-    }
-
-    /// Gives these nodes the vote, and takes it from all others, which are then no members any more.
-    ///
-    /// # Errors
-    ///
-    /// This node does not lead, another change is under way, or a node is no learner.
-    pub async fn set_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), GroupError> {
-        let members = voters.clone();
-        let changed = self.raft.change_membership(ChangeMembers::ReplaceAllVoters(voters), false).await;
-        if changed.is_ok() {
-            self.gate.keep(&members);
-        }
-        changed.map(drop).map_err(change_error)
-    }
 }
 
 /// Waits until openraft has something new to tell of the group.
-async fn next_change(
+pub(super) async fn next_change(
     metrics: &mut WatchReceiverOf<Types, RaftMetrics<Types>>,
     deadline: Instant,
 ) -> Result<(), GroupError> {
@@ -612,17 +543,6 @@ async fn next_change(
     }
 }
 
-fn not_leader(forward: &ForwardToLeader<Types>) -> GroupError {
+pub(super) fn not_leader(forward: &ForwardToLeader<Types>) -> GroupError {
     GroupError::NotLeader { leader: forward.leader_id }
-}
-
-fn change_error(error: RaftError<Types, ClientWriteError<Types>>) -> GroupError {
-    match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => not_leader(&forward),
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(other))) => {
-            GroupError::InProgress { why: other.to_string() }
-        }
-        RaftError::APIError(error) => GroupError::Refused { why: error.to_string() },
-        RaftError::Fatal(fatal) => GroupError::Stopped { why: fatal.to_string() },
-    }
 }

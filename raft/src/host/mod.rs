@@ -7,6 +7,7 @@ mod beat;
 mod fill;
 mod group;
 mod heard;
+mod members;
 mod mend;
 mod open;
 mod options;
@@ -15,6 +16,7 @@ mod registry;
 mod schemas;
 mod scrub;
 mod standing;
+mod stores;
 #[cfg(test)]
 mod tests;
 
@@ -252,7 +254,7 @@ impl Host {
         self.inner.control.read(|state| state.peers.get(&peer).map_or(0, |mark| mark.incarnation.counter))
     }
 
-    /// The peers that refuse this node, as each said within the last seconds, and why: an older copy of a folder has no voice.
+    /// The peers that refuse this node, as each said when it answered last, and why: an older copy of a folder has no voice.
     #[must_use]
     pub fn refused_by(&self) -> BTreeMap<NodeId, String> {
         self.inner.standing.refused_by()

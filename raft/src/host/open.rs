@@ -1,22 +1,18 @@
 //! Opening a node's folder: whose it is, what is in it, and whether it can be believed.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use holdfast_inventory::Limits;
-use holdfast_world::{StateStore, World};
+use holdfast_world::World;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::schemas::Schemas;
-use super::{Host, HostError, HostOptions, Inner, Loaded};
-use crate::checkpoint::{CheckpointError, Checkpoints};
+use super::{Host, HostError, HostOptions, Inner, stores};
 use crate::control::{Control, ControlError};
-use crate::log::{GroupId, Log};
-use crate::machine::MachineKind;
+use crate::log::Log;
 use crate::transport::{Transport, TransportOptions};
 
 /// The folder of the log, below the node's.
@@ -24,8 +20,6 @@ const LOG: &str = "log";
 
 /// How what has rotted was found, as the log lines about it say.
 const AT_START: &str = "at start";
-/// The folder of the state store, below the node's.
-const STATE: &str = "state";
 
 impl Host {
     /// Takes the folder's lock, opens the control file, the log and the state store, judges them, and begins a new life of the
@@ -47,7 +41,7 @@ impl Host {
         control.begin_incarnation().await?;
         let (log, recovered) = Log::open(&world, &dir.join(LOG), options.log.clone(), &control).await?;
         let mut warnings = Vec::new();
-        let found = load_all(&world, &dir.join(STATE), &control, &log, &mut warnings).await.map_err(failed)?;
+        let found = stores::load_all(&world, &dir, &control, &log, &mut warnings).await.map_err(failed)?;
         let transport = Transport::new(&world, TransportOptions::new(options.node_id, options.cluster_id.clone()));
         let schemas = Arc::new(Schemas::new(options.node_id, options.schema));
         let inner = Inner {
@@ -111,21 +105,6 @@ async fn create_durably(world: &World, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the state store. Its folder's name is durable when this returns: checkpoints that the control file names lie in it.
-async fn open_store(world: &World, dir: &Path) -> io::Result<Arc<dyn StateStore>> {
-    let store = world.states.open(dir).await?;
-    sync_name(world, dir).await?;
-    Ok(store)
-}
-
-/// Makes a folder's name durable. A failure ends the start: no later sync would say what of it was lost.
-async fn sync_name(world: &World, dir: &Path) -> io::Result<()> {
-    match dir.parent() {
-        Some(parent) => world.disk.sync_dir(parent).await,
-        None => Ok(()),
-    }
-}
-
 /// The cluster's id in the room the control file has for it.
 fn cluster_number(cluster_id: &str) -> u128 {
     xxh3_128(cluster_id.as_bytes())
@@ -150,98 +129,4 @@ async fn open_control(world: &World, options: &HostOptions) -> Result<Control, H
         return Err(HostError::Foreign { dir: dir.clone(), found: identity.node });
     }
     Ok(control)
-}
-
-struct Found {
-    store: Arc<dyn StateStore>,
-    loaded: BTreeMap<GroupId, Loaded>,
-}
-
-/// Loads every checkpoint that the control file names. Where one is not what it says, the whole store is set aside: the ones that
-/// could be loaded are written anew, the others are filled from peers when their groups start.
-async fn load_all(
-    world: &World,
-    dir: &Path,
-    control: &Control,
-    log: &Log,
-    warnings: &mut Vec<String>,
-) -> io::Result<Found> {
-    let named: Vec<GroupId> = control.read(|state| {
-        let named = state.groups.iter().filter(|(_, group)| group.checkpoint.is_some());
-        named.map(|(id, _)| *id).collect()
-    });
-    let existed = world.disk.exists(dir).await?;
-    let store = match world.states.open(dir).await {
-        Ok(store) => {
-            sync_name(world, dir).await?;
-            store
-        }
-        Err(error) if existed => {
-            warnings.push(format!("the state store does not open: {error}"));
-            let aside = set_aside(world, dir, control).await?;
-            warnings.push(format!("the state store was set aside as {aside}; what it held is filled from peers"));
-            let store = open_store(world, dir).await?;
-            let empty = |group| Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
-            let loaded = named.into_iter().map(|group| (group, Loaded::MustBeFilled { checkpoints: empty(group) }));
-            return Ok(Found { loaded: loaded.collect(), store });
-        }
-        Err(error) => return Err(error),
-    };
-    let (mut whole, mut damaged) = (BTreeMap::new(), Vec::new());
-    for group in named {
-        let checkpoints = Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
-        match checkpoints.load(&kind_of(group)).await {
-            Ok(machine) => {
-                whole.insert(group, (checkpoints, machine));
-            }
-            Err(error @ (CheckpointError::Damaged { .. } | CheckpointError::Store { .. })) => {
-                warnings.push(error.to_string());
-                damaged.push(group);
-            }
-        }
-    }
-    if damaged.is_empty() {
-        let loaded = whole
-            .into_iter()
-            .map(|(group, (checkpoints, machine))| (group, Loaded::Whole { checkpoints, machine: Box::new(machine) }));
-        return Ok(Found { store, loaded: loaded.collect() });
-    }
-    store.close().await?;
-    drop(store);
-    let mut rescued = Vec::new();
-    for (group, (checkpoints, machine)) in whole {
-        rescued.push((group, checkpoints.record(), machine));
-        drop(checkpoints);
-    }
-    let aside = set_aside(world, dir, control).await?;
-    warnings.push(format!("the state store was set aside as {aside}; what is damaged in it is filled from peers"));
-    let store = open_store(world, dir).await?;
-    let mut loaded = BTreeMap::new();
-    for (group, record, machine) in rescued {
-        let checkpoints = Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
-        if let Some(record) = record {
-            checkpoints.rewrite(&machine, record).await?;
-        }
-        loaded.insert(group, Loaded::Whole { checkpoints, machine: Box::new(machine) });
-    }
-    for group in damaged {
-        let checkpoints = Arc::new(Checkpoints::new(world, group, store.clone(), control, log));
-        loaded.insert(group, Loaded::MustBeFilled { checkpoints });
-    }
-    Ok(Found { store, loaded })
-}
-
-/// Which machine a known group runs; a fresh shard's limits play no part in loading.
-fn kind_of(group: GroupId) -> MachineKind {
-    if group == GroupId::META { MachineKind::Meta } else { MachineKind::Shard(Limits::default()) }
-}
-
-/// Renames a folder so that its evidence is kept, and gives its new name.
-async fn set_aside(world: &World, dir: &Path, control: &Control) -> io::Result<String> {
-    let incarnation = control.read(|state| state.incarnation.counter);
-    let name = format!("{STATE}.damaged-{incarnation}");
-    let aside = dir.with_file_name(&name);
-    world.disk.rename(dir, &aside).await?;
-    sync_name(world, dir).await?;
-    Ok(name)
 }

@@ -67,8 +67,8 @@ impl GroupRegistry for Registry {
 
     fn refusal(&self, peer: NodeId) -> Option<String> {
         let host = self.host()?;
-        if !host.inner.standing.has_asked() {
-            return Some("this node has only started, and has not asked its peers yet whether it may vote".to_owned());
+        if !host.inner.standing.has_asked(&host.peers()) {
+            return Some("this node has not asked all its peers yet whether it may vote".to_owned());
         }
         Host::lock(&host.inner.refused).get(&peer).cloned()
     }
@@ -216,6 +216,10 @@ impl Host {
         for group in self.groups() {
             let Some(acknowledged) = group.acknowledged_by(id) else { continue };
             let told = peer.groups.iter().find(|facts| facts.group == group.id());
+            // A later leader may have had it cut off what it acknowledged to this one.
+            if told.and_then(|facts| facts.vote).is_some_and(|vote| vote.term > group.term()) {
+                continue;
+            }
             let last = told.and_then(|facts| facts.last_log_id);
             let is_damaged = told.is_some_and(|facts| facts.damage.is_some());
             if !is_damaged && last < Some(acknowledged) {

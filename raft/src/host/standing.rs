@@ -35,7 +35,8 @@ pub(super) struct Standing {
     verdicts: Mutex<BTreeMap<NodeId, Verdict>>,
     /// One of the verdicts is `OlderCopy`: looked at for each message.
     is_outcast: AtomicBool,
-    has_asked: AtomicBool,
+    /// The peers that were asked in this life of the node, whether or not they have answered.
+    asked: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Standing {
@@ -43,22 +44,26 @@ impl Standing {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what a peer has answered to a handshake; one that cannot be reached has said nothing new.
+    /// Keeps what a peer has answered to a handshake. One that cannot be reached, or whose address is another's now, has said
+    /// nothing new of what it saw; that it would not speak with this node is no longer known.
     pub(super) fn hear(&self, peer: NodeId, answer: Result<(), &HandshakeError>) {
+        self.asked().insert(peer);
         let mut verdicts = self.verdicts();
         let verdict = match answer {
             // Who is not taken has itself no objection.
             Ok(()) | Err(HandshakeError::NotTaken(_)) => Verdict::Taken,
             Err(HandshakeError::OlderCopy(why)) => Verdict::OlderCopy(why.clone()),
             Err(HandshakeError::Refused(why)) => Verdict::Refused(why.clone()),
-            Err(HandshakeError::Unreachable(_)) => return,
-            // The member is not there any more.
-            Err(HandshakeError::OtherCluster { .. } | HandshakeError::OtherNode { .. }) => {
-                verdicts.remove(&peer);
-                return self.look(&verdicts);
+            Err(
+                HandshakeError::Unreachable(_) | HandshakeError::OtherCluster { .. } | HandshakeError::OtherNode { .. },
+            ) => {
+                if let Some(Verdict::Refused(_)) = verdicts.get(&peer) {
+                    verdicts.remove(&peer);
+                }
+                return;
             }
         };
-        if verdicts.len() < PEERS || verdicts.contains_key(&peer) {
+        if verdicts.len() < PEERS || verdicts.contains_key(&peer) || matches!(verdict, Verdict::OlderCopy(_)) {
             verdicts.insert(peer, verdict);
         }
         self.look(&verdicts);
@@ -66,20 +71,25 @@ impl Standing {
 
     fn look(&self, verdicts: &BTreeMap<NodeId, Verdict>) {
         let is_outcast = verdicts.values().any(|verdict| matches!(verdict, Verdict::OlderCopy(_)));
-        self.is_outcast.store(is_outcast && !is_on(Mutation::OlderCopyVotes), Ordering::Relaxed);
+        self.is_outcast.store(is_outcast, Ordering::Relaxed);
     }
 
-    /// Every peer was asked once, and has answered or cannot be reached. Who is no peer any more has no say.
-    pub(super) fn asked(&self, peers: &BTreeSet<NodeId>) {
+    fn asked(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is none of these any more has no say.
+    pub(super) fn heed_only(&self, peers: &BTreeMap<NodeId, String>) {
+        self.asked().retain(|peer| peers.contains_key(peer));
         let mut verdicts = self.verdicts();
-        verdicts.retain(|peer, _| peers.contains(peer));
+        verdicts.retain(|peer, _| peers.contains_key(peer));
         self.look(&verdicts);
-        self.has_asked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether every peer was asked once.
-    pub(super) fn has_asked(&self) -> bool {
-        self.has_asked.load(Ordering::Relaxed) || is_on(Mutation::OlderCopyVotes)
+    /// Whether each of the peers was asked once.
+    pub(super) fn has_asked(&self, peers: &BTreeMap<NodeId, String>) -> bool {
+        let asked = self.asked();
+        peers.keys().all(|peer| asked.contains(peer)) || is_on(Mutation::OlderCopyVotes)
     }
 
     /// Whether the peer has said what it thinks of this life of the node.
@@ -112,6 +122,10 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn peers<const N: usize>(ids: [NodeId; N]) -> BTreeMap<NodeId, String> {
+        ids.into_iter().map(|id| (id, format!("n{id}:7401"))).collect()
+    }
 
     fn older() -> HandshakeError {
         HandshakeError::OlderCopy("start 7 of it was seen".to_owned())
@@ -151,18 +165,37 @@ mod tests {
         let standing = Standing::default();
         standing.hear(2, Err(&older()));
         standing.hear(3, Err(&older()));
-        standing.asked(&BTreeSet::from([1, 3]));
+        standing.heed_only(&peers([1, 3]));
         assert!(standing.outcast().unwrap().starts_with("node 3"));
-        standing.hear(3, Err(&HandshakeError::OtherNode { found: 4, meant: 3 }));
+        standing.heed_only(&peers([1]));
         assert_eq!(standing.outcast(), None);
     }
 
     #[test]
-    fn there_is_no_vote_before_every_peer_was_asked_once() {
+    fn who_answers_in_the_place_of_a_peer_takes_nothing_back_in_its_name() {
         let standing = Standing::default();
+        standing.hear(3, Err(&older()));
+        standing.hear(3, Err(&HandshakeError::OtherNode { found: 4, meant: 3 }));
+        assert!(standing.outcast().is_some());
+    }
+
+    #[test]
+    fn a_refusal_is_not_held_against_the_node_once_the_peer_is_gone() {
+        let standing = Standing::default();
+        standing.hear(2, Err(&HandshakeError::Refused("it is of another cluster".to_owned())));
+        standing.hear(2, Err(&HandshakeError::Unreachable("gone".to_owned())));
+        assert!(standing.refused_by().is_empty() && !standing.knows(2));
+    }
+
+    #[test]
+    fn there_is_no_vote_before_each_of_the_peers_was_asked_once() {
+        let standing = Standing::default();
+        assert!(standing.has_asked(&peers([])), "it is alone");
+        standing.heed_only(&peers([]));
+        assert!(!standing.has_asked(&peers([1, 2])), "nobody was there to be asked yet");
         standing.hear(1, Ok(()));
-        assert!(!standing.has_asked());
-        standing.asked(&BTreeSet::from([1]));
-        assert!(standing.has_asked());
+        assert!(!standing.has_asked(&peers([1, 2])));
+        standing.hear(2, Err(&HandshakeError::Unreachable("gone".to_owned())));
+        assert!(standing.has_asked(&peers([1, 2])) && !standing.has_asked(&peers([1, 2, 3])));
     }
 }

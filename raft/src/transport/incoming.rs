@@ -213,8 +213,8 @@ async fn serve_session(
     let mut answers = std::pin::pin!(raft.stream_append(ReceiverStream::new(requests)));
     let mut sequence = 0;
     while let Some(answer) = answers.next().await {
-        if let Some(damaged) = context.silence(group) {
-            let end = Frame::End(wire::SessionEnd { session: id, reason: damaged.to_string() });
+        if let Some(silent) = context.silence(group) {
+            let end = Frame::End(wire::SessionEnd { session: id, reason: silent.to_string() });
             if send(&replies, end).is_err() {
                 replies.close();
             }

@@ -110,7 +110,8 @@ impl Context {
         self.registry.get()?.upgrade()
     }
 
-    /// A damaged group is silent: nothing that it would say, or that is said to it, may count in a quorum.
+    /// A damaged group is silent, and so are all of a node that a peer takes for an older copy: nothing that they would say, or that
+    /// is said to them, may count in a quorum. What is no word in a quorum is still answered: copies of entries, and snapshots.
     fn silence(&self, group: GroupId) -> Option<NoReplica> {
         match self.registry()?.replica(group) {
             Err(silent @ (NoReplica::Damaged { .. } | NoReplica::Outcast { .. })) => Some(silent),
@@ -165,8 +166,17 @@ impl Transport {
     ///
     /// It does not answer, or one refuses the other.
     pub async fn handshake(&self, address: &str) -> Result<NodeFacts, HandshakeError> {
+        self.handshake_with(0, address).await
+    }
+
+    /// The same with a certain node: another one that answers there is told nothing, and is no answer.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer, or one refuses the other.
+    pub async fn handshake_with(&self, node: NodeId, address: &str) -> Result<NodeFacts, HandshakeError> {
         let client = self.context.client(address, Lane::Control).map_err(HandshakeError::Unreachable)?;
-        handshake::exchange(&self.context, client, 0).await
+        handshake::exchange(&self.context, client, node).await
     }
 
     /// Fetches the last checkpoint of `group` from the node at `address`.

@@ -279,7 +279,7 @@ impl RaftNetworkV2<Types> for GroupNetwork {
             };
             let options = this.transport.context.options.clone();
             let session = AppendSession::new(handle, this.group, this.peer.node, options, input);
-            // A session may live long: what comes while the group is damaged does not count.
+            // A session may live long: what comes while the group is silent does not count.
             let replies = session.replies().map(|reply| this.has_voice().and(reply));
             Ok(Box::pin(replies) as Replies<'s>)
         })

@@ -6,16 +6,11 @@ use std::time::Duration;
 use holdfast_proto::v1::GetReplicaResponse;
 
 use crate::checkers::healed::Promise;
-use crate::checkers::linearizable::Effort;
-use crate::checkers::{
-    Finding, Inventory, LogTimeBound, check_history_with, conservation, exactly_once, healed, replicas,
-};
+use crate::checkers::{Finding, Inventory, LogTimeBound, check_history, conservation, exactly_once, healed, replicas};
 use crate::history::{Asked, History, StockSeen};
 
 /// What a cluster that is whole again owes its clients.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(8);
-/// A season of real processes has more operations than a simulated run.
-const EFFORT: Effort = Effort { places: 400_000, operations: 5_000 };
 
 /// What is known of a season.
 #[derive(Debug)]
@@ -42,7 +37,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<Finding> {
     for (shard, of_shard) in evidence.replicas {
         findings.extend(replicas::check(*shard, of_shard));
     }
-    findings.extend(check_history_with(history, bound, &EFFORT));
+    findings.extend(check_history(history, bound));
     if history.dropped > 0 {
         // What is not in the history would be missed by the rest too.
         return findings;

@@ -287,9 +287,10 @@ impl Report {
         lines.extend(self.undecided.iter().map(|what| format!("undecided    {what}")));
         lines.extend(self.violations.iter().map(|what| format!("VIOLATION    {what}")));
         lines.extend(self.folder.iter().map(|folder| format!("kept         {folder}")));
-        lines.push(match self.violations.len() {
-            0 => "verdict      all is as it must be".to_owned(),
-            count => format!("verdict      {count} violations"),
+        lines.push(match (self.violations.len(), self.undecided.len()) {
+            (0, 0) => "verdict      all is as it must be".to_owned(),
+            (0, undecided) => format!("verdict      none: {undecided} undecided"),
+            (violations, _) => format!("verdict      {violations} violations"),
         });
         lines.join("\n")
     }

@@ -97,7 +97,9 @@ fn windows(tries: &[Try]) -> Vec<u64> {
     by_call.sort_unstable_by_key(|it| it.call_us);
     let mut lengths = Vec::new();
     let mut last_us = by_call.first().map_or(0, |it| it.call_us);
-    for success_us in successes {
+    // A stretch that never ends ends with the last that is known.
+    let end_us = tries.iter().map(|it| it.return_us.unwrap_or(it.call_us)).max().unwrap_or(0);
+    for success_us in successes.into_iter().chain([end_us]) {
         if success_us - last_us.min(success_us) > LEAST_US {
             let waited = |it: &&Try| it.return_us.is_none_or(|back| back > last_us) && it.call_us < success_us;
             let since = by_call.iter().find(waited).map_or(success_us, |it| it.call_us.max(last_us));
@@ -127,6 +129,15 @@ mod tests {
             .command(2, 5, 900, receive("A", 1), unknown())
             .command(3, 910, 2_510, receive("A", 1), done(2, 2));
         assert_eq!(measured(&story), (vec![2_500], vec![2_500]));
+    }
+
+    #[test]
+    fn a_stretch_that_never_ends_is_a_window_up_to_the_last_that_is_known() {
+        let story = Story::default()
+            .command(1, 0, 10, receive("A", 1), done(1, 1))
+            .command(2, 100, 2_100, receive("A", 1), unknown())
+            .command(3, 2_200, 4_200, receive("A", 1), unknown());
+        assert_eq!(measured(&story), (vec![4_100], vec![4_100]));
     }
 
     #[test]

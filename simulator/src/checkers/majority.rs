@@ -1,7 +1,9 @@
 //! Nothing is applied that a majority of the voters does not have in its log: what Raft calls committed. Judged while the run goes
 //! on, since a moment later the others may have it too. Whether it is durable there is not looked at.
 //!
-//! Leaves out whom it cannot see: a node that does not run, or whose log it has not seen yet, counts as one that has everything.
+//! Leaves out what it cannot see: a node that does not run, or whose log it has not seen yet, counts as one that has everything;
+//! and it compares how far logs reach, so that another entry at the same index counts as the same one (the checkers of replicas see
+//! that one).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +46,7 @@ impl Majorities {
             return None;
         }
         self.applied.insert(group, applied);
-        // A log of which nothing is told yet reaches nowhere.
+        // At 0 nothing is told of the log yet.
         let lacks = |voter: &&u64| self.last.get(&(group, **voter)).is_some_and(|last| *last > 0 && *last < applied);
         let lacking: Vec<u64> = voters.iter().filter(lacks).copied().collect();
         if voters.len() - lacking.len() > voters.len() / 2 || self.found >= KEPT {

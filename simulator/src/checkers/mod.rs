@@ -93,12 +93,6 @@ pub struct Inventory {
 /// Judges a history by every checker that needs nothing but it.
 #[must_use]
 pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
-    check_history_with(history, bound, &linearizable::Effort::default())
-}
-
-/// The same with so much effort for the search of an order.
-#[must_use]
-pub fn check_history_with(history: &History, bound: &LogTimeBound, effort: &linearizable::Effort) -> Vec<Finding> {
     let mut findings = Vec::new();
     if history.dropped > 0 {
         let what = format!("{} attempts are not in the history, which was full", history.dropped);
@@ -108,6 +102,6 @@ pub fn check_history_with(history: &History, bound: &LogTimeBound, effort: &line
     findings.extend(exactly_once::check(history));
     findings.extend(holds::check(history, bound));
     findings.extend(tokens::check(history));
-    findings.extend(linearizable::check(history, bound, effort));
+    findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings
 }

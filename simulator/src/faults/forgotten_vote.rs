@@ -5,7 +5,8 @@
 //! The voter is the one that both need: with it the old leader's side is a majority, and so is the side of those that elect a new one.
 //! Its drive is slow while they do, so that its vote is long under way.
 
-use super::{Cuts, Fault, Field};
+use super::drives::speed_up;
+use super::{Cuts, Fault, Field, Led};
 use crate::{Crash, HostId};
 
 /// So many entries are committed by the old leader meanwhile: the answers to customers are among them.
@@ -93,22 +94,12 @@ impl Scene {
     }
 }
 
-fn speed_up(field: &Field<'_>, voter: HostId) {
-    field.simulation.drive(voter).set_sync_ms(1, 2);
-}
-
 impl Fault for ForgottenVote {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(mut members) = field.all_members() else { return false };
-        let Some((at, leader, group)) =
-            members.iter().enumerate().find_map(|(at, host)| Some((at, *host, field.group_led_by(*host)?)))
-        else {
-            return false;
-        };
-        members.swap_remove(at);
-        let Some(voter) = members.pop() else { return false };
-        let new = members.split_off(members.len() / 2);
-        let old: Vec<HostId> = [leader].into_iter().chain(members).collect();
+        let Some(Led { group, leader, mut followers }) = field.led_group() else { return false };
+        let Some(voter) = followers.pop() else { return false };
+        let new = followers.split_off(followers.len() / 2);
+        let old: Vec<HostId> = [leader].into_iter().chain(followers).collect();
         for one in &new {
             for other in &old {
                 self.cuts.cut(field, *one, *other);

@@ -3,7 +3,7 @@
 //! and the rot is for the scrubber to find.
 
 use super::last_batch::{LastBatch, Place};
-use super::{Cuts, Fault, Field, Harm, pick};
+use super::{Cuts, Fault, Field, Harm, Led, pick};
 use crate::HostId;
 
 /// See the module.
@@ -25,18 +25,12 @@ struct Waits {
 
 impl Fault for RotBefore {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(mut members) = field.all_members() else { return false };
-        let Some((at, leader, group)) =
-            members.iter().enumerate().find_map(|(at, host)| Some((at, *host, field.group_led_by(*host)?)))
-        else {
-            return false;
-        };
-        if !field.spoiled.allow(leader, members.len(), Harm::MayLose) {
+        let Some(Led { group, leader, followers }) = field.led_group() else { return false };
+        if !field.spoiled.allow(leader, followers.len() + 1, Harm::MayLose) {
             return false;
         }
-        members.swap_remove(at);
-        let laggard = pick(field.dice, &members);
-        for other in members.iter().filter(|other| **other != laggard).chain([&leader]) {
+        let laggard = pick(field.dice, &followers);
+        for other in followers.iter().filter(|other| **other != laggard).chain([&leader]) {
             self.cuts.cut(field, laggard, *other);
         }
         let end = field.cluster.reached(leader, group).map_or(0, |reached| reached.last);

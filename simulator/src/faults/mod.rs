@@ -92,6 +92,14 @@ impl Field<'_> {
         Some(hosts)
     }
 
+    /// A group of a shard with the member that leads it, and the others in any order, if all run.
+    fn led_group(&mut self) -> Option<Led> {
+        let mut members = self.all_members()?;
+        let (at, group) = members.iter().enumerate().find_map(|(at, host)| Some((at, self.group_led_by(*host)?)))?;
+        let leader = members.swap_remove(at);
+        Some(Led { group, leader, followers: members })
+    }
+
     /// A shard's group that a node leads, by its own account.
     fn group_led_by(&mut self, host: HostId) -> Option<u64> {
         let mut groups = self.cluster.groups_led_by(host);
@@ -106,6 +114,13 @@ impl Field<'_> {
             self.cluster.nodes().into_iter().filter(|host| simulation.is_running(*host)).collect();
         (!running.is_empty()).then(|| pick(self.dice, &running))
     }
+}
+
+/// A group and who is in it.
+struct Led {
+    group: u64,
+    leader: HostId,
+    followers: Vec<HostId>,
 }
 
 /// One of several; there must be one.

@@ -2,7 +2,7 @@
 //! one has a little more than the others and hears nothing any more, a second one overtakes it, and a third one catches up. Then
 //! four have what the first has, and three what is behind it (openraft counted those for a majority, #1802).
 
-use super::{Cuts, Fault, Field};
+use super::{Cuts, Fault, Field, Led};
 use crate::HostId;
 
 /// With fewer members two followers and the leader are a majority by themselves.
@@ -74,16 +74,12 @@ impl Step {
 
 impl Fault for Overtaken {
     fn begin(&mut self, field: &mut Field<'_>) -> bool {
-        let Some(mut members) = field.all_members().filter(|members| members.len() >= LEAST_MEMBERS) else {
-            return false;
-        };
-        let Some((at, leader, group)) =
-            members.iter().enumerate().find_map(|(at, host)| Some((at, *host, field.group_led_by(*host)?)))
+        let Some(Led { group, leader, followers: members }) =
+            field.led_group().filter(|led| led.followers.len() + 1 >= LEAST_MEMBERS)
         else {
             return false;
         };
         let Some(end) = field.cluster.reached(leader, group).map(|reached| reached.last) else { return false };
-        members.swap_remove(at);
         let (first, second, third) = (members[0], members[1], members[2]);
         // Each by itself, so that no other leader is elected.
         for (at, one) in members.iter().enumerate() {

@@ -505,10 +505,11 @@ impl Cluster {
                     if self.majorities.is_news(number, now.applied) {
                         advanced.push((number, host.0, now.applied, group.status().voters));
                     }
-                    let digest = group.read_shard(|shard| shard.digest());
-                    record(format_args!("group {number} applied {} digest {digest:?}", now.applied));
+                    let of_shard = group.read_shard(|shard| shard.digest().0);
+                    let digest = of_shard.or_else(|| group.read_meta(|meta| meta.digest()));
+                    record(format_args!("group {number} applied {} digest {digest:x?}", now.applied));
                     if let Some(digest) = digest {
-                        self.positions.see(number, host.0, now.applied, &digest.0.to_be_bytes());
+                        self.positions.see(number, host.0, now.applied, &digest.to_be_bytes());
                     }
                 }
             }

@@ -180,6 +180,8 @@ const READINESS: Duration = Duration::from_millis(10);
 const REPLACING: Duration = Duration::from_secs(180);
 /// A replacement that was begun in the storm is done within this time, or another fresh node is needed for it.
 const TAKING_UP: Duration = Duration::from_secs(90);
+/// Once the customers have left nobody lacks anything within this time.
+const AT_REST: Duration = Duration::from_secs(10);
 /// The customers are done within this time, whatever happens to the nodes.
 const CLOSING: Duration = Duration::from_secs(600);
 
@@ -450,9 +452,16 @@ impl Stage {
     }
 
     fn judge(&mut self, report: &mut Report) {
-        // A node that is not whole is a finding already.
-        let whole = self.cluster.hosts().iter().filter(|host| self.cluster.lacks(**host).is_empty());
-        let nodes: Vec<u64> = whole.map(|host| host.0).collect();
+        let is_whole = |stage: &Self, host: &HostId| stage.cluster.lacks(*host).is_empty();
+        // A leader may be handed over, or a frame late, at this very moment.
+        self.wait(AT_REST, |stage| stage.cluster.hosts().iter().all(|host| is_whole(stage, host)));
+        let (whole, lacking): (Vec<HostId>, Vec<HostId>) =
+            self.cluster.hosts().iter().copied().partition(|host| is_whole(self, host));
+        for host in lacking {
+            let lacks = self.cluster.lacks(host).join("; ");
+            self.findings.push(format!("node {} is not whole when the customers have left: {lacks}", host.0));
+        }
+        let nodes: Vec<u64> = whole.iter().map(|host| host.0).collect();
         let (addresses, history) = (Cluster::client_addresses(), self.shop.history().clone());
         let (asked_at, started) = (self.simulation.now(), self.simulation.now());
         let audit = self.simulation.run(JUDGE, CLOSING, |world| async move {

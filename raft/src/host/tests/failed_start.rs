@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast_inventory::Limits;
-use holdfast_world::{Disk, DiskFile, IoFuture, OpenMode, StateStore, StateStores, World};
+use holdfast_world::{Disk, DiskFile, IoFuture, OpenMode, StateBatch, StateStore, StateStores, World};
 use tokio::time::Instant;
 
-use crate::host::{Host, HostError, HostOptions};
+use crate::host::{Group, Host, HostError, HostOptions};
 use crate::machine::MachineKind;
 use crate::types::GroupId;
 
@@ -90,38 +91,142 @@ async fn a_start_in_which_a_sync_of_the_nodes_folder_fails_ends_there_and_syncs_
     assert!(failures > 0, "a start syncs the node's folder");
 }
 
-/// Real stores, the first of which does not open.
+/// Real stores: one is refused once, and in another one a tree cannot be read.
 #[derive(Debug)]
-struct FailingStores {
+struct TroubledStores {
     real: Arc<dyn StateStores>,
-    has_failed: AtomicBool,
+    /// The folder whose store is refused, and how.
+    refused: Option<(&'static str, io::ErrorKind)>,
+    has_refused: AtomicBool,
+    /// The tree that is rotten in the folder `state`.
+    rotten: Option<&'static str>,
 }
 
-impl StateStores for FailingStores {
+impl StateStores for TroubledStores {
     fn open<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Arc<dyn StateStore>> {
-        if !self.has_failed.swap(true, Ordering::Relaxed) {
-            return Box::pin(std::future::ready(Err(io::Error::other("this store does not open"))));
+        if let Some((name, kind)) = self.refused
+            && dir.ends_with(name)
+            && !self.has_refused.swap(true, Ordering::Relaxed)
+        {
+            return Box::pin(std::future::ready(Err(kind.into())));
         }
-        self.real.open(dir)
+        Box::pin(async move {
+            let real = self.real.open(dir).await?;
+            let rotten = self.rotten.filter(|_| dir.ends_with("state"));
+            Ok(Arc::new(TroubledStore { real, rotten }) as Arc<dyn StateStore>)
+        })
     }
+}
+
+#[derive(Debug)]
+struct TroubledStore {
+    real: Arc<dyn StateStore>,
+    rotten: Option<&'static str>,
+}
+
+impl StateStore for TroubledStore {
+    fn write<'a>(&'a self, tree: &'a str, batch: StateBatch) -> IoFuture<'a, ()> {
+        self.real.write(tree, batch)
+    }
+
+    fn get<'a>(&'a self, tree: &'a str, key: &'a [u8]) -> IoFuture<'a, Option<Bytes>> {
+        if self.rotten == Some(tree) {
+            return Box::pin(std::future::ready(Err(io::ErrorKind::InvalidData.into())));
+        }
+        self.real.get(tree, key)
+    }
+
+    fn keys<'a>(&'a self, tree: &'a str, prefix: &'a [u8]) -> IoFuture<'a, Vec<Vec<u8>>> {
+        self.real.keys(tree, prefix)
+    }
+
+    fn remove_tree<'a>(&'a self, tree: &'a str) -> IoFuture<'a, ()> {
+        self.real.remove_tree(tree)
+    }
+
+    fn sync(&self) -> IoFuture<'_, ()> {
+        self.real.sync()
+    }
+
+    fn close(&self) -> IoFuture<'_, ()> {
+        self.real.close()
+    }
+}
+
+fn troubled(refused: Option<(&'static str, io::ErrorKind)>, rotten: Option<&'static str>) -> World {
+    let real = World::real();
+    let stores = TroubledStores { real: real.states.clone(), refused, has_refused: AtomicBool::new(false), rotten };
+    World { states: Arc::new(stores), ..real }
+}
+
+/// A folder in which two groups have a checkpoint; gives how far the first one is.
+async fn with_checkpoints(dir: &Path) -> u64 {
+    let host = Host::open(World::real(), options(dir)).await.unwrap();
+    let mut applied = 0;
+    for shard in [1, 0] {
+        let group = start(&host, shard).await;
+        group.initialize(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        group.wait_applied(1, deadline).await.expect("the group applies its first entries");
+        applied = group.checkpoint(0, deadline).await.unwrap();
+        assert!(applied > 0);
+    }
+    host.stop().await;
+    applied
+}
+
+async fn start(host: &Host, shard: u32) -> Group {
+    host.start_group(GroupId::of_shard(shard), MachineKind::Shard(Limits::default())).await.unwrap()
+}
+
+fn set_aside(host: &Host) -> usize {
+    host.warnings().iter().filter(|warning| warning.contains("set aside")).count()
 }
 
 #[tokio::test]
 async fn a_node_whose_state_store_does_not_open_starts_with_an_empty_one_to_be_filled() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
-    let host = Host::open(World::real(), options(&dir)).await.unwrap();
-    let group = host.start_group(GroupId::of_shard(0), MachineKind::Shard(Limits::default())).await.unwrap();
-    group.initialize(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    group.wait_applied(1, deadline).await.expect("the group applies its first entries");
-    assert!(group.checkpoint(0, deadline).await.unwrap() > 0);
-    drop(group);
+    with_checkpoints(&dir).await;
+    let world = troubled(Some(("state", io::ErrorKind::InvalidData)), None);
+    let host = Host::open(world, options(&dir)).await.unwrap();
+    assert_eq!(set_aside(&host), 1, "{:?}", host.warnings());
     host.stop().await;
-    let real = World::real();
-    let stores = FailingStores { real: real.states.clone(), has_failed: AtomicBool::new(false) };
-    let host = Host::open(World { states: Arc::new(stores), ..real }, options(&dir)).await.unwrap();
-    let aside = host.warnings().iter().filter(|warning| warning.contains("set aside")).count();
-    assert_eq!(aside, 1, "{:?}", host.warnings());
+}
+
+#[tokio::test]
+async fn a_full_drive_keeps_a_node_from_its_start_and_takes_nothing_from_its_state() {
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied] {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("node");
+        let applied = with_checkpoints(&dir).await;
+        let refused = Host::open(troubled(Some(("state", kind)), None), options(&dir)).await.unwrap_err();
+        assert!(matches!(&refused, HostError::Io { error, .. } if error.kind() == kind), "{refused}");
+        let host = Host::open(World::real(), options(&dir)).await.unwrap();
+        assert_eq!((set_aside(&host), host.damage()), (0, Vec::new()), "{:?}", host.warnings());
+        assert!(start(&host, 0).await.applied_index() >= applied);
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_can_be_read_of_a_damaged_store_is_kept_whenever_the_start_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    let applied = with_checkpoints(&dir).await;
+    let rotten = Some("group-2");
+    // There is no room for the other store.
+    let world = troubled(Some(("state.rebuilt", io::ErrorKind::StorageFull)), rotten);
+    Host::open(world, options(&dir)).await.unwrap_err();
+    let host = Host::open(troubled(None, rotten), options(&dir)).await.unwrap();
+    assert_eq!(set_aside(&host), 1, "{:?}", host.warnings());
+    let lost: Vec<String> = host.warnings().into_iter().filter(|warning| warning.contains("checkpoint of")).collect();
+    assert!(lost.len() == 1 && lost[0].contains("checkpoint of 2"), "{lost:?}");
+    assert!(start(&host, 0).await.applied_index() >= applied);
+    host.stop().await;
+    // The same when it ends between the two renames.
+    std::fs::rename(dir.join("state"), dir.join("state.rebuilt")).unwrap();
+    let host = Host::open(World::real(), options(&dir)).await.unwrap();
+    assert!(start(&host, 0).await.applied_index() >= applied);
     host.stop().await;
 }
