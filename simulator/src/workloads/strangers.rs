@@ -17,7 +17,7 @@ use holdfast_world::{Clock, Lane, World};
 use crate::Dice;
 
 /// The requests of a flood that are under way at once.
-const REQUESTS: usize = 16;
+const REQUESTS: usize = 6;
 /// The commands of each: nearly as many bytes as a request may have, and half of what may wait at a shard.
 const COMMANDS: usize = 60;
 /// A command's padding: nearly as many bytes as an item's attributes may have.

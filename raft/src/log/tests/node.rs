@@ -86,3 +86,10 @@ pub(super) async fn append(log: &Log, group: GroupId, records: Vec<LogRecord>) {
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test)
 }
+
+/// Flips a bit amid the first place where this body lies. Not in its first byte: the one before it may be the same by chance, and
+/// is none of the body's.
+pub(super) fn flip(disk: &MemoryDisk, path: &str, body: [u8; 50]) {
+    let at = disk.contents(Path::new(path)).windows(50).position(|window| window == body).expect("the body is there");
+    disk.tamper(Path::new(path), |bytes| bytes[at + 25] ^= 4);
+}

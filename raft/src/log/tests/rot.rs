@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::node::{Node, StartError, append, id, options, record, run, start};
+use super::node::{Node, StartError, append, flip, id, options, record, run, start};
 use crate::control::ControlError;
 use crate::log::recover::recover;
 use crate::log::{DamageCause, GroupId, GroupLogState, LogRecord, Mended, ReadError, RotCounts, Vote};
@@ -70,8 +70,7 @@ fn a_rotten_entry_is_named_exactly_and_mended_by_a_copy() {
     run(async {
         let disk = small_log().await;
         // The body of the first entry of group 1 lies in the first batch.
-        let at = disk.contents(Path::new(SEGMENT)).windows(50).position(|window| window == [1; 50]).unwrap();
-        disk.tamper(Path::new(SEGMENT), |bytes| bytes[at] ^= 1);
+        flip(&disk, SEGMENT, [1; 50]);
         let node = start(&disk).await.unwrap();
         assert_eq!(node.recovered.damaged.keys().collect::<Vec<_>>(), [&GroupId(1)]);
         let damage = node.log.damage(GroupId(1)).unwrap();
@@ -125,8 +124,7 @@ fn rotten_entries_go_with_all_the_others_when_a_checkpoint_holds_their_outcome_a
     run(async {
         let disk = small_log().await;
         for body in [[1; 50], [2; 50]] {
-            let at = disk.contents(Path::new(SEGMENT)).windows(50).position(|window| window == body).unwrap();
-            disk.tamper(Path::new(SEGMENT), |bytes| bytes[at] ^= 1);
+            flip(&disk, SEGMENT, body);
         }
         let node = start(&disk).await.unwrap();
         assert_eq!(node.log.damage(GroupId(1)).unwrap().lost.len(), 2);
@@ -288,8 +286,7 @@ fn an_entry_that_rots_while_the_node_runs_is_named_when_read() {
         append(&node.log, group, vec![record(1, 1, vec![8; 4_000])]).await;
         let read = |range| node.log.entries(group, range, usize::MAX);
         assert_eq!(read(0..1).await.unwrap(), [record(0, 1, vec![9; 3_000])] as [LogRecord; 1]);
-        let at = disk.contents(Path::new(SEGMENT)).windows(50).position(|window| window == [9; 50]).unwrap();
-        disk.tamper(Path::new(SEGMENT), |bytes| bytes[at] ^= 4);
+        flip(&disk, SEGMENT, [9; 50]);
         assert!(matches!(read(0..1).await, Err(ReadError::Damaged { id: lost, .. }) if lost == id(1, 0)));
         assert_eq!(node.log.entry(group, id(1, 1)).await.unwrap(), Some(record(1, 1, vec![8; 4_000])));
         assert_eq!(node.log.entry(group, id(2, 1)).await.unwrap(), None);

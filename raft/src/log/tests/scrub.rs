@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::node::{Node, append, id, record, run, start};
+use super::node::{Node, append, flip, id, record, run, start};
 use crate::log::{GroupId, LogRecord, Mended, Rot, RotCounts, Scrub, Vote};
 use crate::segments::memory_disk::{Cut, Dice, MemoryDisk};
 use crate::segments::{BLOCK, SECTOR};
@@ -20,12 +20,6 @@ fn clean(disk: &MemoryDisk) -> MemoryDisk {
 
 fn segment(number: u64) -> String {
     format!("/node/log/{number:08}.segment")
-}
-
-/// Flips a bit in the first place where this body lies.
-fn flip(disk: &MemoryDisk, path: &str, body: [u8; 50]) {
-    let at = disk.contents(Path::new(path)).windows(50).position(|window| window == body).unwrap();
-    disk.tamper(Path::new(path), |bytes| bytes[at] ^= 4);
 }
 
 /// Waits until a segment is out of use.

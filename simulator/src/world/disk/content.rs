@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 
 use crate::Dice;
 
@@ -208,11 +209,11 @@ impl Kept {
     }
 }
 
-/// Bytes in pages; a page that is missing reads as zeros.
+/// Bytes in pages; a page that is missing reads as zeros. Copies share the pages that neither has written since.
 #[derive(Clone, Debug, Default)]
 struct Pages {
     len: u64,
-    pages: BTreeMap<u64, Box<[u8]>>,
+    pages: BTreeMap<u64, Arc<[u8]>>,
 }
 
 impl Pages {
@@ -232,12 +233,12 @@ impl Pages {
                 Some(_) if is_zero && piece.len() as u64 == PAGE => {
                     self.pages.remove(&number);
                 }
-                Some(page) => page[within..within + piece.len()].copy_from_slice(piece),
+                Some(page) => Arc::make_mut(page)[within..within + piece.len()].copy_from_slice(piece),
                 None if is_zero => {}
                 None => {
-                    let mut page = vec![0; PAGE as usize].into_boxed_slice();
+                    let mut page = vec![0; PAGE as usize];
                     page[within..within + piece.len()].copy_from_slice(piece);
-                    self.pages.insert(number, page);
+                    self.pages.insert(number, page.into());
                 }
             }
         }
@@ -256,7 +257,7 @@ impl Pages {
         for (from, to) in edges.into_iter().filter(|(from, to)| from < to) {
             if let Some(page) = self.pages.get_mut(&(from / PAGE)) {
                 let within = (from % PAGE) as usize;
-                page[within..within + (to - from) as usize].fill(0);
+                Arc::make_mut(page)[within..within + (to - from) as usize].fill(0);
             }
         }
         self.len = self.len.max(end);
@@ -267,7 +268,7 @@ impl Pages {
             self.pages.split_off(&len.div_ceil(PAGE));
             let within = (len % PAGE) as usize;
             if let Some(page) = self.pages.get_mut(&(len / PAGE)) {
-                page[within..].fill(0);
+                Arc::make_mut(page)[within..].fill(0);
             }
         }
         self.len = len;
