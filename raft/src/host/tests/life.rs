@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::cluster::{Cluster, SHARD};
 use crate::host::registry::Registry;
 use crate::host::{ProposeError, Role};
@@ -369,12 +371,23 @@ async fn entries_are_applied_in_the_order_they_were_proposed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_of_a_later_version_stops_its_group_and_nothing_else() {
     let cluster = Cluster::founded().await;
-    let leader = cluster.leader().await;
     let mut later = bytes::BytesMut::new();
     let entry = holdfast_proto::log::v1::Entry { schema: 1_000, time_ms: 1, commands: Vec::new() };
     prost::Message::encode(&entry, &mut later).unwrap();
     let payload = Payload { bytes: later.freeze(), decoded: None };
-    assert!(cluster.nodes[&leader].shard.propose(payload).await.unwrap().applied().await.is_err());
+    // Asked again where whoever leads could not take it yet.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let leader = loop {
+        assert!(Instant::now() < deadline, "nobody stops before an entry of a later version");
+        let leader = cluster.leader().await;
+        let shard = &cluster.nodes[&leader].shard;
+        if let Ok(proposal) = shard.propose(payload.clone()).await {
+            assert!(proposal.applied().await.is_err());
+        }
+        if shard.unreadable().is_some() {
+            break leader;
+        }
+    };
     // A majority holds the entry and stops before it; the third replica may never be sent it, for the leader has stopped.
     cluster
         .until("the groups that hold it say why", |cluster| {
