@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_inventory::Limits;
-use holdfast_world::{Disk, DiskFile, IoFuture, OpenMode, StateBatch, StateStore, StateStores, World};
+use holdfast_world::{Disk, DiskFile, IoFuture, OpenMode, World};
 use tokio::time::Instant;
 
+use super::troubled_stores::{Trouble, troubled};
 use crate::host::{Group, Host, HostError, HostOptions};
 use crate::machine::MachineKind;
 use crate::types::GroupId;
@@ -91,10 +92,9 @@ async fn a_start_in_which_a_sync_of_the_nodes_folder_fails_ends_there_and_syncs_
     assert!(failures > 0, "a start syncs the node's folder");
 }
 
-/// Real stores: one is refused once, and in another one a tree cannot be read.
-#[derive(Debug)]
-struct TroubledStores {
-    real: Arc<dyn StateStores>,
+/// One store is refused once, and in another one a tree cannot be read.
+#[derive(Debug, Default)]
+struct Unreadable {
     /// The folder whose store is refused, and how.
     refused: Option<(&'static str, io::ErrorKind)>,
     has_refused: AtomicBool,
@@ -102,61 +102,27 @@ struct TroubledStores {
     rotten: Option<&'static str>,
 }
 
-impl StateStores for TroubledStores {
-    fn open<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Arc<dyn StateStore>> {
-        if let Some((name, kind)) = self.refused
-            && dir.ends_with(name)
-            && !self.has_refused.swap(true, Ordering::Relaxed)
-        {
-            return Box::pin(std::future::ready(Err(kind.into())));
+impl Trouble for Unreadable {
+    fn open(&self, dir: &Path) -> io::Result<()> {
+        match self.refused {
+            Some((name, kind)) if dir.ends_with(name) && !self.has_refused.swap(true, Ordering::Relaxed) => {
+                Err(kind.into())
+            }
+            _ => Ok(()),
         }
-        Box::pin(async move {
-            let real = self.real.open(dir).await?;
-            let rotten = self.rotten.filter(|_| dir.ends_with("state"));
-            Ok(Arc::new(TroubledStore { real, rotten }) as Arc<dyn StateStore>)
-        })
-    }
-}
-
-#[derive(Debug)]
-struct TroubledStore {
-    real: Arc<dyn StateStore>,
-    rotten: Option<&'static str>,
-}
-
-impl StateStore for TroubledStore {
-    fn write<'a>(&'a self, tree: &'a str, batch: StateBatch) -> IoFuture<'a, ()> {
-        self.real.write(tree, batch)
     }
 
-    fn get<'a>(&'a self, tree: &'a str, key: &'a [u8]) -> IoFuture<'a, Option<Bytes>> {
-        if self.rotten == Some(tree) {
-            return Box::pin(std::future::ready(Err(io::ErrorKind::InvalidData.into())));
+    fn read(&self, dir: &Path, tree: &str, _key: &[u8], value: Option<Bytes>) -> io::Result<Option<Bytes>> {
+        if self.rotten == Some(tree) && dir.ends_with("state") {
+            Err(io::ErrorKind::InvalidData.into())
+        } else {
+            Ok(value)
         }
-        self.real.get(tree, key)
-    }
-
-    fn keys<'a>(&'a self, tree: &'a str, prefix: &'a [u8]) -> IoFuture<'a, Vec<Vec<u8>>> {
-        self.real.keys(tree, prefix)
-    }
-
-    fn remove_tree<'a>(&'a self, tree: &'a str) -> IoFuture<'a, ()> {
-        self.real.remove_tree(tree)
-    }
-
-    fn sync(&self) -> IoFuture<'_, ()> {
-        self.real.sync()
-    }
-
-    fn close(&self) -> IoFuture<'_, ()> {
-        self.real.close()
     }
 }
 
-fn troubled(refused: Option<(&'static str, io::ErrorKind)>, rotten: Option<&'static str>) -> World {
-    let real = World::real();
-    let stores = TroubledStores { real: real.states.clone(), refused, has_refused: AtomicBool::new(false), rotten };
-    World { states: Arc::new(stores), ..real }
+fn unreadable(refused: Option<(&'static str, io::ErrorKind)>, rotten: Option<&'static str>) -> World {
+    troubled(&Arc::new(Unreadable { refused, rotten, ..Unreadable::default() }))
 }
 
 /// A folder in which two groups have a checkpoint; gives how far the first one is.
@@ -188,7 +154,7 @@ async fn a_node_whose_state_store_does_not_open_starts_with_an_empty_one_to_be_f
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
     with_checkpoints(&dir).await;
-    let world = troubled(Some(("state", io::ErrorKind::InvalidData)), None);
+    let world = unreadable(Some(("state", io::ErrorKind::InvalidData)), None);
     let host = Host::open(world, options(&dir)).await.unwrap();
     assert_eq!(set_aside(&host), 1, "{:?}", host.warnings());
     host.stop().await;
@@ -200,7 +166,7 @@ async fn a_full_drive_keeps_a_node_from_its_start_and_takes_nothing_from_its_sta
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("node");
         let applied = with_checkpoints(&dir).await;
-        let refused = Host::open(troubled(Some(("state", kind)), None), options(&dir)).await.unwrap_err();
+        let refused = Host::open(unreadable(Some(("state", kind)), None), options(&dir)).await.unwrap_err();
         assert!(matches!(&refused, HostError::Io { error, .. } if error.kind() == kind), "{refused}");
         let host = Host::open(World::real(), options(&dir)).await.unwrap();
         assert_eq!((set_aside(&host), host.damage()), (0, Vec::new()), "{:?}", host.warnings());
@@ -216,9 +182,9 @@ async fn what_can_be_read_of_a_damaged_store_is_kept_whenever_the_start_ends() {
     let applied = with_checkpoints(&dir).await;
     let rotten = Some("group-2");
     // There is no room for the other store.
-    let world = troubled(Some(("state.rebuilt", io::ErrorKind::StorageFull)), rotten);
+    let world = unreadable(Some(("state.rebuilt", io::ErrorKind::StorageFull)), rotten);
     Host::open(world, options(&dir)).await.unwrap_err();
-    let host = Host::open(troubled(None, rotten), options(&dir)).await.unwrap();
+    let host = Host::open(unreadable(None, rotten), options(&dir)).await.unwrap();
     assert_eq!(set_aside(&host), 1, "{:?}", host.warnings());
     let lost: Vec<String> = host.warnings().into_iter().filter(|warning| warning.contains("checkpoint of")).collect();
     assert!(lost.len() == 1 && lost[0].contains("checkpoint of 2"), "{lost:?}");

@@ -6,4 +6,5 @@ mod full_store;
 mod life;
 mod rot;
 mod slow_follower;
+mod troubled_stores;
 mod versions;

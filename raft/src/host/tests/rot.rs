@@ -1,6 +1,7 @@
 //! Rot while a node runs, and where nobody has a copy: found, named and mended, and never voted with.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use holdfast_inventory::Limits;
-use holdfast_world::{IoFuture, ServeOptions, StateBatch, StateStore, StateStores, World};
+use holdfast_world::{ServeOptions, World};
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, Deliveries, SHARD};
+use super::troubled_stores::{Trouble, troubled};
 use crate::checkpoint::{ReceivedSnapshot, StoredSnapshot};
 use crate::encode::SCHEMA;
 use crate::eventually::{PATIENCE, eventually};
@@ -265,60 +267,19 @@ async fn a_peer_that_gives_a_wrong_entry_is_refused_and_the_group_stays_out() {
     host.stop().await;
 }
 
-/// Real stores in which values rot when it is said, until they are written under another key.
-#[derive(Debug)]
-struct RottingStores {
-    real: Arc<dyn StateStores>,
-    rotten: Arc<Mutex<Vec<Vec<u8>>>>,
-}
+/// Values rot when it is said, until they are written under another key.
+#[derive(Debug, Default)]
+struct Rotten(Mutex<Vec<Vec<u8>>>);
 
-#[derive(Debug)]
-struct RottingStore {
-    real: Arc<dyn StateStore>,
-    rotten: Arc<Mutex<Vec<Vec<u8>>>>,
-}
-
-impl StateStores for RottingStores {
-    fn open<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Arc<dyn StateStore>> {
-        Box::pin(async move {
-            let store = RottingStore { real: self.real.open(dir).await?, rotten: self.rotten.clone() };
-            Ok(Arc::new(store) as Arc<dyn StateStore>)
-        })
-    }
-}
-
-impl StateStore for RottingStore {
-    fn write<'a>(&'a self, tree: &'a str, batch: StateBatch) -> IoFuture<'a, ()> {
-        self.real.write(tree, batch)
-    }
-
-    fn get<'a>(&'a self, tree: &'a str, key: &'a [u8]) -> IoFuture<'a, Option<Bytes>> {
-        let is_rotten = self.rotten.lock().unwrap().iter().any(|rotten| rotten == key);
-        Box::pin(async move {
-            let value = self.real.get(tree, key).await?;
-            let changed = |value: Bytes| {
-                let mut bytes = value.to_vec();
-                *bytes.last_mut().expect("no value is empty") ^= 1;
-                bytes.into()
-            };
-            Ok(if is_rotten { value.map(changed) } else { value })
-        })
-    }
-
-    fn keys<'a>(&'a self, tree: &'a str, prefix: &'a [u8]) -> IoFuture<'a, Vec<Vec<u8>>> {
-        self.real.keys(tree, prefix)
-    }
-
-    fn remove_tree<'a>(&'a self, tree: &'a str) -> IoFuture<'a, ()> {
-        self.real.remove_tree(tree)
-    }
-
-    fn sync(&self) -> IoFuture<'_, ()> {
-        self.real.sync()
-    }
-
-    fn close(&self) -> IoFuture<'_, ()> {
-        self.real.close()
+impl Trouble for Rotten {
+    fn read(&self, _dir: &Path, _tree: &str, key: &[u8], value: Option<Bytes>) -> io::Result<Option<Bytes>> {
+        let is_rotten = self.0.lock().unwrap().iter().any(|rotten| rotten == key);
+        let changed = |value: Bytes| {
+            let mut bytes = value.to_vec();
+            *bytes.last_mut().expect("no value is empty") ^= 1;
+            bytes.into()
+        };
+        Ok(if is_rotten { value.map(changed) } else { value })
     }
 }
 
@@ -326,10 +287,8 @@ impl StateStore for RottingStore {
 async fn what_rots_of_a_checkpoint_is_written_anew_from_memory() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
-    let rotten = Arc::<Mutex<Vec<Vec<u8>>>>::default();
-    let real = World::real();
-    let stores = RottingStores { real: real.states.clone(), rotten: rotten.clone() };
-    let world = World { states: Arc::new(stores), ..real };
+    let rotten = Arc::new(Rotten::default());
+    let world = troubled(&rotten);
     let host = alone(&dir, world.clone(), "127.0.0.1:1").await;
     let group = started(&host).await;
     group.initialize(BTreeMap::from([(1, "127.0.0.1:1".to_owned())])).await.unwrap();
@@ -351,7 +310,7 @@ async fn what_rots_of_a_checkpoint_is_written_anew_from_memory() {
     // A chunk of the state, then the manifest of the checkpoint that was taken because of it.
     for (times, kind) in [(1, b"c"), (2, b"m")] {
         let key = keys(kind).await.pop().unwrap();
-        rotten.lock().unwrap().push(key);
+        rotten.0.lock().unwrap().push(key);
         eventually("it is written anew", || {
             let status = host.scrub_status();
             status.rotten_chunks == times && status.mended_chunks == times

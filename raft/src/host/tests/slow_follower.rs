@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use holdfast_world::{
-    Disk, DiskFile, EndReason, IoFuture, OpenMode, ProcessEnd, StateBatch, StateStore, StateStores, World,
-};
+use holdfast_world::{Disk, DiskFile, EndReason, IoFuture, OpenMode, ProcessEnd, World};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, Deliveries};
+use super::troubled_stores::{Trouble, troubled};
 use crate::eventually::PATIENCE;
 use crate::host::Group;
 
@@ -41,8 +39,7 @@ impl Slowness {
     fn world(&self) -> World {
         let real = World::real();
         let disk = SlowDisk { real: real.disk.clone(), slowness: self.clone() };
-        let states = SlowStores { real: real.states.clone(), slowness: self.clone() };
-        World { disk: Arc::new(disk), states: Arc::new(states), end: Arc::new(self.clone()), ..real }
+        World { disk: Arc::new(disk), end: Arc::new(self.clone()), ..troubled(&Arc::new(self.clone())) }
     }
 
     fn of(&self, path: &Path) -> Duration {
@@ -139,54 +136,12 @@ impl DiskFile for SlowFile {
     }
 }
 
-#[derive(Debug)]
-struct SlowStores {
-    real: Arc<dyn StateStores>,
-    slowness: Slowness,
-}
-
-#[derive(Debug)]
-struct SlowStore {
-    real: Arc<dyn StateStore>,
-    dir: PathBuf,
-    slowness: Slowness,
-}
-
-impl StateStores for SlowStores {
-    fn open<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Arc<dyn StateStore>> {
+impl Trouble for Slowness {
+    fn write<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, ()> {
         Box::pin(async move {
-            let (real, dir) = (self.real.open(dir).await?, dir.to_owned());
-            Ok(Arc::new(SlowStore { real, dir, slowness: self.slowness.clone() }) as Arc<dyn StateStore>)
+            tokio::time::sleep(self.of(dir)).await;
+            Ok(())
         })
-    }
-}
-
-impl StateStore for SlowStore {
-    fn write<'a>(&'a self, tree: &'a str, batch: StateBatch) -> IoFuture<'a, ()> {
-        Box::pin(async move {
-            tokio::time::sleep(self.slowness.of(&self.dir)).await;
-            self.real.write(tree, batch).await
-        })
-    }
-
-    fn get<'a>(&'a self, tree: &'a str, key: &'a [u8]) -> IoFuture<'a, Option<Bytes>> {
-        self.real.get(tree, key)
-    }
-
-    fn keys<'a>(&'a self, tree: &'a str, prefix: &'a [u8]) -> IoFuture<'a, Vec<Vec<u8>>> {
-        self.real.keys(tree, prefix)
-    }
-
-    fn remove_tree<'a>(&'a self, tree: &'a str) -> IoFuture<'a, ()> {
-        self.real.remove_tree(tree)
-    }
-
-    fn sync(&self) -> IoFuture<'_, ()> {
-        self.real.sync()
-    }
-
-    fn close(&self) -> IoFuture<'_, ()> {
-        self.real.close()
     }
 }
 
