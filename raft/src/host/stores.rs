@@ -171,13 +171,18 @@ impl Stores<'_> {
     /// Opens the store that is to take the damaged one's place. What an earlier start has left in it has no name in what is written
     /// now, or the same one.
     async fn open_rebuilt(&self) -> io::Result<Arc<dyn StateStore>> {
-        if let Ok(store) = self.open(REBUILT).await? {
-            return Ok(store);
+        let existed = self.world.disk.exists(&self.path(REBUILT)).await?;
+        match self.open(REBUILT).await? {
+            // That start ended while it was made.
+            Err(error) if existed && error.raw_os_error().is_none() => {
+                tracing::warn!(%error, "a state store that was not finished does not open");
+                let aside = format!("{REBUILT}.damaged-{}", self.control.read(|state| state.incarnation.counter));
+                self.rename(REBUILT, &aside).await?;
+                self.open(REBUILT).await?
+            }
+            // A sync of it may have failed, which nobody may try again.
+            opened => opened,
         }
-        // It was torn when that start ended.
-        let aside = format!("{REBUILT}.damaged-{}", self.control.read(|state| state.incarnation.counter));
-        self.rename(REBUILT, &aside).await?;
-        self.open(REBUILT).await?
     }
 }
 
