@@ -400,10 +400,11 @@ impl Current {
     }
 }
 
-/// Whether an error says what the machine has too little of, and nothing of what a store holds.
+/// Whether an error says something of the machine, and nothing of what a store holds: it has too little of something, or its drive
+/// did not answer. That may befall all nodes at once, whose drives are of one kind or one storage's, and be over a moment later.
 pub(crate) fn is_of_the_machine(error: &io::Error) -> bool {
-    /// Out of file descriptors, of the process and of the machine: no kind of the library's says so.
-    const DESCRIPTORS: [i32; 2] = [24, 23];
+    /// A drive's failure; out of file descriptors, of the machine and of the process. No kind of the library's says so.
+    const CODES: [i32; 3] = [5, 23, 24];
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull
@@ -415,7 +416,7 @@ pub(crate) fn is_of_the_machine(error: &io::Error) -> bool {
             | io::ErrorKind::WouldBlock
             | io::ErrorKind::ResourceBusy
             | io::ErrorKind::Interrupted
-    ) || error.raw_os_error().is_some_and(|code| DESCRIPTORS.contains(&code))
+    ) || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
 }
 
 fn missing(what: &str) -> io::Error {

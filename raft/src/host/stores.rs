@@ -3,7 +3,8 @@
 //! A store in which something is damaged is set aside, so that its evidence is kept, and only once all that could be read of it
 //! stands in another one, durably: whatever ends the start before that, the next one finds the store that it found. The other one
 //! is made in a folder of its own, whose name it then takes. What the machine has too little of (room on the drive, file
-//! descriptors, rights) says nothing of what the store holds: then the node does not start, and nothing is set aside.
+//! descriptors, rights), and a drive that does not answer, say nothing of what the store holds: then the node does not start, and
+//! nothing is set aside.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -74,7 +75,7 @@ pub(super) async fn load_all(
             Ok(machine) => {
                 whole.insert(group, Loaded::Whole { checkpoints, machine: Box::new(machine) });
             }
-            Err(CheckpointError::Store { error, .. }) if is_of_the_machine(&error) => return Err(error),
+            Err(CheckpointError::Store { error, .. }) if is_of_the_machine(&error) => return Err(unavailable(&error)),
             Err(error @ (CheckpointError::Damaged { .. } | CheckpointError::Store { .. })) => {
                 warnings.push(error.to_string());
                 damaged.push(group);
@@ -105,7 +106,7 @@ impl Stores<'_> {
                 self.sync_names().await?;
                 Ok(Ok(store))
             }
-            Err(error) if is_of_the_machine(&error) => Err(error),
+            Err(error) if is_of_the_machine(&error) => Err(unavailable(&error)),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -174,16 +175,22 @@ impl Stores<'_> {
         let existed = self.world.disk.exists(&self.path(REBUILT)).await?;
         match self.open(REBUILT).await? {
             // That start ended while it was made.
-            Err(error) if existed && error.raw_os_error().is_none() => {
+            Err(error) if existed => {
                 tracing::warn!(%error, "a state store that was not finished does not open");
                 let aside = format!("{REBUILT}.damaged-{}", self.control.read(|state| state.incarnation.counter));
                 self.rename(REBUILT, &aside).await?;
                 self.open(REBUILT).await?
             }
-            // A sync of it may have failed, which nobody may try again.
             opened => opened,
         }
     }
+}
+
+/// The error of a start that has nothing to do with what the store holds.
+fn unavailable(error: &io::Error) -> io::Error {
+    let way_out = "mend what the machine lacks and start the node again; if its drive cannot be read for good, remove this folder, and \
+                   it is filled from peers";
+    io::Error::new(error.kind(), format!("`{STATE}` cannot be read or written: {error}; {way_out}"))
 }
 
 /// Which machine a known group runs; a fresh shard's limits play no part in loading.

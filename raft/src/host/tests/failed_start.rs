@@ -92,11 +92,17 @@ async fn a_start_in_which_a_sync_of_the_nodes_folder_fails_ends_there_and_syncs_
     assert!(failures > 0, "a start syncs the node's folder");
 }
 
+const EIO: i32 = 5;
+const EACCES: i32 = 13;
+const EINVAL: i32 = 22;
+const EMFILE: i32 = 24;
+const ENOSPC: i32 = 28;
+
 /// One store is refused once, and in another one a tree cannot be read.
 #[derive(Debug, Default)]
 struct Unreadable {
-    /// The folder whose store is refused, and how.
-    refused: Option<(&'static str, io::ErrorKind)>,
+    /// The folder whose store is refused, and the system's code for why.
+    refused: Option<(&'static str, i32)>,
     has_refused: AtomicBool,
     /// The tree that is rotten in the folder `state`.
     rotten: Option<&'static str>,
@@ -105,8 +111,8 @@ struct Unreadable {
 impl Trouble for Unreadable {
     fn open(&self, dir: &Path) -> io::Result<()> {
         match self.refused {
-            Some((name, kind)) if dir.ends_with(name) && !self.has_refused.swap(true, Ordering::Relaxed) => {
-                Err(kind.into())
+            Some((name, code)) if dir.ends_with(name) && !self.has_refused.swap(true, Ordering::Relaxed) => {
+                Err(io::Error::from_raw_os_error(code))
             }
             _ => Ok(()),
         }
@@ -121,7 +127,7 @@ impl Trouble for Unreadable {
     }
 }
 
-fn unreadable(refused: Option<(&'static str, io::ErrorKind)>, rotten: Option<&'static str>) -> World {
+fn unreadable(refused: Option<(&'static str, i32)>, rotten: Option<&'static str>) -> World {
     troubled(&Arc::new(Unreadable { refused, rotten, ..Unreadable::default() }))
 }
 
@@ -154,20 +160,20 @@ async fn a_node_whose_state_store_does_not_open_starts_with_an_empty_one_to_be_f
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
     with_checkpoints(&dir).await;
-    let world = unreadable(Some(("state", io::ErrorKind::InvalidData)), None);
+    let world = unreadable(Some(("state", EINVAL)), None);
     let host = Host::open(world, options(&dir)).await.unwrap();
     assert_eq!(set_aside(&host), 1, "{:?}", host.warnings());
     host.stop().await;
 }
 
 #[tokio::test]
-async fn a_full_drive_keeps_a_node_from_its_start_and_takes_nothing_from_its_state() {
-    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied] {
+async fn a_drive_that_is_full_or_does_not_answer_keeps_a_node_from_its_start_and_takes_nothing_from_its_state() {
+    for code in [ENOSPC, EIO, EMFILE, EACCES] {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("node");
         let applied = with_checkpoints(&dir).await;
-        let refused = Host::open(unreadable(Some(("state", kind)), None), options(&dir)).await.unwrap_err();
-        assert!(matches!(&refused, HostError::Io { error, .. } if error.kind() == kind), "{refused}");
+        let refused = Host::open(unreadable(Some(("state", code)), None), options(&dir)).await.unwrap_err();
+        assert!(refused.to_string().contains(&format!("(os error {code}); mend what the machine lacks")), "{refused}");
         let host = Host::open(World::real(), options(&dir)).await.unwrap();
         assert_eq!((set_aside(&host), host.damage()), (0, Vec::new()), "{:?}", host.warnings());
         assert!(start(&host, 0).await.applied_index() >= applied);
@@ -182,7 +188,7 @@ async fn what_can_be_read_of_a_damaged_store_is_kept_whenever_the_start_ends() {
     let applied = with_checkpoints(&dir).await;
     let rotten = Some("group-2");
     // There is no room for the other store.
-    let world = unreadable(Some(("state.rebuilt", io::ErrorKind::StorageFull)), rotten);
+    let world = unreadable(Some(("state.rebuilt", ENOSPC)), rotten);
     Host::open(world, options(&dir)).await.unwrap_err();
     let host = Host::open(unreadable(None, rotten), options(&dir)).await.unwrap();
     assert_eq!(set_aside(&host), 1, "{:?}", host.warnings());
