@@ -29,7 +29,7 @@ pub struct Effort {
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { places: 400_000, operations: MAX_RECORDS }
+        Self { places: 4_000_000, operations: MAX_RECORDS }
     }
 }
 
