@@ -18,6 +18,9 @@ use crate::{Crash, Dice};
 const IDENTITY: &str = "store";
 const IDENTITY_BYTES: usize = 8;
 
+/// A drive's failure, as the system numbers it.
+const EIO: i32 = 5;
+
 /// sled sends values above this to files that it never syncs.
 const MAX_VALUE_BYTES: usize = 32 * 1_024;
 
@@ -127,6 +130,11 @@ impl Stores {
     }
 }
 
+/// A read that failed, or ended early: a store has no ends of its own at which it could.
+fn unanswered() -> io::Error {
+    io::Error::from_raw_os_error(EIO)
+}
+
 /// The state stores as one process sees them.
 #[derive(Debug)]
 pub(super) struct SimStates {
@@ -143,7 +151,12 @@ impl SimStates {
         let path = dir.join(IDENTITY);
         let mut bytes = [0; IDENTITY_BYTES];
         if self.disk.exists(&path).await? {
-            self.disk.open(&path, OpenMode::Read).await?.read_exact_at(&mut bytes, 0).await?;
+            let file = self.disk.open(&path, OpenMode::Read).await?;
+            let read = file.read_exact_at(&mut bytes, 0).await;
+            if read.is_err() && file.len().await? >= IDENTITY_BYTES as u64 {
+                return Err(unanswered());
+            }
+            read?;
             return Ok(u64::from_le_bytes(bytes));
         }
         let id = self.disk.drive().stores(Stores::create);
@@ -178,7 +191,7 @@ impl SimStore {
 
     fn read<'a, T: Send + 'a>(&'a self, work: impl FnOnce(&Store) -> T + Send + 'a) -> IoFuture<'a, T> {
         self.disk.act(move |drive| {
-            drive.read()?;
+            drive.read().map_err(|_| unanswered())?;
             drive.stores(|stores| stores.store(self.id).map(|store| work(store)))
         })
     }
