@@ -174,8 +174,17 @@ impl Core {
         if shards.len() < routes.shards as usize {
             missing.push(format!("{} of {} shards are started", shards.len(), routes.shards));
         }
-        for group in self.groups().iter().filter(|group| group.leader().is_none()) {
-            missing.push(format!("{} has no known leader", group_name(group.id())));
+        for group in self.groups().iter() {
+            // Whoever restarts one node after the other waits for this: a replica that lacks what others have cannot stand in
+            // for them.
+            if group.leader().is_none() {
+                missing.push(format!("{} has no known leader", group_name(group.id())));
+            } else if group.age().is_none() {
+                missing.push(format!(
+                    "{} lacks some of what was decided before this node's start",
+                    group_name(group.id())
+                ));
+            }
         }
         for shard in shards.iter() {
             let (records, number) = (&routes.for_shards, shard.shard());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use holdfast_client::v1::command_result::Outcome;
 use holdfast_client::{Client, ClientOptions, Command, Consistency, PutItem, Receive, Release, Reserve, v1};
+use holdfast_inventory::Sku;
 use holdfast_node::config::NodeAddresses;
 use holdfast_node::{Node, NodeConfig, Overrides, StartError};
 use holdfast_raft::types::GroupId;
@@ -275,6 +276,27 @@ async fn a_fresh_node_takes_the_place_of_a_dead_one() {
     client.receive(Receive::of("LIP-1", 1)).await.unwrap();
     assert_eq!(client.stock("LIP-1", None).await.unwrap().value.atp, 11);
     fourth.stop().await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_ready_has_everything_that_was_acknowledged_before_its_start() {
+    let mut cluster = Cluster::start(3, 1).await;
+    let client = cluster.client().await;
+    client.execute(item("LIP-1")).await.unwrap();
+    for round in 1..=3 {
+        cluster.nodes[2].take().unwrap().stop().await;
+        for units in 1..=100 {
+            client.receive(Receive::of("LIP-1", units)).await.unwrap();
+        }
+        let third = cluster.start_node(3).await.expect("it starts again");
+        until("the node is ready", async || third.is_ready()).await;
+        let group = third.group(GroupId::of_shard(0)).unwrap();
+        let sku = Sku::new("LIP-1").unwrap();
+        let atp = group.read_shard(|shard| shard.atp(&sku, None).expect("the item is known"));
+        assert_eq!(atp, Some(round * 5_050), "round {round}");
+        cluster.nodes[2] = Some(third);
+    }
     cluster.stop().await;
 }
 

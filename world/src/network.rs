@@ -104,7 +104,7 @@ pub trait Network: Send + Sync + Debug {
     fn channel(&self, address: &str, lane: Lane, connect_timeout: Duration) -> Result<GrpcChannel, BoxError>;
 
     /// Listens on `address` and serves `routes` until `shutdown`. The outer future is ready once it listens (an error:
-    /// the address is busy or wrong); the inner one when it has stopped.
+    /// the address is busy or wrong); the inner one when it has stopped. Dropped before, it breaks the connections off.
     fn serve<'a>(
         &'a self,
         address: &'a str,
@@ -149,7 +149,8 @@ impl Network for RealNetwork {
     ) -> crate::IoFuture<'a, Serving> {
         Box::pin(async move {
             let listener = tokio::net::TcpListener::bind(address).await?;
-            let incoming = bounded_connections(listener, options.max_connections);
+            let (open, end) = tokio::sync::watch::channel(());
+            let incoming = bounded_connections(listener, options.max_connections, end);
             let server = tonic::transport::Server::builder()
                 .tcp_nodelay(true)
                 .max_concurrent_streams(Some(options.max_streams))
@@ -161,6 +162,7 @@ impl Network for RealNetwork {
                 .add_routes(routes);
             let address = address.to_owned();
             let serving: Serving = Box::pin(async move {
+                let _open = open;
                 if let Err(error) = server.serve_with_incoming_shutdown(incoming, shutdown).await {
                     tracing::error!(%address, %error, "a listener has ended");
                 }
@@ -188,13 +190,15 @@ impl Accept for tokio::net::TcpListener {
     }
 }
 
-/// Accepts connections while fewer than `limit` are open; one too many is closed at once.
+/// Accepts connections while fewer than `limit` are open; one too many is closed at once. All break off when the sender of
+/// `end` is gone: tonic serves each in a task of its own, which would outlive its listener.
 fn bounded_connections(
     listener: impl Accept,
     limit: usize,
+    end: tokio::sync::watch::Receiver<()>,
 ) -> impl futures_util::Stream<Item = io::Result<counted::Counted>> {
     let places = std::sync::Arc::new(tokio::sync::Semaphore::new(limit));
-    futures_util::stream::unfold((listener, places), move |(listener, places)| async move {
+    futures_util::stream::unfold((listener, places, end), move |(listener, places, end)| async move {
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -208,33 +212,37 @@ fn bounded_connections(
                 tracing::warn!(%peer, limit, "connection refused: as many are open as `max_connections` allows");
                 continue;
             };
-            let item = stream.set_nodelay(true).map(|()| counted::Counted::new(stream, place));
-            return Some((item, (listener, places)));
+            let item = stream.set_nodelay(true).map(|()| counted::Counted::new(stream, place, end.clone()));
+            return Some((item, (listener, places, end)));
         }
     })
 }
 
 mod counted {
-    //! A TCP connection that gives its place back when it is dropped.
+    //! A TCP connection that gives its place back when it is dropped, and breaks off with its listener.
 
     use std::io;
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
+    use futures_util::FutureExt as _;
+    use futures_util::future::BoxFuture;
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
     use tokio::net::TcpStream;
-    use tokio::sync::OwnedSemaphorePermit;
+    use tokio::sync::{OwnedSemaphorePermit, watch};
     use tonic::transport::server::{Connected, TcpConnectInfo};
 
-    #[derive(Debug)]
     pub(crate) struct Counted {
         stream: TcpStream,
         _place: OwnedSemaphorePermit,
+        /// Ready when the listener is gone.
+        end: BoxFuture<'static, ()>,
     }
 
     impl Counted {
-        pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
-            Self { stream, _place: place }
+        pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit, mut end: watch::Receiver<()>) -> Self {
+            let end = async move { while end.changed().await.is_ok() {} };
+            Self { stream, _place: place, end: end.boxed() }
         }
     }
 
@@ -248,6 +256,10 @@ mod counted {
 
     impl AsyncRead for Counted {
         fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            // A server always reads: it is woken here.
+            if self.end.poll_unpin(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
             Pin::new(&mut self.stream).poll_read(cx, buf)
         }
     }
@@ -285,6 +297,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::StreamExt;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -301,9 +314,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_without_file_descriptors_tries_ten_times_a_second() {
         let tries = Arc::new(AtomicUsize::new(0));
-        let mut connections = std::pin::pin!(bounded_connections(Exhausted(tries.clone()), 8));
+        let (_open, end) = tokio::sync::watch::channel(());
+        let mut connections = std::pin::pin!(bounded_connections(Exhausted(tries.clone()), 8, end));
         let second = tokio::time::timeout(Duration::from_secs(1), connections.next()).await;
         assert!(second.is_err(), "an error ends no listener");
         assert!((9..=11).contains(&tries.load(Ordering::Relaxed)), "{tries:?} tries");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_open_breaks_off_with_its_listener() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (open, end) = tokio::sync::watch::channel(());
+        let mut connections = Box::pin(bounded_connections(listener, 8, end));
+        let mut connection = connections.next().await.unwrap().unwrap();
+        client.write_all(b"a").await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), b'a');
+        let reading = tokio::spawn(async move { connection.read_u8().await });
+        drop(open);
+        assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the peer sees the end");
     }
 }
