@@ -349,6 +349,11 @@ async fn sort_files(
             _ => {}
         }
     }
+    if !found.spares.is_empty() {
+        // The process may have died between giving a file its name and making that durable: no power loss may take a file away
+        // that is put to use.
+        world.disk.sync_dir(dir).await?;
+    }
     found.next_file = next_file;
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Dice {
     }
 }
 
-/// What becomes of unsynced writes in a power cut.
+/// What becomes of unsynced writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// All are lost.
@@ -38,6 +38,8 @@ pub(crate) enum Cut {
     KeepsAll,
     /// Each sector by chance.
     Tears,
+    /// Only the process has died: all is still there, and as little of it durable as before.
+    OnlyKilled,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -113,10 +115,16 @@ impl MemoryDisk {
     /// The disk as a later start finds it.
     pub(crate) fn after_power_cut(&self, cut: Cut, dice: &mut Dice) -> Self {
         let mut next = self.inner.lock().unwrap().clone();
+        next.stopped = false;
+        (next.stop_at, next.fail_sync_at) = (None, None);
+        (next.operations, next.syncs) = (0, 0);
+        if cut == Cut::OnlyKilled {
+            return Self { inner: Arc::new(Mutex::new(next)), died: Arc::default() };
+        }
         for file in &mut next.files {
             let mut bytes = match cut {
                 Cut::LosesAll | Cut::Tears => file.synced.to_vec(),
-                Cut::KeepsAll => file.seen.to_vec(),
+                Cut::KeepsAll | Cut::OnlyKilled => file.seen.to_vec(),
             };
             if cut == Cut::Tears {
                 for (offset, written) in &file.unsynced {
@@ -135,7 +143,7 @@ impl MemoryDisk {
         }
         let keeps_names = match cut {
             Cut::LosesAll => false,
-            Cut::KeepsAll => true,
+            Cut::KeepsAll | Cut::OnlyKilled => true,
             Cut::Tears => dice.below(2) == 0,
         };
         if keeps_names {
@@ -143,9 +151,6 @@ impl MemoryDisk {
         } else {
             next.names = next.synced_names.clone();
         }
-        next.stopped = false;
-        (next.stop_at, next.fail_sync_at) = (None, None);
-        (next.operations, next.syncs) = (0, 0);
         Self { inner: Arc::new(Mutex::new(next)), died: Arc::default() }
     }
 

@@ -233,7 +233,8 @@ fn power_cuts(seed: u64) {
         });
         assert!(ended.is_none_or(|end| end.0.lock().unwrap().is_empty()), "seed {seed}: the node ended itself");
         histories = known;
-        let cut = [Cut::LosesAll, Cut::KeepsAll, Cut::Tears, Cut::Tears][usize::try_from(dice.below(4)).unwrap()];
+        let cuts = [Cut::LosesAll, Cut::KeepsAll, Cut::Tears, Cut::Tears, Cut::OnlyKilled];
+        let cut = cuts[usize::try_from(dice.below(5)).unwrap()];
         disk = disk.after_power_cut(cut, &mut dice);
     }
     run(async {
@@ -247,6 +248,35 @@ fn what_was_acknowledged_survives_power_cuts_anywhere() {
     let seeds: u64 = std::env::var("HOLDFAST_LOG_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60);
     for seed in 0..seeds {
         power_cuts(seed);
+    }
+}
+
+#[test]
+fn a_segment_of_a_process_that_was_killed_is_used_only_once_its_name_is_durable() {
+    const GROUP: GroupId = GroupId(1);
+    for stop in 1..60 {
+        run(async {
+            let disk = MemoryDisk::default();
+            disk.stop_at(Some(stop));
+            let life = async {
+                let _node = start(&disk).await;
+                // The second segment is readied meanwhile.
+                for _ in 0..1_000 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = disk.died() => {}
+                () = life => {}
+            }
+            let disk = disk.after_power_cut(Cut::OnlyKilled, &mut Dice(stop));
+            let node = start(&disk).await.unwrap();
+            append(&node.log, GROUP, vec![record(0, 1, vec![7; 100])]).await;
+            let again = start(&disk.after_power_cut(Cut::LosesAll, &mut Dice(stop))).await.unwrap();
+            let (state, damage) = (again.log.log_state(GROUP), again.log.damage(GROUP));
+            assert!(damage.is_none() && state.last == Some(id(1, 0)), "killed at operation {stop}: {damage:?}");
+        });
     }
 }
 
