@@ -42,7 +42,13 @@ impl Host {
         let (log, recovered) = Log::open(&world, &dir.join(LOG), options.log.clone(), &control).await?;
         let mut warnings = Vec::new();
         let found = stores::load_all(&world, &dir, &control, &log, &mut warnings).await.map_err(failed)?;
-        let transport = Transport::new(&world, TransportOptions::new(options.node_id, options.cluster_id.clone()));
+        let transport = Transport::new(
+            &world,
+            TransportOptions {
+                heartbeat_timeout: Duration::from_millis(options.heartbeat_ms * 3 / 4),
+                ..TransportOptions::new(options.node_id, options.cluster_id.clone())
+            },
+        );
         let schemas = Arc::new(Schemas::new(options.node_id, options.schema));
         let inner = Inner {
             world,

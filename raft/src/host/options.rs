@@ -82,9 +82,11 @@ impl HostOptions {
     pub(super) fn raft_config(&self) -> Result<Arc<Config>, openraft::ConfigError> {
         let config = Config {
             cluster_name: self.cluster_id.clone(),
-            heartbeat_interval: self.heartbeat_ms,
-            // All groups beat together: see the transport's pulse.
+            // All groups beat together: see the transport's pulse, which keeps the interval between two heartbeats.
             enable_heartbeat: false,
+            // What is left of it: openraft looks at its elections 64 times in 13 of these, for each group, and each look costs
+            // an idle node as much as a heartbeat. And a session may take so long to open.
+            heartbeat_interval: self.heartbeat_ms.max(self.election_min_ms * 4 / 5),
             election_timeout_min: self.election_min_ms,
             election_timeout_max: self.election_max_ms,
             // Checkpoints and purges are ours: see the policy beside this file.

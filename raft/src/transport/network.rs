@@ -102,16 +102,16 @@ impl GroupNetwork {
         match tokio::time::timeout(option.soft_ttl(), call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(unreachable(status)),
-            Err(_) => Err(self.too_late(action, option)),
+            Err(_) => Err(self.too_late(action, option.soft_ttl())),
         }
     }
 
-    fn too_late(&self, action: RPCTypes, option: &RPCOption) -> RPCError<Types> {
+    fn too_late(&self, action: RPCTypes, timeout: Duration) -> RPCError<Types> {
         RPCError::Timeout(Timeout {
             action,
             id: self.transport.context.options.node_id,
             target: self.peer.node,
-            timeout: option.soft_ttl(),
+            timeout,
         })
     }
 
@@ -138,7 +138,7 @@ impl GroupNetwork {
         };
         match tokio::time::timeout(option.soft_ttl(), asked).await {
             Ok(answer) => self.has_voice().and(answer),
-            Err(_) => Err(self.too_late(RPCTypes::Vote, option)),
+            Err(_) => Err(self.too_late(RPCTypes::Vote, option.soft_ttl())),
         }
     }
 
@@ -208,19 +208,17 @@ impl GroupNetwork {
     /// One heartbeat, together with those of other groups.
     async fn beat(&self, request: &Request, option: &RPCOption) -> Result<StreamAppendResult<Types>, RPCError<Types>> {
         let link = &self.reached()?.link;
+        let options = &self.transport.context.options;
+        let limit = option.soft_ttl().min(options.heartbeat_timeout);
         let beat = async {
-            let connection = link.connection(option.soft_ttl()).await?;
+            let connection = link.connection(limit).await?;
             let is_read = self.heartbeats.as_ref().is_some_and(|readers| readers.load(Ordering::Relaxed) > 0);
-            let hold = if is_read {
-                Duration::ZERO
-            } else {
-                self.transport.context.options.heartbeat_hold.min(option.soft_ttl() / HOLD_PART)
-            };
+            let hold = if is_read { Duration::ZERO } else { options.heartbeat_hold.min(limit / HOLD_PART) };
             connection.beat(self.group, request, self.confirmed(), hold)?.answer().await
         };
-        match tokio::time::timeout(option.soft_ttl(), beat).await {
+        match tokio::time::timeout(limit, beat).await {
             Ok(answer) => self.has_voice().and(answer.map_err(unreachable)),
-            Err(_) => Err(self.too_late(RPCTypes::AppendEntries, option)),
+            Err(_) => Err(self.too_late(RPCTypes::AppendEntries, limit)),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct TransportOptions {
     pub backoff_least: Duration,
     /// The longest pause.
     pub backoff_most: Duration,
+    /// How long a heartbeat is under way at most; one that is lost must not hold up the next.
+    pub heartbeat_timeout: Duration,
     /// How long a heartbeat waits at most for others to go with; a quarter of its deadline if that is less.
     pub heartbeat_hold: Duration,
     /// Bytes of state in one message of a snapshot.
@@ -73,6 +75,7 @@ impl TransportOptions {
             session_timeout: Duration::from_secs(10),
             backoff_least: Duration::from_millis(50),
             backoff_most: Duration::from_secs(1),
+            heartbeat_timeout: Duration::from_millis(150),
             heartbeat_hold: Duration::from_millis(50),
             chunk_bytes: 512 << 10,
             chunk_timeout: Duration::from_secs(10),

@@ -168,8 +168,6 @@ pub(crate) const CONDUCTOR: HostId = HostId(203);
 /// The hosts of the shop's customers and its keeper.
 const CLIENTS: [HostId; 4] = [HostId(100), HostId(101), HostId(102), HostId(103)];
 
-/// Short beside everything that nodes and clients wait for.
-const IDLE_TURN: Duration = Duration::from_millis(5);
 /// The cluster has founded itself and answers customers within this time.
 const OPENING: Duration = Duration::from_secs(60);
 /// Once nothing goes wrong any more every node is ready within this time, but for those that have lost something.
@@ -207,8 +205,8 @@ struct Stage {
 impl Stage {
     fn new(seed: u64, trace: Arc<Trace>, part: &Part) -> Self {
         let mut simulation = Simulation::new(seed, trace);
-        simulation.set_idle_turn(IDLE_TURN);
         let setting = Setting::of(seed);
+        simulation.set_idle_turn(setting.idle_turn);
         simulation.net().set_delay(setting.delay);
         let cluster = Cluster::found(&mut simulation, &setting);
         simulation.add_host(JUDGE, "judge");

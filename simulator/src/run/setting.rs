@@ -20,33 +20,44 @@ pub(crate) struct Setting {
     pub(crate) log_cache_bytes: usize,
     /// How long a frame is under way between any two machines.
     pub(crate) delay: DelayRange,
+    /// How long a turn of a process is that has nothing to do: no longer than a frame is under way, where that is far.
+    pub(crate) idle_turn: Duration,
     pub(crate) raft: RaftConfig,
 }
 
 /// What customers think between two orders at most, and how long the storm is over such a shop at least and at most, in ms. Where
 /// much is asked for at once other things happen than where mostly nothing is, and an order costs as much as seconds without one:
-/// a quiet shop goes through more faults for the same work. Longer ones leave so many commands of unknown outcome, under clocks that
-/// are so far off, that of a thousand histories three are too much to decide.
-const SHOPS_MS: [(u64, (u64, u64)); 6] = [
-    (200, (10_000, 20_000)),
-    (600, (10_000, 30_000)),
-    (1_500, (15_000, 45_000)),
+/// a quiet shop goes through more faults for the same work. In longer storms over busy shops so many commands are left with an
+/// unknown outcome, under clocks that are so far off, that of a thousand histories three are too much to decide.
+const SHOPS_MS: [(u64, (u64, u64)); 8] = [
+    (200, (10_000, 15_000)),
     (1_500, (15_000, 45_000)),
     (4_000, (30_000, 80_000)),
     (4_000, (30_000, 80_000)),
+    (20_000, (150_000, 300_000)),
+    (20_000, (150_000, 300_000)),
+    (20_000, (150_000, 300_000)),
+    (20_000, (150_000, 300_000)),
 ];
+
+/// Three are the usual cluster and cost least; what needs more voters to happen shows in the others.
+const NODES: [u64; 9] = [3, 3, 3, 3, 3, 3, 5, 5, 7];
+
+/// Short beside everything that nodes and clients wait for.
+const IDLE_TURN_LEAST: Duration = Duration::from_millis(5);
 
 impl Setting {
     /// The setting of a seed. Each part has dice of its own.
     pub(crate) fn of(seed: u64) -> Self {
-        let nodes = [3, 3, 5, 7][Dice::of(seed, "nodes", 0).below(4) as usize];
+        let nodes = NODES[Dice::of(seed, "nodes", 0).below(NODES.len() as u64) as usize];
         let mut dice = Dice::of(seed, "pace", 0);
         let (pace_ms, (least, most)) = SHOPS_MS[dice.below(SHOPS_MS.len() as u64) as usize];
         let storm = Duration::from_millis(dice.between(least, most));
         // A rack, machines of one building, and towns.
         let (least, most) = [(1, 3), (1, 3), (2, 12), (8, 30)][Dice::of(seed, "distance", 0).below(4) as usize];
         let delay = DelayRange { least: Duration::from_millis(least), most: Duration::from_millis(most) };
-        let slowness = [1, 1, 2][Dice::of(seed, "heartbeats", 0).below(3) as usize];
+        let idle_turn = (delay.most * 2 / 3).max(IDLE_TURN_LEAST);
+        let slowness = [1, 2, 2, 4][Dice::of(seed, "heartbeats", 0).below(4) as usize];
         let usual = RaftConfig::default();
         let raft = RaftConfig {
             heartbeat_ms: slowness * usual.heartbeat_ms,
@@ -55,7 +66,7 @@ impl Setting {
             ..usual
         };
         let log_cache_bytes = [0, 16 << 10, 128 << 20][Dice::of(seed, "log cache", 0).below(3) as usize];
-        Self { nodes, pace: Duration::from_millis(pace_ms), storm, log_cache_bytes, delay, raft }
+        Self { nodes, pace: Duration::from_millis(pace_ms), storm, log_cache_bytes, delay, idle_turn, raft }
     }
 
     /// What is promised after the last fault: leaders are found within eight elections, then operations are answered.
@@ -72,12 +83,12 @@ mod tests {
 
     #[test]
     fn seeds_have_few_nodes_and_many_near_and_far_and_quick_and_slow() {
-        let settings: Vec<Setting> = (0..300).map(Setting::of).collect();
+        let settings: Vec<Setting> = (0..600).map(Setting::of).collect();
         let nodes: BTreeSet<u64> = settings.iter().map(|setting| setting.nodes).collect();
         assert_eq!(nodes, BTreeSet::from([3, 5, 7]));
         let kinds: BTreeSet<_> =
             settings.iter().map(|it| (it.log_cache_bytes, it.delay.most, it.raft.heartbeat_ms)).collect();
-        assert_eq!(kinds.len(), 3 * 3 * 2);
+        assert_eq!(kinds.len(), 3 * 3 * 3);
         for setting in settings {
             // A vote and its answer must be there long before the next election.
             assert!(4 * setting.delay.most < Duration::from_millis(setting.raft.election_min_ms));

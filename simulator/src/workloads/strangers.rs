@@ -13,6 +13,7 @@ use holdfast_client::ids::CommandId;
 use holdfast_client::{Client, ClientOptions, Command, PutItem, Transport, v1};
 use holdfast_proto::v1::inventory_service_client::InventoryServiceClient;
 use holdfast_world::{Clock, Lane, World};
+use tokio::time::MissedTickBehavior;
 
 use crate::Dice;
 
@@ -24,8 +25,9 @@ const COMMANDS: usize = 60;
 const PADDING: usize = 16_000;
 /// How long a flood waits for its answers.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The commands of each request of somebody who does not read.
+/// The commands of each request of somebody who does not read, and the time between two.
 const UNREAD_COMMANDS: usize = 20;
+const UNREAD_PAUSE: Duration = Duration::from_millis(20);
 const UNREAD_PADDING: usize = 500;
 const CONNECT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -97,11 +99,12 @@ fn is_allowed(told: &Result<holdfast_client::Success, holdfast_client::Error>) -
     })
 }
 
-/// Requests without end. A type of its own: of a stream with a closure in it the compiler cannot show that the call is `Send`.
+/// Requests without end, one after each pause. A type of its own: of a stream with a closure in it the compiler cannot show that the call is `Send`.
 struct Questions {
     number: u64,
     dice: Dice,
     clock: Arc<dyn Clock>,
+    pauses: tokio::time::Interval,
 }
 
 impl Questions {
@@ -118,7 +121,8 @@ impl Questions {
 impl Stream for Questions {
     type Item = v1::SessionRequest;
 
-    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<v1::SessionRequest>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<v1::SessionRequest>> {
+        std::task::ready!(self.pauses.poll_tick(cx));
         self.number += 1;
         let commands = (0..UNREAD_COMMANDS).map(|_| self.command()).collect();
         Poll::Ready(Some(v1::SessionRequest { number: self.number, commands, ..v1::SessionRequest::default() }))
@@ -129,7 +133,9 @@ impl Stream for Questions {
 pub(crate) async fn ask_and_not_read(world: World, address: String) {
     let (dice, clock) = (Dice::new(world.entropy.next_u64()), world.clock.clone());
     let Ok(channel) = world.network.channel(&address, Lane::Client, CONNECT) else { return };
-    let asked = InventoryServiceClient::new(channel).session(Questions { number: 0, dice, clock }).await;
+    let mut pauses = tokio::time::interval(UNREAD_PAUSE);
+    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let asked = InventoryServiceClient::new(channel).session(Questions { number: 0, dice, clock, pauses }).await;
     if asked.is_ok() {
         tracing::info!(address, "nobody reads the answers");
         std::future::pending::<()>().await;
