@@ -196,13 +196,23 @@ impl<'a> Search<'a> {
             return None;
         }
         let mut next: Vec<usize> = self.candidates(limit_us).collect();
-        // What returned first most likely was done first.
-        next.sort_by_key(|at| self.steps[*at].return_us);
+        if next.iter().any(|at| self.steps[*at].log_time.is_some_and(|told| told < state.now)) {
+            // Log time has passed the only one at which that step may come.
+            came_by.iter().for_each(|step| self.set_in_order(*step, false));
+            return None;
+        }
+        next.sort_by_key(|at| self.likely_at(*at));
         let possible = self.possible.iter().copied();
         next.extend(possible.filter(|at| !self.in_order[*at] && self.steps[*at].call_us <= limit_us));
         // The last is tried first.
         let ways = next.into_iter().rev().map(Way::Some).collect();
         Some(Place { state, ways, came_by, called_us, limit_us, hash })
+    }
+
+    /// When a step most likely was done: at the log time that it was told, else shortly before it returned.
+    fn likely_at(&self, at: usize) -> Option<u64> {
+        let step = &self.steps[at];
+        step.log_time.or_else(|| step.return_us.map(|at_us| self.bound.zero_ms.saturating_add(at_us / 1_000)))
     }
 
     /// Puts in order whatever may come next and leaves the state as it is: reads and refusals that fit at this log time. Gives

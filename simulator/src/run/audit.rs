@@ -1,16 +1,19 @@
-//! What stands after a run: every node's replica of every shard, all stocks and all reservations, read at one position of
-//! each shard's log.
+//! What stands after a run: what became of the commands that were given up, then every node's replica of every shard, all stocks
+//! and all reservations, read at one position of each shard's log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use holdfast_client::{Client, Consistency, Error, Reservations};
 use holdfast_proto::v1::{GetReplicaRequest, GetReplicaResponse};
 use tokio::time::Instant;
 
 use crate::checkers::Inventory;
-use crate::history::{Asked, Freshness, Id, Outcome, Recorder, Seen, SharedHistory, Subject};
-use crate::workloads::{level, reservation};
+use crate::history::{
+    Asked, Command, Freshness, History, Id, Outcome, Recorder, Seen, SharedHistory, Standing, Subject, operations,
+};
+use crate::workloads::{ask_again, level, reservation};
 
 /// How long replicas may take to come to the same position once nothing is asked of them any more.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -18,6 +21,8 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// The most entries that are listed.
 const MOST_LISTED: usize = 1_000_000;
+/// Commands that were given up and are asked again at once.
+const ASKED_AT_ONCE: usize = 16;
 
 type Replicas = BTreeMap<u64, GetReplicaResponse>;
 
@@ -30,6 +35,31 @@ pub(crate) struct Audit {
     pub inventory: Inventory,
     /// Why it is not whole.
     pub troubles: Vec<String>,
+}
+
+/// Asks again, under its ids, whatever nobody knows the outcome of: who does is told what was decided, or has it decided now. With
+/// many that may be done at any time, or never, a history is too much to decide. `recorder` gives each a recorder of its own.
+pub(crate) async fn ask_unknown_again(client: &Client, history: &SharedHistory, recorder: impl Fn(u64) -> Recorder) {
+    let unknown = unknown(&history.lock());
+    stream::iter((0..).zip(unknown))
+        .map(|(asker, commands)| {
+            let recorder = recorder(asker);
+            async move { ask_again(client, recorder, &commands).await }
+        })
+        .buffer_unordered(ASKED_AT_ONCE)
+        .for_each(|_| async {})
+        .await;
+}
+
+fn unknown(history: &History) -> Vec<Vec<Command>> {
+    let operations = operations(history);
+    let unknown = operations.iter().filter(|operation| operation.standing == Standing::Unknown);
+    unknown
+        .filter_map(|operation| match operation.asked {
+            Asked::Commands(commands) => Some(commands.clone()),
+            Asked::Read(..) => None,
+        })
+        .collect()
 }
 
 /// Asks until all replicas of each shard stand at one position, before and after everything was listed.
@@ -170,4 +200,20 @@ fn subjects(history: &SharedHistory) -> Vec<Subject> {
     subjects.sort_unstable();
     subjects.dedup();
     subjects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::stories::{Story, done, receive, refused, unknown as nobody_knows};
+
+    #[test]
+    fn what_nobody_knows_the_outcome_of_is_asked_again_and_nothing_else() {
+        let story = Story::stocked()
+            .command(2, 5, 6, receive("A", 1), nobody_knows())
+            .command(3, 7, 8, receive("A", 1), refused("UNKNOWN_SKU", &[]))
+            .command(4, 9, 10, receive("A", 1), done(2, 11));
+        let ids: Vec<u128> = unknown(&story.0).iter().map(|commands| commands[0].id.0).collect();
+        assert_eq!(ids, [2]);
+    }
 }

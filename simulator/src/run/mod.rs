@@ -465,7 +465,9 @@ impl Stage {
         let (asked_at, started) = (self.simulation.now(), self.simulation.now());
         let audit = self.simulation.run(JUDGE, CLOSING, |world| async move {
             let client = connect(addresses, world.clone()).await;
-            let recorder = Recorder::new(history.clone(), JUDGE.0 * 100, world.clock.clone(), started);
+            let recorder = |of: u64| Recorder::new(history.clone(), JUDGE.0 * 100 + of, world.clock.clone(), started);
+            audit::ask_unknown_again(&client, &history, |asker| recorder(1 + asker)).await;
+            let recorder = recorder(0);
             audit::audit(&client, &recorder, &history, &nodes, cluster::SHARDS).await
         });
         let evidence = judge::Evidence {
