@@ -237,12 +237,13 @@ mod counted {
         _place: OwnedSemaphorePermit,
         /// Ready when the listener is gone.
         end: BoxFuture<'static, ()>,
+        is_over: bool,
     }
 
     impl Counted {
         pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit, mut end: watch::Receiver<()>) -> Self {
             let end = async move { while end.changed().await.is_ok() {} };
-            Self { stream, _place: place, end: end.boxed() }
+            Self { stream, _place: place, end: end.boxed(), is_over: false }
         }
     }
 
@@ -257,7 +258,8 @@ mod counted {
     impl AsyncRead for Counted {
         fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
             // A server always reads: it is woken here.
-            if self.end.poll_unpin(cx).is_ready() {
+            self.is_over = self.is_over || self.end.poll_unpin(cx).is_ready();
+            if self.is_over {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             Pin::new(&mut self.stream).poll_read(cx, buf)
@@ -330,9 +332,11 @@ mod tests {
         let mut connection = connections.next().await.unwrap().unwrap();
         client.write_all(b"a").await.unwrap();
         assert_eq!(connection.read_u8().await.unwrap(), b'a');
-        let reading = tokio::spawn(async move { connection.read_u8().await });
+        let reading = tokio::spawn(async move { (connection.read_u8().await, connection.read_u8().await) });
         drop(open);
-        assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        let (first, again) = reading.await.unwrap();
+        assert_eq!(first.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the peer sees the end");
     }
 }

@@ -73,9 +73,13 @@ impl Slots {
 
     async fn read(&self, slot: u64) -> io::Result<Result<ControlState, ControlError>> {
         let mut image = vec![0; SLOT_BYTES];
+        let end = (slot + 1) * SLOT_BYTES as u64;
         match self.file.read_exact_at(&mut image, slot * SLOT_BYTES as u64).await {
             Ok(()) => Ok(decode(&image)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Err(ControlError::Damaged)),
+            // Where the file has all its bytes it is the drive that has not given them: nothing is known of the slot then.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.file.len().await? < end => {
+                Ok(Err(ControlError::Damaged))
+            }
             Err(error) => Err(error),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Control, ControlError, ControlState};
+use super::slots::SLOT_BYTES;
+use super::{CONTROL_FILE, Control, ControlError, ControlState};
 use crate::log::GroupId;
 use crate::segments::memory_disk::{Cut, Dice, MemoryDisk, memory_world};
 
@@ -28,6 +29,21 @@ fn note(number: u64) -> impl FnOnce(&mut ControlState) + Send + 'static {
 
 fn noted(control: &Control) -> u64 {
     control.read(|state| state.groups.get(&GroupId(1)).and_then(|group| group.purged).map_or(0, |id| id.index))
+}
+
+#[test]
+fn a_read_that_the_drive_cuts_short_is_no_damage() {
+    run(async {
+        let disk = MemoryDisk::default();
+        let control = create(&disk).await;
+        control.update(note(1)).await.unwrap();
+        drop(control);
+        // The second slot's write was cut off by a loss of power.
+        disk.tamper(&Path::new(DIR).join(CONTROL_FILE), |bytes| bytes[SLOT_BYTES..SLOT_BYTES + 512].fill(0));
+        disk.cut_next_read();
+        assert!(matches!(open(&disk).await, Err(ControlError::Io(_))));
+        assert_eq!(noted(&open(&disk).await.unwrap()), 1);
+    });
 }
 
 #[test]

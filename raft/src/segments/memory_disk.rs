@@ -62,6 +62,8 @@ struct Inner {
     stop_at: Option<u64>,
     /// This sync and all after it fail.
     fail_sync_at: Option<u64>,
+    /// The next read gives fewer bytes than there are.
+    cut_read: bool,
     stopped: bool,
 }
 
@@ -91,6 +93,11 @@ impl MemoryDisk {
 
     pub(crate) fn fail_sync_at(&self, sync: u64) {
         self.inner.lock().unwrap().fail_sync_at = Some(sync);
+    }
+
+    /// Lets the next read end before its end, once, though all is there.
+    pub(crate) fn cut_next_read(&self) {
+        self.inner.lock().unwrap().cut_read = true;
     }
 
     pub(crate) fn operations(&self) -> u64 {
@@ -290,7 +297,8 @@ impl DiskFile for MemoryFile {
     fn read_exact_at<'a>(&'a self, buffer: &'a mut [u8], offset: u64) -> IoFuture<'a, ()> {
         self.disk.operate(move |inner| {
             let start = usize::try_from(offset).unwrap();
-            let bytes = inner.files[self.id].seen.get(start..start + buffer.len());
+            let is_cut = std::mem::take(&mut inner.cut_read);
+            let bytes = inner.files[self.id].seen.get(start..start + buffer.len()).filter(|_| !is_cut);
             buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())
         })

@@ -27,8 +27,7 @@ pub(crate) struct Setting {
 
 /// What customers think between two orders at most, and how long the storm is over such a shop at least and at most, in ms. Where
 /// much is asked for at once other things happen than where mostly nothing is, and an order costs as much as seconds without one:
-/// a quiet shop goes through more faults for the same work. In longer storms over busy shops so many commands are left with an
-/// unknown outcome, under clocks that are so far off, that of a thousand histories three are too much to decide.
+/// a quiet shop goes through more faults for the same work. Longer storms over busy shops would take the time of many quiet ones.
 const SHOPS_MS: [(u64, (u64, u64)); 8] = [
     (200, (10_000, 15_000)),
     (1_500, (15_000, 45_000)),

@@ -25,8 +25,9 @@ const COMMANDS: usize = 60;
 const PADDING: usize = 16_000;
 /// How long a flood waits for its answers.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The commands of each request of somebody who does not read, and the time between two.
+/// The commands of each request of somebody who does not read.
 const UNREAD_COMMANDS: usize = 20;
+/// The time between two such requests: more would only take work from what else a run could do.
 const UNREAD_PAUSE: Duration = Duration::from_millis(20);
 const UNREAD_PADDING: usize = 500;
 const CONNECT: Duration = Duration::from_secs(2);
@@ -99,7 +100,8 @@ fn is_allowed(told: &Result<holdfast_client::Success, holdfast_client::Error>) -
     })
 }
 
-/// Requests without end, one after each pause. A type of its own: of a stream with a closure in it the compiler cannot show that the call is `Send`.
+/// Requests without end, one after each pause. A type of its own: of a stream with a closure in it the compiler cannot show that
+/// the call is `Send`.
 struct Questions {
     number: u64,
     dice: Dice,
