@@ -11,12 +11,17 @@
 //! been synced long before would be lost with it. So nothing is written while anything before it is not durable: writes take
 //! turns, and each, of far less than a segment, is synced before the next.
 //!
+//! sled's threads may hold its file, and with it its lock, for a while after the last handle is gone. So closing waits until the
+//! lock is free, and opening waits a while for the one who has it, and then says [`io::ErrorKind::WouldBlock`]: nothing is known of
+//! what such a store holds.
+//!
 //! sled blocks, so its calls run on tokio's blocking threads.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -35,6 +40,10 @@ const WRITE_KEYS: usize = 64;
 
 /// sled takes about ten times as much memory as its cache is given.
 const CACHE_BYTES: u64 = 16 * 1_024 * 1_024;
+
+/// How long opening and closing wait for sled's lock, and how often they look.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// Opens sled databases.
 #[derive(Debug)]
@@ -74,6 +83,7 @@ impl SledStore {
         remove_half_made_snapshots(dir)?;
         let path = dir.join("db");
         let pages = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        wait_for_lock(&pages)?;
         let db = sled::Config::new()
             .path(dir)
             .flush_every_ms(None)
@@ -194,9 +204,9 @@ impl StateStore for SledStore {
     fn close(&self) -> IoFuture<'_, ()> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(blocking(move || {
-            // The last handle closes the files and waits for sled's threads.
-            drop(open);
-            Ok(())
+            let Some(Open { db, pages, .. }) = open else { return Ok(()) };
+            drop(db);
+            wait_for_lock(&pages)
         }))
     }
 }
@@ -212,6 +222,22 @@ fn remove_half_made_snapshots(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until nobody has sled's lock. It is not kept: sled takes it by a descriptor of its own.
+fn wait_for_lock(pages: &File) -> io::Result<()> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match pages.try_lock() {
+            Ok(()) => return pages.unlock(),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("its lock is held by another process or handle, for {LOCK_PATIENCE:?} now");
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
 }
 
 fn is_empty(dir: &Path) -> io::Result<bool> {
@@ -294,6 +320,29 @@ mod tests {
         std::fs::write(dir.path().join("snap.0000000000000001.generating"), b"half").unwrap();
         let store = opened(dir.path()).await;
         assert_eq!(store.get("t", b"k").await.unwrap().unwrap(), "v");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_was_closed_opens_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0_u8..100 {
+            let store = opened(dir.path()).await;
+            for key in 0_u8..8 {
+                let batch = vec![(vec![round, key], Some(Bytes::from(vec![round; MAX_VALUE_BYTES])))];
+                store.write("t", batch).await.unwrap();
+            }
+            store.close().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_someone_else_has_is_not_opened_and_not_taken_for_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = opened(dir.path()).await;
+        let refused = SledStores.open(dir.path()).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        store.close().await.unwrap();
+        opened(dir.path()).await;
     }
 
     #[tokio::test]

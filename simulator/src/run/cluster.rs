@@ -25,8 +25,6 @@ use crate::{Crash, Dice, HostId, Simulation};
 
 /// Enough that routing matters, few enough that a run is quick.
 pub(crate) const SHARDS: u32 = 3;
-/// Digests of replicas are compared at each so manyth position of their logs: a state that once differs goes on to.
-const DIGEST_EVERY: u64 = 4;
 /// The highest id that a node may have: of seven, of three that take the place of lost ones after the storm, and of three
 /// in it.
 const HIGHEST_ID: u64 = 13;
@@ -470,7 +468,7 @@ impl Cluster {
     }
 
     /// Looks at every replica, and records what is new since the last look: leaders, terms, what is applied and the digest
-    /// of the state after it, at each [`DIGEST_EVERY`]th position. What is applied must be in the logs of a majority.
+    /// of the state after it, at each so manyth position as the setting says. What is applied must be in the logs of a majority.
     pub(super) fn watch(&mut self, simulation: &Simulation, findings: &mut Vec<String>) {
         let mut advanced = Vec::new();
         let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
@@ -507,7 +505,7 @@ impl Cluster {
                     if self.majorities.is_news(number, now.applied) {
                         advanced.push((number, host.0, now.applied, group.status().voters));
                     }
-                    let digest = now.applied.is_multiple_of(DIGEST_EVERY).then(|| {
+                    let digest = now.applied.is_multiple_of(self.setting.digest_every).then(|| {
                         let of_shard = group.read_shard(|shard| shard.digest().0);
                         of_shard.or_else(|| group.read_meta(|meta| meta.digest()))
                     });

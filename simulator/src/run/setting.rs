@@ -22,6 +22,8 @@ pub(crate) struct Setting {
     pub(crate) delay: DelayRange,
     /// How long a turn of a process is that has nothing to do: no longer than a frame is under way, where that is far.
     pub(crate) idle_turn: Duration,
+    /// Digests of replicas are compared at each so manyth position of their logs.
+    pub(crate) digest_every: u64,
     pub(crate) raft: RaftConfig,
 }
 
@@ -41,6 +43,10 @@ const SHOPS_MS: [(u64, (u64, u64)); 8] = [
 
 /// Three are the usual cluster and cost least; what needs more voters to happen shows in the others.
 const NODES: [u64; 9] = [3, 3, 3, 3, 3, 3, 5, 5, 7];
+
+/// A state that once differs goes on to, so most runs look now and then, which takes a seventh less of their time; the others see
+/// also what differs for one entry and is then replaced by a peer's copy.
+const DIGESTS_EVERY: [u64; 3] = [1, 4, 4];
 
 /// Short beside everything that nodes and clients wait for.
 const IDLE_TURN_LEAST: Duration = Duration::from_millis(5);
@@ -65,7 +71,17 @@ impl Setting {
             ..usual
         };
         let log_cache_bytes = [0, 16 << 10, 128 << 20][Dice::of(seed, "log cache", 0).below(3) as usize];
-        Self { nodes, pace: Duration::from_millis(pace_ms), storm, log_cache_bytes, delay, idle_turn, raft }
+        let digest_every = DIGESTS_EVERY[Dice::of(seed, "digests", 0).below(DIGESTS_EVERY.len() as u64) as usize];
+        Self {
+            nodes,
+            pace: Duration::from_millis(pace_ms),
+            storm,
+            log_cache_bytes,
+            delay,
+            idle_turn,
+            digest_every,
+            raft,
+        }
     }
 
     /// What is promised after the last fault: leaders are found within eight elections, then operations are answered.
@@ -85,6 +101,7 @@ mod tests {
         let settings: Vec<Setting> = (0..600).map(Setting::of).collect();
         let nodes: BTreeSet<u64> = settings.iter().map(|setting| setting.nodes).collect();
         assert_eq!(nodes, BTreeSet::from([3, 5, 7]));
+        assert!(settings.iter().any(|setting| setting.digest_every == 1));
         let kinds: BTreeSet<_> =
             settings.iter().map(|it| (it.log_cache_bytes, it.delay.most, it.raft.heartbeat_ms)).collect();
         assert_eq!(kinds.len(), 3 * 3 * 3);
