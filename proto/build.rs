@@ -23,10 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Maps are ordered, so that the same message has the same bytes in every run.
     // Payloads of the log travel as `Bytes`: taken out of a frame without a copy.
-    tonic_prost_build::configure()
-        .btree_map(".")
-        .bytes(".holdfast.peer.v1")
-        .build_transport(false)
-        .compile_fds(descriptors)?;
+    let generator = || tonic_prost_build::configure().btree_map(".").bytes(".holdfast.peer.v1").build_transport(false);
+    generator().compile_fds(descriptors.clone())?;
+    // The same once more for what nodes say to one another, of which src/lib.rs takes that package only: it has a codec of its own.
+    let peer = out.join("peer");
+    std::fs::create_dir_all(&peer)?;
+    generator().codec_path("crate::checksummed::Checksummed").out_dir(peer).compile_fds(descriptors)?;
     Ok(())
 }

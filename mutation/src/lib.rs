@@ -61,6 +61,7 @@ mutations! {
     EarlyPurge = "early-purge", "The log is purged up to what is applied rather than to what the checkpoint has.";
     CheckpointNotSynced = "checkpoint-not-synced", "A checkpoint is named before the state store has synced it.";
     DigestNotCompared = "digest-not-compared", "A start and a receiver of a snapshot believe chunks without their digest.";
+    PeerChecksumIgnored = "peer-checksum-ignored", "What peers send is believed without its checksum.";
     SnapshotWithoutResults = "snapshot-without-results", "A received snapshot is taken without its table of results.";
     EventNotRecorded = "event-not-recorded", "Every twentieth event is left out of the change log.";
     OlderCopyVotes = "older-copy-votes", "A peer is believed whatever was seen of it: an older copy of its folder votes.";

@@ -19,12 +19,13 @@ pub mod log {
 pub mod peer {
     /// Version 1.
     pub mod v1 {
-        tonic::include_proto!("holdfast.peer.v1");
+        include!(concat!(env!("OUT_DIR"), "/peer/holdfast.peer.v1.rs"));
     }
 }
 
 /// The descriptors of all files, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holdfast_descriptor.bin"));
 
+pub mod checksummed;
 pub mod ids;
 pub mod reason;

@@ -75,6 +75,7 @@ const fn faults_for(mutation: Mutation) -> Option<&'static str> {
         Mutation::RotServed => Some("rot-that-a-laggard-reads"),
         Mutation::Openraft1802 => Some("followers-overtaken"),
         Mutation::VoteAfterLog => Some("forgotten-vote"),
+        Mutation::PeerChecksumIgnored => Some("noise-between-nodes"),
         _ => None,
     }
 }

@@ -61,6 +61,8 @@ pub struct Summary {
     pub faults: BTreeMap<String, u64>,
     /// What became of flipped bits, with the fault `one-flipped-bit`.
     pub flipped_bits: FlippedBits,
+    /// Bits that have flipped on the way between nodes, by the call that carried them.
+    pub flipped_on_the_way: BTreeMap<String, u64>,
     /// The seeds that failed, in order.
     pub failures: Vec<Failure>,
 }
@@ -219,6 +221,9 @@ impl Summary {
                 if let Some(flipped) = &report.flipped {
                     self.flipped_bits.add(flipped, report.rot_found.as_ref());
                 }
+                for (call, count) in report.flipped_on_the_way {
+                    *self.flipped_on_the_way.entry(call).or_default() += count;
+                }
                 for (kind, count) in report.faults {
                     *self.faults.entry(kind).or_default() += count;
                 }
@@ -249,6 +254,9 @@ impl Summary {
         let FlippedBits { flipped, found, unseen } = &self.flipped_bits;
         if *flipped > 0 {
             lines.push(format!("flipped     {flipped} bits, found {found:?}, unseen where nothing is read {unseen:?}"));
+        }
+        if !self.flipped_on_the_way.is_empty() {
+            lines.push(format!("flipped     on the way between nodes {:?}", self.flipped_on_the_way));
         }
         lines.extend(self.faults.iter().map(|(kind, count)| format!("fault       {count:>5} {kind}")));
         lines.extend(self.failures.iter().flat_map(Failure::lines));

@@ -2,7 +2,7 @@
 
 use super::{Fault, Field, pick};
 use crate::HostId;
-use crate::world::Weather;
+use crate::world::{Decay, Weather};
 
 /// Several nodes do not hear each other: apart in two parts, one way only, over a bridge, or in a ring.
 #[derive(Debug, Default)]
@@ -120,5 +120,32 @@ impl Fault for CutTransfers {
         if field.dice.below(8) == 0 {
             field.simulation.net().break_calls("Snapshot");
         }
+    }
+}
+
+/// Bits flip in what nodes send one another.
+#[derive(Debug)]
+pub(super) struct Noise(Decay);
+
+impl Noise {
+    /// In every second frame of a snapshot.
+    pub(super) fn in_snapshots() -> Self {
+        Self(Decay { calls: "Snapshot", ppm: 500_000 })
+    }
+
+    /// Now and then in anything: votes, entries, what is known of a group.
+    pub(super) fn in_anything() -> Self {
+        Self(Decay { calls: "holdfast.peer", ppm: 5_000 })
+    }
+}
+
+impl Fault for Noise {
+    fn begin(&mut self, field: &mut Field<'_>) -> bool {
+        field.simulation.net().begin_decay(self.0);
+        true
+    }
+
+    fn end(&mut self, field: &mut Field<'_>) {
+        field.simulation.net().end_decay(self.0);
     }
 }

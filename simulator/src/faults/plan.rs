@@ -76,6 +76,8 @@ const KINDS: &[Kind] = &[
     kind("rot that a laggard reads", (3_000, 12_000), (4_000, 6_000), || Box::<lagging_reader::RotBefore>::default()),
     kind("followers overtaken", (3_000, 10_000), (3_000, 5_000), || Box::<overtaken::Overtaken>::default()),
     kind("forgotten vote", (4_000, 15_000), (12_000, 12_000), || Box::<forgotten_vote::ForgottenVote>::default()),
+    kind("noise in snapshots", (2_000, 6_000), (2_000, 9_000), || Box::new(links::Noise::in_snapshots())),
+    kind("noise between nodes", (4_000, 12_000), (500, 6_000), || Box::new(links::Noise::in_anything())),
 ];
 
 /// The dice of a kind's times (0), and of each of its faults (from 1 on).

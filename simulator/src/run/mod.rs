@@ -106,6 +106,8 @@ pub struct Report {
     pub groups_of_next_schema: u64,
     /// Where the one bit has flipped, with the fault `one-flipped-bit`.
     pub flipped: Option<String>,
+    /// Bits that have flipped on the way between nodes, by the call that carried them.
+    pub flipped_on_the_way: BTreeMap<String, u64>,
     /// How something that had rotted or was lost was first found, if it was: at a start, on a read, or by the scrubber.
     pub rot_found: Option<String>,
     /// What the customers did.
@@ -262,6 +264,7 @@ impl Stage {
         report.replaced = self.cluster.replaced_so_far();
         report.groups_of_next_schema = self.cluster.groups_of_next_schema();
         report.flipped = self.storm.spoiled().flipped().map(str::to_owned);
+        report.flipped_on_the_way = self.simulation.net().flipped();
         (report, self)
     }
 

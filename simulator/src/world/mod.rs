@@ -18,7 +18,7 @@ use holdfast_world::World;
 pub use clock::WALL_AT_ZERO_MS;
 pub use disk::{DriveCopy, FileCopy, ReadFailure, SimDrive};
 pub use life::{Death, Life};
-pub use network::{DelayRange, Net, Weather};
+pub use network::{Decay, DelayRange, Net, Weather};
 
 use crate::{Dice, Trace};
 

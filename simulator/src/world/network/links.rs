@@ -5,10 +5,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::serve::Incoming;
-use super::weather::{Line, Lines, Weather};
+use super::weather::{Decay, Line, Lines, Weather};
 use crate::{Dice, HostId, TICK, Trace};
 
 /// One direction between two hosts.
@@ -54,6 +55,9 @@ struct Links {
     weather: BTreeMap<Way, Weather>,
     /// The ways on which nothing gets through until a simulated time, when the connections break.
     stalled: BTreeMap<Way, Duration>,
+    decays: Vec<Decay>,
+    /// Bits that have flipped on the way, by the name of the call.
+    flipped: BTreeMap<String, u64>,
     /// The connections that break before the next tick.
     breaking: BTreeSet<Way>,
     lines: Lines,
@@ -69,6 +73,8 @@ impl Net {
             cut: BTreeSet::new(),
             weather: BTreeMap::new(),
             stalled: BTreeMap::new(),
+            decays: Vec::new(),
+            flipped: BTreeMap::new(),
             breaking: BTreeSet::new(),
             lines: Lines::default(),
             hosts: BTreeMap::new(),
@@ -103,11 +109,12 @@ impl Net {
         links.cut.remove(&Way { from: other, to: one });
     }
 
-    /// Heals every link: nothing is cut, and the weather is calm. What stalls breaks.
+    /// Heals every link: nothing is cut, no bit flips, and the weather is calm. What stalls breaks.
     pub fn heal_all(&self) {
         let mut links = self.links();
         links.cut.clear();
         links.weather.clear();
+        links.decays.clear();
         for (way, _) in std::mem::take(&mut links.stalled) {
             links.breaking.insert(way);
         }
@@ -121,6 +128,39 @@ impl Net {
         } else {
             links.weather.insert(way, weather);
         }
+    }
+
+    /// From now on bits flip on the way in what some calls carry.
+    pub fn begin_decay(&self, decay: Decay) {
+        self.links().decays.push(decay);
+    }
+
+    /// They do no more.
+    pub fn end_decay(&self, decay: Decay) {
+        self.links().decays.retain(|other| *other != decay);
+    }
+
+    /// How many bits have flipped on the way, by the name of the call.
+    pub fn flipped(&self) -> BTreeMap<String, u64> {
+        self.links().flipped.clone()
+    }
+
+    /// What arrives of some data that a call carries: the same, but for a bit that flips.
+    pub(super) fn carry(&self, now: Duration, way: Way, path: &str, data: Bytes) -> Bytes {
+        let mut links = self.links();
+        let links = &mut *links;
+        let drawn = links.decays.iter().find_map(|decay| decay.draw(path, data.len(), &mut links.dice));
+        let Some(bit) = drawn else { return data };
+        let call = path.rsplit('/').next().unwrap_or_default();
+        *links.flipped.entry(call.to_owned()).or_default() += 1;
+        self.trace.record(
+            now,
+            way.from,
+            format_args!("> {} flips bit {bit} of {} bytes in {call}", way.to, data.len()),
+        );
+        let mut flipped = data.to_vec();
+        flipped[(bit / 8) as usize] ^= 1 << (bit % 8);
+        flipped.into()
     }
 
     /// Breaks every connection between two hosts: what is under way on them is lost, and both ends see a reset.

@@ -22,7 +22,7 @@ use holdfast_world::{BoxError, GrpcChannel, Lane, Network, ServeOptions, Shutdow
 use tonic::service::Routes;
 
 pub use links::{DelayRange, Net};
-pub use weather::Weather;
+pub use weather::{Decay, Weather};
 
 use super::Life;
 

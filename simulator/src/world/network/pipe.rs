@@ -92,6 +92,10 @@ impl Outlet {
             None => ("end", 0),
             Some(frame) => frame.data_ref().map_or(("trailers", 0), |data| ("data", data.len())),
         };
+        let frame = frame.map(|frame| match frame.into_data() {
+            Ok(data) => Frame::data(self.net.carry(self.life.now(), self.way, self.line.path(), data)),
+            Err(trailers) => trailers,
+        });
         let arrival = self.net.send(self.life.now(), self.last, self.way, kind, bytes);
         match arrival {
             Some(at) if self.lost == 0 => {

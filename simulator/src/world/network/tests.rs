@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use crate::world::Weather;
+use crate::world::{Decay, Weather};
 use crate::{Crash, HostId, Simulation, Trace};
 
 const SERVER: HostId = HostId(1);
@@ -422,4 +422,27 @@ fn a_call_that_was_carried_out_may_be_answered_by_a_reset() {
     simulation.net().heal_all();
     let answered = simulation.run(CLIENT, LIMIT, |world| async move { talk(&world, None).await.is_ok() });
     assert_eq!(answered, Some(true));
+}
+
+#[test]
+fn a_bit_flips_in_every_frame_of_the_calls_that_decay_and_in_no_other() {
+    let mut simulation = simulation(1);
+    let heard = start_chatter(&mut simulation);
+    let noise = |calls| Decay { calls, ppm: 1_000_000 };
+    let hear = |simulation: &mut Simulation| {
+        simulation.run_for(Duration::from_millis(200));
+        heard.lock().unwrap().drain(..).map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let is_whole = |words: &[String]| !words.is_empty() && words.iter().all(|word| word == "a word");
+    simulation.net().begin_decay(noise("another"));
+    assert!(is_whole(&hear(&mut simulation)));
+    simulation.net().begin_decay(noise("talk"));
+    hear(&mut simulation);
+    let spoiled = hear(&mut simulation);
+    // One on the way there, one on the way back, which may be the same.
+    assert!(spoiled.iter().filter(|word| *word != "a word").count() * 2 > spoiled.len(), "{spoiled:?}");
+    simulation.net().end_decay(noise("talk"));
+    hear(&mut simulation);
+    assert!(is_whole(&hear(&mut simulation)));
+    assert!(simulation.net().flipped()["talk"] > 10);
 }

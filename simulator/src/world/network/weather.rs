@@ -44,6 +44,23 @@ impl Weather {
     }
 }
 
+/// Bits flip on the way in what some calls carry: past the checksums of the network, or in a machine's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decay {
+    /// A part of the path of the calls.
+    pub calls: &'static str,
+    /// How often one flips, in a million frames.
+    pub ppm: u64,
+}
+
+impl Decay {
+    /// Which bit of so many bytes flips, if one does.
+    pub(super) fn draw(&self, path: &str, bytes: usize, dice: &mut Dice) -> Option<u64> {
+        let flips = bytes > 0 && path.contains(self.calls) && dice.below(1_000_000) < self.ppm;
+        flips.then(|| dice.below(8 * bytes as u64))
+    }
+}
+
 /// One call on a connection between two hosts, both directions of it.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -53,6 +70,10 @@ pub(super) struct Line {
 }
 
 impl Line {
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Returns when the connection has broken.
     pub(super) async fn broken(&self) {
         // The sender is borrowed here: it cannot be gone.
