@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use holdfast_simulator::chaos::{ChaosOptions, Report, Target, run};
+use holdfast_simulator::chaos::{ChaosError, ChaosOptions, Links, Report, Target, run};
 use holdfast_simulator::checkers::check_history;
 use holdfast_simulator::history::{self, Answer, Asked, Command, Id, Outcome, Record, Request};
 
@@ -22,7 +22,11 @@ fn options(faults: &[&str], seconds: u64) -> ChaosOptions {
         time: Duration::from_secs(seconds),
         rounds: None,
         faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
-        target: Target::Own { binary: PathBuf::from(env!("CARGO_BIN_EXE_holdfast")), faketime: None },
+        target: Target::Own {
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_holdfast")),
+            faketime: None,
+            links: Links::Proxies,
+        },
         history: None,
         told: |_| {},
     }
@@ -46,6 +50,24 @@ async fn kills_of_one_and_of_all_and_a_partition_break_no_promise() {
         assert!(report.faults.get(fault).is_some_and(|count| *count > 0), "no {fault}: {}", report.table());
     }
     assert_eq!(report.folder, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_system_itself_drops_between_the_nodes_breaks_no_promise() {
+    let mut options = options(&["partition", "one-way", "bridge", "clients", "kill"], 15);
+    let Target::Own { links, .. } = &mut options.target else { panic!("a cluster of one's own") };
+    *links = Links::Namespaces;
+    let report = match tokio::time::timeout(PATIENCE, run(&options)).await.expect("the run ends in time") {
+        Err(ChaosError::Own(error)) if error.to_string().starts_with("no network namespaces") => {
+            return println!("SKIPPED: {error}");
+        }
+        begun => begun.expect("the run begins"),
+    };
+    assert_good(&report);
+    let cuts =
+        ["partition", "one-way", "bridge", "clients"].map(|fault| report.faults.get(fault).copied().unwrap_or(0));
+    assert!(cuts.iter().sum::<u64>() > 1, "nothing was cut: {}", report.table());
+    assert_eq!(report.notes, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

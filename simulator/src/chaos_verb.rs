@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
-use holdfast_simulator::chaos::{ChaosOptions, KINDS, Target, run};
+use clap::{Args, ValueEnum};
+use holdfast_simulator::chaos::{ChaosOptions, KINDS, Links, Target, run};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Output, fail, random_seed};
@@ -46,12 +46,21 @@ pub(super) struct ChaosArguments {
     /// A libfaketimeMT.so.1, which the fault `clock` needs.
     #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
     faketime: Option<PathBuf>,
+    /// What lies between the nodes: proxies, or the system's own network with each node in a namespace, which needs root.
+    #[arg(long, value_enum, default_value_t = LinksArgument::Proxies, conflicts_with = "cluster")]
+    links: LinksArgument,
     /// Only lists the faults that there are for a cluster of one's own.
     #[arg(long)]
     list_faults: bool,
     /// The form of the report on stdout.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LinksArgument {
+    Proxies,
+    Namespaces,
 }
 
 impl ChaosArguments {
@@ -98,7 +107,13 @@ impl ChaosArguments {
     fn options(self) -> std::io::Result<ChaosOptions> {
         let target = match self.cluster {
             Some(cluster) => Target::Foreign { cluster, commands: self.commands },
-            None => Target::Own { binary: binary(self.holdfast.as_deref())?, faketime: self.faketime },
+            None => {
+                let links = match self.links {
+                    LinksArgument::Proxies => Links::Proxies,
+                    LinksArgument::Namespaces => Links::Namespaces,
+                };
+                Target::Own { binary: binary(self.holdfast.as_deref())?, faketime: self.faketime, links }
+            }
         };
         Ok(ChaosOptions {
             seed: self.seed.unwrap_or_else(random_seed),

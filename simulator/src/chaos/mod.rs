@@ -35,6 +35,7 @@ use own::{OwnCluster, OwnError, OwnOptions};
 use report::{Skipped, Tally};
 use season::{Stage, Weather};
 
+pub use own::Links;
 pub use plan::KINDS;
 pub use report::{Operations, Report, Rounds, Served};
 pub use windows::Windows;
@@ -74,6 +75,8 @@ pub enum Target {
         binary: PathBuf,
         /// A library that fakes the wall clock.
         faketime: Option<PathBuf>,
+        /// What lies between its nodes.
+        links: Links,
     },
     /// One that somebody else has started.
     Foreign {
@@ -144,13 +147,14 @@ pub async fn run(options: &ChaosOptions) -> Result<Report, ChaosError> {
 /// The cluster, the kinds of faults that it is to have, and those that it cannot have.
 async fn open(options: &ChaosOptions, world: &World) -> Result<(Cluster, Vec<String>, Vec<Skipped>), ChaosError> {
     match &options.target {
-        Target::Own { binary, faketime } => {
+        Target::Own { binary, faketime, links } => {
             let known = KINDS.iter().map(|(name, _)| (*name).to_owned()).collect();
             let kinds = choose(&options.faults, known)?;
             if options.rounds.is_some() && kinds.is_empty() {
                 return Err(ChaosError::NoFault);
             }
-            let own = OwnOptions { binary: binary.clone(), faketime: faketime.clone(), kinds: kinds.clone() };
+            let (binary, faketime) = (binary.clone(), faketime.clone());
+            let own = OwnOptions { binary, faketime, links: *links, kinds: kinds.clone() };
             let cluster = OwnCluster::found(&own, world).await?;
             let skipped = cluster.skipped().to_vec();
             let is_there = |kind: &String| skipped.iter().all(|(skipped, _)| skipped != kind);

@@ -28,7 +28,7 @@ pub enum Undo {
     Start(Vec<usize>),
     /// A node goes on.
     Continue(usize),
-    /// Rules of the proxy hold no longer.
+    /// Rules of the proxies, or of the namespaces, hold no longer.
     Rules(RuleId),
     /// No more connections are cut.
     StopCutting(AbortHandle),
@@ -58,14 +58,14 @@ impl OwnCluster {
                 self.nodes[at].signal(Signal::STOP);
                 Ok(Undo::Continue(at))
             }
-            "partition" => Ok(self.lay_down(self.between(id, true, true, Harm::Hold))),
+            "partition" => self.lay_down(self.between(id, true, true, Harm::Hold)).await,
             "one-way" => {
                 let is_mute = dice.below(2) == 0;
-                Ok(self.lay_down(self.between(id, is_mute, !is_mute, Harm::Hold)))
+                self.lay_down(self.between(id, is_mute, !is_mute, Harm::Hold)).await
             }
             "bridge" => {
                 let (one, other) = (End::Node(id), End::Node(self.nodes[(at + 1) % self.nodes.len()].id));
-                Ok(self.lay_down(both_ways(one, other, Harm::Hold)))
+                self.lay_down(both_ways(one, other, Harm::Hold)).await
             }
             "delay" => {
                 let ids = self.node_ids();
@@ -73,9 +73,10 @@ impl OwnCluster {
                 let pairs = pairs.filter(|(from, to)| from != to);
                 let rule =
                     |(from, to)| Rule { from: End::Node(from), to: End::Node(to), harm: Harm::Delay(DELAY.0, DELAY.1) };
-                Ok(self.lay_down(pairs.map(rule).collect()))
+                let rules = pairs.map(rule).collect();
+                self.lay_down(rules).await
             }
-            "clients" => Ok(self.lay_down(both_ways(End::Client, End::Node(id), Harm::Hold))),
+            "clients" => self.lay_down(both_ways(End::Client, End::Node(id), Harm::Hold)).await,
             "cut" => {
                 let cutting = tokio::spawn(keep_cutting(self.proxies.clone(), dice));
                 Ok(Undo::StopCutting(cutting.abort_handle()))
@@ -103,7 +104,14 @@ impl OwnCluster {
                 }
             }
             Undo::Continue(at) => self.nodes[at].signal(Signal::CONT),
-            Undo::Rules(id) => self.proxies.rules().take_back(id),
+            Undo::Rules(id) => match &mut self.namespaces {
+                None => self.proxies.rules().take_back(id),
+                Some(namespaces) => {
+                    if let Err(error) = namespaces.take_back(id).await {
+                        self.note(format!("what was cut between the nodes cannot be healed: {error}"));
+                    }
+                }
+            },
             Undo::StopCutting(cutting) => cutting.abort(),
             Undo::Reset(connections) => self.proxies.cut(&connections),
             Undo::MakeRoom => {
@@ -138,8 +146,12 @@ impl OwnCluster {
         Undo::Start(nodes)
     }
 
-    fn lay_down(&self, rules: Vec<Rule>) -> Undo {
-        Undo::Rules(self.proxies.rules().lay_down(rules))
+    async fn lay_down(&mut self, rules: Vec<Rule>) -> Result<Undo, String> {
+        let laid_down = match &mut self.namespaces {
+            None => Ok(self.proxies.rules().lay_down(rules)),
+            Some(namespaces) => namespaces.lay_down(rules).await,
+        };
+        laid_down.map(Undo::Rules).map_err(|error| error.to_string())
     }
 
     /// Rules between a node and each of the others, for what it sends and for what it hears.

@@ -1,12 +1,13 @@
-//! A cluster of the harness's own: three `holdfast start` processes in a folder, each behind a proxy, and what is done to
-//! them.
+//! A cluster of the harness's own: three `holdfast start` processes in a folder, each behind a proxy or in a network namespace, and
+//! what is done to them.
 //!
-//! The cluster is founded while the nodes listen at the addresses that everybody is to know. Then they are moved behind the
+//! Behind proxies the cluster is founded while the nodes listen at the addresses that everybody is to know. Then they are moved behind the
 //! proxies: a node's own addresses in its file change, while the cluster's records keep those it was founded with.
 
 mod clock;
 mod drive;
 mod faults;
+mod namespaces;
 mod ports;
 mod process;
 
@@ -25,11 +26,15 @@ use super::proxy::{Dialers, Proxies};
 use super::serving::{self, SERVES_WITHIN};
 use clock::Clocks;
 use drive::SmallDrive;
+use namespaces::Namespaces;
 use process::{NodeProcess, Start};
 
 pub use faults::Undo;
 
 const NODES: u64 = 3;
+/// Where a node in a namespace listens for clients and for its peers.
+const CLIENT_PORT: u16 = 7_400;
+const PEER_PORT: u16 = 7_401;
 /// Enough that routing matters, few enough that each is asked all the time.
 const SHARDS: u32 = 3;
 /// The configuration that the cluster is founded with.
@@ -75,8 +80,20 @@ pub struct OwnOptions {
     pub binary: PathBuf,
     /// A library that fakes the wall clock, where there is one.
     pub faketime: Option<PathBuf>,
+    /// What lies between its nodes.
+    pub links: Links,
     /// The faults that are wanted: some need preparation.
     pub kinds: Vec<String>,
+}
+
+/// What lies between the nodes, and between them and the customers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// A proxy before every address: needs no rights.
+    #[default]
+    Proxies,
+    /// The system's own network, each node in a namespace of its own: needs root.
+    Namespaces,
 }
 
 /// The cluster.
@@ -85,6 +102,7 @@ pub struct OwnCluster {
     binary: PathBuf,
     nodes: Vec<NodeProcess>,
     proxies: Arc<Proxies>,
+    namespaces: Option<Namespaces>,
     clocks: Option<Clocks>,
     greatest_skew_ms: u64,
     /// With the place of the node whose folder lies on it.
@@ -109,7 +127,21 @@ impl OwnCluster {
     pub async fn found(options: &OwnOptions, world: &World) -> Result<Self, OwnError> {
         let folder = tempfile::Builder::new().prefix("holdfast-chaos-").tempdir();
         let folder = folder.map_err(machine("no temporary folder"))?;
-        let addresses = ports::free_addresses(4 * NODES as usize).map_err(machine("no addresses"))?;
+        let namespaces = match options.links {
+            Links::Proxies => None,
+            Links::Namespaces => {
+                let ids: Vec<u64> = (1..=NODES).collect();
+                Some(Namespaces::make(&ids).await.map_err(machine("no network namespaces"))?)
+            }
+        };
+        let addresses = match &namespaces {
+            None => ports::free_addresses(4 * NODES as usize).map_err(machine("no addresses"))?,
+            Some(namespaces) => {
+                let of_node =
+                    |id| [CLIENT_PORT, PEER_PORT, CLIENT_PORT, PEER_PORT].map(|port| namespaces.address(id, port));
+                (1..=NODES).flat_map(of_node).collect()
+            }
+        };
         let nodes: Vec<NodeProcess> = (1..=NODES)
             .zip(addresses.chunks_exact(4))
             .map(|(id, of_node)| {
@@ -125,6 +157,7 @@ impl OwnCluster {
             binary: options.binary.clone(),
             nodes,
             proxies: Arc::default(),
+            namespaces,
             clocks: None,
             greatest_skew_ms: 0,
             small_drive: None,
@@ -138,7 +171,9 @@ impl OwnCluster {
         cluster.prepare(options);
         cluster.write_configs().map_err(machine("no configuration"))?;
         cluster.open_at_public_addresses(world).await?;
-        cluster.move_behind_proxies(world).await?;
+        if cluster.namespaces.is_none() {
+            cluster.move_behind_proxies(world).await?;
+        }
         Ok(cluster)
     }
 
@@ -151,6 +186,14 @@ impl OwnCluster {
                 Ok(drive) => self.small_drive = Some((last, drive)),
                 Err(why) => self.skipped.push(("disk-full".to_owned(), why)),
             }
+        }
+        if let Some(namespaces) = &self.namespaces {
+            let of_proxies = "it is done by the proxies, and these nodes have none (--links proxies)";
+            self.skipped.extend(["cut", "half-open"].map(|kind| (kind.to_owned(), of_proxies.to_owned())));
+            if !namespaces.delays() {
+                self.skipped.push(("delay".to_owned(), "this kernel has no netem".to_owned()));
+            }
+            self.skipped.retain(|(kind, _)| options.kinds.contains(kind));
         }
         if is_wanted("clock") {
             match &options.faketime {
@@ -197,6 +240,9 @@ impl OwnCluster {
             self.start_with(at, FOUNDING).map_err(machine(format!("{} does not start", self.binary.display())))?;
         }
         self.serves("when it is founded", world).await?;
+        if self.namespaces.is_some() {
+            return Ok(());
+        }
         for node in &mut self.nodes {
             node.signal(rustix::process::Signal::TERM);
         }
@@ -240,7 +286,8 @@ impl OwnCluster {
         let id = self.nodes[at].id;
         let environment = self.clocks.as_ref().map(|clocks| clocks.environment(id)).unwrap_or_default();
         let config = self.folder.path().join(config);
-        let start = Start { binary: &self.binary, config: &config, environment: &environment };
+        let prefix = self.namespaces.as_ref().map(|namespaces| namespaces.prefix(id)).transpose()?.unwrap_or_default();
+        let start = Start { prefix: &prefix, binary: &self.binary, config: &config, environment: &environment };
         if let Some(process) = self.nodes[at].start(&start)? {
             self.proxies.processes().is(id, process);
         }

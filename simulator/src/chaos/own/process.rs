@@ -31,6 +31,8 @@ pub(super) struct NodeProcess {
 /// What a node is started with.
 #[derive(Debug)]
 pub(super) struct Start<'a> {
+    /// Words before the binary: what puts it where it is to run, and becomes it.
+    pub(super) prefix: &'a [String],
     pub(super) binary: &'a Path,
     pub(super) config: &'a Path,
     pub(super) environment: &'a [(String, String)],
@@ -45,7 +47,14 @@ impl NodeProcess {
     /// Starts it; its process id.
     pub(super) fn start(&mut self, start: &Start<'_>) -> io::Result<Option<u32>> {
         let messages = File::options().create(true).append(true).open(&self.messages)?;
-        let mut command = Command::new(start.binary);
+        let mut command = match start.prefix {
+            [] => Command::new(start.binary),
+            [program, words @ ..] => {
+                let mut command = Command::new(program);
+                command.args(words).arg(start.binary);
+                command
+            }
+        };
         command
             .arg("start")
             .arg("--config")
@@ -146,7 +155,8 @@ mod tests {
         fs::write(&binary, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
         let mut node = NodeProcess::new(7, Default::default(), Default::default(), folder);
-        node.start(&Start { binary: &binary, config: Path::new("node-7.toml"), environment: &[] }).unwrap();
+        node.start(&Start { prefix: &[], binary: &binary, config: Path::new("node-7.toml"), environment: &[] })
+            .unwrap();
         node
     }
 

@@ -53,6 +53,14 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RuleId(u64);
 
+impl RuleId {
+    /// The name of that number, for rules that are kept elsewhere.
+    #[must_use]
+    pub const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// All rules that hold.
 #[derive(Debug)]
 pub struct Rules {
