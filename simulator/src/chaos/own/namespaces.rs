@@ -24,8 +24,10 @@ use crate::chaos::proxy::rules::{End, Harm, Rule, RuleId};
 const NETWORK: &str = "198.18";
 /// The harness's own place in it.
 const HARNESS: u64 = 254;
-/// What a cut way leads to: an address of nobody, administered locally.
-const NOBODY: &str = "02:00:00:00:00:ff";
+/// How a way is cut: it leads to an address of nobody, administered locally. `{}` stands for the other end.
+const CUT: &str = "replace {} lladdr 02:00:00:00:00:ff nud permanent";
+/// How it is healed.
+const HEAL: &str = "del {}";
 /// How long a holder has to come into its namespace.
 const HELD_WITHIN: Duration = Duration::from_secs(10);
 
@@ -140,6 +142,11 @@ impl Namespaces {
             late: BTreeMap::new(),
         };
         made.delays = made.can_delay().await;
+        for id in nodes {
+            // Better no cluster than one whose first partition cannot be had.
+            made.tell_neighbour((End::Node(*id), End::Client), CUT).await?;
+            made.tell_neighbour((End::Node(*id), End::Client), HEAL).await?;
+        }
         Ok(made)
     }
 
@@ -187,10 +194,10 @@ impl Namespaces {
         let held = rules.iter().filter(|rule| rule.harm == Harm::Hold).map(|rule| (rule.from, rule.to));
         let wanted: BTreeSet<(End, End)> = held.collect();
         for way in wanted.difference(&self.cut) {
-            self.tell_neighbour(*way, &format!("replace {{}} lladdr {NOBODY} nud permanent")).await?;
+            self.tell_neighbour(*way, CUT).await?;
         }
         for way in self.cut.difference(&wanted) {
-            self.tell_neighbour(*way, "del {}").await?;
+            self.tell_neighbour(*way, HEAL).await?;
         }
         self.cut = wanted;
         let late = rules.iter().filter_map(|rule| match (rule.from, rule.harm) {
