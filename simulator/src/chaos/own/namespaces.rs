@@ -2,8 +2,8 @@
 //! itself sends it again.
 //!
 //! A bridge in a namespace of its own joins them, and one pair of interfaces joins that to the harness, whose customers ask from
-//! there. Each namespace lives as long as the process that holds it, which ends with the harness whatever ends that; so nothing
-//! is left behind. Needs root, and iproute2 and util-linux.
+//! there. Each namespace lives as long as the process that holds it, which ends with the harness whatever ends that; so no
+//! interface and no process is left behind. Needs root, and iproute2 and util-linux.
 //!
 //! A way is cut where it begins: whoever sends gets a neighbour's entry that leads to nobody. That needs no more of the kernel
 //! than bridges do.
