@@ -47,6 +47,13 @@ fn item(change: impl FnOnce(&mut v1::Item)) -> Operation {
     Operation::PutItem(v1::PutItem { item: Some(item), ..v1::PutItem::default() })
 }
 
+/// Units of a lot that was made in 2027.
+fn receive_of_lot(best_before: &str) -> Operation {
+    let (manufactured_on, best_before) = ("2027-01-31".to_owned(), best_before.to_owned());
+    let lot = Some(v1::LotSpec { manufactured_on, best_before, ..Default::default() });
+    Operation::Receive(v1::Receive { sku: SKU.to_owned(), units: 1, lot_id: "A".to_owned(), lot, ..Default::default() })
+}
+
 fn bad_operations(raw: &Raw<'_>) -> Vec<(&'static str, Operation)> {
     let id = raw.reservation(SKU);
     let long = "L".repeat(65);
@@ -79,6 +86,10 @@ fn bad_operations(raw: &Raw<'_>) -> Vec<(&'static str, Operation)> {
                 ..Default::default()
             }),
         ),
+        ("lot.best_before", receive_of_lot("31.05.2027")),
+        ("best_before", receive_of_lot("1999-01-01")),
+        ("lot_id", Operation::Recall(v1::Recall { sku: SKU.to_owned(), lot_id: String::new() })),
+        ("status", Operation::BlockLot(v1::BlockLot { sku: SKU.to_owned(), lot_id: "A".to_owned(), status: 4 })),
         ("delta", Operation::Adjust(v1::Adjust { sku: SKU.to_owned(), delta: 0, ..Default::default() })),
         ("delta", Operation::Adjust(v1::Adjust { sku: SKU.to_owned(), delta: -2_000_000_001, ..Default::default() })),
         (

@@ -1,7 +1,7 @@
 //! One command asked from the command line, and its answer printed.
 
 use clap::Args;
-use holdfast_client::{Command, CommandKey, ExecuteOptions, Success};
+use holdfast_client::{Client, Command, CommandKey, ExecuteOptions, Success};
 use holdfast_proto::v1::Cause;
 use holdfast_proto::v1::command::Operation;
 use serde::Serialize;
@@ -58,7 +58,14 @@ const fn is_zero(number: &u64) -> bool {
 
 impl Asking {
     /// Asks, and prints the answer.
-    pub async fn ask(&self, mut operation: Operation, format: Format) -> Result<(), Failure> {
+    pub async fn ask(&self, operation: Operation, format: Format) -> Result<(), Failure> {
+        let (_, done) = self.done(operation).await?;
+        Answer::record(&Done::from(done)).print(format);
+        Ok(())
+    }
+
+    /// Asks, and gives the answer, and the client that it came to.
+    pub async fn done(&self, mut operation: Operation) -> Result<(Client, Success), Failure> {
         if let (Operation::Reserve(reserve), Some(key)) = (&mut operation, self.id)
             && let Some(first) = reserve.lines.first()
         {
@@ -74,8 +81,7 @@ impl Asking {
         let key = self.id.map_or(CommandKey::Minted, KeyText::key);
         let options = ExecuteOptions { key, deadline: Some(self.cluster.deadline()), cause };
         let done = client.execute_with(Command::from(operation), options).await.map_err(failure_of)?;
-        Answer::record(&Done::from(done)).print(format);
-        Ok(())
+        Ok((client, done))
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use holdfast_client::ids::ReservationId;
-use holdfast_client::{Client, ClientOptions, Error, Listed, Listing, Read, Reader, Reservations, Stock, Transport};
+use holdfast_client::{
+    Client, ClientOptions, Error, Listed, Listing, Lots, Read, Reader, Reservations, Stock, Transport,
+};
 use holdfast_proto::v1;
 
 use crate::consistency::Freshness;
@@ -113,6 +115,30 @@ impl Reading {
         of_shard(&client, self.reader(&client).reservations(which), shard)?.take(limit).await.map_err(failure_of)
     }
 
+    /// A lot.
+    pub async fn lot(&self, sku: &str, lot: &str) -> Result<v1::Lot, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).lot(sku, lot).await.map_err(failure_of)?.value)
+    }
+
+    /// The lots of a SKU.
+    pub async fn lots(&self, sku: &str) -> Result<Vec<v1::Lot>, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).lots(sku).await.map_err(failure_of)?.value)
+    }
+
+    /// Lots of which units lie somewhere, shard by shard.
+    pub async fn all_lots(&self, which: Lots, limit: usize) -> Result<Vec<v1::Lot>, Failure> {
+        let client = self.cluster.connect().await?;
+        self.reader(&client).all_lots(which).take(limit).await.map_err(failure_of)
+    }
+
+    /// The reservations that have or had units of a lot.
+    pub async fn trace_lot(&self, sku: &str, lot: &str) -> Result<Vec<v1::Reservation>, Failure> {
+        let client = self.cluster.connect().await?;
+        trace_lot(&self.reader(&client), sku, lot).await
+    }
+
     fn reader<'a>(&self, client: &'a Client) -> Reader<'a> {
         client.reader(self.consistency.into())
     }
@@ -131,6 +157,19 @@ fn of_shard<'a, T: Listed>(
     }
     let failure = Failure::usage(format!("there is no shard {shard}"));
     Err(failure.hint(format!("the cluster has {} shards, the first is 0", known.len())))
+}
+
+/// The reservations that have or had units of a lot, oldest first.
+pub async fn trace_lot(reader: &Reader<'_>, sku: &str, lot: &str) -> Result<Vec<v1::Reservation>, Failure> {
+    let (mut found, mut token) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = reader.trace_lot(sku, lot, &token).await.map_err(failure_of)?;
+        found.extend(page);
+        if next.is_empty() || next == token {
+            return Ok(found);
+        }
+        token = next;
+    }
 }
 
 /// A client of the nodes at those addresses.

@@ -9,6 +9,7 @@ mod boutique;
 mod certain;
 mod connect;
 mod consistency;
+mod dates;
 mod demand;
 mod demo;
 mod development;

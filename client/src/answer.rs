@@ -169,6 +169,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::LotExpired
         | Reason::LotBlocked
         | Reason::ShelfLifeTooShort
+        | Reason::TooManyLots
         | Reason::SaleNotStarted
         | Reason::SaleEnded
         | Reason::AllocationExhausted

@@ -45,10 +45,11 @@ pub use answer::{Error, Failure, Success};
 pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
-    Adjust, Amend, Cancel, Command, CommandKey, Commit, Extend, Fulfil, PutItem, Receive, Release, Reserve, Return, Set,
+    Adjust, Amend, BlockLot, Cancel, Command, CommandKey, Commit, Extend, Fulfil, PutItem, PutLot, Recall, Receive,
+    Release, Reserve, Return, Set, UnblockLot,
 };
 pub use holdfast_proto::{ids, v1};
-pub use listing::{Listed, Listing, Reservations};
+pub use listing::{Listed, Listing, Lots, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
 

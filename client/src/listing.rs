@@ -18,6 +18,13 @@ pub struct Reservations {
     pub order_ref: Option<String>,
 }
 
+/// Which lots are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lots {
+    /// Only those that leave sale at that instant or before, in milliseconds since the Unix epoch.
+    pub removal_until_ms: Option<u64>,
+}
+
 /// A page of one shard.
 #[derive(Debug)]
 pub struct Page<T> {
@@ -131,6 +138,20 @@ impl Listed for v1::StockLevel {
         let reply: v1::ListStockResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = reply.more.then_some(reply.last_sku);
         Ok(Page { next, entries: reader.read(reply.levels, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::Lot {
+    type Filter = Lots;
+
+    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Lots) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let removal_until_ms = filter.removal_until_ms.unwrap_or(0);
+        let question = v1::ListLotsRequest { shard, removal_until_ms, page_token, limit: 0, consistency };
+        let ask = |channel, request| async move { inventory(channel).list_lots(request).await };
+        let reply: v1::ListLotsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(Page { next, entries: reader.read(reply.lots, reply.freshness).value })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::answer::Error;
 use crate::call::Target;
 use crate::core::Core;
 use crate::ids::{ReservationId, slot_of};
-use crate::listing::{Listing, Reservations};
+use crate::listing::{Listing, Lots, Reservations};
 use crate::wire::MAX_REPLY_BYTES;
 
 /// How fresh a read must be.
@@ -85,6 +85,49 @@ impl<'a> Reader<'a> {
         let ask = |channel, request| async move { inventory(channel).get_reservation(request).await };
         let reply: v1::GetReservationResponse = self.core.call(calling, question, ask).await?;
         Ok(self.read(reply.reservation.unwrap_or_default(), reply.freshness))
+    }
+
+    /// The lots of a SKU, by id. `UNKNOWN_SKU` where there is no such item.
+    pub async fn lots(&self, sku: &str) -> Result<Read<Vec<v1::Lot>>, Error> {
+        self.lots_of(sku, "").await
+    }
+
+    /// One lot of a SKU. `UNKNOWN_LOT` where there is none.
+    pub async fn lot(&self, sku: &str, lot_id: &str) -> Result<Read<v1::Lot>, Error> {
+        let Read { mut value, freshness } = self.lots_of(sku, lot_id).await?;
+        Ok(Read { value: value.pop().unwrap_or_default(), freshness })
+    }
+
+    async fn lots_of(&self, sku: &str, lot_id: &str) -> Result<Read<Vec<v1::Lot>>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(slot_of(sku)));
+        let question = v1::GetLotsRequest { sku: sku.to_owned(), lot_id: lot_id.to_owned(), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_lots(request).await };
+        let reply: v1::GetLotsResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.lots, reply.freshness))
+    }
+
+    /// A page of the reservations that have or had units of a lot, oldest first, and the token of the next page. Begin with an
+    /// empty token; an empty one comes back after the last page.
+    pub async fn trace_lot(
+        &self,
+        sku: &str,
+        lot_id: &str,
+        page_token: &str,
+    ) -> Result<(Vec<v1::Reservation>, String), Error> {
+        let (target, consistency) = self.how(self.core.shard_of(slot_of(sku)));
+        let (sku, lot_id, page_token) = (sku.to_owned(), lot_id.to_owned(), page_token.to_owned());
+        let question = v1::TraceLotRequest { sku, lot_id, page_token, limit: 0, consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).trace_lot(request).await };
+        let reply: v1::TraceLotResponse = self.core.call(calling, question, ask).await?;
+        Ok((self.read(reply.reservations, reply.freshness).value, reply.next_page_token))
+    }
+
+    /// All lots of which units lie somewhere, shard by shard.
+    #[must_use]
+    pub fn all_lots(&self, which: Lots) -> Listing<'a, v1::Lot> {
+        Listing::new(*self, which)
     }
 
     /// All items, shard by shard, in the order of their SKUs within a shard.

@@ -214,6 +214,9 @@ fn client_commands() -> Vec<Vec<u8>> {
         _ => None,
     };
     let lines = || vec![v1::LineUnits { line: 0, units: 1 }];
+    let picks = || vec![v1::PickedUnits { line: 0, units: 1, lot_id: "L1".into() }];
+    let lot = || v1::LotSpec { supplier_lot: "S-1".into(), best_before: "2027-05".into(), ..v1::LotSpec::default() };
+    let lot_id = || "L1".to_owned();
     let (sku, location_id) = (|| "A".to_owned(), || "main".to_owned());
     let item = v1::Item {
         sku: sku(),
@@ -226,7 +229,23 @@ fn client_commands() -> Vec<Vec<u8>> {
     let line = v1::Line { sku: sku(), location_id: location_id(), units: 2, optional: true, ..v1::Line::default() };
     let operations = [
         Operation::PutItem(v1::PutItem { item: Some(item), if_revision: 3, if_absent: false }),
-        Operation::Receive(v1::Receive { sku: sku(), location_id: location_id(), units: 7, lot_id: "L1".into() }),
+        Operation::Receive(v1::Receive {
+            sku: sku(),
+            location_id: location_id(),
+            units: 7,
+            lot_id: lot_id(),
+            lot: Some(lot()),
+        }),
+        Operation::PutLot(v1::PutLot {
+            sku: sku(),
+            lot_id: lot_id(),
+            lot: Some(lot()),
+            location_id: location_id(),
+            if_revision: 2,
+        }),
+        Operation::BlockLot(v1::BlockLot { sku: sku(), lot_id: lot_id(), status: 3 }),
+        Operation::UnblockLot(v1::UnblockLot { sku: sku(), lot_id: lot_id() }),
+        Operation::Recall(v1::Recall { sku: sku(), lot_id: lot_id() }),
         Operation::Adjust(v1::Adjust { sku: sku(), delta: -3, condition: 2, ..v1::Adjust::default() }),
         Operation::Set(v1::Set { sku: sku(), on_hand: 9, if_revision: 4, ..v1::Set::default() }),
         Operation::Amend(v1::Amend { reservation_id: reservation_id(), lines: vec![line] }),
@@ -239,11 +258,11 @@ fn client_commands() -> Vec<Vec<u8>> {
             cancel_at_ms: 1_790_000_060_000,
         }),
         Operation::Release(v1::Release { reservation_id: reservation_id() }),
-        Operation::Fulfil(v1::Fulfil { reservation_id: reservation_id(), lines: lines() }),
+        Operation::Fulfil(v1::Fulfil { reservation_id: reservation_id(), lines: picks() }),
         Operation::Cancel(v1::Cancel { reservation_id: reservation_id() }),
         Operation::Return(v1::Return {
             reservation_id: reservation_id(),
-            lines: lines(),
+            lines: picks(),
             location_id: location_id(),
             condition: 3,
         }),

@@ -1,12 +1,13 @@
 //! Entries of a shard's log in which everything happens that can: what a fuzzer changes a little still reaches every rule.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set, SetLimits,
+    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, Receive, Release,
+    Reserve, Return, Set, SetLimits,
 };
 use holdfast_inventory::{
     Applied, BodyHash, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, Limits,
-    LineUnits, LocationId, LocationSpec, LogTime, Operation, OrderRef, ReservationId, Revision, Sku, Slot, Units,
+    LineUnits, LocationId, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReservationId,
+    Revision, Sku, Slot, Units,
 };
 use holdfast_raft::encode::{EntryBuilder, SCHEMA, decode_entry, encode_command};
 
@@ -21,6 +22,7 @@ pub fn entries() -> Vec<Vec<u8>> {
     story.sell();
     story.hold();
     story.expire();
+    story.lots();
     story.bound();
     story.entries
 }
@@ -71,6 +73,21 @@ fn parts(line: u32, units: u32) -> Vec<LineUnits> {
     vec![LineUnits { line, units: Units(units) }]
 }
 
+fn picks(line: u32, units: u32) -> Vec<Picked> {
+    vec![Picked { line, units: Units(units), lot: None }]
+}
+
+fn receive_lot(name: &str, lot: &str, units: u32, days: u64) -> Operation {
+    let best_before = Some(LogTime(OPENING + days * 86_400_000));
+    let spec = LotSpec { supplier_lot: "S-1".into(), dates: LotDates { best_before, ..LotDates::default() } };
+    let (lot, lot_spec) = (LotId::new(lot).ok(), Some(Box::new(spec)));
+    Operation::Receive(Receive { sku: sku(name), location: place("main"), lot, lot_spec, units: Units(units) })
+}
+
+fn block(name: &str, lot: &str, status: LotStatus) -> Operation {
+    Operation::BlockLot(BlockLot { sku: sku(name), lot: LotId::new(lot).expect("a name"), status })
+}
+
 fn put_item(name: &str, spec: ItemSpec) -> Operation {
     Operation::PutItem(Box::new(PutItem { sku: sku(name), spec, if_revision: None, if_absent: true }))
 }
@@ -81,7 +98,7 @@ fn put_location(name: &str) -> Operation {
 }
 
 fn receive(name: &str, location: &str, units: u32) -> Operation {
-    Operation::Receive(Receive { sku: sku(name), location: place(location), lot: None, units: Units(units) })
+    Operation::Receive(Receive { sku: sku(name), location: place(location), lot: None, lot_spec: None, units: Units(units) })
 }
 
 fn adjust(name: &str, delta: i64, condition: Condition) -> Operation {
@@ -159,7 +176,7 @@ impl Story {
         let cancel_at = Some(LogTime(self.now + 3_600_000));
         let returned = Return {
             reservation: id(1),
-            parts: parts(0, 1),
+            parts: picks(0, 1),
             location: Some(place("store")),
             condition: Condition::QualityControl,
         };
@@ -172,11 +189,36 @@ impl Story {
                 Operation::Amend(amended),
                 Operation::Extend(Extend { reservation: id(1), ttl_s: 60 }),
                 commit(1, parts(0, 2), IfExpired::Fail, cancel_at),
-                Operation::Fulfil(Fulfil { reservation: id(1), parts: parts(0, 1) }),
+                Operation::Fulfil(Fulfil { reservation: id(1), parts: picks(0, 1) }),
                 Operation::Return(returned),
                 Operation::Cancel(Cancel { reservation: id(1) }),
             ],
         );
+    }
+
+    /// Lots that are blocked beneath holds and orders, come back, are recalled, and leave sale.
+    fn lots(&mut self) {
+        let by_lot = ItemSpec { lot_tracked: true, ..ItemSpec::default() };
+        self.entry(10, false, false, vec![put_item("C", by_lot), receive_lot("C", "L1", 3, 2), receive_lot("C", "L2", 3, 9)]);
+        let mut named = line("C", "main", 1);
+        named.lot = LotId::new("L1").ok();
+        self.entry(
+            10,
+            false,
+            false,
+            vec![
+                reserve(30, vec![line("C", "main", 2)], 600),
+                commit(30, Vec::new(), IfExpired::Fail, None),
+                reserve(31, vec![named], 600),
+                reserve(32, vec![line("C", "main", 3)], 600),
+                block("C", "L1", LotStatus::OnHold),
+                block("C", "L1", LotStatus::Approved),
+                Operation::Fulfil(Fulfil { reservation: id(30), parts: picks(0, 1) }),
+                block("C", "L1", LotStatus::Recalled),
+                receive_lot("C", "L3", 4, 1),
+            ],
+        );
+        self.entry(2 * 86_400_000, false, false, Vec::new());
     }
 
     fn hold(&mut self) {

@@ -70,7 +70,7 @@ pub struct ItemSpec {
     pub status: ItemStatus,
     /// False: never refused for lack of stock; what is reserved of it is not counted in the stock.
     pub tracked: bool,
-    /// Each of its units belongs to a lot.
+    /// Each of its units belongs to a lot. Only of a tracked item; changes only while nothing of it lies anywhere.
     pub lot_tracked: bool,
     /// From manufacture to expiry.
     pub shelf_life_days: u32,
@@ -137,10 +137,10 @@ impl ItemSpec {
         if self.max_hold_s == Some(0) {
             return Err(InvalidArgument::of(Field::MaxHold));
         }
-        // Stock by lot and stock on backorder are not kept yet: better a refusal than a promise that is not.
-        if self.lot_tracked {
+        if self.lot_tracked && !self.tracked {
             return Err(InvalidArgument::of(Field::LotTracked));
         }
+        // Stock on backorder is not kept yet: better a refusal than a promise that is not.
         if self.backorder != Backorder::None {
             return Err(InvalidArgument::of(Field::Backorder));
         }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{
-    Adjust, Amend, Cancel, Commit, Extend, Fulfil, PutItem, PutLocation, Receive, Release, Reserve, Return, Set,
-    SetLimits,
+    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, PutItem, PutLocation, PutLot, Receive, Release, Reserve,
+    Return, Set, SetLimits,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -74,6 +74,10 @@ pub enum Operation {
     Return(Return),
     /// The shard gets its bounds.
     SetLimits(Box<SetLimits>),
+    /// A lot is made known, or its dates are corrected.
+    PutLot(Box<PutLot>),
+    /// A lot leaves sale, or comes back.
+    BlockLot(BlockLot),
 }
 
 impl Command {
@@ -103,7 +107,8 @@ impl Command {
             Operation::Amend(command) => command.validate(),
             Operation::Extend(command) => command.validate(),
             Operation::Commit(command) => command.validate(),
-            Operation::Release(_) | Operation::Cancel(_) | Operation::SetLimits(_) => Ok(()),
+            Operation::Release(_) | Operation::Cancel(_) | Operation::SetLimits(_) | Operation::BlockLot(_) => Ok(()),
+            Operation::PutLot(command) => command.validate(),
             Operation::Fulfil(command) => command.validate(),
             Operation::Return(command) => command.validate(),
         }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cause, CommandId, LocationId, LogTime, LotId, ReservationId, ReservationState, Revision, Sku, StockCounts,
-    StockDelta,
+    Cause, CommandId, LocationId, LogTime, LotId, LotStatus, ReservationId, ReservationState, Revision, Sku,
+    StockCounts, StockDelta,
 };
 
 /// The version byte that an encoded event starts with.
-const EVENT_VERSION: u8 = 1;
+const EVENT_VERSION: u8 = 2;
 /// Length of a hash, in bytes.
 const HASH: usize = 32;
 /// Where in an encoded event begins what its hash is over.
@@ -48,6 +48,24 @@ pub enum EventKind {
     ReservationCancelled,
     /// An item's units at a location came down to its low stock threshold.
     AvailabilityLow,
+    /// Units of a reservation are promised, and their stock went away.
+    ReservationShort,
+    /// Units of a reservation that were short are there again.
+    ReservationFilled,
+    /// A lot was made known, or is known otherwise.
+    LotChanged,
+    /// A lot will leave sale soon.
+    LotAlert,
+    /// A lot has left sale.
+    LotRemovalDue,
+    /// A lot may not be used any more.
+    LotExpired,
+    /// A lot is not sold for now.
+    LotBlocked,
+    /// A lot is sold again.
+    LotUnblocked,
+    /// A lot is withdrawn for good.
+    LotRecalled,
     /// Nothing of an item may be promised at a location any more.
     AvailabilityOut,
     /// Something of an item may be promised at a location again.
@@ -73,6 +91,15 @@ impl EventKind {
             Self::ReservationExpired => "reservation.expired",
             Self::ReservationCancelled => "reservation.cancelled",
             Self::AvailabilityLow => "availability.low",
+            Self::ReservationShort => "reservation.short",
+            Self::ReservationFilled => "reservation.filled",
+            Self::LotChanged => "lot.changed",
+            Self::LotAlert => "lot.alert",
+            Self::LotRemovalDue => "lot.removal_due",
+            Self::LotExpired => "lot.expired",
+            Self::LotBlocked => "lot.blocked",
+            Self::LotUnblocked => "lot.unblocked",
+            Self::LotRecalled => "lot.recalled",
             Self::AvailabilityOut => "availability.out",
             Self::AvailabilityBack => "availability.back",
         }
@@ -131,7 +158,7 @@ pub struct EventBody {
     pub reservation: Option<ReservationRef>,
     /// The quantities that changed, each item, location and lot once.
     pub changes: Vec<StockChange>,
-    /// The item or location it is about, where no quantity changed.
+    /// The item, location or lot it is about, beside the quantities.
     pub subject: Option<Subject>,
 }
 
@@ -167,7 +194,7 @@ pub struct StockChange {
     pub revision: Revision,
 }
 
-/// What an event is about, where no quantity changed.
+/// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subject {
     /// An item.
@@ -181,6 +208,17 @@ pub enum Subject {
     Location {
         /// Which.
         location: LocationId,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// A lot.
+    Lot {
+        /// The item.
+        sku: Sku,
+        /// Which.
+        lot: LotId,
+        /// Its status after.
+        status: LotStatus,
         /// Its revision after.
         revision: Revision,
     },

@@ -52,8 +52,16 @@ impl Inventory {
         }
     }
 
-    /// Ends what is due, oldest first, a bounded number of reservations.
+    /// Ends what is due, oldest first, a bounded number of reservations; lots that leave sale before, a bounded number too.
     fn sweep(&mut self, events: &mut Vec<Event>) {
+        for _ in 0..self.state.header.limits.sweep {
+            match self.state.indexes.lots_due.first() {
+                Some(&(due_at, lot)) if due_at <= self.state.header.now => {
+                    Turn::of_time(&mut self.state, events).tell_of_lot(lot);
+                }
+                _ => break,
+            }
+        }
         for _ in 0..self.state.header.limits.sweep {
             match self.state.indexes.due.first() {
                 Some(&(due_at, no)) if due_at <= self.state.header.now => {
@@ -175,13 +183,17 @@ impl Inventory {
             Operation::Cancel(cancel) => cancel.decide(turn),
             Operation::Return(return_units) => return_units.decide(turn),
             Operation::SetLimits(set) => set.decide(turn),
+            Operation::PutLot(put) => put.decide(turn),
+            Operation::BlockLot(block) => block.decide(turn),
         }
     }
 
-    /// When the next reservation falls due: the leader of an idle shard proposes a tick then.
+    /// When the next reservation or lot falls due: the leader of an idle shard proposes a tick then.
     #[must_use]
     pub fn next_due(&self) -> Option<LogTime> {
-        self.state.indexes.due.first().map(|(due_at, _)| *due_at)
+        let reservation = self.state.indexes.due.first().map(|(due_at, _)| *due_at);
+        let lot = self.state.indexes.lots_due.first().map(|(due_at, _)| *due_at);
+        reservation.into_iter().chain(lot).min()
     }
 
     // Leaving memory and coming back.

@@ -13,11 +13,13 @@ mod event;
 pub mod invariants;
 mod inventory;
 mod limits;
+mod lot;
 mod once;
 mod parts;
 mod queries;
 mod refusal;
 mod reservation;
+mod shelf;
 mod state;
 mod stock;
 #[cfg(any(test, fuzzing))]
@@ -38,12 +40,13 @@ pub use event::{
 };
 pub use inventory::Inventory;
 pub use limits::Limits;
+pub use lot::{Lot, LotDates, LotSpec, LotStatus};
 pub use once::ResultWindow;
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
-pub use queries::{Counts, Item, Location, ReservationCursor};
+pub use queries::{Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
 pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
-pub use reservation::{LineCounts, Reservation, ReservationLine, ReservationState};
+pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{

@@ -3,11 +3,11 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::state::{LocationNo, ReservationNo, ReservationRecord, SkuNo, StockPlace};
+use crate::state::{BoundUnits, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace};
 use crate::{
-    Answer, CommandId, EventHash, Inventory, ItemSpec, Limits, LocationId, LocationSpec, LogTime, OrderRef,
-    Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow,
-    StockLevel, StockTotals,
+    Answer, CommandId, EventHash, Inventory, ItemSpec, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits,
+    OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts,
+    StockFlow, StockLevel, StockTotals,
 };
 
 /// An item as it stands.
@@ -47,6 +47,22 @@ pub struct Counts {
     pub results: u64,
     /// Commands decided since the shard began.
     pub decided: u64,
+}
+
+/// How many records a page of a list looks at for each one that it may have.
+const LOOKS: usize = 64;
+
+/// Where a list of lots goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LotCursor(pub u32);
+
+/// A page of the reservations that have to do with a lot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LotTrace {
+    /// The reservations, oldest first.
+    pub reservations: Vec<Reservation>,
+    /// Where to go on, if there are more.
+    pub next: Option<ReservationCursor>,
 }
 
 /// Where a list of reservations goes on.
@@ -142,6 +158,54 @@ impl Inventory {
         skus.map(|no| (self.state.item(no).sku.clone(), self.show_stock(no))).collect()
     }
 
+    /// The item's lots, by id, with what of them lies where. `None` for an unknown item.
+    #[must_use]
+    pub fn lots(&self, sku: &Sku) -> Option<Vec<Lot>> {
+        let no = self.state.find_sku(sku)?;
+        Some(self.state.lots_of(no).map(|(_, lot)| self.show_lot(lot)).collect())
+    }
+
+    /// One lot of an item.
+    #[must_use]
+    pub fn lot(&self, sku: &Sku, lot: &LotId) -> Option<Lot> {
+        let lot = self.state.find_lot(self.state.find_sku(sku)?, lot)?;
+        Some(self.show_lot(lot))
+    }
+
+    /// Up to `limit` lots from the cursor on of which units lie somewhere, in the order in which they became known; only those that
+    /// leave sale at that time or before, where one is given. And where to go on, if there may be more. Looks at no more than 64
+    /// for each one asked for, so a page may be short of what it could have.
+    #[must_use]
+    pub fn all_lots(
+        &self,
+        from: LotCursor,
+        removal_until: Option<LogTime>,
+        limit: usize,
+    ) -> (Vec<Lot>, Option<LotCursor>) {
+        let mut page = Vec::new();
+        for (looked, (no, record)) in self.state.lots_from(LotNo(from.0)).enumerate() {
+            if page.len() == limit || looked == limit.saturating_mul(LOOKS) {
+                return (page, Some(LotCursor(no.0)));
+            }
+            if removal_until.is_none_or(|until| record.removal_at <= until) {
+                page.extend(Some(self.show_lot(no)).filter(|lot| !lot.places.is_empty()));
+            }
+        }
+        (page, None)
+    }
+
+    /// Up to `limit` reservations in memory that have or had units of the lot, or are to have some, from the cursor on, oldest
+    /// first; and where to go on, if there may be more. `None` for an unknown lot.
+    #[must_use]
+    pub fn trace_lot(&self, sku: &Sku, lot: &LotId, from: ReservationCursor, limit: usize) -> Option<LotTrace> {
+        let lot = self.state.find_lot(self.state.find_sku(sku)?, lot)?;
+        let range = (lot, ReservationNo(from.0))..=(lot, ReservationNo(u64::MAX));
+        let mut found = self.state.indexes.by_lot.range(range).map(|(_, no)| *no);
+        let page: Vec<ReservationNo> = found.by_ref().take(limit).collect();
+        let reservations = page.iter().map(|no| self.show_reservation(self.state.reservation(*no))).collect();
+        Some(LotTrace { reservations, next: found.next().map(|no| ReservationCursor(no.0)) })
+    }
+
     /// What may be promised of the item, at one location or over all active ones. `None` for an unknown item.
     #[must_use]
     pub fn atp(&self, sku: &Sku, location: Option<&LocationId>) -> Option<u64> {
@@ -154,7 +218,7 @@ impl Inventory {
             Some(only) => only == Some(place.location),
             None => self.is_active(place.location),
         });
-        Some(places.map(StockPlace::atp).sum())
+        Some(places.map(|place| self.state.atp(no, place)).sum())
     }
 
     /// The sums of every counter of the item over all locations. `None` for an unknown item.
@@ -185,7 +249,6 @@ impl Inventory {
         state: Option<ReservationState>,
         limit: usize,
     ) -> (Vec<Reservation>, Option<ReservationCursor>) {
-        const LOOKS: usize = 64;
         let mut page = Vec::new();
         for (looked, (no, record)) in self.state.reservations_from(ReservationNo(from.0)).enumerate() {
             if page.len() == limit || looked == limit.saturating_mul(LOOKS) {
@@ -224,7 +287,7 @@ impl Inventory {
     fn show_stock(&self, no: SkuNo) -> Vec<StockLevel> {
         let item = self.state.item(no);
         let show = |place: &StockPlace| {
-            let atp = if item.spec.tracked { place.atp() } else { u64::from(crate::MAX_UNITS) };
+            let atp = if item.spec.tracked { self.state.atp(no, place) } else { u64::from(crate::MAX_UNITS) };
             StockLevel {
                 sku: item.sku.clone(),
                 location: self.state.location(place.location).id.clone(),
@@ -232,6 +295,7 @@ impl Inventory {
                 free: place.free(),
                 atp: if self.is_active(place.location) { atp } else { 0 },
                 safety_stock: place.safety_stock,
+                short: place.short,
                 flow: place.flow,
                 revision: place.revision,
             }
@@ -243,6 +307,28 @@ impl Inventory {
         let of_place = |place: &StockPlace| StockTotals { counts: place.counts(), flow: place.flow };
         let places = self.state.stock(no).places.iter();
         places.map(of_place).fold(StockTotals::default(), |sum, of| sum.plus(&of))
+    }
+
+    fn show_lot(&self, no: LotNo) -> Lot {
+        let record = self.state.lot(no);
+        let never = |at: LogTime| (at != LogTime(u64::MAX)).then_some(at);
+        let places = self.state.stock(record.sku).places.iter();
+        let here = places.filter_map(|place| {
+            let counts = place.cell(Some(no))?.counts;
+            (counts != StockCounts::default()).then(|| (self.state.location(place.location).id.clone(), counts))
+        });
+        Lot {
+            sku: self.state.item(record.sku).sku.clone(),
+            id: record.id.clone(),
+            supplier_lot: record.supplier_lot.clone(),
+            dates: record.dates,
+            removal_at: never(record.removal_at),
+            alert_at: never(record.alert_at),
+            received_at: record.received_at,
+            status: record.status,
+            revision: record.revision,
+            places: here.collect(),
+        }
     }
 
     fn show_reservation(&self, record: &ReservationRecord) -> Reservation {
@@ -264,11 +350,17 @@ impl Inventory {
         }
     }
 
+    fn show_bound(&self, bound: &BoundUnits) -> LotUnits {
+        let &BoundUnits { lot, committed, fulfilled, returned } = bound;
+        LotUnits { lot: self.state.lot(lot).id.clone(), committed, fulfilled, returned }
+    }
+
     fn show_line(&self, line: &crate::state::LineRecord) -> ReservationLine {
         ReservationLine {
             sku: self.state.item(line.sku).sku.clone(),
             location: self.state.location(line.location).id.clone(),
-            lot: line.lot.clone(),
+            lot: line.named_lot().map(|lot| self.state.lot(lot).id.clone()),
+            lots: line.by_lot.iter().flat_map(|by_lot| &by_lot.bound).map(|bound| self.show_bound(bound)).collect(),
             optional: line.optional,
             counted: line.counted,
             units: line.units,
@@ -279,7 +371,7 @@ impl Inventory {
 impl StockPlace {
     /// The sums over all lots, with the holds that are bound to none.
     pub(crate) fn counts(&self) -> StockCounts {
-        let unbound = StockCounts { reserved: self.reserved_unbound, ..StockCounts::default() };
+        let unbound = StockCounts { reserved: self.unbound_units(), ..StockCounts::default() };
         self.cells.iter().fold(unbound, |sum, cell| sum.and(&cell.counts))
     }
 }

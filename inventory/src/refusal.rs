@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemStatus, LocationId, LogTime, LotId, MAX_CHAIN, Revision, Sku};
+use crate::{ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,10 @@ pub enum Field {
     CancelAt,
     CampaignId,
     ChannelId,
+    SupplierLot,
+    ManufacturedAt,
+    BestBefore,
+    ExpiresAt,
 }
 
 impl Field {
@@ -77,6 +81,10 @@ impl Field {
             Self::CancelAt => "cancel_at_ms",
             Self::CampaignId => "campaign_id",
             Self::ChannelId => "channel",
+            Self::SupplierLot => "supplier_lot",
+            Self::ManufacturedAt => "manufactured_at",
+            Self::BestBefore => "best_before",
+            Self::ExpiresAt => "expires_at",
         }
     }
 }
@@ -248,10 +256,47 @@ pub enum Refusal {
         /// How long to wait.
         retry_after_ms: u64,
     },
-    /// Fewer units are there, and bound by nothing, than a count or an adjustment says are gone. The last, since results that
-    /// are kept name a variant by its place.
+    /// Fewer units are there, and bound by nothing, than a count or an adjustment says are gone.
     #[error("only {available} units can be written off")]
     TooFewToWriteOff {
+        /// Units that could be.
+        available: u64,
+    },
+    /// Part of the hold is not there any more.
+    #[error("{units} held units are short: their stock went away")]
+    HoldShort {
+        /// Units that are missing.
+        units: u64,
+    },
+    /// The lot has left sale.
+    #[error("the lot left sale at {removal_at}")]
+    LotExpired {
+        /// When.
+        removal_at: LogTime,
+    },
+    /// The lot may not be sold.
+    #[error("the lot is {status}")]
+    LotBlocked {
+        /// Its status.
+        status: LotStatus,
+    },
+    /// The lot leaves sale before the item's `min_remaining_days` are over.
+    #[error("the lot leaves sale at {removal_at}, and {needed_until} is needed")]
+    ShelfLifeTooShort {
+        /// When it leaves sale.
+        removal_at: LogTime,
+        /// Until when it would have to be sellable.
+        needed_until: LogTime,
+    },
+    /// Units of too many lots would lie at one location.
+    #[error("units of at most {most} lots of an item may lie at one location")]
+    TooManyLots {
+        /// How many may.
+        most: u32,
+    },
+    /// Fewer units of the picked lot are there, and needed by nobody else.
+    #[error("only {available} units of that lot can be shipped")]
+    TooFewOfLot {
         /// Units that could be.
         available: u64,
     },
@@ -266,6 +311,14 @@ pub enum DifferentField {
     Linked,
     /// The item's `lot_tracked`, which changes only at zero stock.
     LotTracked,
+    /// When the lot was made.
+    ManufacturedAt,
+    /// Until when the lot is at its best.
+    BestBefore,
+    /// When the lot may not be used any more.
+    ExpiresAt,
+    /// The supplier's word for the lot.
+    SupplierLot,
 }
 
 impl DifferentField {
@@ -276,6 +329,10 @@ impl DifferentField {
             Self::Body => "body",
             Self::Linked => "linked",
             Self::LotTracked => "lot_tracked",
+            Self::ManufacturedAt => "manufactured_at",
+            Self::BestBefore => "best_before",
+            Self::ExpiresAt => "expires_at",
+            Self::SupplierLot => "supplier_lot",
         }
     }
 }
@@ -314,6 +371,12 @@ impl Refusal {
             | Self::UnknownLocation { .. }
             | Self::UnknownLot { .. }
             | Self::TooFewToWriteOff { .. }
+            | Self::HoldShort { .. }
+            | Self::LotExpired { .. }
+            | Self::LotBlocked { .. }
+            | Self::ShelfLifeTooShort { .. }
+            | Self::TooManyLots { .. }
+            | Self::TooFewOfLot { .. }
             | Self::InvalidArgument(_) => true,
         }
     }

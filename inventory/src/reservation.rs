@@ -76,14 +76,29 @@ pub struct ReservationLine {
     pub sku: Sku,
     /// Where.
     pub location: LocationId,
-    /// The lot it is bound to.
+    /// The lot it was bound to by name.
     pub lot: Option<LotId>,
+    /// The lots its sold units are of, those of ended ones included.
+    pub lots: Vec<LotUnits>,
     /// Its lack did not fail the rest.
     pub optional: bool,
     /// True where the units are counted in the stock, which they are but for an untracked item.
     pub counted: bool,
     /// Units in each state.
     pub units: LineCounts,
+}
+
+/// Sold units of one lot in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LotUnits {
+    /// The lot.
+    pub lot: LotId,
+    /// Sold and not shipped.
+    pub committed: u64,
+    /// Shipped, returned ones included.
+    pub fulfilled: u64,
+    /// Shipped and come back.
+    pub returned: u64,
 }
 
 /// Units of one line in each state.
@@ -93,8 +108,10 @@ pub struct LineCounts {
     pub held: u64,
     /// Promised by choice, without stock.
     pub backordered: u64,
-    /// Promised, and the stock went away.
+    /// Held, and the stock went away.
     pub short: u64,
+    /// Sold, and the stock went away.
+    pub short_sold: u64,
     /// Sold and not shipped.
     pub committed: u64,
     /// Shipped, returned ones included.
@@ -116,6 +133,7 @@ impl LineCounts {
             self.held,
             self.backordered,
             self.short,
+            self.short_sold,
             self.committed,
             self.fulfilled,
             self.cancelled,

@@ -71,6 +71,8 @@ pub struct StockLevel {
     pub atp: u64,
     /// Units that are kept back from sale.
     pub safety_stock: u64,
+    /// Promised, held or sold, and the stock went away.
+    pub short: u64,
     /// What came and went.
     pub flow: StockFlow,
     /// How often it was changed; compared by `set`.

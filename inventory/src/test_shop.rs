@@ -1,14 +1,17 @@
 //! A shop for tests: one shard with two locations and a few items, and words for what happens in it.
 
 use crate::commands::{
-    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set,
+    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, Receive,
+    Release, Reserve, Return, Set,
 };
 use crate::{
     Answer, Applied, BodyHash, Command, CommandId, Condition, Digest, Entry, EventKind, Inventory, ItemSpec, Limits,
-    LineUnits, LocationSpec, LogTime, Operation, Refusal, Reservation, ReservationId, Revision, Slot, StockLevel,
-    Success, Units, invariants,
+    LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, Refusal, Reservation, ReservationId,
+    Revision, Slot, StockLevel, Success, Units, invariants,
 };
+
+/// A day, in seconds.
+pub(crate) const DAY_S: u64 = 86_400;
 
 /// When every shop opens.
 pub(crate) const OPENING: u64 = 1_000_000;
@@ -42,6 +45,16 @@ impl Shop {
     pub(crate) fn with_rouge(units: u32) -> Self {
         let mut shop = Self::new();
         shop.receive("rouge", "PAR", units).expect("units arrive");
+        shop
+    }
+
+    /// The same with the item `cream`, tracked by lot, and units at `PAR` of lots that leave sale after so many days.
+    pub(crate) fn with_cream(lots: &[(&str, u64, u32)]) -> Self {
+        let mut shop = Self::new();
+        shop.put_item("cream", ItemSpec { lot_tracked: true, ..ItemSpec::default() }).expect("an item is made");
+        for (lot, days, units) in lots {
+            shop.receive_lot("cream", lot, *days, *units).expect("units arrive");
+        }
         shop
     }
 
@@ -115,6 +128,26 @@ impl Shop {
         self.run(receive(sku, location, units))
     }
 
+    /// Units arrive at `PAR` of a lot that leaves sale so many days after the opening.
+    pub(crate) fn receive_lot(&mut self, sku: &str, lot: &str, days: u64, units: u32) -> Result<Success, Refusal> {
+        let Operation::Receive(mut receive) = receive(sku, "PAR", units) else { unreachable!("it is one") };
+        receive.lot = Some(lot.parse().expect("a name"));
+        receive.lot_spec = Some(Box::new(LotSpec { dates: dates(days), ..LotSpec::default() }));
+        self.run(Operation::Receive(receive))
+    }
+
+    pub(crate) fn block(&mut self, lot: &str, status: LotStatus) -> Result<Success, Refusal> {
+        let (sku, lot) = ("cream".parse().expect("a name"), lot.parse().expect("a name"));
+        self.run(Operation::BlockLot(BlockLot { sku, lot, status }))
+    }
+
+    /// Holds units of `cream` of a lot by name.
+    pub(crate) fn reserve_of(&mut self, number: u64, lot: &str, units: u32) -> Result<Success, Refusal> {
+        let Operation::Reserve(mut reserve) = reserve(number, &[("cream", units)]) else { unreachable!("it is one") };
+        reserve.lines[0].lot = Some(lot.parse().expect("a name"));
+        self.run(Operation::Reserve(reserve))
+    }
+
     pub(crate) fn adjust(&mut self, sku: &str, delta: i64, condition: Condition) -> Result<Success, Refusal> {
         let (sku, location) = (sku.parse().expect("a name"), "PAR".parse().expect("a name"));
         self.run(Operation::Adjust(Adjust { sku, location, lot: None, delta, condition }))
@@ -158,7 +191,13 @@ impl Shop {
     }
 
     pub(crate) fn fulfil(&mut self, number: u64, parts: &[(u32, u32)]) -> Result<Success, Refusal> {
-        self.run(Operation::Fulfil(Fulfil { reservation: id(number), parts: parts_of(parts) }))
+        self.run(Operation::Fulfil(Fulfil { reservation: id(number), parts: picks_of(parts, None) }))
+    }
+
+    /// Ships units picked of that lot.
+    pub(crate) fn fulfil_of(&mut self, number: u64, parts: &[(u32, u32)], lot: &str) -> Result<Success, Refusal> {
+        let parts = picks_of(parts, Some(lot));
+        self.run(Operation::Fulfil(Fulfil { reservation: id(number), parts }))
     }
 
     pub(crate) fn cancel(&mut self, number: u64) -> Result<Success, Refusal> {
@@ -173,7 +212,12 @@ impl Shop {
         condition: Condition,
     ) -> Result<Success, Refusal> {
         let location = location.map(|location| location.parse().expect("a name"));
-        self.run(Operation::Return(Return { reservation: id(number), parts: parts_of(parts), location, condition }))
+        self.run(Operation::Return(Return {
+            reservation: id(number),
+            parts: picks_of(parts, None),
+            location,
+            condition,
+        }))
     }
 
     // What is seen.
@@ -194,7 +238,7 @@ pub(crate) fn id(number: u64) -> ReservationId {
 
 pub(crate) fn receive(sku: &str, location: &str, units: u32) -> Operation {
     let (sku, location) = (sku.parse().expect("a name"), location.parse().expect("a name"));
-    Operation::Receive(Receive { sku, location, lot: None, units: Units(units) })
+    Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(units) })
 }
 
 /// A hold of 600 s at `PAR`.
@@ -216,6 +260,12 @@ pub(crate) fn commit(number: u64) -> Operation {
     Operation::Commit(Commit { reservation, parts: vec![], last: false, if_expired: IfExpired::Fail, cancel_at: None })
 }
 
+/// The dates of a lot that leaves sale so many days after the opening.
+pub(crate) fn dates(days: u64) -> LotDates {
+    let best_before = Some(LogTime(OPENING + days * DAY_S * 1_000));
+    LotDates { best_before, ..LotDates::default() }
+}
+
 fn lines_of(lines: &[(&str, u32)]) -> Vec<Line> {
     let line = |(sku, units): &(&str, u32)| Line {
         sku: sku.parse().expect("a name"),
@@ -229,4 +279,9 @@ fn lines_of(lines: &[(&str, u32)]) -> Vec<Line> {
 
 pub(crate) fn parts_of(parts: &[(u32, u32)]) -> Vec<LineUnits> {
     parts.iter().map(|(line, units)| LineUnits { line: *line, units: Units(*units) }).collect()
+}
+
+pub(crate) fn picks_of(parts: &[(u32, u32)], lot: Option<&str>) -> Vec<Picked> {
+    let lot = lot.map(|lot| lot.parse().expect("a name"));
+    parts.iter().map(|(line, units)| Picked { line: *line, units: Units(*units), lot: lot.clone() }).collect()
 }

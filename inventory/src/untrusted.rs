@@ -11,14 +11,17 @@ pub mod chunk {
     use crate::{ChunkId, Inventory};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 7;
+    pub const PIECES: usize = 8;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
     /// Made once, so that a fuzzer does not spend its time on it.
     static HEADER_AND_CHUNKS: LazyLock<HeaderAndChunks> = LazyLock::new(|| {
-        let mut shop = Shop::with_rouge(5);
-        shop.reserve(1, &[("rouge", 1)]).unwrap();
+        let mut shop = Shop::with_cream(&[("A", 10, 2), ("B", 20, 2)]);
+        shop.receive("rouge", "PAR", 5).unwrap();
+        shop.reserve(1, &[("rouge", 1), ("cream", 3)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.reserve(2, &[("cream", 1)]).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);

@@ -46,6 +46,10 @@ mutations! {
     ChainHalfKept = "chain-half-kept", "What a failed chain changed before it failed stays.";
     ReleasedUnitsKept = "released-units-kept", "A release does not give the units back to the stock.";
     SecondLineNotHeld = "second-line-not-held", "Only the first line of a reservation is taken from the stock.";
+    BlockedLotSold = "blocked-lot-sold", "Units of a lot that is blocked are promised and sold.";
+    LastExpiredFirstOut = "last-expired-first-out", "A sale is bound to the lots that leave sale last.";
+    ShortNeverFilled = "short-never-filled", "What becomes free is sold anew before what is short gets it.";
+    OldestHoldShortFirst = "oldest-hold-short-first", "Where stock goes away, the oldest holds lose theirs.";
     EventsNotChained = "events-not-chained", "An event's hash does not cover the one before.";
     DigestSkipsResults = "digest-skips-results", "The digest of a state does not cover the kept results.";
     LocalClockExpiry = "local-clock-expiry", "Each replica ends holds by its own clock rather than by log time.";

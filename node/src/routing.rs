@@ -7,7 +7,7 @@ use holdfast_inventory::{LocationId, Slot};
 use holdfast_raft::meta::{Member, Meta};
 use holdfast_raft::types::NodeId;
 
-use crate::from_proto::Words;
+use crate::from_proto::{Words, Zones};
 use crate::shard::ShardRecords;
 
 /// The cluster's records at one revision.
@@ -48,7 +48,11 @@ impl Routes {
             revision: meta.revision(),
             shards: meta.shards(),
             members: meta.members().clone(),
-            words: Words { default_location: LocationId::new(meta.default_location()).ok()?, customer_key },
+            words: Words {
+                default_location: LocationId::new(meta.default_location()).ok()?,
+                zones: Zones::of(&locations),
+                customer_key,
+            },
             for_shards: Arc::new(ShardRecords { limits: Some(meta.shard_limits().clone()), locations }),
             location_revisions,
             ranges: meta.slot_ranges(),

@@ -1,8 +1,8 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
 use holdfast_inventory::{
-    Answer, Item, ItemStatus, LocationId, LocationKind, LocationSpec, Refusal, Reservation, ReservationLine,
-    ReservationState, StockLevel, Success,
+    Answer, Item, ItemStatus, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Refusal,
+    Reservation, ReservationLine, ReservationState, StockCounts, StockLevel, Success,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -91,6 +91,19 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
         Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
+        Refusal::HoldShort { units } => of(ErrorReason::HoldShort).with("units", units),
+        Refusal::LotExpired { removal_at } => {
+            of(ErrorReason::LotExpired).at("lot_id").with("removal_at_ms", removal_at.0)
+        }
+        Refusal::LotBlocked { status } => of(ErrorReason::LotBlocked).at("lot_id").with("status", status),
+        Refusal::ShelfLifeTooShort { removal_at, needed_until } => of(ErrorReason::ShelfLifeTooShort)
+            .at("lot_id")
+            .with("removal_at_ms", removal_at.0)
+            .with("needed_until_ms", needed_until.0),
+        Refusal::TooManyLots { most } => of(ErrorReason::TooManyLots).at("lot_id").with("most", most),
+        Refusal::TooFewOfLot { available } => {
+            of(ErrorReason::InsufficientStock).at("lot_id").with("available", available).with("recorded", true)
+        }
         Refusal::TooFewToWriteOff { available } => {
             of(ErrorReason::InsufficientStock).with("available", available).with("recorded", true)
         }
@@ -160,6 +173,7 @@ pub(crate) fn stock_level(level: &StockLevel) -> v1::StockLevel {
         fulfilled: level.flow.shipped,
         returned: level.flow.returned,
         revision: level.revision.0,
+        short: level.short,
     }
 }
 
@@ -201,7 +215,43 @@ fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
         returned: line.units.returned,
         expired: line.units.expired,
         optional: line.optional,
+        short_sold: line.units.short_sold,
+        lots: line.lots.iter().map(lot_units).collect(),
     }
+}
+
+fn lot_units(units: &LotUnits) -> v1::LotUnits {
+    let &LotUnits { ref lot, committed, fulfilled, returned } = units;
+    v1::LotUnits { lot_id: lot.as_str().to_owned(), committed, fulfilled, returned }
+}
+
+pub(crate) fn lot(lot: &Lot) -> v1::Lot {
+    let instant = |at: Option<LogTime>| at.map_or(0, |at| at.0);
+    let status = match lot.status {
+        LotStatus::Approved => v1::LotStatus::Approved,
+        LotStatus::OnHold => v1::LotStatus::OnHold,
+        LotStatus::Quarantined => v1::LotStatus::Quarantined,
+        LotStatus::Recalled => v1::LotStatus::Recalled,
+    };
+    v1::Lot {
+        sku: lot.sku.as_str().to_owned(),
+        lot_id: lot.id.as_str().to_owned(),
+        supplier_lot: lot.supplier_lot.clone(),
+        manufactured_at_ms: instant(lot.dates.manufactured_at),
+        best_before_ms: instant(lot.dates.best_before),
+        expires_at_ms: instant(lot.dates.expires_at),
+        removal_at_ms: instant(lot.removal_at),
+        alert_at_ms: instant(lot.alert_at),
+        received_at_ms: lot.received_at.0,
+        status: status.into(),
+        revision: lot.revision.0,
+        levels: lot.places.iter().map(lot_level).collect(),
+    }
+}
+
+fn lot_level((location, counts): &(LocationId, StockCounts)) -> v1::LotLevel {
+    let &StockCounts { on_hand, reserved, committed, damaged, quality_control } = counts;
+    v1::LotLevel { location_id: location.as_str().to_owned(), on_hand, reserved, committed, damaged, quality_control }
 }
 
 pub(crate) fn member(node_id: NodeId, member: &Member) -> v1::Member {

@@ -9,7 +9,7 @@ pub mod command {
     use holdfast_proto::v1::{self, ErrorReason};
     use prost::Message;
 
-    use crate::from_proto::{Words, command, slot_of_command, slots_of_lines};
+    use crate::from_proto::{Words, Zones, command, slot_of_command, slots_of_lines};
 
     /// A valid input: a reservation of two lines.
     #[must_use]
@@ -38,7 +38,8 @@ pub mod command {
 
     /// Refuses it with a reason, or reads it: true.
     pub fn read(bytes: &[u8]) -> bool {
-        let words = Words { default_location: LocationId::new("main").unwrap(), customer_key: [7; 32] };
+        let zones = Zones::default();
+        let words = Words { default_location: LocationId::new("main").unwrap(), zones, customer_key: [7; 32] };
         let Ok(wire) = v1::Command::decode(bytes) else { return false };
         match command(wire, &words) {
             Ok(command) => {

@@ -84,6 +84,7 @@ impl ErrorReason {
 
             Self::LotBlocked | Self::ShelfLifeTooShort => state(Retry::NewKey),
             Self::LotRequired | Self::LotExpired => state(Retry::Never),
+            Self::TooManyLots => state(Retry::NewKey),
 
             Self::SaleNotStarted
             | Self::AllocationExhausted

@@ -29,6 +29,8 @@ pub enum DirtKind {
     TooManyAttributes,
     /// A price that is no number, or below 0.
     BadPrice,
+    /// A quantity that is no number of units.
+    BadQuantity,
     /// A time that is none.
     BadTime,
     /// An event that the format does not know.
@@ -54,6 +56,7 @@ impl DirtKind {
             Self::BadText => "bad_text",
             Self::TooManyAttributes => "too_many_attributes",
             Self::BadPrice => "bad_price",
+            Self::BadQuantity => "bad_quantity",
             Self::BadTime => "bad_time",
             Self::UnknownEvent => "unknown_event",
             Self::NoSession => "no_session",

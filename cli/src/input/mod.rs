@@ -5,10 +5,12 @@ pub mod catalogue;
 mod dirt;
 mod open;
 mod rows;
+mod stock;
 pub mod trace;
 
 pub use catalogue::CatalogueReader;
 pub use dirt::{DirtKind, DirtTally, DirtyRow, Usable};
 pub use open::open;
 pub use rows::{Row, RowReader};
+pub use stock::{COLUMNS as STOCK_COLUMNS, StockReader};
 pub use trace::{Event, EventKind, TraceReader};

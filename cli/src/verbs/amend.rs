@@ -4,7 +4,7 @@ use clap::Args;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
-use super::lines::SkuUnits;
+use super::lines::{SkuLot, SkuUnits, check_lots};
 use crate::ask::Asking;
 use crate::failure::Failure;
 use crate::ids::ReservationText;
@@ -22,6 +22,9 @@ pub struct Amend {
     /// Where from; the cluster's default location if not given.
     #[arg(long, default_value = "", hide_default_value = true)]
     location: String,
+    /// Which lot a SKU's line is bound to by name: SKU=LOT; repeatable.
+    #[arg(long = "lot", value_name = "SKU=LOT")]
+    lots: Vec<SkuLot>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -34,8 +37,9 @@ impl Amend {
                 return Err(Failure::usage(format!("{} is named twice", line.sku)).hint("say its new quantity once"));
             }
         }
+        check_lots(&self.lots, &self.lines)?;
         let reservation_id = Some(self.reservation.id());
-        let lines = self.lines.iter().map(|line| line.line(&self.location)).collect();
+        let lines = self.lines.iter().map(|line| line.line(&self.location, &self.lots)).collect();
         self.asking.ask(Operation::Amend(v1::Amend { reservation_id, lines }), format).await
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
-use super::lines::LineUnits;
+use super::lines::PickedUnits;
 use crate::ask::Asking;
 use crate::failure::Failure;
 use crate::ids::ReservationText;
@@ -16,9 +16,9 @@ pub struct Fulfil {
     /// The reservation, by the id that `reserve` printed.
     #[arg(long, value_name = "ID")]
     reservation: ReservationText,
-    /// Only these units of these lines: LINE=UNITS, the first line being 0; repeatable. All if not given.
-    #[arg(long = "line", value_name = "LINE=UNITS")]
-    lines: Vec<LineUnits>,
+    /// Only these units of these lines, the first line being 0, picked of that lot; repeatable. All if not given.
+    #[arg(long = "line", value_name = "LINE=UNITS[:LOT]")]
+    lines: Vec<PickedUnits>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -27,7 +27,7 @@ impl Fulfil {
     /// Asks for it.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         let reservation_id = Some(self.reservation.id());
-        let lines = self.lines.iter().map(|part| part.0).collect();
+        let lines = self.lines.into_iter().map(|part| part.0).collect();
         self.asking.ask(Operation::Fulfil(v1::Fulfil { reservation_id, lines }), format).await
     }
 }

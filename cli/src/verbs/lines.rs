@@ -5,6 +5,8 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use holdfast_proto::v1;
 
+use crate::failure::Failure;
+
 /// `SKU` or `SKU=UNITS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SkuUnits {
@@ -32,14 +34,42 @@ impl FromStr for SkuUnits {
 
 impl SkuUnits {
     /// The line at that location; empty: the cluster's default.
-    pub(super) fn line(&self, location_id: &str) -> v1::Line {
+    pub(super) fn line(&self, location_id: &str, lots: &[SkuLot]) -> v1::Line {
+        let lot = lots.iter().find(|lot| lot.sku == self.sku);
         v1::Line {
             sku: self.sku.clone(),
             location_id: location_id.to_owned(),
             units: self.units,
-            ..v1::Line::default()
+            lot_id: lot.map(|lot| lot.lot.clone()).unwrap_or_default(),
+            optional: false,
         }
     }
+}
+
+/// `SKU=LOT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SkuLot {
+    pub(super) sku: String,
+    pub(super) lot: String,
+}
+
+impl FromStr for SkuLot {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((sku, lot)) if !sku.is_empty() && !lot.is_empty() => {
+                Ok(Self { sku: sku.to_owned(), lot: lot.to_owned() })
+            }
+            _ => Err("write SKU=LOT".to_owned()),
+        }
+    }
+}
+
+/// Refuses a lot of a SKU that has no line.
+pub(super) fn check_lots(lots: &[SkuLot], lines: &[SkuUnits]) -> Result<(), Failure> {
+    let stray = lots.iter().find(|lot| lines.iter().all(|line| line.sku != lot.sku));
+    stray.map_or(Ok(()), |lot| Err(Failure::usage(format!("--lot names {}, which is none of the SKUs", lot.sku))))
 }
 
 /// `LINE=UNITS`: units of a line by its number, from 0.
@@ -56,6 +86,23 @@ impl FromStr for LineUnits {
         parts.map(Self).ok_or_else(|| "write LINE=UNITS, the first line being 0".to_owned())
     }
 }
+
+/// `LINE=UNITS`, or `LINE=UNITS:LOT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PickedUnits(pub(super) v1::PickedUnits);
+
+impl FromStr for PickedUnits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (line, rest) = text.split_once('=').ok_or(PICKED)?;
+        let (units, lot_id) = rest.split_once(':').unwrap_or((rest, ""));
+        let (line, units) = (line.parse().map_err(|_| PICKED)?, units.parse().map_err(|_| PICKED)?);
+        Ok(Self(v1::PickedUnits { line, units, lot_id: lot_id.to_owned() }))
+    }
+}
+
+const PICKED: &str = "write LINE=UNITS or LINE=UNITS:LOT, the first line being 0";
 
 /// In what state units are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,5 +144,8 @@ mod tests {
     fn parts_name_the_line_by_its_number() {
         assert_eq!("0=5".parse(), Ok(LineUnits(v1::LineUnits { line: 0, units: 5 })));
         assert!("5".parse::<LineUnits>().is_err());
+        let picked = |lot_id: &str| Ok(PickedUnits(v1::PickedUnits { line: 0, units: 5, lot_id: lot_id.to_owned() }));
+        assert_eq!(("0=5".parse(), "0=5:A:1".parse()), (picked(""), picked("A:1")));
+        assert!("0:A".parse::<PickedUnits>().is_err() && "0=:A".parse::<PickedUnits>().is_err());
     }
 }

@@ -13,6 +13,7 @@ mod import;
 mod item;
 mod lines;
 mod location;
+mod lot;
 mod release;
 mod replay;
 mod reservation;
@@ -20,6 +21,7 @@ mod reserve;
 mod return_units;
 mod start;
 mod stock;
+mod stock_file;
 mod up;
 
 use clap::{Parser, Subcommand};
@@ -57,6 +59,9 @@ pub enum Verb {
     Location(location::Location),
     #[command(subcommand)]
     Stock(stock::Stock),
+    #[command(subcommand)]
+    Lot(lot::Lot),
+    Recall(lot::Recall),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
     Extend(extend::Extend),
@@ -84,6 +89,8 @@ impl Verb {
             Self::Item(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
+            Self::Lot(verb) => verb.run(format).await,
+            Self::Recall(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
             Self::Extend(verb) => verb.run(format).await,

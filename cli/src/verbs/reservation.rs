@@ -83,11 +83,22 @@ struct LineRow {
     held: u64,
     backordered: u64,
     short: u64,
+    short_sold: u64,
     committed: u64,
     fulfilled: u64,
     cancelled: u64,
     released: u64,
     expired: u64,
+    returned: u64,
+    /// The lots of what is sold.
+    lots: Vec<LotRow>,
+}
+
+#[derive(Serialize)]
+struct LotRow {
+    lot: String,
+    committed: u64,
+    fulfilled: u64,
     returned: u64,
 }
 
@@ -130,12 +141,13 @@ impl Reservation {
     }
 }
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "reservation",
     "state",
     "sku",
     "location",
     "held",
+    "short",
     "committed",
     "fulfilled",
     "cancelled",
@@ -146,7 +158,7 @@ const HEADER: [&str; 11] = [
 
 impl ReservationRow {
     /// A row for each line.
-    fn table(&self) -> Vec<[String; 11]> {
+    fn table(&self) -> Vec<[String; 12]> {
         let rows = self.lines.iter().map(|line| {
             let n = |units: u64| units.to_string();
             [
@@ -155,6 +167,7 @@ impl ReservationRow {
                 line.sku.clone(),
                 line.location.clone(),
                 n(line.held),
+                n(line.short + line.short_sold),
                 n(line.committed),
                 n(line.fulfilled),
                 n(line.cancelled),
@@ -164,6 +177,13 @@ impl ReservationRow {
             ]
         });
         rows.collect()
+    }
+}
+
+impl From<&v1::LotUnits> for LotRow {
+    fn from(units: &v1::LotUnits) -> Self {
+        let &v1::LotUnits { ref lot_id, committed, fulfilled, returned } = units;
+        Self { lot: lot_id.clone(), committed, fulfilled, returned }
     }
 }
 
@@ -177,6 +197,8 @@ impl From<v1::Reservation> for ReservationRow {
             held: line.held,
             backordered: line.backordered,
             short: line.short,
+            short_sold: line.short_sold,
+            lots: line.lots.iter().map(LotRow::from).collect(),
             committed: line.committed,
             fulfilled: line.fulfilled,
             cancelled: line.cancelled,

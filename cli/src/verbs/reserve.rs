@@ -4,7 +4,7 @@ use clap::Args;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
-use super::lines::SkuUnits;
+use super::lines::{SkuLot, SkuUnits, check_lots};
 use crate::ask::Asking;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -18,6 +18,9 @@ pub struct Reserve {
     /// Where from; the cluster's default location if not given.
     #[arg(long, default_value = "", hide_default_value = true)]
     location: String,
+    /// Bind a SKU to a lot by name, rather than to those that leave sale first: SKU=LOT; repeatable.
+    #[arg(long = "lot", value_name = "SKU=LOT")]
+    lots: Vec<SkuLot>,
     /// For how long, in seconds; 600 if not given, at most 14 400.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     ttl: Option<u32>,
@@ -40,8 +43,9 @@ pub struct Reserve {
 impl Reserve {
     /// Asks for the hold.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
+        check_lots(&self.lots, &self.lines)?;
         let reserve = v1::Reserve {
-            lines: self.lines.iter().map(|line| line.line(&self.location)).collect(),
+            lines: self.lines.iter().map(|line| line.line(&self.location, &self.lots)).collect(),
             // 0 on the wire is the cluster's default.
             ttl_s: self.ttl.unwrap_or(0),
             customer: self.customer,

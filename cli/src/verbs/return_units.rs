@@ -4,7 +4,7 @@ use clap::Args;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
-use super::lines::{Condition, LineUnits};
+use super::lines::{Condition, PickedUnits};
 use crate::ask::Asking;
 use crate::failure::Failure;
 use crate::ids::ReservationText;
@@ -16,9 +16,9 @@ pub struct Return {
     /// The reservation, by the id that `reserve` printed.
     #[arg(long, value_name = "ID")]
     reservation: ReservationText,
-    /// These units of these lines: LINE=UNITS, the first line being 0; repeatable.
-    #[arg(long = "line", value_name = "LINE=UNITS", required = true)]
-    lines: Vec<LineUnits>,
+    /// These units of these lines, the first line being 0, of that lot; repeatable.
+    #[arg(long = "line", value_name = "LINE=UNITS[:LOT]", required = true)]
+    lines: Vec<PickedUnits>,
     /// Where they came back to; where they were shipped from if not given.
     #[arg(long, default_value = "", hide_default_value = true)]
     location: String,
@@ -35,7 +35,7 @@ impl Return {
         let reservation_id = Some(self.reservation.id());
         let units = v1::Return {
             reservation_id,
-            lines: self.lines.iter().map(|part| part.0).collect(),
+            lines: self.lines.into_iter().map(|part| part.0).collect(),
             location_id: self.location,
             condition: Condition::wire(self.condition),
         };

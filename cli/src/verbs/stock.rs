@@ -6,6 +6,8 @@ use holdfast_proto::v1::command::Operation;
 use serde::Serialize;
 
 use super::lines::Condition;
+use super::lot::Dates;
+use super::stock_file;
 use crate::ask::Asking;
 use crate::connect::Reading;
 use crate::failure::Failure;
@@ -23,6 +25,10 @@ pub enum Stock {
     Adjust(Adjust),
     /// Set the units on hand to a counted number, if nothing has changed since the count.
     Set(Set),
+    /// Receive what a CSV file lists.
+    Import(stock_file::Import),
+    /// Write the stock to stdout as CSV, in the form that import reads.
+    Export(stock_file::Export),
 }
 
 /// Show the quantities of a SKU.
@@ -36,13 +42,16 @@ pub struct Get {
     reading: Reading,
 }
 
-/// Of which SKU, where.
+/// Of which SKU, where, and of which lot.
 #[derive(Debug, Args)]
 struct Place {
     sku: String,
     /// Where; the cluster's default location if not given.
     #[arg(long, default_value = "", hide_default_value = true)]
     location: String,
+    /// The lot, of an item tracked by lot.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    lot: String,
 }
 
 /// Take in units that have arrived.
@@ -53,6 +62,8 @@ pub struct Receive {
     /// How many.
     #[arg(long)]
     units: u32,
+    #[command(flatten)]
+    dates: Dates,
     #[command(flatten)]
     asking: Asking,
 }
@@ -98,6 +109,7 @@ struct LevelRow {
     damaged: u64,
     quality_control: u64,
     atp: u64,
+    short: u64,
     received: u64,
     adjusted: i64,
     fulfilled: u64,
@@ -119,9 +131,10 @@ impl Stock {
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         match self {
             Self::Get(get) => get.run(format).await,
-            Self::Receive(Receive { place, units, asking }) => {
-                let receive =
-                    v1::Receive { sku: place.sku, location_id: place.location, units, ..v1::Receive::default() };
+            Self::Import(import) => import.run(format).await,
+            Self::Export(export) => export.run().await,
+            Self::Receive(Receive { place: Place { sku, location, lot }, units, dates, asking }) => {
+                let receive = v1::Receive { sku, location_id: location, units, lot_id: lot, lot: dates.wire_if_said() };
                 asking.ask(Operation::Receive(receive), format).await
             }
             Self::Adjust(Adjust { place, by, condition, asking }) => {
@@ -130,13 +143,13 @@ impl Stock {
                     location_id: place.location,
                     delta: by,
                     condition: Condition::wire(condition),
-                    ..v1::Adjust::default()
+                    lot_id: place.lot,
                 };
                 asking.ask(Operation::Adjust(adjust), format).await
             }
             Self::Set(Set { place, on_hand, if_revision, asking }) => {
-                let set =
-                    v1::Set { sku: place.sku, location_id: place.location, on_hand, if_revision, ..v1::Set::default() };
+                let Place { sku, location: location_id, lot: lot_id } = place;
+                let set = v1::Set { sku, location_id, on_hand, if_revision, lot_id };
                 asking.ask(Operation::Set(set), format).await
             }
         }
@@ -162,6 +175,7 @@ impl Get {
                     n(l.damaged),
                     n(l.quality_control),
                     n(l.atp),
+                    n(l.short),
                     n(l.received),
                     l.adjusted.to_string(),
                     n(l.fulfilled),
@@ -179,6 +193,7 @@ impl Get {
             "damaged",
             "qc",
             "atp",
+            "short",
             "received",
             "adjusted",
             "fulfilled",
@@ -201,6 +216,7 @@ impl From<v1::StockLevel> for LevelRow {
             damaged: level.damaged,
             quality_control: level.quality_control,
             atp: level.atp,
+            short: level.short,
             received: level.received,
             adjusted: level.adjusted,
             fulfilled: level.fulfilled,

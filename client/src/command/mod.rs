@@ -14,7 +14,7 @@ use holdfast_proto::v1::command::Operation;
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
 pub(crate) use seal::{Minter, Sealed, seal};
 pub use shipments::{Cancel, Fulfil, Return};
-pub use stock::{Adjust, PutItem, Receive, Set};
+pub use stock::{Adjust, BlockLot, PutItem, PutLot, Recall, Receive, Set, UnblockLot};
 
 use crate::ids::CommandId;
 
@@ -79,6 +79,10 @@ impl Command {
             Operation::Fulfil(_) => "fulfil",
             Operation::Cancel(_) => "cancel",
             Operation::Return(_) => "return",
+            Operation::PutLot(_) => "put_lot",
+            Operation::BlockLot(_) => "block_lot",
+            Operation::UnblockLot(_) => "unblock_lot",
+            Operation::Recall(_) => "recall",
         }
     }
 }

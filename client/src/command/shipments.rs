@@ -21,7 +21,14 @@ impl Fulfil {
     /// Only so many units of a line, by its number from 0.
     #[must_use]
     pub fn line(mut self, line: u32, units: u32) -> Self {
-        self.0.lines.push(v1::LineUnits { line, units });
+        self.0.lines.push(v1::PickedUnits { line, units, lot_id: String::new() });
+        self
+    }
+
+    /// So many units of a line, picked of that lot.
+    #[must_use]
+    pub fn line_of_lot(mut self, line: u32, units: u32, lot_id: impl Into<String>) -> Self {
+        self.0.lines.push(v1::PickedUnits { line, units, lot_id: lot_id.into() });
         self
     }
 }
@@ -52,7 +59,14 @@ impl Return {
     /// So many units of a line, by its number from 0.
     #[must_use]
     pub fn line(mut self, line: u32, units: u32) -> Self {
-        self.0.lines.push(v1::LineUnits { line, units });
+        self.0.lines.push(v1::PickedUnits { line, units, lot_id: String::new() });
+        self
+    }
+
+    /// So many units of a line, of that lot.
+    #[must_use]
+    pub fn line_of_lot(mut self, line: u32, units: u32, lot_id: impl Into<String>) -> Self {
+        self.0.lines.push(v1::PickedUnits { line, units, lot_id: lot_id.into() });
         self
     }
 

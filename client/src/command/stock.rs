@@ -4,7 +4,7 @@ use holdfast_proto::v1;
 
 use super::into_command;
 
-into_command!(PutItem, Receive, Adjust, Set);
+into_command!(PutItem, Receive, Adjust, Set, PutLot, BlockLot, UnblockLot, Recall);
 
 /// Creates an item, or replaces its attributes.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,82 @@ impl Receive {
     pub fn lot(mut self, lot_id: impl Into<String>) -> Self {
         self.0.lot_id = lot_id.into();
         self
+    }
+
+    /// What is said of the lot: of a new one all that will be known, of a known one what it must agree with.
+    #[must_use]
+    pub fn lot_spec(mut self, spec: v1::LotSpec) -> Self {
+        self.0.lot = Some(spec);
+        self
+    }
+}
+
+/// Makes a lot known, or corrects what is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutLot(pub(crate) v1::PutLot);
+
+impl PutLot {
+    /// That lot of a SKU.
+    #[must_use]
+    pub fn of(sku: impl Into<String>, lot_id: impl Into<String>, spec: v1::LotSpec) -> Self {
+        Self(v1::PutLot { sku: sku.into(), lot_id: lot_id.into(), lot: Some(spec), ..v1::PutLot::default() })
+    }
+
+    /// Its dates are in the time zone of that location.
+    #[must_use]
+    pub fn at(mut self, location_id: impl Into<String>) -> Self {
+        self.0.location_id = location_id.into();
+        self
+    }
+
+    /// Only if the lot's revision is this.
+    #[must_use]
+    pub fn if_revision(mut self, revision: u64) -> Self {
+        self.0.if_revision = revision;
+        self
+    }
+}
+
+/// Takes a lot out of sale at once, at every location.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockLot(pub(crate) v1::BlockLot);
+
+impl BlockLot {
+    /// That lot of a SKU: on hold.
+    #[must_use]
+    pub fn of(sku: impl Into<String>, lot_id: impl Into<String>) -> Self {
+        Self(v1::BlockLot { sku: sku.into(), lot_id: lot_id.into(), ..v1::BlockLot::default() })
+    }
+
+    /// It is quarantined rather than on hold.
+    #[must_use]
+    pub fn quarantined(mut self) -> Self {
+        self.0.status = v1::LotStatus::Quarantined.into();
+        self
+    }
+}
+
+/// Puts a blocked lot back into sale.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnblockLot(pub(crate) v1::UnblockLot);
+
+impl UnblockLot {
+    /// That lot of a SKU.
+    #[must_use]
+    pub fn of(sku: impl Into<String>, lot_id: impl Into<String>) -> Self {
+        Self(v1::UnblockLot { sku: sku.into(), lot_id: lot_id.into() })
+    }
+}
+
+/// Withdraws a lot for good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recall(pub(crate) v1::Recall);
+
+impl Recall {
+    /// That lot of a SKU.
+    #[must_use]
+    pub fn of(sku: impl Into<String>, lot_id: impl Into<String>) -> Self {
+        Self(v1::Recall { sku: sku.into(), lot_id: lot_id.into() })
     }
 }
 

@@ -191,6 +191,18 @@ impl InventoryService for Node {
     ) -> Result<Response<v1::ListReservationsResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
     }
+
+    async fn get_lots(&self, _: Request<v1::GetLotsRequest>) -> Result<Response<v1::GetLotsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn list_lots(&self, _: Request<v1::ListLotsRequest>) -> Result<Response<v1::ListLotsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn trace_lot(&self, _: Request<v1::TraceLotRequest>) -> Result<Response<v1::TraceLotResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
 }
 
 macro_rules! not_in_this_script {

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::{LocationNo, SkuNo};
-use crate::turn::Turn;
+use crate::shelf::Shelf;
+use crate::state::{LocationNo, LotNo, SkuNo};
+use crate::turn::{Move, Turn};
 use crate::{
     Condition, EventKind, Field, InvalidArgument, LocationId, LotId, MAX_UNITS, Refusal, Sku, StockDelta, StockFlow,
     Success,
@@ -33,9 +34,9 @@ impl Adjust {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let sku = turn.sku(&self.sku)?;
         let location = turn.location(&self.location)?;
-        turn.check_lot_of_stock(sku, &self.lot)?;
+        let lot = turn.lot_of_stock(sku, self.lot.as_ref())?;
         turn.end_what_is_due_of(sku);
-        find_or_write_off(turn, sku, location, &self.lot, self.delta, self.condition)
+        find_or_write_off(turn, sku, location, lot, self.delta, self.condition)
     }
 }
 
@@ -44,15 +45,22 @@ pub(super) fn find_or_write_off(
     turn: &mut Turn<'_>,
     sku: SkuNo,
     location: LocationNo,
-    lot: &Option<LotId>,
+    lot: Option<LotNo>,
     delta: i64,
     condition: Condition,
 ) -> Result<Success, Refusal> {
     let gone = if delta < 0 { delta.unsigned_abs() } else { 0 };
-    let counts = turn.state.stock(sku).place(location).and_then(|place| place.cell(lot)).map(|cell| cell.counts);
-    let counts = counts.unwrap_or_default();
+    let place = turn.state.stock(sku).place(location);
+    let counts = place.map(|place| place.counts_of(lot)).unwrap_or_default();
+    let free = counts.free().expect("[H-QTY] no part is below 0");
     let available = match condition {
-        Condition::Resellable => counts.free().expect("[H-QTY] no part is below 0"),
+        Condition::Resellable => match (place, lot) {
+            // What of a lot on sale is held by nobody by name may be what holds need that are bound to no lot yet.
+            (Some(place), Some(lot)) if turn.state.lot(lot).is_sellable(turn.now()) => {
+                Shelf::of(turn.state, place).left_of(lot)
+            }
+            _ => free,
+        },
         Condition::Damaged => counts.damaged,
         Condition::QualityControl => counts.quality_control,
     };
@@ -61,8 +69,9 @@ pub(super) fn find_or_write_off(
     }
     let flow = StockFlow { found: delta.max(0) as u64, written_off: gone, ..StockFlow::default() };
     let delta = StockDelta::of_condition(condition, delta);
-    turn.check(sku, location, lot, &delta, &flow)?;
-    turn.change(sku, location, lot, &delta, &flow);
+    let change = Move { sku, location, lot, delta, flow };
+    turn.check(&[change])?;
+    turn.change(&change);
     turn.record(EventKind::StockAdjusted, None, None);
     Ok(turn.stock_success(sku, location))
 }

@@ -6,10 +6,7 @@ use crate::commands::{Line, MAX_LINES};
 use crate::demand::Demand;
 use crate::state::{LineRecord, ReservationNo};
 use crate::turn::Turn;
-use crate::{
-    EventKind, Field, InvalidArgument, MAX_UNITS, Refusal, ReservationId, ReservationState, StockDelta, StockFlow,
-    Success,
-};
+use crate::{EventKind, Field, InvalidArgument, MAX_UNITS, Refusal, ReservationId, ReservationState, Success};
 
 /// New quantities for lines of a hold, found by item, location and lot: more is a new hold, less a release, 0 gives the
 /// line back, another item, location or lot is a new line. Lines that are not named stay. Refused whole, the old hold
@@ -59,8 +56,8 @@ impl Amend {
                 if let Some(limit) = spec.max_hold_s {
                     max_expires_at = max_expires_at.min(created_at.plus_seconds(limit));
                 }
-                let counted = lines.iter().any(|kept| is_same(kept, &at) && kept.counted);
-                demand.require(turn, &LineRecord { counted, ..at }, number, more)?;
+                let kept = lines.iter().find(|kept| is_same(kept, &at));
+                demand.require(turn, kept.unwrap_or(&at), number, more)?;
             }
         }
         if max_expires_at <= turn.now() {
@@ -95,8 +92,7 @@ impl Amend {
             for (at, line) in lines.iter().enumerate() {
                 let change = line.units.held as i64 - before.get(at).copied().unwrap_or(0) as i64;
                 if change != 0 && (change > 0) == is_more {
-                    let delta = StockDelta { reserved: change, ..StockDelta::default() };
-                    turn.change_line(line, &delta, &StockFlow::default());
+                    turn.change_held(line, change);
                 }
             }
         }
@@ -110,13 +106,14 @@ impl Amend {
 }
 
 fn is_same(a: &LineRecord, b: &LineRecord) -> bool {
-    (a.sku, a.location, &a.lot) == (b.sku, b.location, &b.lot)
+    (a.sku, a.location, a.named_lot()) == (b.sku, b.location, b.named_lot())
 }
 
 /// Moves the lines of one item, location and lot to a new sum. Answers how many units more they hold.
 fn amend_line(turn: &Turn<'_>, lines: &mut Vec<LineRecord>, new: &Line) -> Result<u64, Refusal> {
     let (sku, location) = (turn.sku(&new.sku)?, turn.location(&new.location)?);
-    let is_it = |line: &LineRecord| (line.sku, line.location, &line.lot) == (sku, location, &new.lot);
+    let lot = new.lot.as_ref().map(|lot| turn.lot(sku, lot)).transpose()?;
+    let is_it = |line: &LineRecord| (line.sku, line.location, line.named_lot()) == (sku, location, lot);
     let held: u64 = lines.iter().filter(|line| is_it(line)).map(|line| line.units.held).sum();
     let asked = new.units.count();
     if asked > held {

@@ -4,12 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::demand::Demand;
 use crate::parts::units_of_lines;
-use crate::state::ReservationNo;
+use crate::state::{LineRecord, LotNo, ReservationNo, ReservationRecord};
 use crate::turn::Turn;
-use crate::{
-    EventKind, Field, InvalidArgument, LineUnits, LogTime, Refusal, ReservationId, StockDelta, StockFlow, Success,
-    validate_parts,
-};
+use crate::{EventKind, Field, InvalidArgument, LineUnits, LogTime, Refusal, ReservationId, Success, validate_parts};
 
 /// How far ahead `cancel_at` may lie, in ms.
 pub const MAX_CANCEL_AHEAD_MS: u64 = 31 * 24 * 3_600_000;
@@ -53,12 +50,14 @@ impl Commit {
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
         if record.is_holding() {
-            let units = units_of_lines(record, &self.parts, |units| units.held, exceeds_held)?;
+            let units = units_of_lines(record, &self.parts, |units| units.held, exceeds_held);
+            self.check_short(record, units.is_err())?;
+            let units = units?;
             self.sell_held(turn, no, &units);
         } else if self.if_expired == IfExpired::Retake && record.has(|units| units.expired) {
             let units = units_of_lines(record, &self.parts, |units| units.expired, exceeds_held)?;
-            self.check_retake(turn, no, &units)?;
-            self.sell_expired(turn, no, &units);
+            let lines = self.check_retake(turn, no, &units)?;
+            self.sell_expired(turn, no, lines, &units);
         } else {
             return Err(record.refuse_without_hold());
         }
@@ -68,56 +67,88 @@ impl Commit {
 
     fn sell_held(&self, turn: &mut Turn<'_>, no: ReservationNo, sold: &[u64]) {
         let (now, lines) = (turn.now(), turn.state.reservation(no).lines.clone());
+        let mut bound = Vec::with_capacity(lines.len());
         for (line, &units) in lines.iter().zip(sold) {
-            let reserved = if self.last { line.units.held } else { units } as i64;
-            if reserved != 0 {
-                let delta = StockDelta { reserved: -reserved, committed: units as i64, ..StockDelta::default() };
-                turn.change_line(line, &delta, &StockFlow::default());
+            bound.push(turn.sell(line, units));
+            if self.last {
+                turn.change_held(line, -((line.units.held - units) as i64));
+                turn.change_short(line, -(line.units.short as i64));
             }
         }
         turn.state.change_reservation(no, |record| {
             record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
-            for (line, &units) in record.lines.iter_mut().zip(sold) {
+            for ((line, &units), bound) in record.lines.iter_mut().zip(sold).zip(&bound) {
                 line.units.held -= units;
-                line.units.committed += units;
+                line.commit(units, bound);
                 if self.last {
-                    line.units.released += std::mem::take(&mut line.units.held);
+                    line.units.released += std::mem::take(&mut line.units.held) + std::mem::take(&mut line.units.short);
                 }
             }
         });
     }
 
-    /// What expired is tried for as a new hold would be.
-    fn check_retake(&self, turn: &mut Turn<'_>, no: ReservationNo, units: &[u64]) -> Result<(), Refusal> {
-        let lines = turn.state.reservation(no).lines.clone();
+    /// Refuses to sell what was held and is not there any more.
+    fn check_short(&self, record: &ReservationRecord, exceeds: bool) -> Result<(), Refusal> {
+        let units = record.lines.iter().map(|line| line.units.short).sum();
+        let is_asked = self.parts.is_empty() || exceeds;
+        if units > 0 && is_asked { Err(Refusal::HoldShort { units }) } else { Ok(()) }
+    }
+
+    /// What expired is tried for as a new hold would be. Answers the lines as they would be held now.
+    fn check_retake(&self, turn: &mut Turn<'_>, no: ReservationNo, units: &[u64]) -> Result<Vec<LineRecord>, Refusal> {
+        let mut lines = turn.state.reservation(no).lines.clone();
         for line in &lines {
             turn.end_what_is_due_of(line.sku);
         }
         let mut demand = Demand::default();
-        for (number, (line, &units)) in lines.iter().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
+        for (number, (line, &units)) in lines.iter_mut().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
             turn.check_sellable(line.sku)?;
             let location = turn.state.location(line.location);
             if !location.spec.active {
                 return Err(Refusal::UnknownLocation { location: location.id.clone() });
             }
+            let spec = &turn.state.item(line.sku).spec;
+            match &mut line.by_lot {
+                Some(by_lot) if spec.lot_tracked => {
+                    by_lot.need = spec.need_at(turn.now());
+                    by_lot.named.map_or(Ok(()), |lot| turn.check_lot_sellable(lot, by_lot.need))?;
+                }
+                None if !spec.lot_tracked => {}
+                // It is another kind of stock now than what was held.
+                _ => return Err(turn.state.reservation(no).refuse_without_hold()),
+            }
             demand.require(turn, line, number, units)?;
         }
-        Ok(())
+        Ok(lines)
     }
 
-    fn sell_expired(&self, turn: &mut Turn<'_>, no: ReservationNo, sold: &[u64]) {
-        let (now, lines) = (turn.now(), turn.state.reservation(no).lines.clone());
-        for (line, &units) in lines.iter().zip(sold).filter(|(_, units)| **units > 0) {
-            let delta = StockDelta { committed: units as i64, ..StockDelta::default() };
-            turn.change_line(line, &delta, &StockFlow::default());
+    fn sell_expired(&self, turn: &mut Turn<'_>, no: ReservationNo, lines: Vec<LineRecord>, sold: &[u64]) {
+        let now = turn.now();
+        // All are held before the first is bound: what one line names, another must not be bound to.
+        for (line, &units) in lines.iter().zip(sold) {
+            turn.change_held(line, units as i64);
         }
+        let bound: Vec<_> = lines.iter().zip(sold).map(|(line, &units)| turn.sell(line, units)).collect();
         turn.state.change_reservation(no, |record| {
             record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
-            for (line, &units) in record.lines.iter_mut().zip(sold) {
+            record.lines = lines;
+            for ((line, &units), bound) in record.lines.iter_mut().zip(sold).zip(&bound) {
                 line.units.expired -= units;
-                line.units.committed += units;
+                line.commit(units, bound);
             }
         });
+    }
+}
+
+impl LineRecord {
+    /// Counts units as sold, of the lots that they are of.
+    fn commit(&mut self, units: u64, bound: &[(LotNo, u64)]) {
+        self.units.committed += units;
+        if let Some(by_lot) = &mut self.by_lot {
+            for (lot, units) in bound {
+                by_lot.bound_mut(*lot).committed += units;
+            }
+        }
     }
 }
 
@@ -128,7 +159,7 @@ fn exceeds_held(line: u32, available: u64) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::{Commit, IfExpired, MAX_CANCEL_AHEAD_MS};
-    use crate::test_shop::{OPENING, Shop, parts_of};
+    use crate::test_shop::{OPENING, Shop, parts_of, reserve};
     use crate::*;
 
     const EXPIRED: Refusal = Refusal::ReservationExpired { expired_at: LogTime(OPENING + 600_000) };
@@ -231,5 +262,49 @@ mod tests {
             let refused = shop.commit_with(1, |commit| commit.cancel_at = Some(LogTime(at)));
             assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::CancelAt))));
         }
+    }
+
+    #[test]
+    fn a_sale_is_bound_to_the_lots_that_leave_sale_first() {
+        let mut shop = Shop::with_cream(&[("late", 30, 5), ("early", 10, 2)]);
+        shop.reserve(1, &[("cream", 3)]).unwrap();
+        assert!(shop.reservation(1).lines[0].lots.is_empty(), "a hold is bound to no lot");
+        shop.commit(1).unwrap();
+        let bound = shop.reservation(1).lines[0].lots.clone();
+        let lots: Vec<(&str, u64)> = bound.iter().map(|lot| (lot.lot.as_str(), lot.committed)).collect();
+        assert_eq!(lots, [("early", 2), ("late", 1)]);
+    }
+
+    #[test]
+    fn what_is_short_is_not_sold_and_what_is_there_is() {
+        let mut shop = Shop::with_cream(&[("A", 10, 3), ("B", 10, 2)]);
+        shop.reserve(1, &[("cream", 4)]).unwrap();
+        shop.block("A", LotStatus::OnHold).unwrap();
+        assert_eq!(shop.commit(1), Err(Refusal::HoldShort { units: 2 }));
+        let part = |commit: &mut Commit| commit.parts = parts_of(&[(0, 2)]);
+        assert_eq!(shop.commit_with(1, part).unwrap().state, Some(ReservationState::Committed));
+        shop.block("A", LotStatus::Approved).unwrap();
+        shop.commit(1).unwrap();
+        assert_eq!(shop.reservation(1).lines[0].units.committed, 4);
+    }
+
+    #[test]
+    fn a_retake_leaves_to_a_line_the_lot_that_it_names() {
+        let mut shop = Shop::with_cream(&[("A", 10, 2), ("B", 20, 2)]);
+        let Operation::Reserve(mut reserve) = reserve(1, &[("cream", 2), ("cream", 2)]) else { unreachable!() };
+        reserve.lines[1].lot = Some("A".parse().unwrap());
+        shop.run(Operation::Reserve(reserve)).unwrap();
+        shop.after_s(600).commit_with(1, |commit| commit.if_expired = IfExpired::Retake).unwrap();
+        let lots: Vec<String> = shop.reservation(1).lines.iter().map(|line| line.lots[0].lot.to_string()).collect();
+        assert_eq!(lots, ["B", "A"]);
+    }
+
+    #[test]
+    fn a_retake_is_bound_like_any_sale() {
+        let mut shop = Shop::with_cream(&[("A", 10, 3)]);
+        shop.reserve(1, &[("cream", 2)]).unwrap();
+        shop.after_s(600).commit_with(1, |commit| commit.if_expired = IfExpired::Retake).unwrap();
+        assert_eq!(shop.reservation(1).lines[0].lots[0].committed, 2);
+        assert_eq!(shop.stock("cream").atp, 1);
     }
 }

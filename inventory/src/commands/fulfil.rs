@@ -3,10 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 use crate::parts::units_of_lines;
-use crate::turn::Turn;
+use crate::shelf::Shelf;
+use crate::state::{LineRecord, LocationNo, LotNo, SkuNo};
+use crate::turn::{Move, Turn};
 use crate::{
-    EventKind, InvalidArgument, LineUnits, Refusal, ReservationId, StockDelta, StockFlow, Success, validate_parts,
+    EventKind, Field, InvalidArgument, LineUnits, LotId, LotStatus, Refusal, ReservationId, StockDelta, StockFlow,
+    Success, Units, validate_parts,
 };
+
+/// Units of one line, and the lot of which they are picked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picked {
+    /// The line, by its number in the reservation, from 0.
+    pub line: u32,
+    /// How many.
+    pub units: Units,
+    /// The lot that was picked, of an item tracked by lot; `None`: the ones that the sale was bound to.
+    pub lot: Option<LotId>,
+}
 
 /// Ships committed units: all, or some of some lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,12 +28,12 @@ pub struct Fulfil {
     /// The reservation.
     pub reservation: ReservationId,
     /// Empty: everything committed.
-    pub parts: Vec<LineUnits>,
+    pub parts: Vec<Picked>,
 }
 
 impl Fulfil {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
-        validate_parts(&self.parts)
+        validate_parts(&self.units())
     }
 
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
@@ -32,31 +46,111 @@ impl Fulfil {
         if !record.has(|units| units.committed) {
             return Err(exceeds(0, 0));
         }
-        let shipped = units_of_lines(record, &self.parts, |units| units.committed, exceeds)?;
-        let lines = record.lines.clone();
-        let delta = |units: u64| {
-            let units = units as i64;
-            StockDelta { on_hand: -units, committed: -units, ..StockDelta::default() }
-        };
-        let flow = |units: u64| StockFlow { shipped: units, ..StockFlow::default() };
-        turn.check_lines(&lines, &shipped, |units| (delta(units), flow(units)))?;
-        for (line, &units) in lines.iter().zip(&shipped).filter(|(_, units)| **units > 0) {
-            turn.change_line(line, &delta(units), &flow(units));
+        let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;
+        let mut lines = record.lines.clone();
+        let mut moves = Vec::new();
+        for (number, (line, &units)) in lines.iter_mut().zip(&shipped).enumerate().filter(|(_, (_, units))| **units > 0)
+        {
+            let picked = self.parts.iter().find(|part| part.line as usize == number).and_then(|part| part.lot.as_ref());
+            ship(turn, line, units, picked, &mut moves)?;
         }
-        turn.state.change_reservation(no, |record| {
-            for (line, &units) in record.lines.iter_mut().zip(&shipped) {
-                line.units.committed -= units;
-                line.units.fulfilled += units;
-            }
-        });
+        turn.check(&moves)?;
+        moves.iter().for_each(|change| turn.change(change));
+        turn.state.change_reservation(no, |record| record.lines = lines);
         turn.record(EventKind::ReservationFulfilled, Some(no), None);
         Ok(turn.reservation_success(no))
     }
+
+    fn units(&self) -> Vec<LineUnits> {
+        self.parts.iter().map(|part| LineUnits { line: part.line, units: part.units }).collect()
+    }
+}
+
+/// Ships units of a line: of the lots they are bound to, in the order of the binding, or of the one that was picked.
+fn ship(
+    turn: &Turn<'_>,
+    line: &mut LineRecord,
+    units: u64,
+    picked: Option<&LotId>,
+    moves: &mut Vec<Move>,
+) -> Result<(), Refusal> {
+    line.units.committed -= units;
+    line.units.fulfilled += units;
+    let (sku, location) = (line.sku, line.location);
+    let mut leave = |lot, delta, shipped| {
+        if line.counted {
+            let flow = StockFlow { shipped, ..StockFlow::default() };
+            moves.push(Move { sku, location, lot, delta, flow });
+        }
+    };
+    let Some(by_lot) = &mut line.by_lot else {
+        if picked.is_some() {
+            return Err(InvalidArgument::of(Field::LotId).into());
+        }
+        let delta = StockDelta { on_hand: -(units as i64), committed: -(units as i64), ..StockDelta::default() };
+        leave(None, delta, units);
+        return Ok(());
+    };
+    let picked = picked.map(|lot| turn.lot(sku, lot)).transpose()?;
+    let mut left = units;
+    // What was picked of the lot that the units are bound to goes first; else they change places with those of the picked one.
+    let mut bound: Vec<(LotNo, u64)> = by_lot.bound.iter().map(|bound| (bound.lot, bound.committed)).collect();
+    bound.sort_by_key(|(lot, _)| picked.is_some_and(|picked| picked != *lot));
+    for (lot, committed) in bound {
+        let part = left.min(committed);
+        if part == 0 {
+            continue;
+        }
+        left -= part;
+        let shipped = picked.unwrap_or(lot);
+        check_may_ship(turn, shipped)?;
+        by_lot.bound_mut(lot).committed -= part;
+        by_lot.bound_mut(shipped).fulfilled += part;
+        let units = part as i64;
+        if shipped == lot {
+            leave(Some(lot), StockDelta { on_hand: -units, committed: -units, ..StockDelta::default() }, part);
+        } else {
+            check_may_swap(turn, sku, location, lot, shipped, part)?;
+            leave(Some(lot), StockDelta { committed: -units, ..StockDelta::default() }, 0);
+            leave(Some(shipped), StockDelta { on_hand: -units, ..StockDelta::default() }, part);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to ship what is blocked or may not be used any more. What has left sale and was sold before may be shipped.
+fn check_may_ship(turn: &Turn<'_>, lot: LotNo) -> Result<(), Refusal> {
+    let record = turn.state.lot(lot);
+    if record.status != LotStatus::Approved {
+        return Err(Refusal::LotBlocked { status: record.status });
+    }
+    match record.dates.expires_at {
+        Some(expires_at) if expires_at < turn.now() => Err(Refusal::LotExpired { removal_at: record.removal_at }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses units of a lot in the place of others where holds that are bound to no lot yet need them, once the others are free.
+fn check_may_swap(
+    turn: &Turn<'_>,
+    sku: SkuNo,
+    location: LocationNo,
+    bound: LotNo,
+    shipped: LotNo,
+    units: u64,
+) -> Result<(), Refusal> {
+    let place = turn.state.stock(sku).place(location).expect("what is bound lies at a place");
+    let mut shelf = Shelf::of(turn.state, place);
+    if turn.state.lot(bound).is_sellable(turn.now()) {
+        shelf.give(turn.state, bound, units);
+    }
+    let available = shelf.left_of(shipped);
+    if units > available { Err(Refusal::TooFewOfLot { available }) } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::test_shop::Shop;
+    use crate::test_shop::{DAY_S, OPENING, Shop};
     use crate::*;
 
     #[test]
@@ -81,5 +175,44 @@ mod tests {
         shop.commit(1).unwrap();
         let refused = shop.fulfil(1, &[(0, 4)]);
         assert_eq!(refused, Err(Refusal::ExceedsHeldQuantity { line: 0, available: 3 }));
+    }
+
+    #[test]
+    fn the_lot_that_was_picked_changes_places_with_the_one_that_was_sold() {
+        let mut shop = Shop::with_cream(&[("A", 10, 2), ("B", 20, 2)]);
+        shop.reserve(1, &[("cream", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil_of(1, &[(0, 1)], "B").unwrap();
+        let lots = shop.inventory.lots(&"cream".parse().unwrap()).unwrap();
+        let counts: Vec<(u64, u64)> =
+            lots.iter().map(|lot| (lot.places[0].1.on_hand, lot.places[0].1.committed)).collect();
+        assert_eq!(counts, [(2, 1), (1, 0)]);
+        assert_eq!(shop.stock("cream").atp, 2);
+        shop.fulfil(1, &[]).unwrap();
+    }
+
+    #[test]
+    fn a_picked_lot_does_not_take_what_a_hold_needs() {
+        let mut shop = Shop::with_cream(&[("A", 10, 1), ("B", 100, 1)]);
+        shop.reserve(1, &[("cream", 1)]).unwrap();
+        shop.commit(1).unwrap();
+        let spec = ItemSpec { lot_tracked: true, min_remaining_days: 30, ..ItemSpec::default() };
+        shop.put_item("cream", spec).unwrap();
+        shop.reserve(2, &[("cream", 1)]).unwrap();
+        assert_eq!(shop.fulfil_of(1, &[(0, 1)], "B"), Err(Refusal::TooFewOfLot { available: 0 }));
+        shop.fulfil_of(1, &[(0, 1)], "A").unwrap();
+    }
+
+    #[test]
+    fn what_was_sold_in_time_is_shipped_until_it_expires() {
+        let mut shop = Shop::new();
+        let spec = ItemSpec { lot_tracked: true, removal_days: 5, ..ItemSpec::default() };
+        shop.put_item("cream", spec).unwrap();
+        shop.receive_lot("cream", "A", 10, 2).unwrap();
+        shop.reserve(1, &[("cream", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.after_s(9 * DAY_S).fulfil(1, &[(0, 1)]).unwrap();
+        let removal_at = LogTime(OPENING + 5 * DAY_S * 1_000);
+        assert_eq!(shop.after_s(2 * DAY_S).fulfil(1, &[]), Err(Refusal::LotExpired { removal_at }));
     }
 }

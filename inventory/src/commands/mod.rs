@@ -2,12 +2,14 @@
 
 mod adjust;
 mod amend;
+mod block_lot;
 mod cancel;
 mod commit;
 mod extend;
 mod fulfil;
 mod put_item;
 mod put_location;
+mod put_lot;
 mod receive;
 mod release;
 mod reserve;
@@ -20,13 +22,15 @@ const FULL_RETRY_MS: u64 = 1_000;
 
 pub use adjust::Adjust;
 pub use amend::Amend;
+pub use block_lot::BlockLot;
 pub use cancel::Cancel;
 pub use commit::{Commit, IfExpired, MAX_CANCEL_AHEAD_MS};
 pub use extend::Extend;
-pub use fulfil::Fulfil;
+pub use fulfil::{Fulfil, Picked};
 pub use put_item::PutItem;
 pub use put_location::PutLocation;
-pub use receive::Receive;
+pub use put_lot::PutLot;
+pub use receive::{MAX_LOTS_AT_PLACE, Receive};
 pub use release::Release;
 pub use reserve::{DEFAULT_TTL_S, Line, MAX_LINES, MAX_TTL_S, Reserve};
 pub use return_units::Return;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::FULL_RETRY_MS;
 use crate::state::ItemRecord;
 use crate::turn::Turn;
-use crate::{EventKind, InvalidArgument, ItemSpec, Refusal, Revision, Sku, Subject, Success};
+use crate::{DifferentField, EventKind, InvalidArgument, ItemSpec, Refusal, Revision, Sku, Subject, Success};
 
 /// Creates an item, or replaces its attributes. The same attributes again change nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ impl PutItem {
         }
         if *item.spec == self.spec {
             return Ok(Success { revision: item.revision, ..Success::default() });
+        }
+        if item.spec.lot_tracked != self.spec.lot_tracked && turn.state.stock(no).is_in_use() {
+            return Err(Refusal::ExistsWithDifferent { field: DifferentField::LotTracked });
         }
         let item = turn.state.item_mut(no);
         item.spec = Arc::new(self.spec.clone());
@@ -101,11 +104,23 @@ mod tests {
     }
 
     #[test]
+    fn whether_stock_has_lots_changes_only_while_there_is_none() {
+        let mut shop = Shop::with_cream(&[("A", 10, 1)]);
+        let refused = shop.put_item("cream", ItemSpec::default());
+        assert_eq!(refused, Err(Refusal::ExistsWithDifferent { field: DifferentField::LotTracked }));
+        shop.reserve(1, &[("cream", 1)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        shop.put_item("cream", ItemSpec::default()).unwrap();
+        shop.receive("cream", "PAR", 1).unwrap();
+        let untracked = ItemSpec { lot_tracked: true, tracked: false, ..ItemSpec::default() };
+        let refused = shop.put_item("cream", untracked);
+        assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::LotTracked))));
+    }
+
+    #[test]
     fn what_is_not_kept_yet_is_refused_by_its_field() {
         let mut shop = Shop::new();
-        let by_lot = ItemSpec { lot_tracked: true, ..ItemSpec::default() };
-        let refused = shop.put_item("serum", by_lot);
-        assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::LotTracked))));
         let backorder = ItemSpec { backorder: Backorder::UpTo { cap: 5 }, ..ItemSpec::default() };
         let refused = shop.put_item("serum", backorder);
         assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::Backorder))));

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::FULL_RETRY_MS;
 use crate::demand::Demand;
-use crate::state::{LineRecord, ReservationDetails, ReservationRecord};
+use crate::state::{LineLots, LineRecord, ReservationDetails, ReservationRecord};
 use crate::turn::Turn;
 use crate::{
     CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LotId, OrderRef,
-    Refusal, ReservationId, Revision, Sku, StockDelta, StockFlow, Success, Units,
+    Refusal, ReservationId, Revision, Sku, Success, Units,
 };
 
 /// Most lines of one reservation.
@@ -133,8 +133,7 @@ impl Reserve {
     fn hold(&self, turn: &mut Turn<'_>, lines: Vec<LineRecord>, all_held: bool, max_hold_s: u32) -> Success {
         let taken = if is_on(Mutation::SecondLineNotHeld) { 1 } else { lines.len() };
         for line in lines.iter().take(taken).filter(|line| line.units.held > 0) {
-            let delta = StockDelta { reserved: line.units.held as i64, ..StockDelta::default() };
-            turn.change_line(line, &delta, &StockFlow::default());
+            turn.change_held(line, line.units.held as i64);
         }
         let held = (!all_held).then(|| lines.iter().map(|line| line.units.held as u32).collect());
         let now = turn.now();
@@ -176,15 +175,22 @@ impl Turn<'_> {
         let location = self.active_location(&line.location)?;
         let spec = &self.state.item(sku).spec;
         self.check_sellable(sku)?;
-        if let Some(lot) = &line.lot
-            && self.state.stock(sku).place(location).and_then(|place| place.cell(&line.lot)).is_none()
-        {
-            return Err(Refusal::UnknownLot { lot: lot.clone() });
-        }
+        let by_lot = match (&line.lot, spec.lot_tracked) {
+            (None, false) => None,
+            (Some(_), false) => return Err(InvalidArgument::of(Field::LotId).into()),
+            (lot, true) => {
+                let need = spec.need_at(self.now());
+                let named = lot.as_ref().map(|lot| self.lot(sku, lot)).transpose()?;
+                if let Some(lot) = named {
+                    self.check_lot_sellable(lot, need)?;
+                }
+                Some(Box::new(LineLots { named, need, bound: Vec::new() }))
+            }
+        };
         Ok(LineRecord {
             sku,
             location,
-            lot: line.lot.clone(),
+            by_lot,
             optional: line.optional,
             counted: spec.tracked,
             units: LineCounts::default(),
@@ -195,7 +201,7 @@ impl Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Line, Reserve};
-    use crate::test_shop::{OPENING, Shop, reserve};
+    use crate::test_shop::{DAY_S, OPENING, Shop, reserve};
     use crate::*;
 
     #[test]
@@ -340,5 +346,65 @@ mod tests {
             let refused = Reserve { lines, ..good.clone() }.validate();
             assert_eq!(refused, Err(InvalidArgument::in_line(Field::Units, 1)));
         }
+    }
+
+    #[test]
+    fn a_lot_is_sold_up_to_its_last_day_and_not_after() {
+        let mut shop = Shop::with_cream(&[("A", 1, 5)]);
+        shop.after_s(DAY_S).reserve(1, &[("cream", 1)]).unwrap();
+        shop.release(1).unwrap();
+        let refused = shop.after_s(1).reserve(2, &[("cream", 1)]);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 0, line: 0, recorded: true }));
+        let removal_at = LogTime(OPENING + DAY_S * 1_000);
+        assert_eq!(shop.reserve_of(3, "A", 1), Err(Refusal::LotExpired { removal_at }));
+    }
+
+    #[test]
+    fn units_that_do_not_live_long_enough_are_not_promised() {
+        let mut shop = Shop::with_cream(&[("early", 10, 5), ("late", 100, 2)]);
+        let spec = ItemSpec { lot_tracked: true, min_remaining_days: 30, ..ItemSpec::default() };
+        shop.put_item("cream", spec).unwrap();
+        assert_eq!(shop.stock("cream").atp, 2);
+        let refused = shop.reserve(1, &[("cream", 3)]);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 2, line: 0, recorded: true }));
+        assert!(matches!(shop.reserve_of(2, "early", 1), Err(Refusal::ShelfLifeTooShort { .. })));
+        shop.reserve(3, &[("cream", 2)]).unwrap();
+        shop.commit(3).unwrap();
+        assert_eq!(shop.reservation(3).lines[0].lots[0].lot.as_str(), "late");
+    }
+
+    #[test]
+    fn a_lot_by_name_does_not_take_what_others_were_promised() {
+        let mut shop = Shop::with_cream(&[("early", 10, 5), ("late", 100, 2)]);
+        let spec = ItemSpec { lot_tracked: true, min_remaining_days: 30, ..ItemSpec::default() };
+        shop.put_item("cream", spec).unwrap();
+        shop.reserve(1, &[("cream", 1)]).unwrap();
+        let refused = shop.reserve_of(2, "late", 2);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 1, line: 0, recorded: true }));
+        shop.reserve_of(3, "late", 1).unwrap();
+        assert_eq!(shop.stock("cream").atp, 0);
+        shop.commit(1).unwrap();
+        shop.commit(3).unwrap();
+    }
+
+    #[test]
+    fn lines_by_name_and_lines_without_are_summed_before_they_are_checked() {
+        let mut shop = Shop::with_cream(&[("A", 10, 3), ("B", 20, 3)]);
+        let Operation::Reserve(mut reserve) = reserve(1, &[("cream", 2), ("cream", 5)]) else { unreachable!() };
+        reserve.lines[0].lot = Some("A".parse().unwrap());
+        let refused = shop.run(Operation::Reserve(reserve));
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 6, line: 1, recorded: true }));
+    }
+
+    #[test]
+    fn a_lot_is_named_only_of_an_item_that_has_lots_and_only_one_it_has() {
+        let mut shop = Shop::with_cream(&[("A", 10, 3)]);
+        let lot: LotId = "Z".parse().unwrap();
+        assert_eq!(shop.reserve_of(1, "Z", 1), Err(Refusal::UnknownLot { lot: lot.clone() }));
+        shop.receive("rouge", "PAR", 1).unwrap();
+        let Operation::Reserve(mut reserve) = reserve(2, &[("rouge", 1)]) else { unreachable!() };
+        reserve.lines[0].lot = Some(lot);
+        let refused = shop.run(Operation::Reserve(reserve));
+        assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::LotId))));
     }
 }

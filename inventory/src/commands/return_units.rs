@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Picked;
 use crate::parts::units_of_lines;
-use crate::state::{LineRecord, LocationNo};
-use crate::turn::Turn;
+use crate::state::{LineRecord, LotNo};
+use crate::turn::{Move, Turn};
 use crate::{
-    Condition, EventKind, Field, InvalidArgument, LineUnits, LocationId, Refusal, ReservationId, StockDelta, StockFlow,
-    Success, validate_parts,
+    Condition, EventKind, Field, InvalidArgument, LineUnits, LocationId, LogTime, LotId, Refusal, ReservationId,
+    StockDelta, StockFlow, Success, validate_parts,
 };
 
 /// Takes shipped units back: a new entry of the ledger, which changes nothing of the sale but its `returned`.
@@ -15,8 +16,8 @@ use crate::{
 pub struct Return {
     /// The reservation they were shipped under.
     pub reservation: ReservationId,
-    /// Which, at least one.
-    pub parts: Vec<LineUnits>,
+    /// Which, at least one. A lot must be named where units of several were shipped and not returned.
+    pub parts: Vec<Picked>,
     /// Where they arrive; `None`: where they were shipped from.
     pub location: Option<LocationId>,
     /// As what they come back.
@@ -28,7 +29,7 @@ impl Return {
         if self.parts.is_empty() {
             return Err(InvalidArgument::of(Field::Lines));
         }
-        validate_parts(&self.parts)
+        validate_parts(&self.units())
     }
 
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
@@ -36,31 +37,77 @@ impl Return {
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
         let exceeds = |line, available| Refusal::ExceedsFulfilled { line, available };
-        let returned = units_of_lines(record, &self.parts, |units| units.fulfilled - units.returned, exceeds)?;
-        let lines: Vec<LineRecord> = record.lines.iter().map(|line| at_location(line, elsewhere)).collect();
-        let delta = |units: u64| StockDelta::of_condition(self.condition, units as i64);
-        let flow = |units: u64| StockFlow { returned: units, ..StockFlow::default() };
-        turn.check_lines(&lines, &returned, |units| (delta(units), flow(units)))?;
-        for (line, &units) in lines.iter().zip(&returned).filter(|(_, units)| **units > 0) {
-            turn.change_line(line, &delta(units), &flow(units));
-        }
-        turn.state.change_reservation(no, |record| {
-            for (line, &units) in record.lines.iter_mut().zip(&returned) {
-                line.units.returned += units;
+        let parts: Vec<LineUnits> = self.units();
+        let returned = units_of_lines(record, &parts, |units| units.fulfilled - units.returned, exceeds)?;
+        let mut lines = record.lines.clone();
+        let mut moves = Vec::new();
+        for (number, (line, &units)) in
+            lines.iter_mut().zip(&returned).enumerate().filter(|(_, (_, units))| **units > 0)
+        {
+            let named = self.parts.iter().find(|part| part.line as usize == number).and_then(|part| part.lot.as_ref());
+            let lot = self.lot(turn, line, number, units, named)?;
+            line.units.returned += units;
+            if let (Some(by_lot), Some(lot)) = (&mut line.by_lot, lot) {
+                by_lot.bound_mut(lot).returned += units;
             }
-        });
+            if line.counted {
+                let delta = StockDelta::of_condition(self.condition, units as i64);
+                let flow = StockFlow { returned: units, ..StockFlow::default() };
+                let location = elsewhere.unwrap_or(line.location);
+                moves.push(Move { sku: line.sku, location, lot, delta, flow });
+            }
+        }
+        turn.check(&moves)?;
+        moves.iter().for_each(|change| turn.change(change));
+        turn.state.change_reservation(no, |record| record.lines = lines);
         turn.record(EventKind::StockReturned, Some(no), None);
         Ok(turn.reservation_success(no))
     }
-}
 
-fn at_location(line: &LineRecord, elsewhere: Option<LocationNo>) -> LineRecord {
-    LineRecord { location: elsewhere.unwrap_or(line.location), ..line.clone() }
+    fn units(&self) -> Vec<LineUnits> {
+        self.parts.iter().map(|part| LineUnits { line: part.line, units: part.units }).collect()
+    }
+
+    /// The lot that comes back: the one that was shipped, or the named one of several.
+    fn lot(
+        &self,
+        turn: &Turn<'_>,
+        line: &LineRecord,
+        number: usize,
+        units: u64,
+        named: Option<&LotId>,
+    ) -> Result<Option<LotNo>, Refusal> {
+        let Some(by_lot) = &line.by_lot else {
+            let refused = InvalidArgument::in_line(Field::LotId, number);
+            return if named.is_some() { Err(refused.into()) } else { Ok(None) };
+        };
+        let named = named.map(|lot| turn.lot(line.sku, lot)).transpose()?;
+        let mut shipped = by_lot.bound.iter().filter(|bound| bound.fulfilled > bound.returned);
+        let bound = match named {
+            Some(lot) => shipped.find(|bound| bound.lot == lot),
+            None => {
+                let (first, second) = (shipped.next(), shipped.next());
+                if second.is_some() {
+                    return Err(Refusal::LotRequired);
+                }
+                first
+            }
+        };
+        let available = bound.map_or(0, |bound| bound.fulfilled - bound.returned);
+        let Some(bound) = bound.filter(|_| units <= available) else {
+            return Err(Refusal::ExceedsFulfilled { line: number as u32, available });
+        };
+        if self.condition == Condition::Resellable {
+            turn.check_lot_sellable(bound.lot, LogTime(0))?;
+        }
+        Ok(Some(bound.lot))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::test_shop::Shop;
+    use super::Return;
+    use crate::test_shop::{Shop, id, picks_of};
     use crate::*;
 
     fn shop_that_shipped_3() -> Shop {
@@ -97,5 +144,37 @@ mod tests {
         let totals = shop.inventory.totals(&"rouge".parse().unwrap()).unwrap();
         assert_eq!((totals.counts.on_hand, totals.flow.returned, totals.flow.shipped), (5, 3, 3));
         assert_eq!(shop.stock("rouge").counts.on_hand, 2);
+    }
+
+    #[test]
+    fn what_comes_back_goes_to_the_lot_that_was_shipped() {
+        let mut shop = Shop::with_cream(&[("A", 10, 1), ("B", 20, 5)]);
+        shop.reserve(1, &[("cream", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        let back = |lot| (picks_of(&[(0, 1)], lot), Condition::Resellable);
+        let take_back = |shop: &mut Shop, (parts, condition)| {
+            shop.run(Operation::Return(Return { reservation: id(1), parts, location: None, condition }))
+        };
+        assert_eq!(take_back(&mut shop, back(None)), Err(Refusal::LotRequired));
+        take_back(&mut shop, back(Some("A"))).unwrap();
+        take_back(&mut shop, back(None)).unwrap();
+        let refused = take_back(&mut shop, back(Some("A")));
+        assert_eq!(refused, Err(Refusal::ExceedsFulfilled { line: 0, available: 0 }));
+        assert_eq!(shop.stock("cream").atp, 6);
+    }
+
+    #[test]
+    fn of_a_blocked_lot_nothing_comes_back_into_sale() {
+        let mut shop = Shop::with_cream(&[("A", 10, 2)]);
+        shop.reserve(1, &[("cream", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        shop.block("A", LotStatus::Recalled).unwrap();
+        let status = LotStatus::Recalled;
+        let refused = shop.take_back(1, &[(0, 1)], None, Condition::Resellable);
+        assert_eq!(refused, Err(Refusal::LotBlocked { status }));
+        shop.take_back(1, &[(0, 1)], None, Condition::Damaged).unwrap();
+        assert_eq!(shop.stock("cream").counts.damaged, 1);
     }
 }

@@ -30,17 +30,17 @@ impl Set {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let sku = turn.sku(&self.sku)?;
         let location = turn.location(&self.location)?;
-        turn.check_lot_of_stock(sku, &self.lot)?;
+        let lot = turn.lot_of_stock(sku, self.lot.as_ref())?;
         turn.end_what_is_due_of(sku);
         let place = turn.state.stock(sku).place(location);
         let actual = place.map(|place| place.revision).unwrap_or_default();
         if actual != self.if_revision && !is_on(Mutation::RevisionIgnored) {
             return Err(Refusal::RevisionMismatch { actual });
         }
-        let on_hand = place.and_then(|place| place.cell(&self.lot)).map_or(0, |cell| cell.counts.on_hand);
+        let on_hand = place.map_or(0, |place| place.counts_of(lot).on_hand);
         // Neither is above i64::MAX: the one by its range, the other by every change's check.
         let delta = self.on_hand as i64 - on_hand as i64;
-        find_or_write_off(turn, sku, location, &self.lot, delta, Condition::Resellable)
+        find_or_write_off(turn, sku, location, lot, delta, Condition::Resellable)
     }
 }
 

@@ -1,22 +1,52 @@
-//! [H-ATP] What may be promised at a location is `max(0, free − unbound holds − safety_stock)`.
-//!
-//! Lots without dates and no allocations exist yet, so the minimum over dates has one term, and nothing is ring-fenced.
+//! [H-ATP] What may be promised at a location is what is free, less what is kept back. Of an item tracked by lot it is, for a
+//! need of life beyond d, the least over all d' ≤ d of the sellable units with life beyond d' less the unbound holds that need
+//! it. No allocations exist yet, so nothing is ring-fenced.
 
 use crate::Inventory;
+use crate::state::{SkuNo, State, StockPlace};
+use crate::{LogTime, LotStatus};
 
 pub(super) fn check(inventory: &Inventory) -> Vec<String> {
-    let mut findings = Vec::new();
-    for item in inventory.items(None, usize::MAX).into_iter().filter(|item| item.spec.tracked) {
+    let (mut findings, state) = (Vec::new(), &inventory.state);
+    for sku in state.skus().filter(|sku| state.item(*sku).spec.tracked) {
+        let item = state.item(sku);
         for level in inventory.stock(&item.sku).unwrap_or_default() {
-            let (counts, location) = (level.counts, &level.location);
-            let bound = [counts.reserved, counts.committed, counts.damaged, counts.quality_control, level.safety_stock];
-            let is_active = inventory.location(location).is_some_and(|location| location.spec.active);
-            let expected = bound.iter().fold(counts.on_hand, |left, part| left.saturating_sub(*part));
-            let expected = if is_active { expected } else { 0 };
+            let location = state.find_location(&level.location).expect("it was shown a moment ago");
+            let place = state.stock(sku).place(location).expect("it was shown a moment ago");
+            let left = if item.spec.lot_tracked { least_by_lot(state, sku, place) } else { free_of_all(place) };
+            let is_active = state.location(location).spec.active;
+            let expected = if is_active { left.saturating_sub(place.safety_stock) } else { 0 };
             if level.atp != expected {
-                findings.push(format!("{} at {location}: atp is {}, not {expected}", item.sku, level.atp));
+                findings.push(format!("{} at {}: atp is {}, not {expected}", item.sku, level.location, level.atp));
             }
         }
     }
     findings
+}
+
+fn free_of_all(place: &StockPlace) -> u64 {
+    let counts = place.counts();
+    let bound = [counts.reserved, counts.committed, counts.damaged, counts.quality_control];
+    bound.iter().fold(counts.on_hand, |left, part| left.saturating_sub(*part))
+}
+
+/// The least over every instant at which it could be: at each need, and just after each removal.
+fn least_by_lot(state: &State, sku: SkuNo, place: &StockPlace) -> u64 {
+    let now = state.header.now;
+    let need = state.item(sku).spec.need_at(now);
+    let lots: Vec<(LogTime, u64)> = place
+        .cells
+        .iter()
+        .filter_map(|cell| Some((state.lot(cell.lot?), cell.counts.free()?)))
+        .filter(|(lot, _)| lot.status == LotStatus::Approved && lot.removal_at >= now)
+        .map(|(lot, free)| (lot.removal_at, free))
+        .collect();
+    let left_at = |at: LogTime| {
+        let living: u64 = lots.iter().filter(|(removal, _)| *removal >= at).map(|(_, free)| free).sum();
+        let needed: u64 = place.unbound.iter().filter(|(need, _)| *need >= at).map(|(_, units)| units).sum();
+        living.saturating_sub(needed)
+    };
+    let instants =
+        lots.iter().map(|(removal, _)| removal.plus_ms(1)).chain(place.unbound.iter().map(|(need, _)| *need));
+    instants.filter(|at| *at <= need).chain([need]).map(left_at).min().unwrap_or(0)
 }

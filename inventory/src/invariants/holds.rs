@@ -1,47 +1,76 @@
-//! [H-HOLDS] The live lines of a (SKU, location) sum to its unbound holds and its cells' `reserved`, its committed lines to
-//! `committed`, its backordered and short units to those counters. And no hold is left behind: each that ends by time is
-//! among what falls due, by reservation and by item, and nothing else is.
+//! [H-HOLDS] The live lines of a (SKU, location) sum to what is held and sold of each lot, by name or of none yet, and to what
+//! is backordered and short. And no hold is left behind: each that ends by time is among what falls due, by reservation and by
+//! item, each that is short or has units of a lot is found by it, and nothing else is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::state::{LocationNo, ReservationNo, SkuNo, State};
+use crate::LogTime;
+use crate::state::{LineRecord, LocationNo, LotNo, ReservationNo, SkuNo, State, StockPlace};
 
+/// What is promised of one item at one location.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Bound {
-    held: u64,
-    committed: u64,
+    /// Held and sold, by lot; of an item that has none, or of a lot that is not known yet: without.
+    of_lots: BTreeMap<Option<LotNo>, (u64, u64)>,
+    /// Held of no lot yet, by need.
+    unbound: BTreeMap<LogTime, u64>,
     backordered: u64,
     short: u64,
 }
 
 pub(super) fn check(state: &State) -> Vec<String> {
     let mut findings = check_sums(state);
-    findings.extend(check_schedule(state));
+    findings.extend(check_indexes(state));
     findings
 }
 
+impl Bound {
+    fn add(&mut self, lot: Option<LotNo>, held: u64, sold: u64) {
+        if held + sold > 0 {
+            let of_lot = self.of_lots.entry(lot).or_default();
+            (of_lot.0, of_lot.1) = (of_lot.0 + held, of_lot.1 + sold);
+        }
+    }
+
+    fn add_line(&mut self, line: &LineRecord) {
+        self.backordered += line.units.backordered;
+        self.short += line.units.short + line.units.short_sold;
+        match &line.by_lot {
+            None => self.add(None, line.units.held, line.units.committed),
+            Some(by_lot) => {
+                match by_lot.named {
+                    Some(lot) => self.add(Some(lot), line.units.held, 0),
+                    None if line.units.held > 0 => *self.unbound.entry(by_lot.need).or_default() += line.units.held,
+                    None => {}
+                }
+                by_lot.bound.iter().for_each(|bound| self.add(Some(bound.lot), 0, bound.committed));
+            }
+        }
+    }
+
+    fn of_place(place: &StockPlace) -> Self {
+        let mut bound = Self { backordered: place.backordered, short: place.short, ..Self::default() };
+        place.cells.iter().for_each(|cell| bound.add(cell.lot, cell.counts.reserved, cell.counts.committed));
+        bound.unbound.extend(place.unbound.iter().copied());
+        bound
+    }
+}
+
 fn check_sums(state: &State) -> Vec<String> {
+    let mut findings = Vec::new();
     let mut of_lines: BTreeMap<(SkuNo, LocationNo), Bound> = BTreeMap::new();
     for (_, record) in state.reservations_from(ReservationNo(0)) {
         for line in record.lines.iter().filter(|line| line.counted) {
-            let bound = of_lines.entry((line.sku, line.location)).or_default();
-            bound.held += line.units.held;
-            bound.committed += line.units.committed;
-            bound.backordered += line.units.backordered;
-            bound.short += line.units.short;
+            of_lines.entry((line.sku, line.location)).or_default().add_line(line);
+            if !line.by_lot.as_ref().is_none_or(|by_lot| by_lot.fits(&line.units)) {
+                findings.push(format!("reservation {}: {:?} of lots, {:?}", record.id, line.by_lot, line.units));
+            }
         }
     }
-    let mut findings = Vec::new();
     for sku in state.skus() {
         for place in &state.stock(sku).places {
             let lines = of_lines.remove(&(sku, place.location)).unwrap_or_default();
-            let counts = place.counts();
-            let stock = Bound {
-                held: counts.reserved,
-                committed: counts.committed,
-                backordered: place.backordered,
-                short: place.short,
-            };
+            let stock = Bound::of_place(place);
             if lines != stock {
                 let (item, location) = (&state.item(sku).sku, &state.location(place.location).id);
                 findings.push(format!("{item} at {location}: the lines have {lines:?}, the stock has {stock:?}"));
@@ -53,10 +82,10 @@ fn check_sums(state: &State) -> Vec<String> {
     findings
 }
 
-fn check_schedule(state: &State) -> Vec<String> {
+fn check_indexes(state: &State) -> Vec<String> {
     let mut due = BTreeSet::new();
     let mut due_by_sku = vec![BTreeSet::new(); state.indexes.due_by_sku.len()];
-    let mut ended = BTreeSet::new();
+    let (mut ended, mut by_lot, mut short) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut findings = Vec::new();
     for (no, record) in state.reservations_from(ReservationNo(0)) {
         if let Some(due_at) = record.due_at() {
@@ -69,15 +98,25 @@ fn check_schedule(state: &State) -> Vec<String> {
             findings.push(format!("reservation {}: {:?}, ended at {:?}", record.id, record.state(), record.ended_at));
         }
         ended.extend(record.ended_at.map(|ended_at| (ended_at, no)));
+        for line in &record.lines {
+            by_lot.extend(line.lots().map(|lot| (lot, no)));
+            if line.units.short + line.units.short_sold > 0 {
+                short.insert((line.sku, no));
+            }
+        }
         if state.find_reservation(record.id) != Some(no) {
             findings.push(format!("reservation {} is not the one that its id finds", record.id));
         }
     }
-    if due != state.indexes.due || due_by_sku != state.indexes.due_by_sku {
-        findings.push("what falls due is not what the reservations say".to_owned());
-    }
-    if ended != state.indexes.ended {
-        findings.push("what has ended is not what the reservations say".to_owned());
+    for (what, is_same) in [
+        ("what falls due", due == state.indexes.due && due_by_sku == state.indexes.due_by_sku),
+        ("what has ended", ended == state.indexes.ended),
+        ("what is of which lot", by_lot == state.indexes.by_lot),
+        ("what is short", short == state.indexes.short),
+    ] {
+        if !is_same {
+            findings.push(format!("{what} is not what the reservations say"));
+        }
     }
     findings
 }

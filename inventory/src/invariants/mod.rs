@@ -6,6 +6,7 @@
 mod atp;
 mod conserve;
 mod holds;
+mod late;
 mod ledger;
 mod once;
 mod quantities;
@@ -23,6 +24,8 @@ pub enum Invariant {
     Atp,
     /// [H-HOLDS] Reservations and stock agree on what is held and sold.
     Holds,
+    /// [H-LATE] Every hold that is bound to no lot yet can be.
+    Late,
     /// [H-LEDGER] What lies there is the sum of what came and went.
     Ledger,
     /// [H-CONSERVE] No unit of an item appears or vanishes.
@@ -39,6 +42,7 @@ impl Invariant {
             Self::Quantities => "H-QTY",
             Self::Atp => "H-ATP",
             Self::Holds => "H-HOLDS",
+            Self::Late => "H-LATE",
             Self::Ledger => "H-LEDGER",
             Self::Conserve => "H-CONSERVE",
             Self::Once => "H-ONCE",
@@ -72,6 +76,7 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Quantities, quantities::check(state));
     collect(Invariant::Atp, atp::check(inventory));
     collect(Invariant::Holds, holds::check(state));
+    collect(Invariant::Late, late::check(state));
     collect(Invariant::Ledger, ledger::check(state));
     collect(Invariant::Conserve, conserve::check(inventory));
     collect(Invariant::Once, once::check(state));

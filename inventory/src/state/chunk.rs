@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The version byte that an encoded chunk starts with.
-const CHUNK_VERSION: u8 = 1;
+const CHUNK_VERSION: u8 = 2;
 
 /// What a chunk's records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub enum ChunkKind {
     Items,
     /// Quantities, by item.
     Stock,
+    /// Lots: dates and status.
+    Lots,
     /// Reservations, by age.
     Reservations,
     /// Results of commands, by age.
@@ -29,17 +31,18 @@ pub enum ChunkKind {
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 6] =
-        [Self::Locations, Self::Items, Self::Stock, Self::Reservations, Self::Results, Self::KeyedResults];
+    pub const ALL: [Self; 7] =
+        [Self::Locations, Self::Items, Self::Stock, Self::Lots, Self::Reservations, Self::Results, Self::KeyedResults];
 
     const fn code(self) -> u8 {
         match self {
             Self::Locations => 1,
             Self::Items => 2,
             Self::Stock => 3,
-            Self::Reservations => 4,
-            Self::Results => 5,
-            Self::KeyedResults => 6,
+            Self::Lots => 4,
+            Self::Reservations => 5,
+            Self::Results => 6,
+            Self::KeyedResults => 7,
         }
     }
 }

@@ -7,8 +7,8 @@ use super::arena::ArenaCut;
 use super::chunk::{ChunkError, ChunkId, ChunkKind};
 use super::header::StoredHeader;
 use super::records::{
-    ItemRecord, KeyedResultRecord, LocationNo, LocationRecord, ReservationNo, ReservationRecord, ResultRecord, SkuNo,
-    StockRecord,
+    ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
+    ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
 };
 use super::{State, hash_id};
 
@@ -37,6 +37,7 @@ pub struct Cut {
     locations: ArenaCut<LocationRecord>,
     items: ArenaCut<ItemRecord>,
     stock: ArenaCut<StockRecord>,
+    lots: ArenaCut<LotRecord>,
     reservations: ArenaCut<ReservationRecord>,
     results: ArenaCut<ResultRecord>,
     keyed_results: ArenaCut<KeyedResultRecord>,
@@ -54,6 +55,10 @@ macro_rules! each_kind {
         }
         {
             let $arena = &$of.stock;
+            $do
+        }
+        {
+            let $arena = &$of.lots;
             $do
         }
         {
@@ -99,10 +104,11 @@ impl Cut {
         let locations = self.locations.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let items = self.items.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let stock = self.stock.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let lots = self.lots.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let reservations = self.reservations.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let results = self.results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let keyed_results = self.keyed_results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
-        locations.chain(items).chain(stock).chain(reservations).chain(results).chain(keyed_results)
+        locations.chain(items).chain(stock).chain(lots).chain(reservations).chain(results).chain(keyed_results)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -144,6 +150,7 @@ impl State {
                 self.locations.next_ordinal(),
                 self.items.next_ordinal(),
                 self.stock.next_ordinal(),
+                self.lots.next_ordinal(),
                 self.reservations.next_ordinal(),
                 self.results.next_ordinal(),
                 self.keyed_results.next_ordinal(),
@@ -161,6 +168,7 @@ impl State {
             locations: self.locations.cut(),
             items: self.items.cut(),
             stock: self.stock.cut(),
+            lots: self.lots.cut(),
             reservations: self.reservations.cut(),
             results: self.results.cut(),
             keyed_results: self.keyed_results.cut(),
@@ -178,6 +186,7 @@ impl State {
                 ChunkKind::Locations => self.locations.mark_changed(number),
                 ChunkKind::Items => self.items.mark_changed(number),
                 ChunkKind::Stock => self.stock.mark_changed(number),
+                ChunkKind::Lots => self.lots.mark_changed(number),
                 ChunkKind::Reservations => self.reservations.mark_changed(number),
                 ChunkKind::Results => self.results.mark_changed(number),
                 ChunkKind::KeyedResults => self.keyed_results.mark_changed(number),
@@ -189,6 +198,7 @@ impl State {
         self.locations.mark_all_changed();
         self.items.mark_all_changed();
         self.stock.mark_all_changed();
+        self.lots.mark_all_changed();
         self.reservations.mark_all_changed();
         self.results.mark_all_changed();
         self.keyed_results.mark_all_changed();
@@ -217,6 +227,7 @@ impl State {
             ChunkKind::Locations => self.locations.encode_chunk(id.number),
             ChunkKind::Items => self.items.encode_chunk(id.number),
             ChunkKind::Stock => self.stock.encode_chunk(id.number),
+            ChunkKind::Lots => self.lots.encode_chunk(id.number),
             ChunkKind::Reservations => self.reservations.encode_chunk(id.number),
             ChunkKind::Results => self.results.encode_chunk(id.number),
             ChunkKind::KeyedResults => self.keyed_results.encode_chunk(id.number),
@@ -231,10 +242,11 @@ impl State {
         let stored = StoredHeader::decode(header).ok_or(LoadError::Header)?;
         let mut state = Self::new(stored.header.limits.clone());
         state.header = stored.header;
-        let [locations, items, stock, reservations, results, keyed_results] = stored.next_ordinals;
+        let [locations, items, stock, lots, reservations, results, keyed_results] = stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
         state.stock.begin_load(stock);
+        state.lots.begin_load(lots);
         state.reservations.begin_load(reservations);
         state.results.begin_load(results);
         state.keyed_results.begin_load(keyed_results);
@@ -244,6 +256,7 @@ impl State {
                 ChunkKind::Locations => state.locations.load_chunk(number, bytes),
                 ChunkKind::Items => state.items.load_chunk(number, bytes),
                 ChunkKind::Stock => state.stock.load_chunk(number, bytes),
+                ChunkKind::Lots => state.lots.load_chunk(number, bytes),
                 ChunkKind::Reservations => state.reservations.load_chunk(number, bytes),
                 ChunkKind::Results => state.results.load_chunk(number, bytes),
                 ChunkKind::KeyedResults => state.keyed_results.load_chunk(number, bytes),
@@ -259,10 +272,13 @@ impl State {
         fits(ChunkKind::Locations, self.locations.end_load())?;
         fits(ChunkKind::Items, self.items.end_load())?;
         fits(ChunkKind::Stock, self.stock.end_load())?;
+        fits(ChunkKind::Lots, self.lots.end_load())?;
         fits(ChunkKind::Reservations, self.reservations.end_load())?;
         fits(ChunkKind::Results, self.results.end_load())?;
         fits(ChunkKind::KeyedResults, self.keyed_results.end_load())?;
         self.index_catalogue()?;
+        self.index_lots()?;
+        self.check_stock()?;
         self.index_reservations()?;
         self.index_results()
     }
@@ -287,27 +303,58 @@ impl State {
         if self.indexes.skus_in_order.len() as u64 != self.items.live() {
             return Err(LoadError::Inconsistent { kind: ChunkKind::Items });
         }
-        let places_fit = |record: &StockRecord| {
-            record.places.iter().all(|place| {
-                u64::from(place.location.0) < self.locations.live()
-                    && place.cells.iter().all(|cell| cell.counts.free().is_some())
-                    && place.cells.is_sorted_by(|a, b| a.lot < b.lot)
-            }) && record.places.is_sorted_by(|a, b| a.location < b.location)
-        };
-        let of_items = dense(self.stock.live(), self.stock.next_ordinal()) && self.stock.live() == self.items.live();
-        if !of_items || !self.stock.iter().all(|(_, record)| places_fit(record)) {
-            return Err(LoadError::Inconsistent { kind: ChunkKind::Stock });
+        Ok(())
+    }
+
+    fn index_lots(&mut self) -> Result<(), LoadError> {
+        let refused = LoadError::Inconsistent { kind: ChunkKind::Lots };
+        if self.lots.live() != self.lots.next_ordinal() || self.lots.next_ordinal() > u64::from(u32::MAX) {
+            return Err(refused);
+        }
+        for (ordinal, record) in self.lots.iter() {
+            if u64::from(record.sku.0) >= self.items.live() || !self.indexes.add_lot(LotNo(ordinal as u32), record) {
+                return Err(refused);
+            }
         }
         Ok(())
     }
 
+    /// Whether the quantities lie at locations and in lots that are there, and each at its own place.
+    fn check_stock(&self) -> Result<(), LoadError> {
+        let lot_fits = |sku: SkuNo, lot: Option<LotNo>| lot.is_none_or(|lot| self.is_lot_of(sku, lot));
+        let place_fits = |sku: SkuNo, place: &StockPlace| {
+            u64::from(place.location.0) < self.locations.live()
+                && place.cells.iter().all(|cell| cell.counts.free().is_some() && lot_fits(sku, cell.lot))
+                && place.cells.is_sorted_by(|a, b| a.lot < b.lot)
+                && place.unbound.is_sorted_by(|a, b| a.0 < b.0)
+                && place.unbound.iter().try_fold(0_u64, |sum, (_, units)| sum.checked_add(*units)).is_some()
+        };
+        let is_dense = self.stock.live() == self.stock.next_ordinal() && self.stock.live() == self.items.live();
+        let fits = is_dense
+            && self.stock.iter().all(|(ordinal, record)| {
+                let sku = SkuNo(ordinal as u32);
+                record.places.iter().all(|place| place_fits(sku, place))
+                    && record.places.is_sorted_by(|a, b| a.location < b.location)
+            });
+        if fits { Ok(()) } else { Err(LoadError::Inconsistent { kind: ChunkKind::Stock }) }
+    }
+
+    fn is_lot_of(&self, sku: SkuNo, lot: LotNo) -> bool {
+        self.lots.get(u64::from(lot.0)).is_some_and(|record| record.sku == sku)
+    }
+
+    fn line_fits(&self, line: &LineRecord) -> bool {
+        u64::from(line.sku.0) < self.items.live()
+            && u64::from(line.location.0) < self.locations.live()
+            && line.units.all().is_some()
+            && line.lots().all(|lot| self.is_lot_of(line.sku, lot))
+            && line.by_lot.as_ref().is_none_or(|by_lot| by_lot.fits(&line.units))
+    }
+
     fn index_reservations(&mut self) -> Result<(), LoadError> {
-        let (items, locations) = (self.items.live(), self.locations.live());
         for (ordinal, record) in self.reservations.iter() {
             let no = ReservationNo(ordinal);
-            let fits = record.lines.iter().all(|line| {
-                u64::from(line.sku.0) < items && u64::from(line.location.0) < locations && line.units.all().is_some()
-            });
+            let fits = record.lines.iter().all(|line| self.line_fits(line));
             if !fits || self.find_reservation(record.id).is_some() {
                 return Err(LoadError::Inconsistent { kind: ChunkKind::Reservations });
             }
@@ -451,7 +498,7 @@ mod tests {
         let cut = shop.inventory.cut();
         let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
         let mut record = record.clone();
-        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![1, 1]).unwrap();
+        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![2, 1]).unwrap();
         let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
         assert_eq!(*chunk, whole(&record), "this is how a chunk is written");

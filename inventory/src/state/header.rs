@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::chunk::ChunkKind;
 use crate::{EventHash, Limits, LogTime};
 
 /// The version byte that an encoded header starts with.
-const HEADER_VERSION: u8 = 1;
+const HEADER_VERSION: u8 = 2;
 
 /// What the state has once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ impl Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredHeader {
     pub(super) header: Header,
-    pub(super) next_ordinals: [u64; 6],
+    pub(super) next_ordinals: [u64; ChunkKind::ALL.len()],
 }
 
 impl StoredHeader {

@@ -6,8 +6,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::arena::Arena;
 use super::hash_index::HashIndex;
-use super::records::{ItemRecord, LocationNo, ReservationNo, ReservationRecord, SkuNo};
-use crate::{LocationId, LogTime, OrderRef, Sku};
+use super::records::{ItemRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
+use crate::{LocationId, LogTime, LotId, OrderRef, Sku};
 
 /// The hash that an id is found by.
 pub(crate) fn hash_id(id: u128) -> u64 {
@@ -25,7 +25,15 @@ pub(crate) struct Indexes {
     skus: HashIndex,
     /// For lists in the order of the SKUs.
     pub(crate) skus_in_order: BTreeMap<Sku, SkuNo>,
+    /// The lots of each item.
+    pub(crate) lots_by_sku: Vec<BTreeMap<LotId, LotNo>>,
+    /// When something is to be told of which lot.
+    pub(crate) lots_due: BTreeSet<(LogTime, LotNo)>,
     pub(super) reservations: HashIndex,
+    /// Reservations that have or had units of a lot, or are bound to it by name.
+    pub(crate) by_lot: BTreeSet<(LotNo, ReservationNo)>,
+    /// Reservations with units whose stock went away.
+    pub(crate) short: BTreeSet<(SkuNo, ReservationNo)>,
     pub(crate) by_order_ref: BTreeSet<(OrderRef, ReservationNo)>,
     /// What falls due when.
     pub(crate) due: BTreeSet<(LogTime, ReservationNo)>,
@@ -43,6 +51,10 @@ impl Indexes {
             locations: BTreeMap::new(),
             skus: HashIndex::new(),
             skus_in_order: BTreeMap::new(),
+            lots_by_sku: Vec::new(),
+            lots_due: BTreeSet::new(),
+            by_lot: BTreeSet::new(),
+            short: BTreeSet::new(),
             reservations: HashIndex::new(),
             by_order_ref: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -62,12 +74,35 @@ impl Indexes {
         self.skus_in_order.insert(sku.clone(), no);
         debug_assert_eq!(self.due_by_sku.len(), no.0 as usize, "items come in the order of their ordinals");
         self.due_by_sku.push(BTreeSet::new());
+        self.lots_by_sku.push(BTreeMap::new());
     }
 
     pub(super) fn remove_last_sku(&mut self, sku: &Sku, no: SkuNo) {
         self.skus.remove(hash_sku(sku), u64::from(no.0));
         self.skus_in_order.remove(sku);
         self.due_by_sku.truncate(no.0 as usize);
+        self.lots_by_sku.truncate(no.0 as usize);
+    }
+
+    /// Adds a lot. False: the item had one of that id.
+    pub(super) fn add_lot(&mut self, no: LotNo, record: &LotRecord) -> bool {
+        self.schedule_lot(no, record);
+        self.lots_by_sku[record.sku.0 as usize].insert(record.id.clone(), no).is_none()
+    }
+
+    pub(super) fn remove_lot(&mut self, no: LotNo, record: &LotRecord) {
+        self.unschedule_lot(no, record);
+        self.lots_by_sku[record.sku.0 as usize].remove(&record.id);
+    }
+
+    pub(super) fn schedule_lot(&mut self, no: LotNo, record: &LotRecord) {
+        self.lots_due.extend(record.next_to_tell().map(|(at, _)| (at, no)));
+    }
+
+    pub(super) fn unschedule_lot(&mut self, no: LotNo, record: &LotRecord) {
+        if let Some((at, _)) = record.next_to_tell() {
+            self.lots_due.remove(&(at, no));
+        }
     }
 
     pub(super) fn name_reservation(&mut self, no: ReservationNo, record: &ReservationRecord) {
@@ -84,7 +119,7 @@ impl Indexes {
         }
     }
 
-    /// Notes when the reservation falls due, or that it has ended.
+    /// Notes when the reservation falls due, that it has ended, of which lots it has units, and what it lacks.
     pub(super) fn schedule(&mut self, no: ReservationNo, record: &ReservationRecord) {
         if let Some(due_at) = record.due_at() {
             self.due.insert((due_at, no));
@@ -94,6 +129,12 @@ impl Indexes {
         }
         if let Some(ended_at) = record.ended_at {
             self.ended.insert((ended_at, no));
+        }
+        for line in record.lines.iter().filter(|line| line.by_lot.is_some()) {
+            self.by_lot.extend(line.lots().map(|lot| (lot, no)));
+        }
+        for line in record.lines.iter().filter(|line| line.units.short + line.units.short_sold > 0) {
+            self.short.insert((line.sku, no));
         }
     }
 
@@ -106,6 +147,14 @@ impl Indexes {
         }
         if let Some(ended_at) = record.ended_at {
             self.ended.remove(&(ended_at, no));
+        }
+        for line in record.lines.iter().filter(|line| line.by_lot.is_some()) {
+            for lot in line.lots() {
+                self.by_lot.remove(&(lot, no));
+            }
+        }
+        for line in record.lines.iter().filter(|line| line.units.short + line.units.short_sold > 0) {
+            self.short.remove(&(line.sku, no));
         }
     }
 

@@ -1,6 +1,8 @@
 //! The journal of a linked chain: every record as it was before, so that a chain that fails leaves nothing behind.
 
-use super::records::{ItemRecord, LocationNo, LocationRecord, ReservationNo, ReservationRecord, SkuNo, StockRecord};
+use super::records::{
+    ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo, StockRecord,
+};
 use super::{Header, State};
 
 /// How to take one change back.
@@ -11,6 +13,8 @@ pub(super) enum Undo {
     ItemAdded(SkuNo),
     Item(SkuNo, ItemRecord),
     Stock(SkuNo, StockRecord),
+    LotAdded(LotNo),
+    Lot(LotNo, LotRecord),
     ReservationAdded(ReservationNo),
     Reservation(ReservationNo, ReservationRecord),
 }
@@ -75,6 +79,16 @@ impl State {
             }
             Undo::Item(no, old) => *self.items.get_mut(u64::from(no.0)).expect(BELIEF) = old,
             Undo::Stock(no, old) => *self.stock.get_mut(u64::from(no.0)).expect(BELIEF) = old,
+            Undo::LotAdded(no) => {
+                let record = self.lots.undo_push(u64::from(no.0)).expect(BELIEF);
+                self.indexes.remove_lot(no, &record);
+            }
+            Undo::Lot(no, old) => {
+                let record = self.lots.get_mut(u64::from(no.0)).expect(BELIEF);
+                self.indexes.unschedule_lot(no, record);
+                *record = old;
+                self.indexes.schedule_lot(no, record);
+            }
             Undo::ReservationAdded(no) => {
                 let record = self.reservations.undo_push(no.0).expect(BELIEF);
                 self.indexes.unschedule(no, &record);

@@ -18,13 +18,14 @@ use indexes::Indexes;
 pub(crate) use indexes::hash_id;
 use journal::{Journal, Undo};
 pub(crate) use records::{
-    Cell, ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, ReservationDetails, ReservationNo,
-    ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
+    BoundUnits, Cell, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo, LocationRecord, LotNo,
+    LotRecord, LotTold, ReservationDetails, ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace,
+    StockRecord,
 };
 
 use arena::Arena;
 
-use crate::{Limits, LocationId, LotId, ReservationId, Sku};
+use crate::{Limits, LocationId, LogTime, LotId, ReservationId, Sku, StockCounts};
 
 /// The state of a shard.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct State {
     locations: Arena<LocationRecord>,
     items: Arena<ItemRecord>,
     stock: Arena<StockRecord>,
+    lots: Arena<LotRecord>,
     reservations: Arena<ReservationRecord>,
     pub(crate) results: Arena<ResultRecord>,
     pub(crate) keyed_results: Arena<KeyedResultRecord>,
@@ -48,6 +50,7 @@ impl State {
             locations: Arena::new(),
             items: Arena::new(),
             stock: Arena::new(),
+            lots: Arena::new(),
             reservations: Arena::new(),
             results: Arena::new(),
             keyed_results: Arena::new(),
@@ -137,6 +140,49 @@ impl State {
         self.stock.get_mut(u64::from(no.0)).expect("every item has a stock record")
     }
 
+    // Lots.
+
+    pub(crate) fn find_lot(&self, sku: SkuNo, id: &LotId) -> Option<LotNo> {
+        self.indexes.lots_by_sku[sku.0 as usize].get(id).copied()
+    }
+
+    pub(crate) fn lot(&self, no: LotNo) -> &LotRecord {
+        self.lots.get(u64::from(no.0)).expect("a lot is never removed")
+    }
+
+    /// The item's lots, by id.
+    pub(crate) fn lots_of(&self, sku: SkuNo) -> impl Iterator<Item = (&LotId, LotNo)> {
+        self.indexes.lots_by_sku[sku.0 as usize].iter().map(|(id, no)| (id, *no))
+    }
+
+    /// Every lot from that one on, as they became known.
+    pub(crate) fn lots_from(&self, from: LotNo) -> impl Iterator<Item = (LotNo, &LotRecord)> {
+        self.lots.iter_from(u64::from(from.0)).map(|(ordinal, record)| (LotNo(ordinal as u32), record))
+    }
+
+    pub(crate) fn lot_count(&self) -> u64 {
+        self.lots.live()
+    }
+
+    pub(crate) fn add_lot(&mut self, record: LotRecord) -> LotNo {
+        let no = LotNo(self.lots.next_ordinal() as u32);
+        let is_new = self.indexes.add_lot(no, &record);
+        debug_assert!(is_new, "a lot is added once");
+        self.lots.push(record);
+        self.note(|| Undo::LotAdded(no));
+        no
+    }
+
+    pub(crate) fn change_lot(&mut self, no: LotNo, change: impl FnOnce(&mut LotRecord)) {
+        let record = self.lots.get_mut(u64::from(no.0)).expect("a lot is never removed");
+        if let Some(journal) = &mut self.journal {
+            journal.note(Undo::Lot(no, record.clone()));
+        }
+        self.indexes.unschedule_lot(no, record);
+        change(record);
+        self.indexes.schedule_lot(no, record);
+    }
+
     // Reservations.
 
     pub(crate) fn find_reservation(&self, id: ReservationId) -> Option<ReservationNo> {
@@ -177,7 +223,7 @@ impl State {
             journal.note(Undo::Reservation(no, record.clone()));
         }
         let before = (record.due_at(), record.ended_at, record.lines.len());
-        if before.2 == 1 {
+        if before.2 == 1 && record.lines[0].by_lot.is_none() {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;
             change(record);
@@ -226,12 +272,22 @@ impl StockRecord {
     }
 }
 
+impl StockRecord {
+    /// Whether something lies anywhere, or is promised.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.places.iter().any(|place| {
+            let is_in_cells = place.cells.iter().any(|cell| cell.counts != StockCounts::default());
+            is_in_cells || !place.unbound.is_empty() || place.short + place.backordered > 0
+        })
+    }
+}
+
 impl StockPlace {
     fn empty(location: LocationNo) -> Self {
         Self {
             location,
             revision: crate::Revision::default(),
-            reserved_unbound: 0,
+            unbound: Vec::new(),
             safety_stock: 0,
             incoming: 0,
             backordered: 0,
@@ -241,32 +297,52 @@ impl StockPlace {
         }
     }
 
-    pub(crate) fn cell(&self, lot: &Option<LotId>) -> Option<&Cell> {
-        let at = self.cells.binary_search_by(|cell| cell.lot.cmp(lot)).ok()?;
+    pub(crate) fn cell(&self, lot: Option<LotNo>) -> Option<&Cell> {
+        let at = self.cells.binary_search_by_key(&lot, |cell| cell.lot).ok()?;
         Some(&self.cells[at])
     }
 
+    /// The quantities of a cell, or of one that is not there.
+    pub(crate) fn counts_of(&self, lot: Option<LotNo>) -> StockCounts {
+        self.cell(lot).map(|cell| cell.counts).unwrap_or_default()
+    }
+
     /// The cell, made where there was none.
-    pub(crate) fn cell_mut(&mut self, lot: &Option<LotId>) -> &mut Cell {
-        let at = match self.cells.binary_search_by(|cell| cell.lot.cmp(lot)) {
-            Ok(at) => at,
-            Err(at) => {
-                self.cells.insert(at, Cell { lot: lot.clone(), counts: crate::StockCounts::default() });
-                at
-            }
-        };
+    pub(crate) fn cell_mut(&mut self, lot: Option<LotNo>) -> &mut Cell {
+        let at = self.cells.binary_search_by_key(&lot, |cell| cell.lot).unwrap_or_else(|_| {
+            // Lots come and go: those of which nothing is left make room.
+            self.cells.retain(|cell| cell.lot.is_none() || cell.counts != StockCounts::default());
+            let at = self.cells.partition_point(|cell| cell.lot < lot);
+            self.cells.insert(at, Cell { lot, counts: StockCounts::default() });
+            at
+        });
         &mut self.cells[at]
+    }
+
+    /// Holds that are bound to no lot yet.
+    pub(crate) fn unbound_units(&self) -> u64 {
+        self.unbound.iter().map(|(_, units)| *units).fold(0, u64::saturating_add)
+    }
+
+    /// More units (above 0) or fewer are held for that need, and bound to no lot yet.
+    pub(crate) fn change_unbound(&mut self, need: LogTime, units: i64) {
+        const BELIEF: &str = "no more is given back than is held";
+        match self.unbound.binary_search_by_key(&need, |(need, _)| *need) {
+            Ok(at) => {
+                let left = &mut self.unbound[at].1;
+                *left = left.checked_add_signed(units).expect(BELIEF);
+                if *left == 0 {
+                    self.unbound.remove(at);
+                }
+            }
+            Err(at) => self.unbound.insert(at, (need, u64::try_from(units).expect(BELIEF))),
+        }
     }
 
     /// What lies there and is bound by nothing, over all lots.
     pub(crate) fn free(&self) -> u64 {
         let of_cell = |cell: &Cell| cell.counts.free().expect("[H-QTY] no part is below 0");
         let free = self.cells.iter().map(of_cell).fold(0_u64, u64::saturating_add);
-        free.saturating_sub(self.reserved_unbound)
-    }
-
-    /// What may be promised [H-ATP].
-    pub(crate) fn atp(&self) -> u64 {
-        self.free().saturating_sub(self.safety_stock)
+        free.saturating_sub(self.unbound_units())
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::chunk::{ChunkKind, Record};
 use crate::{
     BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, ItemSpec, LineCounts, LocationId, LocationSpec, LogTime,
-    LotId, OrderRef, Refusal, ReservationId, ReservationState, Revision, Sku, StockCounts, StockFlow, Success,
+    LotDates, LotId, LotStatus, OrderRef, Refusal, ReservationId, ReservationState, Revision, Sku, StockCounts,
+    StockFlow, Success,
 };
 
 /// The ordinal of an item, and of its stock.
@@ -17,6 +18,10 @@ pub(crate) struct SkuNo(pub(crate) u32);
 /// The ordinal of a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct LocationNo(pub(crate) u32);
+
+/// The ordinal of a lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct LotNo(pub(crate) u32);
 
 /// The ordinal of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,22 +69,77 @@ impl Record for StockRecord {
 pub(crate) struct StockPlace {
     pub(crate) location: LocationNo,
     pub(crate) revision: Revision,
-    /// Holds that are bound to no lot yet; only of an item tracked by lot.
-    pub(crate) reserved_unbound: u64,
+    /// Holds that are bound to no lot yet, by how long their units must live, the shortest first, each once and none of 0
+    /// units; only of an item tracked by lot.
+    pub(crate) unbound: Vec<(LogTime, u64)>,
     pub(crate) safety_stock: u64,
     pub(crate) incoming: u64,
     pub(crate) backordered: u64,
+    /// Promised, held or sold, and the stock went away.
     pub(crate) short: u64,
     pub(crate) flow: StockFlow,
-    /// In the order of the lots, each once; an item that is not tracked by lot has the one without.
+    /// In the order of the lots' ordinals, each once; an item that is not tracked by lot has the one without. One in which
+    /// nothing is left may be missing.
     pub(crate) cells: Vec<Cell>,
 }
 
 /// The quantities of one item, location and lot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cell {
-    pub(crate) lot: Option<LotId>,
+    pub(crate) lot: Option<LotNo>,
     pub(crate) counts: StockCounts,
+}
+
+/// A lot of one item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LotRecord {
+    pub(crate) sku: SkuNo,
+    pub(crate) id: LotId,
+    pub(crate) supplier_lot: String,
+    pub(crate) dates: LotDates,
+    /// When it leaves sale: units are sold up to this instant. The end of time where the lot has no dates.
+    pub(crate) removal_at: LogTime,
+    /// When somebody is told that it will leave sale.
+    pub(crate) alert_at: LogTime,
+    /// Of its first units.
+    pub(crate) received_at: LogTime,
+    pub(crate) status: LotStatus,
+    /// What was told of it so far.
+    pub(crate) told: LotTold,
+    pub(crate) revision: Revision,
+}
+
+/// What was told of a lot as time went on. In the order of the dates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum LotTold {
+    #[default]
+    Nothing,
+    Alert,
+    RemovalDue,
+    Expired,
+}
+
+impl Record for LotRecord {
+    const KIND: ChunkKind = ChunkKind::Lots;
+    const PER_CHUNK: usize = 64;
+}
+
+impl LotRecord {
+    /// May units of it be sold at that time?
+    pub(crate) fn is_sellable(&self, now: LogTime) -> bool {
+        self.status == LotStatus::Approved && self.removal_at >= now
+    }
+
+    /// When something is to be told of it next, and what.
+    pub(crate) fn next_to_tell(&self) -> Option<(LogTime, LotTold)> {
+        let (at, told) = match self.told {
+            LotTold::Nothing => (self.alert_at, LotTold::Alert),
+            LotTold::Alert => (self.removal_at.plus_ms(1), LotTold::RemovalDue),
+            LotTold::RemovalDue => (self.dates.expires_at?.plus_ms(1), LotTold::Expired),
+            LotTold::Expired => return None,
+        };
+        (self.removal_at != LogTime(u64::MAX)).then_some((at, told))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,11 +168,72 @@ pub(crate) struct ReservationDetails {
 pub(crate) struct LineRecord {
     pub(crate) sku: SkuNo,
     pub(crate) location: LocationNo,
-    pub(crate) lot: Option<LotId>,
+    /// Of an item that was tracked by lot when it was reserved.
+    pub(crate) by_lot: Option<Box<LineLots>>,
     pub(crate) optional: bool,
     /// Its units are counted in the stock; false for an item that was untracked when it was reserved.
     pub(crate) counted: bool,
     pub(crate) units: LineCounts,
+}
+
+/// What a line has of which lots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LineLots {
+    /// The lot that it was bound to by name; `None`: bound when it is committed.
+    pub(crate) named: Option<LotNo>,
+    /// How long its units must be sellable at least; 0: no longer than until they are sold.
+    pub(crate) need: LogTime,
+    /// Units that are sold, each lot once, in the order in which they were bound.
+    pub(crate) bound: Vec<BoundUnits>,
+}
+
+/// Units of one lot in one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BoundUnits {
+    pub(crate) lot: LotNo,
+    pub(crate) committed: u64,
+    pub(crate) fulfilled: u64,
+    pub(crate) returned: u64,
+}
+
+impl LineLots {
+    /// The units of that lot, made where there were none.
+    pub(crate) fn bound_mut(&mut self, lot: LotNo) -> &mut BoundUnits {
+        let at = self.bound.iter().position(|bound| bound.lot == lot).unwrap_or_else(|| {
+            self.bound.push(BoundUnits { lot, committed: 0, fulfilled: 0, returned: 0 });
+            self.bound.len() - 1
+        });
+        &mut self.bound[at]
+    }
+
+    /// Whether the lots' units sum to the line's.
+    pub(crate) fn fits(&self, units: &LineCounts) -> bool {
+        let is_sum = |of: fn(&BoundUnits) -> u64, sum: u64| {
+            self.bound.iter().try_fold(0_u64, |sum, bound| sum.checked_add(of(bound))) == Some(sum)
+        };
+        is_sum(|bound| bound.committed, units.committed)
+            && is_sum(|bound| bound.fulfilled, units.fulfilled)
+            && is_sum(|bound| bound.returned, units.returned)
+            && self.bound.iter().all(|bound| bound.returned <= bound.fulfilled)
+    }
+}
+
+impl LineRecord {
+    /// The lot that it was bound to by name.
+    pub(crate) fn named_lot(&self) -> Option<LotNo> {
+        self.by_lot.as_ref()?.named
+    }
+
+    /// Every lot of which it has or had units, or is to have some.
+    pub(crate) fn lots(&self) -> impl Iterator<Item = LotNo> {
+        let by_lot = self.by_lot.as_deref();
+        by_lot.into_iter().flat_map(|by_lot| by_lot.named.into_iter().chain(by_lot.bound.iter().map(|bound| bound.lot)))
+    }
+
+    /// How long its units must be sellable at least.
+    pub(crate) fn need(&self) -> LogTime {
+        self.by_lot.as_ref().map_or(LogTime(0), |by_lot| by_lot.need)
+    }
 }
 
 impl Record for ReservationRecord {
@@ -127,7 +248,7 @@ impl ReservationRecord {
 
     /// The summary of its lines.
     pub(crate) fn state(&self) -> ReservationState {
-        let committed = self.has(|units| units.committed);
+        let committed = self.has(|units| units.committed + units.short_sold);
         let live = committed || self.is_holding();
         if self.has(|units| units.fulfilled) {
             return if live { ReservationState::PartiallyFulfilled } else { ReservationState::Fulfilled };
@@ -152,7 +273,7 @@ impl ReservationRecord {
     /// When something of it falls due next.
     pub(crate) fn due_at(&self) -> Option<LogTime> {
         let expiry = self.is_holding().then_some(self.expires_at);
-        let cancel = self.cancel_at.filter(|_| self.has(|units| units.committed));
+        let cancel = self.cancel_at.filter(|_| self.has(|units| units.committed + units.short_sold));
         match (expiry, cancel) {
             (Some(expiry), Some(cancel)) => Some(expiry.min(cancel)),
             (expiry, cancel) => expiry.or(cancel),

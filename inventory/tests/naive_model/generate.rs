@@ -1,8 +1,8 @@
 //! Random entries over a small world, in which ids, items and places meet often.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set, SetLimits,
+    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, Receive, Release,
+    Reserve, Return, Set, SetLimits,
 };
 use holdfast_inventory::{
     BodyHash, Command, CommandId, Condition, Entry, ItemSpec, ItemStatus, Limits, LineUnits, LocationId, LocationSpec,
@@ -98,7 +98,9 @@ impl Script {
             | Operation::Receive(_)
             | Operation::Adjust(_)
             | Operation::Set(_)
-            | Operation::SetLimits(_) => {}
+            | Operation::SetLimits(_)
+            | Operation::PutLot(_)
+            | Operation::BlockLot(_) => {}
         }
         operation
     }
@@ -114,8 +116,15 @@ pub fn world() -> Entry {
         locations().into_iter().map(|location| put_location(location, true)).chain(skus().into_iter().map(|sku| {
             Operation::PutItem(Box::new(PutItem { spec: spec_of(&sku), sku, if_revision: None, if_absent: false }))
         }));
-    let stock =
-        |sku| Operation::Receive(Receive { sku, location: locations()[0].clone(), lot: None, units: Units(30) });
+    let stock = |sku| {
+        Operation::Receive(Receive {
+            sku,
+            location: locations()[0].clone(),
+            lot: None,
+            lot_spec: None,
+            units: Units(30),
+        })
+    };
     let operations = operations.chain(skus().into_iter().map(stock));
     let command = |(number, operation)| Command {
         id: CommandId(u128::MAX - number as u128),
@@ -273,7 +282,7 @@ fn set_limits() -> impl Strategy<Value = Operation> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let receive = (seldom_unknown_sku(), location(), 1..20_u32).prop_map(|(sku, location, units)| {
-        Operation::Receive(Receive { sku, location, lot: None, units: Units(units) })
+        Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(units) })
     });
     let adjust = (sku(), location(), prop_oneof![-6..0_i64, 1..6_i64], condition()).prop_map(
         |(sku, location, delta, condition)| Operation::Adjust(Adjust { sku, location, lot: None, delta, condition }),
@@ -285,14 +294,17 @@ fn operation() -> impl Strategy<Value = Operation> {
         .prop_map(|(reservation, lines)| Operation::Amend(Amend { reservation, lines }));
     let extend = (reservation_id(), 1..900_u32)
         .prop_map(|(reservation, ttl_s)| Operation::Extend(Extend { reservation, ttl_s }));
-    let fulfil =
-        (reservation_id(), parts()).prop_map(|(reservation, parts)| Operation::Fulfil(Fulfil { reservation, parts }));
+    let picked = |parts: Vec<LineUnits>| {
+        parts.into_iter().map(|LineUnits { line, units }| Picked { line, units, lot: None }).collect::<Vec<_>>()
+    };
+    let fulfil = (reservation_id(), parts())
+        .prop_map(move |(reservation, parts)| Operation::Fulfil(Fulfil { reservation, parts: picked(parts) }));
     let returned = (reservation_id(), parts(), prop::option::weighted(0.3, location()), condition()).prop_map(
-        |(reservation, mut parts, location, condition)| {
+        move |(reservation, mut parts, location, condition)| {
             if parts.is_empty() {
                 parts.push(LineUnits { line: 0, units: Units(1) });
             }
-            Operation::Return(Return { reservation, parts, location, condition })
+            Operation::Return(Return { reservation, parts: picked(parts), location, condition })
         },
     );
     prop_oneof![

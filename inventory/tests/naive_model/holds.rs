@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_inventory::commands::{Commit, Extend, IfExpired, Line, Reserve, Return};
+use holdfast_inventory::commands::{Commit, Extend, IfExpired, Line, Picked, Reserve, Return};
 use holdfast_inventory::{
     Condition, InvalidArgument, ItemStatus, LineCounts, LineUnits, LogTime, Refusal, Reservation, ReservationId,
     ReservationLine, ReservationState, Revision, Success,
@@ -93,6 +93,7 @@ impl Model {
             sku: line.sku.clone(),
             location: line.location.clone(),
             lot: None,
+            lots: Vec::new(),
             optional: line.optional,
             counted: spec.tracked,
             units: LineCounts::default(),
@@ -240,7 +241,7 @@ impl Model {
         Ok(self.reservation_success(old.id))
     }
 
-    pub fn fulfil(&mut self, id: ReservationId, parts: &[LineUnits]) -> Outcome {
+    pub fn fulfil(&mut self, id: ReservationId, parts: &[Picked]) -> Outcome {
         let old = self.find(id)?.clone();
         let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };
         if old.state.is_ended() {
@@ -249,7 +250,7 @@ impl Model {
         if sum(&old, |units| units.committed) == 0 {
             return Err(exceeds(0, 0));
         }
-        let units = parts_of(&old, parts, |units| units.committed, exceeds)?;
+        let units = parts_of(&old, &units_of(parts), |units| units.committed, exceeds)?;
         let mut touched = BTreeSet::new();
         for (at, units) in units.iter().enumerate().filter(|(_, units)| **units > 0) {
             let line = &mut self.find_mut(id).lines[at];
@@ -278,7 +279,8 @@ impl Model {
         }
         let old = self.find(returned.reservation)?.clone();
         let exceeds = |line, available| Refusal::ExceedsFulfilled { line, available };
-        let units = parts_of(&old, &returned.parts, |units| units.fulfilled - units.returned, exceeds)?;
+        let parts = units_of(&returned.parts);
+        let units = parts_of(&old, &parts, |units| units.fulfilled - units.returned, exceeds)?;
         let mut touched = BTreeSet::new();
         for (at, units) in units.iter().enumerate().filter(|(_, units)| **units > 0) {
             let line = &mut self.find_mut(old.id).lines[at];
@@ -332,6 +334,11 @@ pub fn why_not(reservation: &Reservation) -> Refusal {
         _ if sum(reservation, |units| units.expired) > 0 => expired,
         _ => Refusal::AlreadyCommitted,
     }
+}
+
+/// The model has no lots.
+fn units_of(parts: &[Picked]) -> Vec<LineUnits> {
+    parts.iter().map(|part| LineUnits { line: part.line, units: part.units }).collect()
 }
 
 fn parts_of(

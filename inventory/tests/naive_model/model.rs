@@ -247,6 +247,9 @@ impl Model {
                 self.limits = set.limits.clone();
                 Ok(Success::default())
             }
+            Operation::PutLot(_) | Operation::BlockLot(_) => {
+                unreachable!("the generator makes none: its items have no lots")
+            }
         }
     }
 

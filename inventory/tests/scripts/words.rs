@@ -1,8 +1,8 @@
 //! The words of a script, as commands; and answers, as words.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set,
+    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, Receive, Release,
+    Reserve, Return, Set,
 };
 use holdfast_inventory::{
     Condition, ItemSpec, ItemStatus, LineUnits, LocationSpec, LogTime, Operation, Reservation, ReservationId, Revision,
@@ -36,6 +36,7 @@ pub fn operation(words: &[&str]) -> Operation {
             sku: sku.parse().unwrap(),
             location: location.parse().unwrap(),
             lot: None,
+            lot_spec: None,
             units: Units(units.parse().unwrap()),
         }),
         ["adjust", sku, location, delta, rest @ ..] => Operation::Adjust(Adjust {
@@ -74,11 +75,11 @@ pub fn operation(words: &[&str]) -> Operation {
             cancel_at: value(rest, "cancel_at").map(|seconds| LogTime(seconds * 1_000)),
         }),
         ["release", name] => Operation::Release(Release { reservation: reservation(name) }),
-        ["fulfil", name, rest @ ..] => Operation::Fulfil(Fulfil { reservation: reservation(name), parts: parts(rest) }),
+        ["fulfil", name, rest @ ..] => Operation::Fulfil(Fulfil { reservation: reservation(name), parts: picks(rest) }),
         ["cancel", name] => Operation::Cancel(Cancel { reservation: reservation(name) }),
         ["return", name, rest @ ..] => Operation::Return(Return {
             reservation: reservation(name),
-            parts: parts(rest),
+            parts: picks(rest),
             location: None,
             condition: condition(rest).unwrap_or(Condition::QualityControl),
         }),
@@ -122,6 +123,10 @@ fn parts(words: &[&str]) -> Vec<LineUnits> {
         Some(LineUnits { line: line.parse().unwrap(), units: Units(units.parse().unwrap()) })
     };
     words.iter().filter_map(of_part).collect()
+}
+
+fn picks(words: &[&str]) -> Vec<Picked> {
+    parts(words).into_iter().map(|LineUnits { line, units }| Picked { line, units, lot: None }).collect()
 }
 
 fn condition(words: &[&str]) -> Option<Condition> {

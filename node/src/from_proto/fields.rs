@@ -28,14 +28,20 @@ fn what_may_stand(field: Field) -> String {
         Field::Linked => {
             format!("the last command of a chain has it unset, and a chain has at most {MAX_CHAIN} commands")
         }
-        Field::Sku | Field::LocationId | Field::LotId | Field::CampaignId | Field::ChannelId => {
+        Field::LotId => {
+            "the lot of an item that is tracked by lot, 1 to 64 bytes of printable UTF-8, or nothing".to_owned()
+        }
+        Field::Sku | Field::LocationId | Field::CampaignId | Field::ChannelId => {
             "1 to 64 bytes of printable UTF-8".to_owned()
         }
-        Field::Name | Field::Brand | Field::Category | Field::Gtin | Field::TimeZone => {
+        Field::Name | Field::Brand | Field::Category | Field::Gtin | Field::TimeZone | Field::SupplierLot => {
             format!("at most {MAX_TEXT_BYTES} bytes")
         }
         Field::Attributes => format!("a JSON object of at most {MAX_ATTRIBUTES_BYTES} bytes"),
-        Field::LotTracked => "stock by lot is not kept yet: leave it unset".to_owned(),
+        Field::LotTracked => "only a tracked item has lots: leave one of lot_tracked and untracked unset".to_owned(),
+        Field::ManufacturedAt => "a day".to_owned(),
+        Field::BestBefore => "a day that is not before the day of manufacture".to_owned(),
+        Field::ExpiresAt => "a day that is not before the day of manufacture or best_before".to_owned(),
         Field::Backorder => "backorders are not kept yet: leave it unset".to_owned(),
         Field::ShelfLifeDays => "days, whose sum with the others fits".to_owned(),
         Field::MaxPerOrder => "at least 1, or 0 for no limit".to_owned(),

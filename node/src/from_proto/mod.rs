@@ -4,6 +4,7 @@
 //! Promises that what comes out has passed every check that needs no state, and that a refusal names the field
 //! (`lines[2].units`), what is wrong with it, and what may stand there.
 
+mod dates;
 mod fields;
 mod operations;
 mod reads;
@@ -11,14 +12,19 @@ mod reads;
 use holdfast_inventory::{Cause, Command, CommandId, LocationId, LogTime, Operation, ReservationId, Slot, slot_of};
 use holdfast_proto::v1::{self, CommandError};
 
+pub(crate) use dates::Zones;
 pub(crate) use fields::{invalid, invalid_argument};
-pub(crate) use reads::{Freshness, freshness, location, location_id, page_limit, reservation_state, sku};
+pub(crate) use reads::{
+    Freshness, freshness, location, location_id, lot_id, page_limit, page_token, reservation_state, sku,
+};
 
 /// What the cluster's records add to what a caller says.
 #[derive(Debug)]
 pub(crate) struct Words {
     /// Where a line goes that names no location.
     pub(crate) default_location: LocationId,
+    /// In which time zone dates are at a location.
+    pub(crate) zones: Zones,
     /// The key with which customers' strings are hashed.
     pub(crate) customer_key: [u8; 32],
 }
@@ -85,6 +91,8 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::Receive(it) => slot_of(&it.sku),
         Operation::Adjust(it) => slot_of(&it.sku),
         Operation::Set(it) => slot_of(&it.sku),
+        Operation::PutLot(it) => slot_of(&it.sku),
+        Operation::BlockLot(it) => slot_of(&it.sku),
         Operation::Reserve(it) => it.reservation.slot(),
         Operation::Amend(it) => it.reservation.slot(),
         Operation::Extend(it) => it.reservation.slot(),

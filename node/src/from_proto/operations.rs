@@ -1,12 +1,12 @@
 //! The operations of a command, each taken apart.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Cancel, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired, Line, MAX_LINES, MAX_TTL_S, PutItem,
-    Receive, Release, Reserve, Return, Set,
+    Adjust, Amend, BlockLot, Cancel, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired, Line, MAX_LINES, MAX_TTL_S,
+    Picked, PutItem, PutLot, Receive, Release, Reserve, Return, Set,
 };
 use holdfast_inventory::{
-    Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime,
-    MAX_ATTRIBUTES_BYTES, Operation, OrderRef, Revision, Units, slot_of,
+    Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime, LotId,
+    LotStatus, MAX_ATTRIBUTES_BYTES, Operation, OrderRef, Revision, Units, slot_of,
 };
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
@@ -32,10 +32,23 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
         Wire::Commit(it) => Operation::Commit(commit(&it)?),
         Wire::Release(it) => Operation::Release(Release { reservation: reservation_id(it.reservation_id)? }),
         Wire::Fulfil(it) => {
-            Operation::Fulfil(Fulfil { reservation: reservation_id(it.reservation_id)?, parts: parts(&it.lines) })
+            Operation::Fulfil(Fulfil { reservation: reservation_id(it.reservation_id)?, parts: picks(&it.lines)? })
         }
         Wire::Cancel(it) => Operation::Cancel(Cancel { reservation: reservation_id(it.reservation_id)? }),
         Wire::Return(it) => Operation::Return(give_back(&it)?),
+        Wire::PutLot(it) => Operation::PutLot(Box::new(put_lot(&it, words)?)),
+        Wire::BlockLot(it) => {
+            let status = match enum_at("status", it.status, "on_hold or quarantined")? {
+                v1::LotStatus::Unspecified | v1::LotStatus::OnHold => LotStatus::OnHold,
+                v1::LotStatus::Quarantined => LotStatus::Quarantined,
+                v1::LotStatus::Approved | v1::LotStatus::Recalled => {
+                    return Err(invalid("status", "is no way to block a lot", "on_hold or quarantined"));
+                }
+            };
+            Operation::BlockLot(block_lot(&it.sku, &it.lot_id, status)?)
+        }
+        Wire::UnblockLot(it) => Operation::BlockLot(block_lot(&it.sku, &it.lot_id, LotStatus::Approved)?),
+        Wire::Recall(it) => Operation::BlockLot(block_lot(&it.sku, &it.lot_id, LotStatus::Recalled)?),
     })
 }
 
@@ -97,12 +110,34 @@ fn check_attributes(text: &str) -> Result<(), CommandError> {
 }
 
 fn receive(wire: &v1::Receive, words: &Words) -> Result<Receive, CommandError> {
+    let location = location_at(|| "location_id".to_owned(), &wire.location_id, &words.default_location)?;
+    let lot_spec = wire.lot.as_ref().map(|lot| words.zones.lot_spec(lot, &location)).transpose()?;
     Ok(Receive {
         sku: sku_at(|| "sku".to_owned(), &wire.sku)?,
-        location: location_at(|| "location_id".to_owned(), &wire.location_id, &words.default_location)?,
         lot: lot_at(|| "lot_id".to_owned(), &wire.lot_id)?,
+        lot_spec: lot_spec.map(Box::new),
         units: Units(wire.units),
+        location,
     })
+}
+
+fn put_lot(wire: &v1::PutLot, words: &Words) -> Result<PutLot, CommandError> {
+    let location = location_at(|| "location_id".to_owned(), &wire.location_id, &words.default_location)?;
+    Ok(PutLot {
+        sku: sku_at(|| "sku".to_owned(), &wire.sku)?,
+        lot: needed_lot(&wire.lot_id)?,
+        spec: words.zones.lot_spec(&wire.lot.clone().unwrap_or_default(), &location)?,
+        if_revision: (wire.if_revision > 0).then_some(Revision(wire.if_revision)),
+    })
+}
+
+fn block_lot(sku: &str, lot_id: &str, status: LotStatus) -> Result<BlockLot, CommandError> {
+    Ok(BlockLot { sku: sku_at(|| "sku".to_owned(), sku)?, lot: needed_lot(lot_id)?, status })
+}
+
+fn needed_lot(text: &str) -> Result<LotId, CommandError> {
+    let missing = || invalid("lot_id", "is empty", "send the id of the lot");
+    lot_at(|| "lot_id".to_owned(), text)?.ok_or_else(missing)
 }
 
 fn adjust(wire: &v1::Adjust, words: &Words) -> Result<Adjust, CommandError> {
@@ -200,6 +235,14 @@ fn parts(wire: &[v1::LineUnits]) -> Vec<LineUnits> {
     wire.iter().map(|part| LineUnits { line: part.line, units: Units(part.units) }).collect()
 }
 
+fn picks(wire: &[v1::PickedUnits]) -> Result<Vec<Picked>, CommandError> {
+    let pick = |(at, part): (usize, &v1::PickedUnits)| {
+        let lot = lot_at(|| format!("lines[{at}].lot_id"), &part.lot_id)?;
+        Ok(Picked { line: part.line, units: Units(part.units), lot })
+    };
+    wire.iter().take(MAX_LINES + 1).enumerate().map(pick).collect()
+}
+
 fn commit(wire: &v1::Commit) -> Result<Commit, CommandError> {
     let if_expired = match enum_at("if_expired", wire.if_expired, "fail or retake")? {
         v1::IfExpired::Unspecified | v1::IfExpired::Fail => IfExpired::Fail,
@@ -221,7 +264,7 @@ fn give_back(wire: &v1::Return) -> Result<Return, CommandError> {
     let location = &wire.location_id;
     Ok(Return {
         reservation: reservation_id(wire.reservation_id)?,
-        parts: parts(&wire.lines),
+        parts: picks(&wire.lines)?,
         location: optional_name(location, holdfast_inventory::LocationId::new, || "location_id".to_owned())?,
         condition: condition(wire.condition, Condition::QualityControl)?,
     })

@@ -1,8 +1,9 @@
 //! The arguments of reads, and of the cluster's own records.
 
-use holdfast_inventory::{LocationId, LocationKind, LocationSpec, ReservationState, Sku};
+use holdfast_inventory::{LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku};
 use holdfast_proto::v1::{self, CommandError, consistency::Level};
 
+use super::Zones;
 use super::fields::{enum_at, invalid, sku_at};
 
 /// The most rows of one page.
@@ -44,6 +45,21 @@ pub(crate) fn location_id(field: &str, text: &str) -> Result<LocationId, Command
         .map_err(|error| invalid(field, &format!("is refused: {error}"), "1 to 64 bytes of printable UTF-8"))
 }
 
+/// The lot that a read names.
+pub(crate) fn lot_id(text: &str) -> Result<LotId, CommandError> {
+    LotId::new(text)
+        .map_err(|error| invalid("lot_id", &format!("is refused: {error}"), "1 to 64 bytes of printable UTF-8"))
+}
+
+/// Where a list goes on; from its beginning where nothing is said.
+pub(crate) fn page_token<T: std::str::FromStr + Default>(text: &str) -> Result<T, CommandError> {
+    if text.is_empty() {
+        return Ok(T::default());
+    }
+    let hint = "send next_page_token of the reply before, or nothing";
+    text.parse().map_err(|_| invalid("page_token", "is none of ours", hint))
+}
+
 /// How many rows a page has.
 pub(crate) fn page_limit(limit: u32) -> Result<usize, CommandError> {
     match limit {
@@ -83,6 +99,10 @@ pub(crate) fn location(wire: Option<v1::Location>) -> Result<(LocationId, Locati
         if text.len() > holdfast_inventory::MAX_TEXT_BYTES {
             return Err(invalid(name, "is too long", "at most 255 bytes"));
         }
+    }
+    if Zones::named(&wire.time_zone).is_none() {
+        let problem = format!("is {:?}, which is no time zone", wire.time_zone);
+        return Err(invalid("location.time_zone", &problem, "an IANA name such as Europe/Paris, or nothing for UTC"));
     }
     let spec = LocationSpec {
         name: wire.name,

@@ -7,7 +7,7 @@ use holdfast_proto::v1::{self, ErrorReason};
 use super::*;
 
 fn words() -> Words {
-    Words { default_location: LocationId::new("main").unwrap(), customer_key: [7; 32] }
+    Words { default_location: LocationId::new("main").unwrap(), zones: Zones::default(), customer_key: [7; 32] }
 }
 
 fn id(id: u128) -> Option<v1::Id> {
@@ -101,7 +101,7 @@ fn bad_fields_are_refused_by_their_name() {
         refused(item(v1::Item { sku: sku(), attributes_json: "[1]".into(), ..Default::default() })),
         refused(item(v1::Item { sku: sku(), attributes_json: "{\"a\":".into(), ..Default::default() })),
         refused(item(v1::Item { sku: sku(), name: "x".repeat(256), ..Default::default() })),
-        refused(item(v1::Item { sku: sku(), lot_tracked: true, ..Default::default() })),
+        refused(item(v1::Item { sku: sku(), lot_tracked: true, untracked: true, ..Default::default() })),
         refused(item(v1::Item { sku: sku(), max_hold_s: 20_000, ..Default::default() })),
     ];
     insta::assert_snapshot!(lines.join("\n"));

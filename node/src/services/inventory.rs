@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_inventory::{LocationId, OrderRef, ReservationCursor, Sku, slot_of};
+use holdfast_inventory::{LocationId, LogTime, LotCursor, LotId, OrderRef, ReservationCursor, Sku, slot_of};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::inventory_service_server::InventoryService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::decide::{Results, decide};
 use super::{session, timeout_of};
 use crate::core::Core;
-use crate::from_proto::{self, freshness, invalid, page_limit};
+use crate::from_proto::{self, freshness, invalid, page_limit, page_token};
 use crate::to_proto;
 
 /// See the module.
@@ -165,12 +165,7 @@ impl InventoryService for Inventory {
         let request = request.into_inner();
         let limit = page_limit(request.limit)?;
         let state = from_proto::reservation_state(request.state)?;
-        let from = match request.page_token.as_str() {
-            "" => ReservationCursor::default(),
-            text => ReservationCursor(text.parse().map_err(|_| {
-                invalid("page_token", "is none of ours", "send next_page_token of the reply before, or nothing")
-            })?),
-        };
+        let from = ReservationCursor(page_token(&request.page_token)?);
         let order_ref = match request.order_ref.as_str() {
             "" => None,
             text => Some(OrderRef::new(text).map_err(|error| {
@@ -193,6 +188,67 @@ impl InventoryService for Inventory {
             freshness: Some(freshness),
         }))
     }
+
+    async fn get_lots(&self, request: Request<v1::GetLotsRequest>) -> Result<Response<v1::GetLotsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let sku = from_proto::sku("sku", &request.sku)?;
+        let lot = match request.lot_id.as_str() {
+            "" => None,
+            text => Some(from_proto::lot_id(text)?),
+        };
+        let shard = self.core.routes()?.shard_of(slot_of(&sku));
+        let look = |shard: &holdfast_inventory::Inventory| match &lot {
+            None => shard.lots(&sku).ok_or_else(|| unknown_sku(&sku)),
+            Some(lot) => shard.lot(&sku, lot).map(|lot| vec![lot]).ok_or_else(|| unknown_lot(shard, &sku, lot)),
+        };
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let lots = found?.iter().map(to_proto::lot).collect();
+        Ok(Response::new(v1::GetLotsResponse { lots, freshness: Some(freshness) }))
+    }
+
+    async fn list_lots(&self, request: Request<v1::ListLotsRequest>) -> Result<Response<v1::ListLotsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (from, limit) = (LotCursor(page_token(&request.page_token)?), page_limit(request.limit)?);
+        let until = (request.removal_until_ms > 0).then_some(LogTime(request.removal_until_ms));
+        let page = |shard: &holdfast_inventory::Inventory| shard.all_lots(from, until, limit);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let ((lots, next), freshness) = read;
+        Ok(Response::new(v1::ListLotsResponse {
+            lots: lots.iter().map(to_proto::lot).collect(),
+            next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
+
+    async fn trace_lot(&self, request: Request<v1::TraceLotRequest>) -> Result<Response<v1::TraceLotResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (sku, lot) = (from_proto::sku("sku", &request.sku)?, from_proto::lot_id(&request.lot_id)?);
+        let (from, limit) = (ReservationCursor(page_token(&request.page_token)?), page_limit(request.limit)?);
+        let shard = self.core.routes()?.shard_of(slot_of(&sku));
+        let look = |shard: &holdfast_inventory::Inventory| {
+            shard.trace_lot(&sku, &lot, from, limit).ok_or_else(|| unknown_lot(shard, &sku, &lot))
+        };
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let trace = found?;
+        Ok(Response::new(v1::TraceLotResponse {
+            reservations: trace.reservations.iter().map(to_proto::reservation).collect(),
+            next_page_token: trace.next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
+}
+
+/// There is no such lot, or not even the item.
+fn unknown_lot(shard: &holdfast_inventory::Inventory, sku: &Sku, lot: &LotId) -> CommandError {
+    if shard.item(sku).is_none() {
+        return unknown_sku(sku);
+    }
+    CommandError::of(ErrorReason::UnknownLot, format!("there is no lot {lot} of {sku}"))
+        .at("lot_id")
+        .with("lot_id", lot)
 }
 
 fn unknown_location(id: &LocationId) -> CommandError {

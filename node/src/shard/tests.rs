@@ -41,7 +41,12 @@ fn put(id: u128, minted_at: u64) -> EncodedCommand {
 
 fn receive(id: u128, minted_at: u64, linked: bool) -> EncodedCommand {
     let (sku, location) = (Sku::new("A").unwrap(), LocationId::new("main").unwrap());
-    command(id, minted_at, linked, Operation::Receive(Receive { sku, location, lot: None, units: Units(1) }))
+    command(
+        id,
+        minted_at,
+        linked,
+        Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(1) }),
+    )
 }
 
 fn soon() -> Instant {

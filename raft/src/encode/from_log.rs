@@ -1,13 +1,13 @@
 //! From the log's types to `inventory`'s.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set, SetLimits,
+    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, PutLot,
+    Receive, Release, Reserve, Return, Set, SetLimits,
 };
 use holdfast_inventory::{
     Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, ItemSpec,
-    ItemStatus, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotId, Operation, OrderRef, ReservationId,
-    Revision, Sku, Units,
+    ItemStatus, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus,
+    Operation, OrderRef, ReservationId, Revision, Sku, Units,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -65,6 +65,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
             sku: name(Sku::new(&it.sku))?,
             location: name(LocationId::new(&it.location_id))?,
             lot: optional(&it.lot_id, LotId::new)?,
+            lot_spec: it.lot.map(|lot| Box::new(lot_spec(lot))),
             units: Units(it.units),
         }),
         LogOperation::Adjust(it) => Operation::Adjust(Adjust {
@@ -96,20 +97,37 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         }
         LogOperation::Fulfil(it) => Operation::Fulfil(Fulfil {
             reservation: reservation(it.reservation_high, it.reservation_low),
-            parts: parts(&it.lines),
+            parts: picks(&it.lines)?,
         }),
         LogOperation::Cancel(it) => {
             Operation::Cancel(Cancel { reservation: reservation(it.reservation_high, it.reservation_low) })
         }
         LogOperation::Return(it) => Operation::Return(Return {
             reservation: reservation(it.reservation_high, it.reservation_low),
-            parts: parts(&it.lines),
+            parts: picks(&it.lines)?,
             location: optional(&it.location_id, LocationId::new)?,
             condition: condition(it.condition)?,
         }),
         LogOperation::SetLimits(it) => {
             Operation::SetLimits(Box::new(SetLimits { limits: super::limits_from_log(&it) }))
         }
+        LogOperation::PutLot(it) => Operation::PutLot(Box::new(PutLot {
+            sku: name(Sku::new(&it.sku))?,
+            lot: name(LotId::new(&it.lot_id))?,
+            spec: it.lot.map(lot_spec).unwrap_or_default(),
+            if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
+        })),
+        LogOperation::BlockLot(it) => Operation::BlockLot(BlockLot {
+            sku: name(Sku::new(&it.sku))?,
+            lot: name(LotId::new(&it.lot_id))?,
+            status: match it.status {
+                1 => LotStatus::Approved,
+                2 => LotStatus::OnHold,
+                3 => LotStatus::Quarantined,
+                4 => LotStatus::Recalled,
+                other => return Err(DecodeError::malformed(format!("lot status {other}"))),
+            },
+        }),
     })
 }
 
@@ -192,6 +210,25 @@ fn line(it: &log::Line) -> Result<Line, DecodeError> {
 
 fn parts(parts: &[log::LineUnits]) -> Vec<LineUnits> {
     parts.iter().map(|part| LineUnits { line: part.line, units: Units(part.units) }).collect()
+}
+
+fn picks(picks: &[log::PickedUnits]) -> Result<Vec<Picked>, DecodeError> {
+    let pick = |it: &log::PickedUnits| {
+        Ok(Picked { line: it.line, units: Units(it.units), lot: optional(&it.lot_id, LotId::new)? })
+    };
+    picks.iter().map(pick).collect()
+}
+
+fn lot_spec(it: log::LotSpec) -> LotSpec {
+    let instant = |ms: u64| above_zero(LogTime(ms), &LogTime(0));
+    LotSpec {
+        supplier_lot: it.supplier_lot,
+        dates: LotDates {
+            manufactured_at: instant(it.manufactured_at_ms),
+            best_before: instant(it.best_before_ms),
+            expires_at: instant(it.expires_at_ms),
+        },
+    }
 }
 
 fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {

@@ -1,10 +1,12 @@
 //! From `inventory`'s types to the log's.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Commit, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Reserve, Return, Set,
+    Adjust, Amend, BlockLot, Commit, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, PutLot, Receive, Reserve,
+    Return, Set,
 };
 use holdfast_inventory::{
-    Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, Operation, ReservationId,
+    Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
+    ReservationId,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -64,6 +66,8 @@ fn operation(operation: &Operation) -> LogOperation {
         }
         Operation::Return(it) => LogOperation::Return(give_back(it)),
         Operation::SetLimits(it) => LogOperation::SetLimits(super::limits_to_log(&it.limits)),
+        Operation::PutLot(it) => LogOperation::PutLot(put_lot(it)),
+        Operation::BlockLot(it) => LogOperation::BlockLot(block_lot(it)),
     }
 }
 
@@ -136,6 +140,39 @@ fn receive(it: &Receive) -> log::Receive {
         location_id: it.location.as_str().to_owned(),
         units: it.units.0,
         lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
+        lot: it.lot_spec.as_deref().map(lot_spec),
+    }
+}
+
+fn lot_spec(spec: &LotSpec) -> log::LotSpec {
+    let instant = |date: Option<LogTime>| date.map_or(0, |date| date.0);
+    log::LotSpec {
+        supplier_lot: spec.supplier_lot.clone(),
+        manufactured_at_ms: instant(spec.dates.manufactured_at),
+        best_before_ms: instant(spec.dates.best_before),
+        expires_at_ms: instant(spec.dates.expires_at),
+    }
+}
+
+fn put_lot(it: &PutLot) -> log::PutLot {
+    log::PutLot {
+        sku: it.sku.as_str().to_owned(),
+        lot_id: it.lot.as_str().to_owned(),
+        lot: Some(lot_spec(&it.spec)),
+        if_revision: it.if_revision.map_or(0, |revision| revision.0),
+    }
+}
+
+fn block_lot(it: &BlockLot) -> log::BlockLot {
+    log::BlockLot {
+        sku: it.sku.as_str().to_owned(),
+        lot_id: it.lot.as_str().to_owned(),
+        status: match it.status {
+            LotStatus::Approved => 1,
+            LotStatus::OnHold => 2,
+            LotStatus::Quarantined => 3,
+            LotStatus::Recalled => 4,
+        },
     }
 }
 
@@ -171,6 +208,15 @@ fn line(it: &Line) -> log::Line {
 
 fn parts(parts: &[LineUnits]) -> Vec<log::LineUnits> {
     parts.iter().map(|part| log::LineUnits { line: part.line, units: part.units.0 }).collect()
+}
+
+fn picks(picks: &[Picked]) -> Vec<log::PickedUnits> {
+    let pick = |pick: &Picked| log::PickedUnits {
+        line: pick.line,
+        units: pick.units.0,
+        lot_id: optional(pick.lot.as_ref().map(|lot| lot.as_str())),
+    };
+    picks.iter().map(pick).collect()
 }
 
 fn reserve(it: &Reserve) -> log::Reserve {
@@ -210,7 +256,7 @@ fn commit(it: &Commit) -> log::Commit {
 
 fn fulfil(it: &Fulfil) -> log::Fulfil {
     let (reservation_high, reservation_low) = halves(it.reservation);
-    log::Fulfil { reservation_high, reservation_low, lines: parts(&it.parts) }
+    log::Fulfil { reservation_high, reservation_low, lines: picks(&it.parts) }
 }
 
 fn give_back(it: &Return) -> log::Return {
@@ -218,7 +264,7 @@ fn give_back(it: &Return) -> log::Return {
     log::Return {
         reservation_high,
         reservation_low,
-        lines: parts(&it.parts),
+        lines: picks(&it.parts),
         location_id: optional(it.location.as_ref().map(|location| location.as_str())),
         condition: condition(it.condition),
     }

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, Cancel, Commit, Extend, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve,
-    Return, Set, SetLimits,
+    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, PutLot,
+    Receive, Release, Reserve, Return, Set, SetLimits,
 };
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
-    Limits, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotId, Operation, OrderRef, ReservationId,
-    Revision, Sku, Slot, Units,
+    Limits, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation,
+    OrderRef, ReservationId, Revision, Sku, Slot, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -32,6 +32,16 @@ fn line() -> Line {
 
 fn parts() -> Vec<LineUnits> {
     vec![LineUnits { line: 0, units: Units(1) }]
+}
+
+fn picks() -> Vec<Picked> {
+    vec![Picked { line: 0, units: Units(1), lot: LotId::new("L1").ok() }]
+}
+
+fn lot_spec() -> LotSpec {
+    let dates =
+        LotDates { manufactured_at: Some(LogTime(1)), best_before: Some(LogTime(2)), expires_at: Some(LogTime(3)) };
+    LotSpec { supplier_lot: "S-17".into(), dates }
 }
 
 /// Limits of which no two are alike.
@@ -64,7 +74,21 @@ pub(super) fn every_operation() -> Vec<Operation> {
         Operation::PutItem(Box::new(PutItem { sku: sku(), spec, if_revision: Some(Revision(3)), if_absent: true })),
         Operation::PutLocation(Box::new(PutLocation { location: location(), spec: place, if_revision: None })),
         Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
-        Operation::Receive(Receive { sku: sku(), location: location(), lot: None, units: Units(7) }),
+        Operation::Receive(Receive { sku: sku(), location: location(), lot: None, lot_spec: None, units: Units(7) }),
+        Operation::PutLot(Box::new(PutLot {
+            sku: sku(),
+            lot: LotId::new("L1").unwrap(),
+            spec: lot_spec(),
+            if_revision: Some(Revision(4)),
+        })),
+        Operation::Receive(Receive {
+            sku: sku(),
+            location: location(),
+            lot: LotId::new("L1").ok(),
+            lot_spec: Some(Box::new(lot_spec())),
+            units: Units(7),
+        }),
+        Operation::BlockLot(BlockLot { sku: sku(), lot: LotId::new("L1").unwrap(), status: LotStatus::Quarantined }),
         Operation::Adjust(Adjust {
             sku: sku(),
             location: location(),
@@ -93,11 +117,11 @@ pub(super) fn every_operation() -> Vec<Operation> {
             cancel_at: Some(LogTime(77)),
         }),
         Operation::Release(Release { reservation: reservation() }),
-        Operation::Fulfil(Fulfil { reservation: reservation(), parts: Vec::new() }),
+        Operation::Fulfil(Fulfil { reservation: reservation(), parts: picks() }),
         Operation::Cancel(Cancel { reservation: reservation() }),
         Operation::Return(Return {
             reservation: reservation(),
-            parts: parts(),
+            parts: picks(),
             location: Some(location()),
             condition: Condition::QualityControl,
         }),

@@ -57,7 +57,13 @@ fn operation(group: GroupId, number: u64, dice: &mut Dice) -> Operation {
     let of = dice.below(skus);
     match dice.below(4) {
         0 | 1 => put_item(group, of, dice),
-        2 => Operation::Receive(Receive { sku: sku(of), location, lot: None, units: Units(1 + dice.below(9) as u32) }),
+        2 => Operation::Receive(Receive {
+            sku: sku(of),
+            location,
+            lot: None,
+            lot_spec: None,
+            units: Units(1 + dice.below(9) as u32),
+        }),
         _ => Operation::Reserve(Reserve {
             reservation: ReservationId::mint(number, slot_of(&sku(of)), number),
             lines: vec![Line { sku: sku(of), location, units: Units(1), lot: None, optional: false }],

@@ -68,7 +68,9 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
         }
         for command in commands {
             match &command.request {
-                Request::Receive { sku, units } => *receipts.entry(sku).or_default() += u64::from(*units),
+                Request::Receive { sku, units } | Request::ReceiveLot { sku, units, .. } => {
+                    *receipts.entry(sku).or_default() += u64::from(*units)
+                }
                 Request::Reserve { reservation, lines, .. } => {
                     let units = lines.iter().map(|line| u64::from(line.units)).sum();
                     reserved.entry(*reservation).or_default().push(units);
@@ -86,7 +88,9 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
         }
     }
     for (id, seen) in &inventory.reservations {
-        let of_line = |line: &crate::history::LineSeen| line.held + line.committed + line.fulfilled + line.given_back;
+        let of_line = |line: &crate::history::LineSeen| {
+            line.held + line.committed + line.fulfilled + line.given_back + line.short
+        };
         let units: u64 = seen.lines.iter().map(of_line).sum();
         match reserved.get(id) {
             None => findings.push(Finding::new(NAME, format!("nobody asked for reservation {id}"))),

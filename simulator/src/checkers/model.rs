@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::lots::{HoldOfLots, Lots};
 use super::shared_holds::SharedHolds;
 use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Refused, Request, ReservationSeen, Seen, StockSeen};
 
@@ -15,17 +16,24 @@ use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Refused, Reques
 pub struct Stock {
     exists: bool,
     on_hand: u64,
-    reserved: u64,
-    committed: u64,
+    pub(super) reserved: u64,
+    pub(super) committed: u64,
     received: u64,
     shipped: u64,
     adjusted: i64,
-    revision: u64,
+    pub(super) revision: u64,
+    /// Of an item that is tracked by lot; there `on_hand` and `committed` are the lots' sums.
+    pub(super) lots: Option<Lots>,
 }
 
 impl Stock {
     fn free(&self) -> u64 {
         self.on_hand - self.reserved - self.committed
+    }
+
+    /// What may be promised.
+    fn atp(&self) -> u64 {
+        self.lots.as_ref().map_or_else(|| self.free(), |lots| lots.free().saturating_sub(self.reserved))
     }
 
     fn seen(&self) -> StockSeen {
@@ -34,11 +42,12 @@ impl Stock {
             reserved: self.reserved,
             committed: self.committed,
             free: self.free(),
-            atp: self.free(),
+            atp: self.atp(),
             received: self.received,
             adjusted: self.adjusted,
             fulfilled: self.shipped,
             revision: self.revision,
+            short: self.lots.as_ref().map_or(0, |lots| lots.short),
         }
     }
 }
@@ -47,13 +56,15 @@ impl Stock {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
     pub(super) phase: Phase,
-    revision: u64,
+    pub(super) revision: u64,
     /// Which of the model's sets of lines it has.
     lines: usize,
     /// When it expires at the earliest, in log time.
     pub(super) earliest: u64,
     /// When it expires at the latest; `None`: nobody was told.
     latest: Option<u64>,
+    /// Where its one line is of an item that is tracked by lot.
+    pub(super) of_lots: Option<HoldOfLots>,
 }
 
 impl Hold {
@@ -66,7 +77,7 @@ impl Hold {
 impl Hold {
     /// One that is held.
     pub(super) fn held(earliest: u64) -> Self {
-        Self { phase: Phase::Held, revision: 1, lines: 0, earliest, latest: None }
+        Self { phase: Phase::Held, revision: 1, lines: 0, earliest, latest: None, of_lots: None }
     }
 }
 
@@ -75,8 +86,10 @@ impl Hold {
 pub struct State {
     /// Log time, as far as it is known.
     pub now: u64,
-    stocks: Vec<Stock>,
-    holds: SharedHolds,
+    pub(super) stocks: Vec<Stock>,
+    pub(super) holds: SharedHolds,
+    /// How many reservations of stock by lot were made: the older have the lower numbers.
+    made: u64,
 }
 
 /// A line of the model: its number among the reservation's lines, its SKU and its units.
@@ -90,8 +103,10 @@ struct ModelLine {
 /// A request in the model's own numbers.
 #[derive(Clone, Debug)]
 enum Act {
-    PutItem { sku: usize },
+    PutItem { sku: usize, by_lot: bool },
     Receive { sku: usize, units: u64 },
+    ReceiveLot { sku: usize, lot: u8, units: u64 },
+    Block { sku: usize, lot: u8, is_blocked: bool },
     Set { sku: usize, on_hand: u64, if_revision: u64 },
     Reserve { hold: usize, lines: usize, ttl_ms: u64 },
     Extend { hold: usize, ttl_ms: u64 },
@@ -111,6 +126,8 @@ enum Refusal {
     ReservationNotFound,
     Gone(Phase, Option<u64>),
     ExceedsHeld,
+    UnknownLot,
+    HoldShort { units: u64 },
 }
 
 /// What the model says of a command that it does.
@@ -201,7 +218,12 @@ impl Model {
     #[must_use]
     pub fn beginning(&self) -> State {
         let stock = |given: &bool| Stock { exists: *given, ..Stock::default() };
-        State { now: 0, stocks: self.given.iter().map(stock).collect(), holds: SharedHolds::new(self.holds.len()) }
+        State {
+            now: 0,
+            stocks: self.given.iter().map(stock).collect(),
+            holds: SharedHolds::new(self.holds.len()),
+            made: 0,
+        }
     }
 
     /// Takes commands and their answers into the model's numbers; `None` where they have nothing to do with it.
@@ -225,10 +247,17 @@ impl Model {
     fn compile(&mut self, request: &Request) -> Option<Act> {
         let hold = request.reservation().map(|id| self.holds.get(&id).copied());
         Some(match request {
-            Request::PutItem { sku } => {
+            Request::PutItem { sku } | Request::PutItemByLot { sku } => {
                 let sku = *self.skus.get(sku)?;
                 self.given[sku] = false;
-                Act::PutItem { sku }
+                Act::PutItem { sku, by_lot: matches!(request, Request::PutItemByLot { .. }) }
+            }
+            Request::ReceiveLot { sku, lot, units } => {
+                Act::ReceiveLot { sku: *self.skus.get(sku)?, lot: *lot, units: u64::from(*units) }
+            }
+            Request::BlockLot { sku, lot } | Request::UnblockLot { sku, lot } => {
+                let is_blocked = matches!(request, Request::BlockLot { .. });
+                Act::Block { sku: *self.skus.get(sku)?, lot: *lot, is_blocked }
             }
             Request::Receive { sku, units } => Act::Receive { sku: *self.skus.get(sku)?, units: u64::from(*units) },
             Request::Set { sku, on_hand, if_revision } => {
@@ -278,6 +307,10 @@ impl Model {
                 None => open.push(at),
             }
         }
+        // What one gives back may fill another, so that the order tells: as they are over, the older first.
+        over.sort_by_key(|at| {
+            state.holds.get(*at).map(|hold| (hold.earliest, hold.of_lots.as_ref().map(|it| it.number)))
+        });
         for at in over {
             self.give_back(&mut state, at, Phase::Expired);
         }
@@ -390,6 +423,8 @@ impl Model {
             }
             Refusal::ReservationNotFound => refused.reason == "RESERVATION_NOT_FOUND",
             Refusal::ExceedsHeld => refused.reason == "EXCEEDS_HELD_QUANTITY",
+            Refusal::UnknownLot => refused.reason == "UNKNOWN_LOT",
+            Refusal::HoldShort { units } => refused.reason == "HOLD_SHORT" && number("units") == Some(*units),
             Refusal::Gone(phase, at) => {
                 let reason = match phase {
                     Phase::Held => return false,
@@ -429,9 +464,11 @@ impl Model {
 
     fn hold_fits(&self, hold: &Hold, seen: &ReservationSeen) -> bool {
         let line_fits = |line: &ModelLine| {
-            let Some(LineSeen { held, committed, fulfilled, given_back, .. }) = seen.lines.get(line.number) else {
-                return false;
-            };
+            let Some(seen) = seen.lines.get(line.number) else { return false };
+            if let Some(of_lots) = &hold.of_lots {
+                return of_lots.fits(hold.phase, line.units, seen);
+            }
+            let LineSeen { held, committed, fulfilled, given_back, .. } = seen;
             let of = |phases: &[Phase]| if phases.contains(&hold.phase) { line.units } else { 0 };
             let gone = of(&[Phase::Cancelled, Phase::Released, Phase::Expired]);
             (*held, *committed) == (of(&[Phase::Held]), of(&[Phase::Committed]))
@@ -442,6 +479,10 @@ impl Model {
 
     fn give_back(&self, state: &mut State, at: usize, phase: Phase) {
         let Some(hold) = state.holds.get_mut(at) else { return };
+        if hold.of_lots.is_some() {
+            self.give_back_lots(state, at, phase);
+            return;
+        }
         let before = hold.phase;
         (hold.phase, hold.revision) = (phase, hold.revision + 1);
         let lines = hold.lines;
@@ -468,9 +509,27 @@ impl Model {
     /// it reserves is known; else it is only a lower bound.
     fn apply(&self, state: &mut State, act: &Act, is_exact: bool) -> Result<Told, Refusal> {
         match act {
-            Act::PutItem { sku } => {
-                state.stocks[*sku].exists = true;
+            Act::PutItem { sku, by_lot } => {
+                let stock = &mut state.stocks[*sku];
+                stock.exists = true;
+                if *by_lot && stock.lots.is_none() {
+                    stock.lots = Some(Lots::default());
+                }
                 Ok(Told::default())
+            }
+            Act::ReceiveLot { sku, lot, units } => {
+                let stock = existing(state, *sku)?;
+                stock.on_hand += units;
+                stock.received += units;
+                stock.revision += 1;
+                stock.lots.get_or_insert_default().receive(*lot, *units);
+                self.settle(state, *sku);
+                Ok(Told::of_stock(&state.stocks[*sku]))
+            }
+            Act::Block { sku, lot, is_blocked } => {
+                existing(state, *sku)?;
+                let revision = self.block(state, *sku, *lot, *is_blocked).ok_or(Refusal::UnknownLot)?;
+                Ok(Told { revision: Some(revision), atp_after: Some(0), ..Told::default() })
             }
             Act::Receive { sku, units } => {
                 let stock = existing(state, *sku)?;
@@ -500,6 +559,11 @@ impl Model {
                 hold.revision += 1;
                 // The log time is only bounded here.
                 (hold.earliest, hold.latest) = ((hold.earliest + 1).max(now + ttl_ms), None);
+                Ok(self.told_of_hold(state, *at))
+            }
+            Act::Commit { hold: at } if is_of_lots(state, *at) => {
+                holding(state, *at)?;
+                self.commit_lots(state, *at).map_err(|units| Refusal::HoldShort { units })?;
                 Ok(self.told_of_hold(state, *at))
             }
             Act::Commit { hold: at } => {
@@ -559,7 +623,7 @@ impl Model {
         }
         for (number, line) in asked.iter().enumerate() {
             let before = asked[..number].iter().filter(|other| other.sku == line.sku);
-            let available = state.stocks[line.sku].free();
+            let available = state.stocks[line.sku].atp();
             if before.map(|other| other.units).sum::<u64>() + line.units > available {
                 return Err(Refusal::InsufficientStock { line: line.number, available });
             }
@@ -567,7 +631,11 @@ impl Model {
         self.change_stocks(state, lines, |stock, units| stock.reserved += units);
         let earliest = state.now + ttl_ms;
         let latest = is_exact.then_some(earliest);
-        state.holds.put(at, Hold { phase: Phase::Held, revision: 1, lines, earliest, latest });
+        let of_lots = asked.first().filter(|line| state.stocks[line.sku].lots.is_some()).map(|line| {
+            state.made += 1;
+            HoldOfLots::new(line.sku, line.units, state.made)
+        });
+        state.holds.put(at, Hold { phase: Phase::Held, revision: 1, lines, earliest, latest, of_lots });
         Ok(self.told_of_hold(state, at))
     }
 
@@ -581,7 +649,7 @@ impl Model {
         let first = self.lines[hold.lines].first;
         Told {
             revision: Some(hold.revision),
-            atp_after: first.map(|sku| state.stocks[sku].free()),
+            atp_after: first.map(|sku| state.stocks[sku].atp()),
             expires,
             phase: Some(hold.phase),
             hold: Some(at),
@@ -591,12 +659,16 @@ impl Model {
 
 impl Told {
     fn of_stock(stock: &Stock) -> Self {
-        Self { revision: Some(stock.revision), atp_after: Some(stock.free()), ..Self::default() }
+        Self { revision: Some(stock.revision), atp_after: Some(stock.atp()), ..Self::default() }
     }
 }
 
 fn has_revision(state: &State, at: usize, revision: u64) -> bool {
     state.holds.get(at).is_some_and(|hold| hold.revision == revision)
+}
+
+fn is_of_lots(state: &State, at: usize) -> bool {
+    state.holds.get(at).is_some_and(|hold| hold.of_lots.is_some())
 }
 
 fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {

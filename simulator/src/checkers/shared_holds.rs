@@ -135,6 +135,25 @@ impl SharedHolds {
         found
     }
 
+    /// Shows each that is there, with its number, in order.
+    pub(super) fn each(&self, mut show: impl FnMut(usize, &Hold)) {
+        fn below(node: &Node, first: usize, room: usize, show: &mut impl FnMut(usize, &Hold)) {
+            match &node.below {
+                Below::Nodes(nodes) => {
+                    for (nth, node) in nodes.iter().enumerate() {
+                        below(node, first + nth * room, room / FAN, show);
+                    }
+                }
+                Below::Holds(holds) => {
+                    for (nth, hold) in holds.iter().enumerate() {
+                        hold.iter().for_each(|hold| show(first + nth, hold));
+                    }
+                }
+            }
+        }
+        below(&self.root, 0, self.room_of_child, &mut show);
+    }
+
     /// How many nodes of the two trees are not shared.
     #[cfg(test)]
     fn nodes_apart(&self, other: &Self) -> usize {

@@ -55,9 +55,14 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
             let told = commands.iter().zip(answers).filter_map(|(command, answer)| {
                 let Answer::Done(done) = answer else { return None };
                 let subject = match &command.request {
-                    Request::Receive { sku, .. } | Request::Set { sku, .. } => Subject::Stock(sku.clone()),
-                    // Its revision is the item's.
-                    Request::PutItem { .. } => return None,
+                    Request::Receive { sku, .. } | Request::ReceiveLot { sku, .. } | Request::Set { sku, .. } => {
+                        Subject::Stock(sku.clone())
+                    }
+                    // Its revision is the item's, or the lot's.
+                    Request::PutItem { .. }
+                    | Request::PutItemByLot { .. }
+                    | Request::BlockLot { .. }
+                    | Request::UnblockLot { .. } => return None,
                     other => Subject::Reservation(other.reservation()?),
                 };
                 let position = done.position?;

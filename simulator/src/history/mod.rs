@@ -56,15 +56,56 @@ pub struct Line {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are the protocol's")]
 pub enum Request {
-    PutItem { sku: String },
-    Receive { sku: String, units: u32 },
-    Set { sku: String, on_hand: u64, if_revision: u64 },
-    Reserve { reservation: Id, lines: Vec<Line>, ttl_s: u32 },
-    Extend { reservation: Id, ttl_s: u32 },
-    Commit { reservation: Id },
-    Release { reservation: Id },
-    Fulfil { reservation: Id },
-    Cancel { reservation: Id },
+    PutItem {
+        sku: String,
+    },
+    PutItemByLot {
+        sku: String,
+    },
+    Receive {
+        sku: String,
+        units: u32,
+    },
+    /// Of lot 1, 2, …: the lower the number, the earlier it leaves sale, long after any run.
+    ReceiveLot {
+        sku: String,
+        lot: u8,
+        units: u32,
+    },
+    BlockLot {
+        sku: String,
+        lot: u8,
+    },
+    UnblockLot {
+        sku: String,
+        lot: u8,
+    },
+    Set {
+        sku: String,
+        on_hand: u64,
+        if_revision: u64,
+    },
+    Reserve {
+        reservation: Id,
+        lines: Vec<Line>,
+        ttl_s: u32,
+    },
+    Extend {
+        reservation: Id,
+        ttl_s: u32,
+    },
+    Commit {
+        reservation: Id,
+    },
+    Release {
+        reservation: Id,
+    },
+    Fulfil {
+        reservation: Id,
+    },
+    Cancel {
+        reservation: Id,
+    },
 }
 
 impl Request {
@@ -72,7 +113,13 @@ impl Request {
     #[must_use]
     pub fn reservation(&self) -> Option<Id> {
         match self {
-            Self::PutItem { .. } | Self::Receive { .. } | Self::Set { .. } => None,
+            Self::PutItem { .. }
+            | Self::PutItemByLot { .. }
+            | Self::Receive { .. }
+            | Self::ReceiveLot { .. }
+            | Self::BlockLot { .. }
+            | Self::UnblockLot { .. }
+            | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
@@ -85,7 +132,13 @@ impl Request {
     /// The SKUs it names.
     pub fn skus(&self) -> impl Iterator<Item = &str> {
         let (one, lines): (Option<&str>, &[Line]) = match self {
-            Self::PutItem { sku } | Self::Receive { sku, .. } | Self::Set { sku, .. } => (Some(sku), &[]),
+            Self::PutItem { sku }
+            | Self::PutItemByLot { sku }
+            | Self::Receive { sku, .. }
+            | Self::ReceiveLot { sku, .. }
+            | Self::BlockLot { sku, .. }
+            | Self::UnblockLot { sku, .. }
+            | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } => (None, lines),
             Self::Extend { .. }
             | Self::Commit { .. }
@@ -209,6 +262,8 @@ pub struct StockSeen {
     pub adjusted: i64,
     pub fulfilled: u64,
     pub revision: u64,
+    #[serde(default)]
+    pub short: u64,
 }
 
 /// Units of one line of a reservation as it was read.
@@ -221,6 +276,12 @@ pub struct LineSeen {
     pub fulfilled: u64,
     /// Cancelled, released or expired.
     pub given_back: u64,
+    /// Held or sold, and the stock went away.
+    #[serde(default)]
+    pub short: u64,
+    /// Sold and not shipped, by lot, in the order in which they were bound.
+    #[serde(default)]
+    pub lots: Vec<(u8, u64)>,
 }
 
 /// A reservation as it was read.

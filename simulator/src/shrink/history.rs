@@ -239,7 +239,7 @@ fn first_failing_prefix(whole: &History, fails: impl Fn(&History) -> bool) -> Hi
 }
 
 fn is_put(record: &Record) -> bool {
-    let is_put = |request: &Request| matches!(request, Request::PutItem { .. });
+    let is_put = |request: &Request| matches!(request, Request::PutItem { .. } | Request::PutItemByLot { .. });
     matches!(&record.asked, Asked::Commands(commands) if commands.iter().any(|command| is_put(&command.request)))
 }
 

@@ -7,6 +7,7 @@ mod counts;
 mod disputes;
 mod expiries;
 mod hot;
+mod lots;
 mod reads;
 mod retries;
 mod shop;
@@ -27,6 +28,7 @@ pub(crate) use strangers::{Complaints, ask_and_not_read, flood};
 pub(crate) use translate::{level, reservation};
 
 use crate::Dice;
+use crate::history::Request;
 
 /// How many workloads one run has.
 const IN_A_RUN: usize = 3;
@@ -50,6 +52,8 @@ pub enum Workload {
     Chains,
     /// Reads of every freshness beside writes.
     Reads,
+    /// Stock by lot, some of which is blocked beneath holds and orders.
+    Lots,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -79,7 +83,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -88,6 +92,7 @@ impl Workload {
         Self::Retries,
         Self::Chains,
         Self::Reads,
+        Self::Lots,
     ];
 
     /// Those of one run.
@@ -118,6 +123,7 @@ impl Workload {
             Self::Retries => "retries",
             Self::Chains => "chains",
             Self::Reads => "reads",
+            Self::Lots => "lots",
         }
     }
 
@@ -132,8 +138,19 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
+            // Its shelf is filled lot by lot.
+            Self::Lots => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
+    }
+
+    /// What the keeper asks for before the shop opens.
+    fn opening(self, client: &Client, season: &str) -> Vec<Request> {
+        if self == Self::Lots {
+            return lots::opening(&in_season(lots::SKU, season));
+        }
+        let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
+        self.shelves(client, season).into_iter().flat_map(put).collect()
     }
 
     /// One round of one customer.
@@ -147,6 +164,7 @@ impl Workload {
             Self::Retries => retries::order(shopper).await,
             Self::Chains => chains::order(shopper).await,
             Self::Reads => reads::order(shopper).await,
+            Self::Lots => lots::order(shopper).await,
         }
     }
 }

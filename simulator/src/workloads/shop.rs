@@ -11,7 +11,7 @@ use holdfast_world::World;
 
 use super::shopper::Board;
 use super::{Shopper, Workload};
-use crate::history::{Recorder, Request, SharedHistory};
+use crate::history::{Recorder, SharedHistory};
 use crate::{Dice, HostId, Simulation};
 
 const KEEPER: HostId = HostId(100);
@@ -151,9 +151,9 @@ impl Shop {
         let dice = Dice::new(world.entropy.next_u64());
         let mut keeper = Shopper::new(client.clone(), recorder, Board::default(), dice).in_season(&self.season);
         for workload in &self.workloads {
-            for (sku, units) in workload.shelves(&client, &self.season) {
-                let is_put = keeper.ask_done(Request::PutItem { sku: sku.clone() }).await;
-                if !is_put || !keeper.ask_done(Request::Receive { sku: sku.clone(), units }).await {
+            for request in workload.opening(&client, &self.season) {
+                let sku = request.skus().next().unwrap_or_default().to_owned();
+                if !keeper.ask_done(request).await {
                     self.sign().troubles.push(format!("{sku} cannot be put on the shelf"));
                 }
             }

@@ -2,8 +2,8 @@
 
 use holdfast_client::ids::{CommandId, ReservationId};
 use holdfast_client::{
-    Cancel, Command as ClientCommand, CommandKey, Commit, Consistency, Error, Extend, Fulfil, PutItem, Receive,
-    Release, Reserve, Set, Stock, Success, v1,
+    BlockLot, Cancel, Command as ClientCommand, CommandKey, Commit, Consistency, Error, Extend, Fulfil, PutItem,
+    Receive, Release, Reserve, Set, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
@@ -19,7 +19,17 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::PutItem { sku } => {
             PutItem::new(v1::Item { sku: sku.clone(), name: format!("Item {sku}"), ..v1::Item::default() }).into()
         }
+        Request::PutItemByLot { sku } => {
+            let (sku, name) = (sku.clone(), format!("Item {sku}"));
+            PutItem::new(v1::Item { sku, name, lot_tracked: true, ..v1::Item::default() }).into()
+        }
         Request::Receive { sku, units } => Receive::of(sku, *units).into(),
+        Request::ReceiveLot { sku, lot, units } => {
+            let spec = v1::LotSpec { best_before: format!("20{}-12", 30 + lot), ..v1::LotSpec::default() };
+            Receive::of(sku, *units).lot(lot.to_string()).lot_spec(spec).into()
+        }
+        Request::BlockLot { sku, lot } => BlockLot::of(sku, lot.to_string()).into(),
+        Request::UnblockLot { sku, lot } => UnblockLot::of(sku, lot.to_string()).into(),
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
         Request::Reserve { reservation, lines, ttl_s } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
@@ -116,7 +126,12 @@ pub(crate) fn level(level: &v1::StockLevel) -> StockSeen {
         adjusted: level.adjusted,
         fulfilled: level.fulfilled,
         revision: level.revision,
+        short: level.short,
     }
+}
+
+fn sold_of_lot(units: &v1::LotUnits) -> (u8, u64) {
+    (units.lot_id.parse().unwrap_or(0), units.committed)
 }
 
 /// `None`: it stands where no workload takes it.
@@ -127,6 +142,8 @@ pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSe
         committed: line.committed,
         fulfilled: line.fulfilled,
         given_back: line.cancelled + line.released + line.expired,
+        short: line.short + line.short_sold,
+        lots: line.lots.iter().filter(|lot| lot.committed > 0).map(sold_of_lot).collect(),
     };
     Some(ReservationSeen {
         phase: phase(reservation.state())?,
