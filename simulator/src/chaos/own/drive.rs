@@ -51,7 +51,10 @@ impl SmallDrive {
 
     /// Makes room again.
     pub(super) fn clear(&self) -> io::Result<()> {
-        fs::remove_file(self.folder.join(BALLAST))
+        let ballast = self.folder.join(BALLAST);
+        // Emptied first: a process that is just being started has the file open for a moment, and so keeps its room.
+        File::options().write(true).open(&ballast)?.set_len(0)?;
+        fs::remove_file(ballast)
     }
 
     /// Puts what lies on it into a plain folder beside it, so that it outlives it.
