@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "holdfast/log/v1/log.proto",
         "holdfast/log/v1/meta.proto",
         "holdfast/peer/v1/introduction.proto",
+        "holdfast/peer/v1/orders.proto",
         "holdfast/peer/v1/peer.proto",
     ];
     for file in files {

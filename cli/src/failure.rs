@@ -151,7 +151,7 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         | ErrorReason::ExceedsHeldQuantity
         | ErrorReason::ExceedsFulfilled => Some("`holdfast reservation get ID` shows its state and its lines"),
         ErrorReason::ReservationNotFound => Some("`holdfast reservation list` shows the reservations there are"),
-        ErrorReason::LinesSpanShards => Some("reserve SKUs of different shards one by one for now"),
+        ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
         _ => None,
     }
 }

@@ -38,3 +38,20 @@ pub struct Applied {
     /// What the change log gains, in order.
     pub events: Vec<Event>,
 }
+
+impl Answer {
+    /// An outcome as bytes, for another node.
+    #[must_use]
+    pub fn encode_outcome(outcome: &Result<Success, Refusal>) -> Vec<u8> {
+        postcard::to_extend(outcome, Vec::new()).expect("an outcome's types serialise, and a Vec takes every byte")
+    }
+
+    /// Reads what [`Answer::encode_outcome`] gave; `None` for anything else.
+    #[must_use]
+    pub fn decode_outcome(bytes: &[u8]) -> Option<Result<Success, Refusal>> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((outcome, [])) => Some(outcome),
+            _ => None,
+        }
+    }
+}

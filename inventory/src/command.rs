@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{
-    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, PutItem, PutLocation, PutLot, Receive, Release, Reserve,
-    Return, Set, SetLimits,
+    Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, Commit, Extend, Follow, Fulfil, Prepare, PutItem,
+    PutLocation, PutLot, Receive, Release, Reserve, ReserveSpread, Return, Set, SetLimits, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -78,6 +78,27 @@ pub enum Operation {
     PutLot(Box<PutLot>),
     /// A lot leaves sale, or comes back.
     BlockLot(BlockLot),
+    /// Units are held whose lines lie on several shards, all of which have answered.
+    ReserveSpread(Box<ReserveSpread>),
+    /// Units are held for a reservation that another shard decides.
+    Prepare(Box<Prepare>),
+    /// A part becomes what the deciding shard says.
+    Follow(Box<Follow>),
+    /// A part is given back: its whole was not made.
+    Abandon(Abandon),
+    /// A part asks whether its whole stands.
+    AskDecision(AskDecision),
+    /// A part has what it was told.
+    Told(Told),
+}
+
+impl Operation {
+    /// True for what shards say to one another. It is repeated until it is done and has the same effect however often it comes:
+    /// the records decide that, so no result of it is kept. Never in a chain.
+    #[must_use]
+    pub const fn is_between_shards(&self) -> bool {
+        matches!(self, Self::Prepare(_) | Self::Follow(_) | Self::Abandon(_) | Self::AskDecision(_) | Self::Told(_))
+    }
 }
 
 impl Command {
@@ -111,6 +132,10 @@ impl Command {
             Operation::PutLot(command) => command.validate(),
             Operation::Fulfil(command) => command.validate(),
             Operation::Return(command) => command.validate(),
+            Operation::ReserveSpread(command) => command.validate(),
+            Operation::Prepare(command) => command.validate(),
+            Operation::Follow(command) => command.validate(),
+            Operation::Abandon(_) | Operation::AskDecision(_) | Operation::Told(_) => Ok(()),
         }
     }
 }

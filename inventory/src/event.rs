@@ -70,6 +70,10 @@ pub enum EventKind {
     AvailabilityOut,
     /// Something of an item may be promised at a location again.
     AvailabilityBack,
+    /// Units are held for a reservation that another shard decides.
+    OrderPrepared,
+    /// The reservation for which they were held was not made.
+    OrderAborted,
 }
 
 impl EventKind {
@@ -102,6 +106,8 @@ impl EventKind {
             Self::LotRecalled => "lot.recalled",
             Self::AvailabilityOut => "availability.out",
             Self::AvailabilityBack => "availability.back",
+            Self::OrderPrepared => "order.prepared",
+            Self::OrderAborted => "order.aborted",
         }
     }
 }

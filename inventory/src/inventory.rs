@@ -73,6 +73,11 @@ impl Inventory {
     }
 
     fn decide_single(&mut self, command: &Command, out: &mut Applied) {
+        if command.operation.is_between_shards() {
+            let outcome = self.decide(command, &mut out.events);
+            out.answers.push(Answer { id: command.id, outcome, replayed: false });
+            return;
+        }
         let (outcome, replayed) = match self.state.admit(command, 0) {
             Admission::Decided(outcome) => (outcome, true),
             Admission::Refused(refusal) => (Err(refusal), false),
@@ -135,6 +140,13 @@ impl Inventory {
             let invalid = InvalidArgument::of(Field::Linked);
             return Some(refuse_chain(chain, |at| refuse_at(at, last, invalid.into())));
         }
+        let is_alone = |command: &Command| {
+            command.operation.is_between_shards() || matches!(command.operation, Operation::ReserveSpread(_))
+        };
+        if let Some(at) = chain.iter().position(is_alone) {
+            let invalid = InvalidArgument::of(Field::Linked);
+            return Some(refuse_chain(chain, |other| refuse_at(other, at, invalid.into())));
+        }
         let mut ids: Vec<_> = chain.iter().map(|command| command.id).collect();
         ids.sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -185,6 +197,12 @@ impl Inventory {
             Operation::SetLimits(set) => set.decide(turn),
             Operation::PutLot(put) => put.decide(turn),
             Operation::BlockLot(block) => block.decide(turn),
+            Operation::ReserveSpread(reserve) => reserve.decide(turn),
+            Operation::Prepare(prepare) => prepare.decide(turn),
+            Operation::Follow(follow) => follow.decide(turn),
+            Operation::Abandon(abandon) => abandon.decide(turn),
+            Operation::AskDecision(ask) => ask.decide(turn),
+            Operation::Told(told) => told.decide(turn),
         }
     }
 
@@ -193,7 +211,8 @@ impl Inventory {
     pub fn next_due(&self) -> Option<LogTime> {
         let reservation = self.state.indexes.due.first().map(|(due_at, _)| *due_at);
         let lot = self.state.indexes.lots_due.first().map(|(due_at, _)| *due_at);
-        reservation.into_iter().chain(lot).min()
+        // A part of a reservation that another shard decides is in the index, since it holds, and never due.
+        reservation.into_iter().chain(lot).filter(|due_at| *due_at != LogTime(u64::MAX)).min()
     }
 
     // Leaving memory and coming back.

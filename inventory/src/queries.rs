@@ -254,7 +254,7 @@ impl Inventory {
             if page.len() == limit || looked == limit.saturating_mul(LOOKS) {
                 return (page, Some(ReservationCursor(no.0)));
             }
-            if state.is_none_or(|state| record.state() == state) {
+            if record.part().is_none() && state.is_none_or(|state| record.state() == state) {
                 page.push(self.show_reservation(record));
             }
         }
@@ -266,8 +266,9 @@ impl Inventory {
     pub fn reservations_of_order(&self, order_ref: &OrderRef, limit: usize) -> Vec<Reservation> {
         let from = Bound::Included((order_ref.clone(), ReservationNo(0)));
         let to = Bound::Included((order_ref.clone(), ReservationNo(u64::MAX)));
-        let found = self.state.indexes.by_order_ref.range((from, to)).take(limit);
-        found.map(|(_, no)| self.show_reservation(self.state.reservation(*no))).collect()
+        let found = self.state.indexes.by_order_ref.range((from, to)).map(|(_, no)| self.state.reservation(*no));
+        // A part is shown by the shard that decides the whole.
+        found.filter(|record| record.part().is_none()).take(limit).map(|record| self.show_reservation(record)).collect()
     }
 
     fn skus_after(&self, after: Option<&Sku>) -> impl Iterator<Item = SkuNo> {
@@ -336,7 +337,7 @@ impl Inventory {
         Reservation {
             id: record.id,
             state: record.state(),
-            lines: record.lines.iter().map(|line| self.show_line(line)).collect(),
+            lines: self.show_lines(record),
             created_at: record.created_at,
             expires_at: record.expires_at,
             max_expires_at: record.max_expires_at,
@@ -348,6 +349,16 @@ impl Inventory {
             campaign: details.and_then(|details| details.campaign.clone()),
             revision: record.revision,
         }
+    }
+
+    /// The lines in the order they were asked for, those on other shards as this shard knows them.
+    fn show_lines(&self, record: &ReservationRecord) -> Vec<ReservationLine> {
+        let own = record.lines.iter().map(|line| self.show_line(line));
+        let Some(whole) = record.whole() else { return own.collect() };
+        let mut lines: Vec<(u16, ReservationLine)> = whole.own.iter().copied().zip(own).collect();
+        lines.extend(record.remote_lines().map(|line| (line.number, line.show())));
+        lines.sort_by_key(|(number, _)| *number);
+        lines.into_iter().map(|(_, line)| line).collect()
     }
 
     fn show_bound(&self, bound: &BoundUnits) -> LotUnits {

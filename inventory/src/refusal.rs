@@ -300,6 +300,14 @@ pub enum Refusal {
         /// Units that could be.
         available: u64,
     },
+    /// It is not known yet whether a reservation over several shards stands.
+    #[error("it is not decided yet; ask again with the same id")]
+    OrderUndecided,
+    /// What is asked cannot be done with a reservation whose lines lie on several shards.
+    #[error(
+        "the lines of the reservation lie on several shards: it is sold, shipped, cancelled and released whole only"
+    )]
+    LinesSpanShards,
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -351,7 +359,11 @@ impl Refusal {
         match self {
             Self::InsufficientStock { recorded, .. } => *recorded,
             Self::ExistsWithDifferent { field } => !matches!(field, DifferentField::Body | DifferentField::Linked),
-            Self::IdTooOld { .. } | Self::IdFromFuture { .. } | Self::BatchTooLarge | Self::Overloaded { .. } => false,
+            Self::IdTooOld { .. }
+            | Self::IdFromFuture { .. }
+            | Self::BatchTooLarge
+            | Self::Overloaded { .. }
+            | Self::OrderUndecided => false,
             Self::QuantityOverflow
             | Self::ItemNotSellable { .. }
             | Self::LotRequired
@@ -377,7 +389,36 @@ impl Refusal {
             | Self::ShelfLifeTooShort { .. }
             | Self::TooManyLots { .. }
             | Self::TooFewOfLot { .. }
+            | Self::LinesSpanShards
             | Self::InvalidArgument(_) => true,
         }
+    }
+
+    /// The refusal as bytes, for another shard that is to keep it as its own.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, Vec::new()).expect("a refusal's types serialise, and a Vec takes every byte")
+    }
+
+    /// Reads what [`Refusal::encode`] gave; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((refusal, [])) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// The same of a reservation of which these lines, by their numbers, were only a part.
+    pub(crate) fn of_lines(mut self, numbers: &[u16]) -> Self {
+        let whole = |line: &mut u32| *line = numbers.get(*line as usize).map_or(*line, |number| u32::from(*number));
+        match &mut self {
+            Self::InsufficientStock { line, .. }
+            | Self::ExceedsHeldQuantity { line, .. }
+            | Self::ExceedsFulfilled { line, .. }
+            | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),
+            _ => {}
+        }
+        self
     }
 }

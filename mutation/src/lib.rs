@@ -50,6 +50,10 @@ mutations! {
     LastExpiredFirstOut = "last-expired-first-out", "A sale is bound to the lots that leave sale last.";
     ShortNeverFilled = "short-never-filled", "What becomes free is sold anew before what is short gets it.";
     OldestHoldShortFirst = "oldest-hold-short-first", "Where stock goes away, the oldest holds lose theirs.";
+    OrderHalfDecided = "order-half-decided", "A reservation over several shards is made though one of them refused.";
+    PartEndsByItself = "part-ends-by-itself", "A part of a reservation ends by its own shard's clock.";
+    PartNotGivenBack = "part-not-given-back", "A part whose reservation was not made keeps its units.";
+    AllPartsTold = "all-parts-told", "When one part has followed, the others count as told.";
     EventsNotChained = "events-not-chained", "An event's hash does not cover the one before.";
     DigestSkipsResults = "digest-skips-results", "The digest of a state does not cover the kept results.";
     LocalClockExpiry = "local-clock-expiry", "Each replica ends holds by its own clock rather than by log time.";

@@ -15,6 +15,7 @@ mod from_proto;
 mod http;
 pub mod metrics;
 mod node;
+mod orders;
 mod refusals;
 mod routing;
 mod services;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::bootstrap::{bring_up, start_mended};
 use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
+use crate::orders::{self, Carrier};
 use crate::routing::Routes;
 use crate::services::{Introduction, client_routes, introduction_service};
 use crate::shard::ShardRecords;
@@ -159,6 +160,7 @@ impl Node {
             clock_offset_ms: watch::Sender::new(None),
             clocks_off: watch::Sender::default(),
             awaits_founding: watch::Sender::new(false),
+            carrier: Carrier::default(),
             started_at: Instant::now(),
         });
         let (fail, failed) = watch::channel(None);
@@ -186,6 +188,7 @@ impl Node {
         });
         node.spawn(follow_records(Arc::clone(core), records, core.stopping.subscribe()));
         node.spawn(clocks::compare_clocks(Arc::clone(core), core.stopping.subscribe()));
+        node.spawn(orders::drive(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(balance::balance_leaders(Arc::clone(core), core.stopping.subscribe()));
         Ok(node)
     }
@@ -199,7 +202,9 @@ impl Node {
         let core = &self.core;
         let me = core.config.me().clone();
         let limits = &core.config.limits;
-        let peers = core.host.peer_routes().add_service(introduction_service(Introduction::new(Arc::clone(core))));
+        let introduction = introduction_service(Introduction::new(Arc::clone(core)));
+        let peers =
+            core.host.peer_routes().add_service(introduction).add_service(orders::order_service(Arc::clone(core)));
         let options = ServeOptions { max_connections: PEER_CONNECTIONS, ..ServeOptions::default() };
         self.serve(&me.peer, "the other nodes", peers, options).await?;
         let (reporter, health) = tonic_health::server::health_reporter();

@@ -86,6 +86,8 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
             of(ErrorReason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
         }
         Refusal::LinkedCommandFailed => of(ErrorReason::LinkedCommandFailed),
+        Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
+        Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
         Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
         Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),

@@ -42,6 +42,9 @@ impl Amend {
         if record.state() != ReservationState::Held {
             return Err(record.refuse_without_hold());
         }
+        if record.spread.is_some() {
+            return Err(Refusal::LinesSpanShards);
+        }
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();

@@ -49,6 +49,9 @@ impl Commit {
         }
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
+        if record.spread.is_some() && !(self.parts.is_empty() && self.if_expired == IfExpired::Fail) {
+            return Err(Refusal::LinesSpanShards);
+        }
         if record.is_holding() {
             let units = units_of_lines(record, &self.parts, |units| units.held, exceeds_held);
             self.check_short(record, units.is_err())?;
@@ -83,6 +86,10 @@ impl Commit {
                 if self.last {
                     line.units.released += std::mem::take(&mut line.units.held) + std::mem::take(&mut line.units.short);
                 }
+            }
+            // The other shards follow: what is held there can be sold, or is short there and sold without stock.
+            for line in record.remote_lines_mut() {
+                line.units.committed += std::mem::take(&mut line.units.held);
             }
         });
     }
@@ -142,7 +149,7 @@ impl Commit {
 
 impl LineRecord {
     /// Counts units as sold, of the lots that they are of.
-    fn commit(&mut self, units: u64, bound: &[(LotNo, u64)]) {
+    pub(super) fn commit(&mut self, units: u64, bound: &[(LotNo, u64)]) {
         self.units.committed += units;
         if let Some(by_lot) = &mut self.by_lot {
             for (lot, units) in bound {

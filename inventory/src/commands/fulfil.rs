@@ -42,6 +42,9 @@ impl Fulfil {
         if record.state().is_ended() {
             return Err(record.refuse_without_hold());
         }
+        if record.spread.is_some() && !self.parts.is_empty() {
+            return Err(Refusal::LinesSpanShards);
+        }
         let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };
         if !record.has(|units| units.committed) {
             return Err(exceeds(0, 0));
@@ -56,7 +59,12 @@ impl Fulfil {
         }
         turn.check(&moves)?;
         moves.iter().for_each(|change| turn.change(change));
-        turn.state.change_reservation(no, |record| record.lines = lines);
+        turn.state.change_reservation(no, |record| {
+            record.lines = lines;
+            for line in record.remote_lines_mut() {
+                line.units.fulfilled += std::mem::take(&mut line.units.committed);
+            }
+        });
         turn.record(EventKind::ReservationFulfilled, Some(no), None);
         Ok(turn.reservation_success(no))
     }
@@ -67,7 +75,7 @@ impl Fulfil {
 }
 
 /// Ships units of a line: of the lots they are bound to, in the order of the binding, or of the one that was picked.
-fn ship(
+pub(super) fn ship(
     turn: &Turn<'_>,
     line: &mut LineRecord,
     units: u64,

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::FULL_RETRY_MS;
 use crate::demand::Demand;
-use crate::state::{LineLots, LineRecord, ReservationDetails, ReservationRecord};
+use crate::state::{LineLots, LineRecord, Part, ReservationDetails, ReservationRecord, Spread, Whole};
 use crate::turn::Turn;
 use crate::{
-    CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LotId, OrderRef,
-    Refusal, ReservationId, Revision, Sku, Success, Units,
+    CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LogTime, LotId,
+    OrderRef, Refusal, ReservationId, Revision, Sku, Success, Units,
 };
 
 /// Most lines of one reservation.
@@ -73,6 +73,11 @@ impl Reserve {
     }
 
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        self.decide_as(turn, Role::Alone)
+    }
+
+    /// The same for a reservation of which these lines are all, or those of one of several shards.
+    pub(super) fn decide_as(&self, turn: &mut Turn<'_>, role: Role) -> Result<Success, Refusal> {
         if turn.state.find_reservation(self.reservation).is_some() {
             return Err(Refusal::Exists);
         }
@@ -100,12 +105,12 @@ impl Reserve {
         for record in &lines {
             turn.end_what_is_due_of(record.sku);
         }
-        let all_held = self.take(turn, &mut lines)?;
-        Ok(self.hold(turn, lines, all_held, max_hold_s))
+        let all_held = self.take(turn, &mut lines, role.holds_elsewhere())?;
+        Ok(self.hold(turn, lines, all_held, max_hold_s, role))
     }
 
     /// Decides what each line gets: what is required first, summed, and then in order what is optional.
-    fn take(&self, turn: &Turn<'_>, lines: &mut [LineRecord]) -> Result<bool, Refusal> {
+    fn take(&self, turn: &Turn<'_>, lines: &mut [LineRecord], holds_elsewhere: bool) -> Result<bool, Refusal> {
         let mut demand = Demand::default();
         for (at, line) in lines.iter_mut().enumerate().filter(|(_, line)| !line.optional && !self.partial_ok) {
             let units = self.lines[at].units.count();
@@ -125,32 +130,48 @@ impl Reserve {
             }
         }
         match first_lack {
-            Some(lack) if lines.iter().all(|line| line.units.held == 0) => Err(lack),
+            Some(lack) if !holds_elsewhere && lines.iter().all(|line| line.units.held == 0) => Err(lack),
             _ => Ok(all_held),
         }
     }
 
-    fn hold(&self, turn: &mut Turn<'_>, lines: Vec<LineRecord>, all_held: bool, max_hold_s: u32) -> Success {
+    fn hold(
+        &self,
+        turn: &mut Turn<'_>,
+        lines: Vec<LineRecord>,
+        all_held: bool,
+        max_hold_s: u32,
+        role: Role,
+    ) -> Success {
         let taken = if is_on(Mutation::SecondLineNotHeld) { 1 } else { lines.len() };
         for line in lines.iter().take(taken).filter(|line| line.units.held > 0) {
             turn.change_held(line, line.units.held as i64);
         }
         let held = (!all_held).then(|| lines.iter().map(|line| line.units.held as u32).collect());
         let now = turn.now();
-        let max_expires_at = now.plus_seconds(max_hold_s);
+        let allowed = now.plus_seconds(max_hold_s);
+        let is_part = matches!(role, Role::Part(_));
+        let (max_expires_at, kind, spread) = role.taken(allowed);
         let no = turn.state.add_reservation(ReservationRecord {
             id: self.reservation,
             created_at: now,
-            expires_at: now.plus_seconds(self.ttl_s).min(max_expires_at),
+            expires_at: if is_part && !is_on(Mutation::PartEndsByItself) {
+                max_expires_at
+            } else {
+                now.plus_seconds(self.ttl_s).min(max_expires_at)
+            },
             max_expires_at,
             cancel_at: None,
             ended_at: None,
             revision: Revision::default().next(),
             details: self.details(),
             lines,
+            spread,
         });
-        turn.record(EventKind::ReservationHeld, Some(no), None);
-        Success { held, ..turn.reservation_success(no) }
+        turn.record(kind, Some(no), None);
+        let success = turn.reservation_success(no);
+        // A part ends when the deciding shard says so; how long its items would allow a hold is for that shard to know.
+        Success { held, expires_at: if is_part { Some(allowed) } else { success.expires_at }, ..success }
     }
 
     fn details(&self) -> Option<Box<ReservationDetails>> {
@@ -165,6 +186,39 @@ impl Reserve {
             || details.channel.is_some()
             || details.campaign.is_some();
         is_said.then(|| Box::new(details))
+    }
+}
+
+/// What the lines of a reserve are of the reservation.
+pub(super) enum Role {
+    /// All of it.
+    Alone,
+    /// Those of the shard that decides it; it must not be held beyond that instant.
+    Whole { whole: Whole, not_after: LogTime },
+    /// Those of another shard.
+    Part(Part),
+}
+
+impl Role {
+    /// Other shards hold units of the reservation, so that it is not empty where this one has none.
+    fn holds_elsewhere(&self) -> bool {
+        match self {
+            Self::Whole { whole, .. } => {
+                whole.parts.iter().flat_map(|part| &part.lines).any(|line| line.units.held > 0)
+            }
+            Self::Alone | Self::Part(_) => false,
+        }
+    }
+
+    /// Until when it may be held at most, where its items allow `allowed`; how it is told; and what is kept beside its lines.
+    fn taken(self, allowed: LogTime) -> (LogTime, EventKind, Option<Box<Spread>>) {
+        match self {
+            Self::Alone => (allowed, EventKind::ReservationHeld, None),
+            Self::Whole { whole, not_after } => {
+                (allowed.min(not_after), EventKind::ReservationHeld, Some(Box::new(Spread::Whole(whole))))
+            }
+            Self::Part(part) => (LogTime(u64::MAX), EventKind::OrderPrepared, Some(Box::new(Spread::Part(part)))),
+        }
     }
 }
 

@@ -36,6 +36,9 @@ impl Return {
         let elsewhere = self.location.as_ref().map(|location| turn.location(location)).transpose()?;
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
+        if record.spread.is_some() {
+            return Err(Refusal::LinesSpanShards);
+        }
         let exceeds = |line, available| Refusal::ExceedsFulfilled { line, available };
         let parts: Vec<LineUnits> = self.units();
         let returned = units_of_lines(record, &parts, |units| units.fulfilled - units.returned, exceeds)?;

@@ -86,6 +86,7 @@ fn check_indexes(state: &State) -> Vec<String> {
     let mut due = BTreeSet::new();
     let mut due_by_sku = vec![BTreeSet::new(); state.indexes.due_by_sku.len()];
     let (mut ended, mut by_lot, mut short) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut in_doubt, mut behind) = (BTreeSet::new(), BTreeSet::new());
     let mut findings = Vec::new();
     for (no, record) in state.reservations_from(ReservationNo(0)) {
         if let Some(due_at) = record.due_at() {
@@ -97,7 +98,9 @@ fn check_indexes(state: &State) -> Vec<String> {
         if record.state().is_ended() != record.ended_at.is_some() {
             findings.push(format!("reservation {}: {:?}, ended at {:?}", record.id, record.state(), record.ended_at));
         }
-        ended.extend(record.ended_at.map(|ended_at| (ended_at, no)));
+        ended.extend(record.forgettable_since().map(|ended_at| (ended_at, no)));
+        in_doubt.extend(record.ask_at().map(|ask_at| (ask_at, no)));
+        behind.extend(record.is_ahead_of_parts().then_some(no));
         for line in &record.lines {
             by_lot.extend(line.lots().map(|lot| (lot, no)));
             if line.units.short + line.units.short_sold > 0 {
@@ -113,6 +116,8 @@ fn check_indexes(state: &State) -> Vec<String> {
         ("what has ended", ended == state.indexes.ended),
         ("what is of which lot", by_lot == state.indexes.by_lot),
         ("what is short", short == state.indexes.short),
+        ("what is in doubt", in_doubt == state.indexes.in_doubt),
+        ("which parts are behind", behind == state.indexes.behind),
     ] {
         if !is_same {
             findings.push(format!("{what} is not what the reservations say"));

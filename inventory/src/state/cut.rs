@@ -354,7 +354,7 @@ impl State {
     fn index_reservations(&mut self) -> Result<(), LoadError> {
         for (ordinal, record) in self.reservations.iter() {
             let no = ReservationNo(ordinal);
-            let fits = record.lines.iter().all(|line| self.line_fits(line));
+            let fits = record.lines.iter().all(|line| self.line_fits(line)) && record.spread_fits();
             if !fits || self.find_reservation(record.id).is_some() {
                 return Err(LoadError::Inconsistent { kind: ChunkKind::Reservations });
             }

@@ -41,6 +41,10 @@ pub(crate) struct Indexes {
     pub(crate) due_by_sku: Vec<BTreeSet<(LogTime, ReservationNo)>>,
     /// What has ended when.
     pub(crate) ended: BTreeSet<(LogTime, ReservationNo)>,
+    /// Parts of reservations over several shards of which it is not known whether they stand, by when the deciding shard is asked.
+    pub(crate) in_doubt: BTreeSet<(LogTime, ReservationNo)>,
+    /// Reservations over several shards of which some part has not been told the latest.
+    pub(crate) behind: BTreeSet<ReservationNo>,
     /// Results by command id: twice the ordinal, and one more for a keyed id.
     pub(crate) results: HashIndex,
 }
@@ -60,6 +64,8 @@ impl Indexes {
             due: BTreeSet::new(),
             due_by_sku: Vec::new(),
             ended: BTreeSet::new(),
+            in_doubt: BTreeSet::new(),
+            behind: BTreeSet::new(),
             results: HashIndex::new(),
         }
     }
@@ -127,8 +133,14 @@ impl Indexes {
                 self.due_by_sku[line.sku.0 as usize].insert((due_at, no));
             }
         }
-        if let Some(ended_at) = record.ended_at {
+        if let Some(ended_at) = record.forgettable_since() {
             self.ended.insert((ended_at, no));
+        }
+        if let Some(ask_at) = record.ask_at() {
+            self.in_doubt.insert((ask_at, no));
+        }
+        if record.is_ahead_of_parts() {
+            self.behind.insert(no);
         }
         for line in record.lines.iter().filter(|line| line.by_lot.is_some()) {
             self.by_lot.extend(line.lots().map(|lot| (lot, no)));
@@ -145,8 +157,14 @@ impl Indexes {
                 self.due_by_sku[line.sku.0 as usize].remove(&(due_at, no));
             }
         }
-        if let Some(ended_at) = record.ended_at {
+        if let Some(ended_at) = record.forgettable_since() {
             self.ended.remove(&(ended_at, no));
+        }
+        if let Some(ask_at) = record.ask_at() {
+            self.in_doubt.remove(&(ask_at, no));
+        }
+        if record.is_ahead_of_parts() {
+            self.behind.remove(&no);
         }
         for line in record.lines.iter().filter(|line| line.by_lot.is_some()) {
             for lot in line.lots() {

@@ -10,6 +10,7 @@ mod header;
 mod indexes;
 mod journal;
 mod records;
+mod spread;
 
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
 pub use cut::{Cut, Digest, LoadError};
@@ -23,9 +24,11 @@ pub(crate) use records::{
     StockRecord,
 };
 
+pub(crate) use spread::{Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
+
 use arena::Arena;
 
-use crate::{Limits, LocationId, LogTime, LotId, ReservationId, Sku, StockCounts};
+use crate::{Limits, LineCounts, LocationId, LogTime, LotId, ReservationId, Sku, StockCounts};
 
 /// The state of a shard.
 #[derive(Clone, Debug)]
@@ -223,7 +226,7 @@ impl State {
             journal.note(Undo::Reservation(no, record.clone()));
         }
         let before = (record.due_at(), record.ended_at, record.lines.len());
-        if before.2 == 1 && record.lines[0].by_lot.is_none() {
+        if before.2 == 1 && record.lines[0].by_lot.is_none() && record.spread.is_none() {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;
             change(record);
@@ -237,10 +240,34 @@ impl State {
             return;
         }
         self.indexes.unschedule(no, record);
+        let remote: Vec<LineCounts> = record.remote_lines().map(|line| line.units).collect();
         change(record);
+        record.raise_version_after(&remote);
         record.revision = record.revision.next();
         record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
         self.indexes.schedule(no, record);
+    }
+
+    /// Changes what is known of a reservation's parts, or of a part's whole: nothing that a caller sees as a change.
+    pub(crate) fn change_spread(&mut self, no: ReservationNo, change: impl FnOnce(&mut Spread)) {
+        let record = self.reservations.get_mut(no.0).expect("a reservation's number is only kept as long as it");
+        if let Some(journal) = &mut self.journal {
+            journal.note(Undo::Reservation(no, record.clone()));
+        }
+        self.indexes.unschedule(no, record);
+        if let Some(spread) = record.spread.as_deref_mut() {
+            change(spread);
+        }
+        self.indexes.schedule(no, record);
+    }
+
+    /// Changes what a part knows of its whole.
+    pub(crate) fn change_part(&mut self, no: ReservationNo, change: impl FnOnce(&mut Part)) {
+        self.change_spread(no, |spread| {
+            if let Spread::Part(part) = spread {
+                change(part);
+            }
+        });
     }
 
     /// Forgets a reservation that has ended. Never within a chain.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::{ChunkKind, Record};
+use super::spread::{PartPhase, Spread};
 use crate::{
     BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, ItemSpec, LineCounts, LocationId, LocationSpec, LogTime,
     LotDates, LotId, LotStatus, OrderRef, Refusal, ReservationId, ReservationState, Revision, Sku, StockCounts,
@@ -152,7 +153,10 @@ pub(crate) struct ReservationRecord {
     pub(crate) ended_at: Option<LogTime>,
     pub(crate) revision: Revision,
     pub(crate) details: Option<Box<ReservationDetails>>,
+    /// Of its own shard.
     pub(crate) lines: Vec<LineRecord>,
+    /// Where its lines lie on several shards.
+    pub(crate) spread: Option<Box<Spread>>,
 }
 
 /// What is only shown, and seldom said.
@@ -242,8 +246,9 @@ impl Record for ReservationRecord {
 }
 
 impl ReservationRecord {
+    /// Whether any of its lines has such units, those on other shards included.
     pub(crate) fn has(&self, of: impl Fn(&LineCounts) -> u64) -> bool {
-        self.lines.iter().any(|line| of(&line.units) > 0)
+        self.lines.iter().any(|line| of(&line.units) > 0) || self.remote_lines().any(|line| of(&line.units) > 0)
     }
 
     /// The summary of its lines.
@@ -256,7 +261,9 @@ impl ReservationRecord {
         if committed {
             ReservationState::Committed
         } else if live {
-            ReservationState::Held
+            if self.is_in_doubt() { ReservationState::Preparing } else { ReservationState::Held }
+        } else if self.part().is_some_and(|part| part.phase == PartPhase::Aborted) {
+            ReservationState::Aborted
         } else if self.has(|units| units.cancelled) {
             ReservationState::Cancelled
         } else if self.has(|units| units.expired) {

@@ -4,7 +4,7 @@ use holdfast_mutation::{Mutation, is_on};
 
 use super::Turn;
 use crate::state::{LocationNo, LotNo, LotTold, ReservationNo, SkuNo};
-use crate::{EventKind, Refusal, ReservationId};
+use crate::{EventKind, LineCounts, Refusal, ReservationId};
 
 impl Turn<'_> {
     /// Ends what of a reservation is over by now: its hold, or its unshipped sale.
@@ -120,17 +120,13 @@ impl Turn<'_> {
         }
         self.state.change_reservation(no, |record| {
             for line in &mut record.lines {
-                let units = &mut line.units;
-                if what.gives_holds() {
-                    let held = std::mem::take(&mut units.held) + std::mem::take(&mut units.short);
-                    *(if what == GiveBack::Expire { &mut units.expired } else { &mut units.released }) += held;
-                }
+                what.count(&mut line.units);
                 if what.gives_sold() {
-                    units.cancelled += std::mem::take(&mut units.committed) + std::mem::take(&mut units.short_sold);
                     let bound = line.by_lot.iter_mut().flat_map(|by_lot| &mut by_lot.bound);
                     bound.for_each(|bound| bound.committed = 0);
                 }
             }
+            record.remote_lines_mut().for_each(|line| what.count(&mut line.units));
         });
     }
 }
@@ -151,6 +147,16 @@ pub(crate) enum GiveBack {
 impl GiveBack {
     const fn gives_holds(self) -> bool {
         matches!(self, Self::Expire | Self::Release | Self::CancelAll)
+    }
+
+    fn count(self, units: &mut LineCounts) {
+        if self.gives_holds() {
+            let held = std::mem::take(&mut units.held) + std::mem::take(&mut units.short);
+            *(if self == Self::Expire { &mut units.expired } else { &mut units.released }) += held;
+        }
+        if self.gives_sold() {
+            units.cancelled += std::mem::take(&mut units.committed) + std::mem::take(&mut units.short_sold);
+        }
     }
 
     const fn gives_sold(self) -> bool {

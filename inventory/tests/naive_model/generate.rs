@@ -100,7 +100,13 @@ impl Script {
             | Operation::Set(_)
             | Operation::SetLimits(_)
             | Operation::PutLot(_)
-            | Operation::BlockLot(_) => {}
+            | Operation::BlockLot(_)
+            | Operation::ReserveSpread(_)
+            | Operation::Prepare(_)
+            | Operation::Follow(_)
+            | Operation::Abandon(_)
+            | Operation::AskDecision(_)
+            | Operation::Told(_) => {}
         }
         operation
     }

@@ -250,6 +250,12 @@ impl Model {
             Operation::PutLot(_) | Operation::BlockLot(_) => {
                 unreachable!("the generator makes none: its items have no lots")
             }
+            Operation::ReserveSpread(_)
+            | Operation::Prepare(_)
+            | Operation::Follow(_)
+            | Operation::Abandon(_)
+            | Operation::AskDecision(_)
+            | Operation::Told(_) => unreachable!("the generator makes none: it has one shard"),
         }
     }
 

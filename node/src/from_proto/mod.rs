@@ -101,6 +101,13 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::Fulfil(it) => it.reservation.slot(),
         Operation::Cancel(it) => it.reservation.slot(),
         Operation::Return(it) => it.reservation.slot(),
+        // What shards say to one another is carried by `orders`: no caller sends it.
+        Operation::ReserveSpread(it) => it.reserve.reservation.slot(),
+        Operation::Follow(it) => it.reservation.slot(),
+        Operation::Abandon(it) => it.reservation.slot(),
+        Operation::AskDecision(it) => it.reservation.slot(),
+        Operation::Told(it) => it.reservation.slot(),
+        Operation::Prepare(it) => it.reserve.reservation.slot(),
     }
 }
 

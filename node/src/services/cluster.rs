@@ -189,6 +189,7 @@ impl ClusterService for Cluster {
                 totals: Some(totals(shard)),
                 breaches: breaches.iter().map(ToString::to_string).collect(),
                 change_log_floor: 0,
+                unsettled_parts: shard.unsettled_parts(),
             }
         };
         let routes = self.core.routes()?;

@@ -1,6 +1,7 @@
 //! Commands of one request: checked, sent to their shards, and their answers put back in order.
 
-use holdfast_inventory::{Command, MAX_CHAIN};
+use futures_util::StreamExt;
+use holdfast_inventory::{Command, MAX_CHAIN, Operation};
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use holdfast_raft::stages::Stage;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
 use crate::from_proto::{self, invalid, slot_of_command, slots_of_lines};
+use crate::orders;
 use crate::refusals;
 use crate::routing::Routes;
 use crate::shard::{EncodedCommand, Submitted};
@@ -30,6 +32,9 @@ struct Work {
     commands: Vec<EncodedCommand>,
     places: Vec<u32>,
 }
+
+/// How many reserves over several shards one request has under way.
+const SPREAD_AT_ONCE: usize = 64;
 
 /// A command that is ready for its shard.
 type Checked = Result<(u32, EncodedCommand), CommandError>;
@@ -57,15 +62,19 @@ pub(super) async fn decide(
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
-    check_chains(&mut checked, &linked);
+    check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));
     core.host.stages().note(Stage::Check, begun.elapsed());
 
     let mut results: Vec<Option<CommandResult>> = Vec::with_capacity(checked.len());
     results.resize_with(checked.len(), || None);
     let mut works: Vec<Work> = Vec::with_capacity(1);
+    let mut spread = Vec::new();
     for (place, checked) in checked.into_iter().enumerate() {
         match checked {
             Err(error) => results[place] = Some(to_proto::not_admitted(ids[place], error)),
+            Ok((shard, command)) if orders::spans_shards(&command.command, &routes) => {
+                spread.push((place, shard, command.command));
+            }
             Ok((shard, command)) => {
                 let at = works.iter().position(|work| work.shard == shard).unwrap_or_else(|| {
                     works.push(Work { shard, commands: Vec::new(), places: Vec::new() });
@@ -85,18 +94,36 @@ pub(super) async fn decide(
         })
         .collect();
     let mut answer = Results::default();
+    let spread = spread.into_iter().map(|(place, shard, command)| async move {
+        (place, shard, orders::reserve(core, command, shard, route_epoch, deadline).await)
+    });
+    let spread: Vec<_> = futures_util::stream::iter(spread).buffer_unordered(SPREAD_AT_ONCE).collect().await;
+    for (place, shard, decided) in spread {
+        results[place] = Some(match decided {
+            Ok(decided) => {
+                answer.log_time_ms = answer.log_time_ms.max(decided.log_time.0);
+                answer.tokens.push(v1::ConsistencyToken { shard, applied_index: decided.index });
+                let answer = decided.answers.into_iter().next();
+                answer.map_or_else(|| to_proto::not_admitted(ids[place], no_answer()), to_proto::command_result)
+            }
+            Err(error) => to_proto::not_admitted(ids[place], error),
+        });
+    }
     for (shard, places, submitted) in submitted {
         collect(shard, &places, submitted, &ids, &mut results, &mut answer, &routes, route_epoch).await;
     }
     if answer.log_time_ms == 0 {
         answer.log_time_ms = core.log_time_ms();
     }
-    let missing = || CommandError::of(ErrorReason::OutcomeUnknown, "the shard gave no answer");
     let fill = |(place, result): (usize, Option<CommandResult>)| {
-        result.unwrap_or_else(|| to_proto::not_admitted(ids[place], missing()))
+        result.unwrap_or_else(|| to_proto::not_admitted(ids[place], no_answer()))
     };
     answer.results = results.into_iter().enumerate().map(fill).collect();
     Ok(answer)
+}
+
+fn no_answer() -> CommandError {
+    CommandError::of(ErrorReason::OutcomeUnknown, "the shard gave no answer")
 }
 
 fn submit(
@@ -158,9 +185,7 @@ async fn collect(
 fn check(wire: v1::Command, routes: &Routes) -> Checked {
     let mut command = from_proto::command(wire, &routes.words)?;
     let shard = routes.shard_of(slot_of_command(&command));
-    if let Some(line) = slots_of_lines(&command).position(|slot| routes.shard_of(slot) != shard) {
-        return Err(lines_span_shards(&command, line, shard));
-    }
+    check_lines(&command, shard, routes)?;
     let bytes = encode_command(&mut command);
     if bytes.len() > MAX_COMMAND_BYTES {
         let message = format!("the command has {} bytes; at most {MAX_COMMAND_BYTES}", bytes.len());
@@ -169,29 +194,42 @@ fn check(wire: v1::Command, routes: &Routes) -> Checked {
     Ok((shard, EncodedCommand { command, bytes }))
 }
 
+/// A reserve may have lines on several shards, one of which decides it; an amend may not.
+fn check_lines(command: &Command, shard: u32, routes: &Routes) -> Result<(), CommandError> {
+    let mut elsewhere = slots_of_lines(command).map(|slot| routes.shard_of(slot) != shard);
+    if matches!(command.operation, Operation::Reserve(_)) {
+        if elsewhere.all(|elsewhere| elsewhere) {
+            let hint = "mint it with the slot of one of the lines, whose shard decides the reservation";
+            return Err(invalid("reservation_id", "has the slot of a shard that has none of the lines", hint));
+        }
+        return Ok(());
+    }
+    elsewhere.position(|elsewhere| elsewhere).map_or(Ok(()), |line| Err(lines_span_shards(command, line, shard)))
+}
+
 fn lines_span_shards(command: &Command, line: usize, shard: u32) -> CommandError {
     let message = format!(
         "line {line} of command {} lies on another shard than shard {shard}, which decides the reservation; \
-         make a reservation for each shard",
+         release it and make another one",
         command.id
     );
     CommandError::of(ErrorReason::LinesSpanShards, message).at(format!("lines[{line}].sku"))
 }
 
 /// Refuses chains that cannot be decided together: each command of one has an error, or none.
-fn check_chains(checked: &mut [Checked], linked: &[bool]) {
+fn check_chains(checked: &mut [Checked], linked: &[bool], spans_shards: impl Fn(&Command) -> bool) {
     let mut start = 0;
     while start < checked.len() {
         let end = linked[start..].iter().position(|linked| !linked).map_or(checked.len(), |at| start + at + 1);
         if linked[start] {
             let is_open = linked[end - 1];
-            check_chain(&mut checked[start..end], is_open);
+            check_chain(&mut checked[start..end], is_open, &spans_shards);
         }
         start = end;
     }
 }
 
-fn check_chain(chain: &mut [Checked], is_open: bool) {
+fn check_chain(chain: &mut [Checked], is_open: bool, spans_shards: &impl Fn(&Command) -> bool) {
     let refuse_all =
         |chain: &mut [Checked], error: CommandError| chain.iter_mut().for_each(|it| *it = Err(error.clone()));
     if is_open {
@@ -210,6 +248,10 @@ fn check_chain(chain: &mut [Checked], is_open: bool) {
             *it = Err(failed.clone());
         }
         return;
+    }
+    if chain.iter().flatten().any(|(_, command)| spans_shards(&command.command)) {
+        let message = "a reserve of the chain has lines on several shards; chain only what one shard decides";
+        return refuse_all(chain, CommandError::of(ErrorReason::ChainSpansShards, message).at("linked"));
     }
     let mut shards = chain.iter().flatten().map(|(shard, _)| *shard);
     let first = shards.next();
@@ -246,7 +288,7 @@ mod tests {
 
     fn reasons(commands: Vec<(Checked, bool)>) -> Vec<&'static str> {
         let (mut checked, linked): (Vec<Checked>, Vec<bool>) = commands.into_iter().unzip();
-        check_chains(&mut checked, &linked);
+        check_chains(&mut checked, &linked, |_| false);
         checked.iter().map(|it| it.as_ref().map_or_else(|error| error.reason().name(), |_| "ok")).collect()
     }
 

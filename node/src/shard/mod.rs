@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub(crate) use actor::ShardActor;
 pub(crate) use gate::Gate;
-pub(crate) use submission::{EncodedCommand, NotDecided, Submitted};
+pub(crate) use submission::{Decided, EncodedCommand, NotDecided, Submitted};
 pub(crate) use supervisor::{Shards, start_shard};
 
 use crate::config::NodeLimits;

@@ -12,7 +12,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::DecodeError;
+use super::{DecodeError, between_shards};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -102,6 +102,14 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::Cancel(it) => {
             Operation::Cancel(Cancel { reservation: reservation(it.reservation_high, it.reservation_low) })
         }
+        LogOperation::ReserveSpread(it) => {
+            Operation::ReserveSpread(Box::new(between_shards::reserve_spread_from_log(it)?))
+        }
+        LogOperation::Prepare(it) => Operation::Prepare(Box::new(between_shards::prepare_from_log(it)?)),
+        LogOperation::Follow(it) => Operation::Follow(Box::new(between_shards::follow_from_log(&it))),
+        LogOperation::Abandon(it) => Operation::Abandon(between_shards::abandon_from_log(&it)),
+        LogOperation::AskDecision(it) => Operation::AskDecision(between_shards::ask_from_log(&it)?),
+        LogOperation::Told(it) => Operation::Told(between_shards::told_from_log(&it)?),
         LogOperation::Return(it) => Operation::Return(Return {
             reservation: reservation(it.reservation_high, it.reservation_low),
             parts: picks(&it.lines)?,
@@ -231,7 +239,7 @@ fn lot_spec(it: log::LotSpec) -> LotSpec {
     }
 }
 
-fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
+pub(super) fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
     let customer = match it.customer.as_slice() {
         [] => None,
         bytes => {

@@ -8,6 +8,7 @@
 //! know must stop its group rather than differ silently. So a leader writes the least that its group's members understand
 //! (`raft/src/host/schemas.rs`), and a version that raises [`SCHEMA`] can be rolled out node by node.
 
+mod between_shards;
 mod from_log;
 mod limits;
 mod to_log;
@@ -15,6 +16,7 @@ mod to_log;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holdfast_inventory::{BodyHash, Command, Entry, LogTime};
 use holdfast_proto::log::v1 as log;
+use holdfast_proto::log::v1::command::Operation as LogOperation;
 use prost::Message;
 use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, fixed64, skip_field, string, uint32,
@@ -84,12 +86,26 @@ pub fn encode_command(command: &mut Command) -> Bytes {
     message.encode_to_vec().into()
 }
 
+/// Reads what [`encode_command`] gave.
+///
+/// # Errors
+///
+/// Bytes that are no command.
+pub fn decode_command(bytes: &[u8]) -> Result<Command, DecodeError> {
+    from_log::command(log::Command::decode(bytes).map_err(malformed)?)
+}
+
 /// Hashes what must be the same when an id comes again: the operation, the mint time, the cause and the place in a chain, but
 /// not the id itself.
 fn body_of(message: &log::Command) -> u128 {
     let mut bytes = Vec::with_capacity(256);
-    if let Some(operation) = &message.operation {
-        operation.encode(&mut bytes);
+    match &message.operation {
+        // However far a reserve over several shards has come: what was asked for is the same.
+        Some(LogOperation::ReserveSpread(spread)) => {
+            spread.reserve.clone().map(LogOperation::Reserve).iter().for_each(|asked| asked.encode(&mut bytes));
+        }
+        Some(operation) => operation.encode(&mut bytes),
+        None => {}
     }
     if let Some(cause) = &message.cause {
         cause.encode(&mut bytes).expect("a vector grows as needed");

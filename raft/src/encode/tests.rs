@@ -46,6 +46,20 @@ fn the_body_hash_is_of_all_that_a_retry_must_repeat_and_not_of_the_id() {
 }
 
 #[test]
+fn a_reserve_has_the_same_body_hash_however_far_it_has_come() {
+    let spread = every_operation().into_iter().filter_map(|operation| match operation {
+        Operation::ReserveSpread(spread) => Some(*spread),
+        _ => None,
+    });
+    for spread in spread {
+        let mut asked = command(2, Operation::Reserve(spread.reserve.clone()));
+        let mut decided = command(2, Operation::ReserveSpread(Box::new(spread)));
+        let (_, _) = (encode_command(&mut asked), encode_command(&mut decided));
+        assert_eq!(asked.body, decided.body);
+    }
+}
+
+#[test]
 fn an_entry_of_a_later_schema_is_refused_by_name() {
     let bytes = log::Entry { schema: SCHEMA + 1, time_ms: 1, commands: Vec::new() }.encode_to_vec();
     let known = SCHEMA;

@@ -11,6 +11,8 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
+use super::between_shards;
+
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
         id_high: high(command.id.0),
@@ -68,6 +70,12 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::SetLimits(it) => LogOperation::SetLimits(super::limits_to_log(&it.limits)),
         Operation::PutLot(it) => LogOperation::PutLot(put_lot(it)),
         Operation::BlockLot(it) => LogOperation::BlockLot(block_lot(it)),
+        Operation::ReserveSpread(it) => LogOperation::ReserveSpread(between_shards::reserve_spread_to_log(it)),
+        Operation::Prepare(it) => LogOperation::Prepare(between_shards::prepare_to_log(it)),
+        Operation::Follow(it) => LogOperation::Follow(between_shards::follow_to_log(it)),
+        Operation::Abandon(it) => LogOperation::Abandon(between_shards::abandon_to_log(it)),
+        Operation::AskDecision(it) => LogOperation::AskDecision(between_shards::ask_to_log(it)),
+        Operation::Told(it) => LogOperation::Told(between_shards::told_to_log(it)),
     }
 }
 
@@ -219,7 +227,7 @@ fn picks(picks: &[Picked]) -> Vec<log::PickedUnits> {
     picks.iter().map(pick).collect()
 }
 
-fn reserve(it: &Reserve) -> log::Reserve {
+pub(super) fn reserve(it: &Reserve) -> log::Reserve {
     let (reservation_high, reservation_low) = halves(it.reservation);
     log::Reserve {
         reservation_high,

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, PutLot,
-    Receive, Release, Reserve, Return, Set, SetLimits,
+    Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, Line, Picked,
+    Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, Release, Reserve, ReserveSpread, Return, Set,
+    SetLimits, Told,
 };
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
-    Limits, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation,
-    OrderRef, ReservationId, Revision, Sku, Slot, Units,
+    Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
+    LotStatus, Operation, OrderRef, Refusal, ReservationId, Revision, Sku, Slot, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -97,16 +98,7 @@ pub(super) fn every_operation() -> Vec<Operation> {
             condition: Condition::Damaged,
         }),
         Operation::Set(Set { sku: sku(), location: location(), lot: None, on_hand: 9, if_revision: Revision(0) }),
-        Operation::Reserve(Reserve {
-            reservation: reservation(),
-            lines: vec![line(), line()],
-            ttl_s: 30,
-            partial_ok: true,
-            order_ref: OrderRef::new("web-1").ok(),
-            customer: Some(CustomerHash(u128::MAX - 7)),
-            channel: None,
-            campaign: None,
-        }),
+        Operation::Reserve(reserve()),
         Operation::Amend(Amend { reservation: reservation(), lines: vec![line()] }),
         Operation::Extend(Extend { reservation: reservation(), ttl_s: 60 }),
         Operation::Commit(Commit {
@@ -125,7 +117,64 @@ pub(super) fn every_operation() -> Vec<Operation> {
             location: Some(location()),
             condition: Condition::QualityControl,
         }),
+        Operation::ReserveSpread(Box::new(ReserveSpread {
+            reserve: reserve(),
+            parts: vec![PreparedPart { slot: Slot::new(13).unwrap(), numbers: vec![1], held: vec![2] }],
+            refused: None,
+            deadline: LogTime(5),
+            not_after: LogTime(u64::MAX),
+        })),
+        Operation::ReserveSpread(Box::new(ReserveSpread {
+            reserve: reserve(),
+            parts: Vec::new(),
+            refused: Some(Refusal::UnknownSku { sku: sku() }),
+            deadline: LogTime(5),
+            not_after: LogTime(6),
+        })),
+        Operation::Prepare(Box::new(Prepare {
+            reserve: reserve(),
+            numbers: vec![3, 7],
+            command: CommandId(u128::MAX - 5),
+            deadline: LogTime(8),
+        })),
+        Operation::Follow(Box::new(Follow { reservation: reservation(), version: 3, lines: vec![odd_counts()] })),
+        Operation::Abandon(Abandon { reservation: reservation(), deadline: LogTime(9) }),
+        Operation::AskDecision(AskDecision {
+            reservation: reservation(),
+            slot: Slot::new(14).unwrap(),
+            deadline: LogTime(10),
+        }),
+        Operation::Told(Told { reservation: reservation(), slot: Slot::new(15).unwrap(), version: 4 }),
     ]
+}
+
+/// Counts of which no two are alike.
+fn odd_counts() -> LineCounts {
+    LineCounts {
+        held: 1,
+        backordered: 2,
+        short: 3,
+        short_sold: 4,
+        committed: 5,
+        fulfilled: 6,
+        cancelled: 7,
+        released: 8,
+        expired: 9,
+        returned: 10,
+    }
+}
+
+fn reserve() -> Reserve {
+    Reserve {
+        reservation: reservation(),
+        lines: vec![line(), line()],
+        ttl_s: 30,
+        partial_ok: true,
+        order_ref: OrderRef::new("web-1").ok(),
+        customer: Some(CustomerHash(u128::MAX - 7)),
+        channel: None,
+        campaign: None,
+    }
 }
 
 pub(super) fn command(number: u128, operation: Operation) -> Command {

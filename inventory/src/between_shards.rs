@@ -1,0 +1,129 @@
+//! What the shards of one reservation have to say to one another: planned and read here, carried by whoever runs the shards.
+//!
+//! Try, confirm, cancel: each other shard prepares its lines; the deciding shard then holds its own in the entry that decides;
+//! what becomes of the whole later, the parts follow. Nobody waits on a lock: a hold is the prepare. See "Reservations over
+//! several shards" in docs/ARCHITECTURE.md.
+
+use std::collections::BTreeMap;
+
+use holdfast_mutation::{Mutation, is_on};
+
+use crate::commands::{AskDecision, Follow, Prepare, PreparedPart, Reserve, ReserveSpread};
+use crate::state::{ReservationNo, ReservationRecord};
+use crate::{CommandId, Inventory, LineCounts, LogTime, Refusal, Slot, Success, slot_of};
+
+/// How a reserve is carried out whose lines lie on several shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpreadPlan {
+    /// What each other shard is to prepare, by a slot of it.
+    pub prepares: Vec<(Slot, Prepare)>,
+    deadline: LogTime,
+}
+
+impl SpreadPlan {
+    /// The plan of a reserve; `None` where one shard has all of its lines. The lines must be valid.
+    #[must_use]
+    pub fn of(
+        command: CommandId,
+        reserve: &Reserve,
+        deadline: LogTime,
+        shard_of: impl Fn(Slot) -> u32,
+    ) -> Option<Self> {
+        let deciding = shard_of(reserve.reservation.slot());
+        let mut shards: BTreeMap<u32, (Slot, Vec<u16>)> = BTreeMap::new();
+        for (number, line) in reserve.lines.iter().enumerate() {
+            let slot = slot_of(&line.sku);
+            let shard = shard_of(slot);
+            if shard != deciding {
+                shards.entry(shard).or_insert_with(|| (slot, Vec::new())).1.push(number as u16);
+            }
+        }
+        let prepare = |(slot, numbers): (Slot, Vec<u16>)| {
+            let lines = numbers.iter().map(|number| reserve.lines[usize::from(*number)].clone()).collect();
+            (slot, Prepare { reserve: Reserve { lines, ..reserve.clone() }, numbers, command, deadline })
+        };
+        let prepares: Vec<_> = shards.into_values().map(prepare).collect();
+        (!prepares.is_empty()).then_some(Self { prepares, deadline })
+    }
+
+    /// What the deciding shard is to decide, once every other shard has answered, in the order of the plan.
+    ///
+    /// # Errors
+    ///
+    /// A shard decided nothing: it may be asked again.
+    pub fn decision(&self, reserve: Reserve, answers: &[Result<Success, Refusal>]) -> Result<ReserveSpread, Refusal> {
+        let mut decision = ReserveSpread {
+            reserve,
+            parts: Vec::with_capacity(self.prepares.len()),
+            refused: None,
+            deadline: self.deadline,
+            not_after: LogTime(u64::MAX),
+        };
+        for ((slot, prepare), answer) in self.prepares.iter().zip(answers) {
+            let lines = &prepare.reserve.lines;
+            let held: Vec<u32> = match answer {
+                Ok(success) => {
+                    decision.not_after = decision.not_after.min(success.expires_at.unwrap_or(LogTime(u64::MAX)));
+                    success
+                        .held
+                        .as_deref()
+                        .map_or_else(|| lines.iter().map(|line| line.units.0).collect(), <[u32]>::to_vec)
+                }
+                Err(Refusal::InsufficientStock { .. })
+                    if prepare.reserve.partial_ok || lines.iter().all(|line| line.optional) =>
+                {
+                    vec![0; lines.len()]
+                }
+                Err(refusal) if refusal.is_recorded() && is_on(Mutation::OrderHalfDecided) => vec![0; lines.len()],
+                Err(refusal) if refusal.is_recorded() => {
+                    decision.refused.get_or_insert_with(|| refusal.clone());
+                    continue;
+                }
+                Err(refusal) => return Err(refusal.clone()),
+            };
+            decision.parts.push(PreparedPart { slot: *slot, numbers: prepare.numbers.clone(), held });
+        }
+        Ok(decision)
+    }
+}
+
+impl Inventory {
+    /// Up to `limit` parts that have not been told the latest of a reservation this shard decides, with what they are to follow,
+    /// each by a slot of its shard.
+    #[must_use]
+    pub fn parts_behind(&self, limit: usize) -> Vec<(Slot, Follow)> {
+        let records = self.state.indexes.behind.iter().map(|no| self.state.reservation(*no));
+        records.flat_map(ReservationRecord::behind).take(limit).collect()
+    }
+
+    /// How many parts this shard has to hear of, and how many reservations have parts that have to hear of it.
+    #[must_use]
+    pub fn unsettled_parts(&self) -> u64 {
+        (self.state.indexes.in_doubt.len() + self.state.indexes.behind.len()) as u64
+    }
+
+    /// Up to `limit` questions of this shard, by `now`, about reservations that others were to decide by then.
+    #[must_use]
+    pub fn parts_in_doubt(&self, now: LogTime, limit: usize) -> Vec<AskDecision> {
+        let due = self.state.indexes.in_doubt.range(..(now, ReservationNo(0))).take(limit);
+        let ask = |(deadline, no): &(LogTime, ReservationNo)| {
+            let record = self.state.reservation(*no);
+            let first = record.lines.first()?;
+            let slot = slot_of(&self.state.item(first.sku).sku);
+            Some(AskDecision { reservation: record.id, slot, deadline: *deadline })
+        };
+        due.filter_map(ask).collect()
+    }
+}
+
+impl ReservationRecord {
+    fn behind(&self) -> impl Iterator<Item = (Slot, Follow)> {
+        let (reservation, whole) = (self.id, self.whole());
+        let version = whole.map_or(0, |whole| whole.version);
+        let parts = whole.into_iter().flat_map(|whole| &whole.parts).filter(move |part| part.told < version);
+        parts.map(move |part| {
+            let lines: Vec<LineCounts> = part.lines.iter().map(|line| line.units).collect();
+            (part.slot, Follow { reservation, version, lines })
+        })
+    }
+}

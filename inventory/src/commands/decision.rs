@@ -1,0 +1,91 @@
+//! What shards say to one another of reservations whose lines lie on several of them, beside holding and following.
+
+use holdfast_mutation::{Mutation, is_on};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{PartPhase, RemotePart, Spread};
+use crate::turn::{GiveBack, Turn};
+use crate::{EventKind, LogTime, Refusal, ReservationId, Slot, Success};
+
+/// Gives a part back whose whole was not made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandon {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// The deadline of the attempt that came to nothing. A part that has seen a later attempt stays.
+    pub deadline: LogTime,
+}
+
+impl Abandon {
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let no = turn.state.find_reservation(self.reservation).ok_or(Refusal::ReservationNotFound)?;
+        let record = turn.state.reservation(no);
+        let is_it = |part: &&crate::state::Part| part.phase == PartPhase::Prepared && part.deadline <= self.deadline;
+        if record.part().filter(is_it).is_some() {
+            turn.state.change_part(no, |part| part.phase = PartPhase::Aborted);
+            if !is_on(Mutation::PartNotGivenBack) {
+                turn.give_back(no, GiveBack::Release);
+            }
+            turn.record(EventKind::OrderAborted, Some(no), None);
+        }
+        Ok(turn.reservation_success(no))
+    }
+}
+
+/// Asks the deciding shard whether a reservation was made. If it was, the part is told where it stands; if it was not and cannot
+/// be any more, the answer is `ReservationNotFound`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskDecision {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// A slot of the shard that asks.
+    pub slot: Slot,
+    /// The deadline of its part.
+    pub deadline: LogTime,
+}
+
+impl AskDecision {
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let Some(no) = turn.state.find_reservation(self.reservation) else {
+            // Log time never goes back: what is not decided by the deadline never is.
+            let is_over = turn.now() > self.deadline;
+            return Err(if is_over { Refusal::ReservationNotFound } else { Refusal::OrderUndecided });
+        };
+        let has_part = |whole: &crate::state::Whole| whole.parts.iter().any(|part| part.slot == self.slot);
+        if !turn.state.reservation(no).whole().is_some_and(has_part) {
+            return Err(Refusal::ReservationNotFound);
+        }
+        turn.state.change_spread(no, |spread| {
+            if let Spread::Whole(whole) = spread {
+                whole.parts.iter_mut().filter(|part| part.slot == self.slot).for_each(|part| part.told = 0);
+            }
+        });
+        Ok(turn.reservation_success(no))
+    }
+}
+
+/// Notes that a part has followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// A slot of the part's shard.
+    pub slot: Slot,
+    /// What it has followed.
+    pub version: u32,
+}
+
+impl Told {
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let no = turn.state.find_reservation(self.reservation).ok_or(Refusal::ReservationNotFound)?;
+        turn.state.change_spread(no, |spread| {
+            if let Spread::Whole(whole) = spread {
+                let latest = whole.version;
+                let is_told = |part: &RemotePart| part.slot == self.slot || is_on(Mutation::AllPartsTold);
+                let parts = whole.parts.iter_mut().filter(|part| is_told(part));
+                parts.for_each(|part| part.told = part.told.max(self.version.min(latest)));
+            }
+        });
+        Ok(turn.reservation_success(no))
+    }
+}

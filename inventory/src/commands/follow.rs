@@ -1,0 +1,289 @@
+//! `follow`: a part of a reservation becomes what the deciding shard says.
+
+use serde::{Deserialize, Serialize};
+
+use super::MAX_LINES;
+use super::fulfil::ship;
+use crate::state::{LineRecord, PartPhase, ReservationNo};
+use crate::turn::Turn;
+use crate::{EventKind, Field, InvalidArgument, LineCounts, Refusal, ReservationId, Success};
+
+/// Brings a part to where the whole stands: what was decided of its units is done with them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follow {
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// The whole's version.
+    pub version: u32,
+    /// What each line of the part is to have, in its order.
+    pub lines: Vec<LineCounts>,
+}
+
+/// Units of one line on their way from one state to the next.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    /// From held to sold.
+    sold: u64,
+    /// From short to sold without stock.
+    sold_short: u64,
+    /// From held and short, given back.
+    released: u64,
+    /// From held and short, because the time was over.
+    expired: u64,
+    /// From sold, given back.
+    cancelled: u64,
+    /// Held by an attempt that the whole was not made of, which had got less: given back without a count.
+    excess: u64,
+}
+
+impl Follow {
+    pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        if self.lines.len() > MAX_LINES || self.lines.iter().any(|line| line.all().is_none()) {
+            return Err(InvalidArgument::of(Field::Lines));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        // A part that is not there any more had ended, and followed to the end.
+        let no = turn.state.find_reservation(self.reservation).ok_or(Refusal::ReservationNotFound)?;
+        let record = turn.state.reservation(no);
+        let Some(part) = record.part() else { return Err(Refusal::Exists) };
+        let is_done = part.phase == PartPhase::Decided && part.version >= self.version;
+        if is_done || part.phase == PartPhase::Aborted {
+            return Ok(turn.reservation_success(no));
+        }
+        if record.lines.len() != self.lines.len() {
+            return Err(InvalidArgument::of(Field::Lines).into());
+        }
+        turn.state.change_part(no, |part| part.phase = PartPhase::Decided);
+        self.sell_and_give_back(turn, no);
+        self.ship(turn, no)?;
+        turn.state.change_part(no, |part| part.version = self.version);
+        Ok(turn.reservation_success(no))
+    }
+
+    /// Sells and gives back what the whole has sold and given back.
+    fn sell_and_give_back(&self, turn: &mut Turn<'_>, no: ReservationNo) {
+        let lines = turn.state.reservation(no).lines.clone();
+        let steps: Vec<Step> = lines.iter().zip(&self.lines).map(|(line, to)| Step::between(&line.units, to)).collect();
+        let Some(kind) = steps.iter().find_map(Step::kind) else { return };
+        let bound: Vec<_> = lines.iter().zip(&steps).map(|(line, step)| turn.sell(line, step.sold)).collect();
+        let mut after = lines.clone();
+        for ((line, step), bound) in after.iter_mut().zip(&steps).zip(&bound) {
+            line.commit(step.sold, bound);
+            line.units.held -= step.sold;
+            line.units.short -= step.sold_short;
+            line.units.short_sold += step.sold_short;
+            step.give_back(turn, line);
+        }
+        turn.state.change_reservation(no, |record| record.lines = after);
+        turn.record(kind, Some(no), None);
+    }
+
+    /// Ships what the whole has shipped, as far as it is there.
+    fn ship(&self, turn: &mut Turn<'_>, no: ReservationNo) -> Result<(), Refusal> {
+        let mut lines = turn.state.reservation(no).lines.clone();
+        let mut moves = Vec::new();
+        let mut lacks = 0;
+        for (line, to) in lines.iter_mut().zip(&self.lines) {
+            let units = to.fulfilled.saturating_sub(line.units.fulfilled);
+            lacks += units.saturating_sub(line.units.committed);
+            if units > 0 && units <= line.units.committed {
+                ship(turn, line, units, None, &mut moves)?;
+            }
+        }
+        if lacks > 0 {
+            return Err(Refusal::HoldShort { units: lacks });
+        }
+        if !moves.is_empty() || lines != turn.state.reservation(no).lines {
+            turn.check(&moves)?;
+            moves.iter().for_each(|change| turn.change(change));
+            turn.state.change_reservation(no, |record| record.lines = lines);
+            turn.record(EventKind::ReservationFulfilled, Some(no), None);
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    /// What leads from one to the other, as far as it can be gone: a part never does what the whole has not decided, and what is
+    /// short here is short for the whole.
+    fn between(from: &LineCounts, to: &LineCounts) -> Self {
+        let sold_units = |units: &LineCounts| units.committed + units.short_sold + units.fulfilled + units.cancelled;
+        let to_sell = sold_units(to).saturating_sub(sold_units(from)).min(from.held + from.short);
+        let sold = to_sell.min(from.held);
+        let excess =
+            from.all().unwrap_or(0).saturating_sub(to.all().unwrap_or(u64::MAX)).min(from.held + from.short - to_sell);
+        let left = from.held + from.short - to_sell - excess;
+        let released = to.released.saturating_sub(from.released).min(left);
+        let expired = to.expired.saturating_sub(from.expired).min(left - released);
+        let is_sold = from.committed + from.short_sold + to_sell;
+        Self {
+            sold,
+            sold_short: to_sell - sold,
+            released,
+            expired,
+            cancelled: to.cancelled.saturating_sub(from.cancelled).min(is_sold),
+            excess,
+        }
+    }
+
+    /// The event that tells of it, where there is something to tell.
+    fn kind(&self) -> Option<EventKind> {
+        [
+            (self.cancelled, EventKind::ReservationCancelled),
+            (self.sold + self.sold_short, EventKind::ReservationCommitted),
+            (self.released + self.excess, EventKind::ReservationReleased),
+            (self.expired, EventKind::ReservationExpired),
+        ]
+        .into_iter()
+        .find_map(|(units, kind)| (units > 0).then_some(kind))
+    }
+
+    /// Gives units back: of what is held those that are there first, of what is sold those that are bound first.
+    fn give_back(&self, turn: &mut Turn<'_>, line: &mut LineRecord) {
+        let ended = self.released + self.expired + self.excess;
+        let of_held = ended.min(line.units.held);
+        turn.change_held(line, -(of_held as i64));
+        turn.change_short(line, -((ended - of_held) as i64));
+        line.units.held -= of_held;
+        line.units.short -= ended - of_held;
+        line.units.released += self.released;
+        line.units.expired += self.expired;
+
+        let of_sold = self.cancelled.min(line.units.committed);
+        turn.change_short(line, -((self.cancelled - of_sold) as i64));
+        line.units.short_sold -= self.cancelled - of_sold;
+        line.units.committed -= of_sold;
+        line.units.cancelled += self.cancelled;
+        let Some(by_lot) = &mut line.by_lot else {
+            return turn.change_committed(line, None, -(of_sold as i64));
+        };
+        let (mut left, mut given) = (of_sold, Vec::new());
+        for bound in &mut by_lot.bound {
+            let units = left.min(bound.committed);
+            (bound.committed, left) = (bound.committed - units, left - units);
+            given.push((bound.lot, units));
+        }
+        for (lot, units) in given {
+            turn.change_committed(line, Some(lot), -(units as i64));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Follow;
+    use crate::commands::{Abandon, Prepare};
+    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use crate::*;
+
+    fn prepare(sku: &str, units: u32, deadline_s: u64) -> Operation {
+        let Operation::Reserve(reserve) = reserve(1, &[(sku, units)]) else { unreachable!() };
+        let deadline = LogTime(OPENING + deadline_s * 1_000);
+        Operation::Prepare(Box::new(Prepare { reserve, numbers: vec![4], command: CommandId(9), deadline }))
+    }
+
+    fn follow(shop: &mut Shop, version: u32, units: LineCounts) -> Result<Success, Refusal> {
+        shop.run(Operation::Follow(Box::new(Follow { reservation: id(1), version, lines: vec![units] })))
+    }
+
+    fn abandon(shop: &mut Shop, deadline_s: u64) -> Option<ReservationState> {
+        let deadline = LogTime(OPENING + deadline_s * 1_000);
+        shop.run(Operation::Abandon(Abandon { reservation: id(1), deadline })).unwrap().state
+    }
+
+    const NONE: LineCounts = LineCounts {
+        held: 0,
+        backordered: 0,
+        short: 0,
+        short_sold: 0,
+        committed: 0,
+        fulfilled: 0,
+        cancelled: 0,
+        released: 0,
+        expired: 0,
+        returned: 0,
+    };
+
+    #[test]
+    fn a_part_outlives_every_clock_and_ends_when_it_is_told_to() {
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        shop.after_s(1_000_000).tick();
+        assert_eq!(shop.stock("rouge").counts.reserved, 2);
+        assert_eq!(shop.inventory.parts_in_doubt(LogTime(OPENING + 10_001), 9)[0].reservation, id(1));
+        assert_eq!(abandon(&mut shop, 10), Some(ReservationState::Aborted));
+        assert_eq!((shop.stock("rouge").atp, shop.inventory.unsettled_parts()), (3, 0));
+    }
+
+    #[test]
+    fn a_part_follows_over_steps_that_it_never_heard_of_and_does_nothing_twice() {
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        // Sold and cancelled, of which it hears at once; then the sale comes late.
+        follow(&mut shop, 3, LineCounts { cancelled: 2, ..NONE }).unwrap();
+        follow(&mut shop, 2, LineCounts { committed: 2, ..NONE }).unwrap();
+        follow(&mut shop, 3, LineCounts { cancelled: 2, ..NONE }).unwrap();
+        assert_eq!((shop.reservation(1).lines[0].units.cancelled, shop.stock("rouge").atp), (2, 3));
+        shop.run(prepare("rouge", 2, 20)).unwrap();
+        assert_eq!(shop.stock("rouge").atp, 3, "a prepare that comes late finds what has become of it");
+    }
+
+    #[test]
+    fn a_shipped_whole_ships_its_part() {
+        let mut shop = Shop::with_cream(&[("A", 10, 1), ("B", 20, 2)]);
+        shop.run(prepare("cream", 2, 10)).unwrap();
+        follow(&mut shop, 3, LineCounts { fulfilled: 2, ..NONE }).unwrap();
+        let lots: Vec<u64> = shop.reservation(1).lines[0].lots.iter().map(|lot| lot.fulfilled).collect();
+        assert_eq!((lots, shop.stock("cream").counts.on_hand), (vec![1, 1], 1));
+    }
+
+    #[test]
+    fn what_is_short_in_a_part_is_sold_short_and_shipped_when_it_is_there_again() {
+        let mut shop = Shop::with_cream(&[("A", 10, 2)]);
+        shop.run(prepare("cream", 2, 10)).unwrap();
+        shop.block("A", LotStatus::OnHold).unwrap();
+        follow(&mut shop, 2, LineCounts { committed: 2, ..NONE }).unwrap();
+        assert_eq!(shop.reservation(1).lines[0].units.short_sold, 2);
+        let shipped = LineCounts { fulfilled: 2, ..NONE };
+        assert_eq!(follow(&mut shop, 3, shipped), Err(Refusal::HoldShort { units: 2 }));
+        shop.block("A", LotStatus::Approved).unwrap();
+        follow(&mut shop, 3, shipped).unwrap();
+        assert_eq!(shop.stock("cream").counts.on_hand, 0);
+    }
+
+    #[test]
+    fn a_later_attempt_keeps_what_an_earlier_one_holds_from_being_given_back_for_it() {
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        shop.run(prepare("rouge", 2, 30)).unwrap();
+        assert_eq!(abandon(&mut shop, 10), Some(ReservationState::Preparing));
+        assert_eq!(shop.stock("rouge").counts.reserved, 2);
+        assert_eq!(abandon(&mut shop, 30), Some(ReservationState::Aborted));
+        // And one that comes after all was given back begins anew.
+        shop.run(prepare("rouge", 3, 50)).unwrap();
+        assert_eq!(shop.stock("rouge").counts.reserved, 3);
+    }
+
+    #[test]
+    fn another_command_finds_the_reservation_taken_and_a_whole_that_got_less_gives_back_the_rest() {
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        let Operation::Prepare(mut other) = prepare("rouge", 1, 10) else { unreachable!() };
+        other.command = CommandId(10);
+        assert_eq!(shop.run(Operation::Prepare(other)), Err(Refusal::Exists));
+        follow(&mut shop, 1, NONE).unwrap();
+        assert_eq!((shop.stock("rouge").atp, shop.reservation(1).state), (3, ReservationState::Released));
+    }
+
+    #[test]
+    fn a_part_that_is_refused_says_which_line_of_the_whole_and_is_not_shown_as_a_reservation_of_its_own() {
+        let mut shop = Shop::with_rouge(1);
+        let lack = Refusal::InsufficientStock { available: 1, line: 4, recorded: true };
+        assert_eq!(shop.run(prepare("rouge", 2, 10)), Err(lack));
+        shop.run(prepare("rouge", 1, 10)).unwrap();
+        assert_eq!(shop.inventory.reservations(ReservationCursor::default(), None, 9).0, []);
+    }
+}

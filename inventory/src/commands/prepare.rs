@@ -1,0 +1,73 @@
+//! `prepare`: units are held for a reservation that another shard decides.
+
+use serde::{Deserialize, Serialize};
+
+use super::reserve::{Reserve, Role};
+use crate::state::{Part, PartPhase, ReservationNo};
+use crate::turn::Turn;
+use crate::{CommandId, Field, InvalidArgument, LogTime, Refusal, Success};
+
+/// Holds the lines of this shard, until the deciding shard says what becomes of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// The reservation's lines of this shard, with what is said of the whole.
+    pub reserve: Reserve,
+    /// The numbers of those lines in the whole, ascending.
+    pub numbers: Vec<u16>,
+    /// The command that asks for the whole.
+    pub command: CommandId,
+    /// By when it is decided, by the deciding shard's log time: from then on this shard asks.
+    pub deadline: LogTime,
+}
+
+impl Prepare {
+    pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        self.reserve.validate()?;
+        let fits = self.numbers.len() == self.reserve.lines.len() && self.numbers.is_sorted_by(|a, b| a < b);
+        if fits { Ok(()) } else { Err(InvalidArgument::of(Field::LineNumber)) }
+    }
+
+    /// Answers what each line got, and until when its items would allow the hold. An attempt that comes again, or a later one of
+    /// the same command, finds what the first one took.
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        if let Some(no) = turn.state.find_reservation(self.reserve.reservation) {
+            match self.known(turn, no) {
+                Ok(Some(success)) => return Ok(success),
+                // What an earlier attempt held was given back: this one begins anew.
+                Ok(None) => turn.state.forget_reservation(no),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        let part = Part {
+            command: self.command,
+            deadline: self.deadline,
+            phase: PartPhase::Prepared,
+            version: 1,
+            numbers: self.numbers.clone(),
+        };
+        self.reserve.decide_as(turn, Role::Part(part)).map_err(|refusal| refusal.of_lines(&self.numbers))
+    }
+
+    /// What an earlier attempt took; `None` where it was given back.
+    fn known(&self, turn: &mut Turn<'_>, no: ReservationNo) -> Result<Option<Success>, Refusal> {
+        let record = turn.state.reservation(no);
+        let Some(part) = record.part().filter(|part| part.command == self.command) else {
+            return Err(Refusal::Exists);
+        };
+        match part.phase {
+            PartPhase::Aborted => return Ok(None),
+            PartPhase::Decided => {}
+            // Whoever gave the earlier attempt up must not end this one: from now on this deadline counts.
+            PartPhase::Prepared => turn.state.change_part(no, |part| part.deadline = part.deadline.max(self.deadline)),
+        }
+        let record = turn.state.reservation(no);
+        let skus: Vec<_> = record.lines.iter().map(|line| line.sku).collect();
+        let asked = self.reserve.lines.iter().map(|line| line.units.count());
+        let held: Vec<u32> = record.lines.iter().map(|line| line.units.all().unwrap_or_default() as u32).collect();
+        let is_whole = held.iter().map(|units| u64::from(*units)).eq(asked);
+        let max_hold_s = skus.iter().filter_map(|sku| turn.state.item(*sku).spec.max_hold_s).min();
+        let max_hold_s = max_hold_s.unwrap_or(u32::MAX).min(turn.state.header.limits.max_hold_s);
+        let expires_at = Some(record.created_at.plus_seconds(max_hold_s));
+        Ok(Some(Success { held: (!is_whole).then(|| held.into()), expires_at, ..turn.reservation_success(no) }))
+    }
+}

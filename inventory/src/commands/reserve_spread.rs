@@ -1,0 +1,229 @@
+//! `reserve` where the lines lie on several shards: decided here once all the others have answered.
+
+use serde::{Deserialize, Serialize};
+
+use super::reserve::{Reserve, Role};
+use crate::state::{RemoteLine, RemotePart, Whole};
+use crate::turn::Turn;
+use crate::{Field, InvalidArgument, LineCounts, LogTime, Refusal, Slot, Success};
+
+/// What another shard has prepared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedPart {
+    /// A slot of it.
+    pub slot: Slot,
+    /// The numbers of its lines in the whole, ascending.
+    pub numbers: Vec<u16>,
+    /// Units that it holds of each.
+    pub held: Vec<u32>,
+}
+
+/// Decides a reservation: the lines of this shard are held in the same entry, all or nothing with the others'.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReserveSpread {
+    /// What was asked for: every line.
+    pub reserve: Reserve,
+    /// What the other shards hold.
+    pub parts: Vec<PreparedPart>,
+    /// How another shard refused. Then this shard does too, for good.
+    pub refused: Option<Refusal>,
+    /// From this instant on it is not decided any more.
+    pub deadline: LogTime,
+    /// It must not be held beyond this: the least that the items of the other shards allow.
+    pub not_after: LogTime,
+}
+
+impl ReserveSpread {
+    pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        self.reserve.validate()?;
+        let lines = self.reserve.lines.len();
+        let mut is_taken = vec![false; lines];
+        for part in &self.parts {
+            if part.numbers.len() != part.held.len() || part.numbers.is_empty() {
+                return Err(InvalidArgument::of(Field::Lines));
+            }
+            for (number, held) in part.numbers.iter().map(|number| usize::from(*number)).zip(&part.held) {
+                let line = self.reserve.lines.get(number).ok_or(InvalidArgument::of(Field::LineNumber))?;
+                if std::mem::replace(&mut is_taken[number], true) || u64::from(*held) > line.units.count() {
+                    return Err(InvalidArgument::in_line(Field::LineNumber, number));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        if let Some(refusal) = &self.refused {
+            return Err(refusal.clone());
+        }
+        if turn.now() > self.deadline {
+            // The other shards may have been told by now that there is no such reservation.
+            return Err(Refusal::OrderUndecided);
+        }
+        let is_remote = |number: u16| self.parts.iter().any(|part| part.numbers.contains(&number));
+        let own: Vec<u16> = (0..self.reserve.lines.len() as u16).filter(|number| !is_remote(*number)).collect();
+        if own.is_empty() {
+            return Err(InvalidArgument::of(Field::ReservationId).into());
+        }
+        let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();
+        let parts = self.parts.iter().map(|part| self.remote_part(part)).collect();
+        let whole = Whole { own: own.clone(), parts, version: 1 };
+        let reserve = Reserve { lines, ..self.reserve.clone() };
+        let success = reserve.decide_as(turn, Role::Whole { whole, not_after: self.not_after });
+        let success = success.map_err(|refusal| refusal.of_lines(&own))?;
+        Ok(Success { held: self.held(&own, success.held.as_deref()), ..success })
+    }
+
+    fn remote_part(&self, part: &PreparedPart) -> RemotePart {
+        let line = |(number, held): (&u16, &u32)| {
+            let asked = &self.reserve.lines[usize::from(*number)];
+            RemoteLine {
+                number: *number,
+                sku: asked.sku.clone(),
+                location: asked.location.clone(),
+                lot: asked.lot.clone(),
+                optional: asked.optional,
+                units: LineCounts { held: u64::from(*held), ..LineCounts::default() },
+            }
+        };
+        RemotePart { slot: part.slot, told: 1, lines: part.numbers.iter().zip(&part.held).map(line).collect() }
+    }
+
+    /// Units held of each line, where some lines have less than they asked for.
+    fn held(&self, own: &[u16], held: Option<&[u32]>) -> Option<Box<[u32]>> {
+        let mut all: Vec<u32> = self.reserve.lines.iter().map(|line| line.units.0).collect();
+        let asked = all.clone();
+        for (number, units) in own.iter().zip(held.unwrap_or_default()) {
+            all[usize::from(*number)] = *units;
+        }
+        for (number, units) in self.parts.iter().flat_map(|part| part.numbers.iter().zip(&part.held)) {
+            all[usize::from(*number)] = *units;
+        }
+        (all != asked).then(|| all.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PreparedPart, ReserveSpread};
+    use crate::commands::{AskDecision, Told};
+    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use crate::*;
+
+    const DEADLINE: LogTime = LogTime(OPENING + 10_000);
+
+    fn slot() -> Slot {
+        Slot::new(77).unwrap()
+    }
+
+    /// Two lines, the second of which another shard holds.
+    fn spread(rouge: u32, elsewhere: u32) -> ReserveSpread {
+        let Operation::Reserve(reserve) = reserve(1, &[("rouge", rouge), ("far", elsewhere)]) else { unreachable!() };
+        ReserveSpread {
+            reserve,
+            parts: vec![PreparedPart { slot: slot(), numbers: vec![1], held: vec![elsewhere] }],
+            refused: None,
+            deadline: DEADLINE,
+            not_after: LogTime(OPENING + 60_000),
+        }
+    }
+
+    fn decide(shop: &mut Shop, spread: ReserveSpread) -> Result<Success, Refusal> {
+        shop.run(Operation::ReserveSpread(Box::new(spread)))
+    }
+
+    fn held(shop: &Shop) -> Vec<(String, u64)> {
+        shop.reservation(1).lines.iter().map(|line| (line.sku.to_string(), line.units.held)).collect()
+    }
+
+    #[test]
+    fn the_deciding_shard_shows_every_line_in_its_order_and_holds_its_own() {
+        let mut shop = Shop::with_rouge(5);
+        let success = decide(&mut shop, spread(2, 3)).unwrap();
+        assert_eq!(success.expires_at, Some(LogTime(OPENING + 60_000)), "the other shard's items allow no longer hold");
+        assert_eq!(held(&shop), [("rouge".to_owned(), 2), ("far".to_owned(), 3)]);
+        assert_eq!((shop.stock("rouge").counts.reserved, shop.inventory.unsettled_parts()), (2, 0));
+    }
+
+    #[test]
+    fn what_the_deciding_shard_lacks_is_refused_by_the_line_that_was_asked_for() {
+        let mut shop = Shop::with_rouge(1);
+        let mut swapped = spread(2, 3);
+        swapped.reserve.lines.swap(0, 1);
+        swapped.parts[0].numbers = vec![0];
+        let refused = decide(&mut shop, swapped);
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 1, line: 1, recorded: true }));
+        assert!(shop.inventory.reservation(id(1)).is_none());
+    }
+
+    #[test]
+    fn what_another_shard_refused_is_refused_here_for_good() {
+        let mut shop = Shop::with_rouge(5);
+        let lack = Refusal::InsufficientStock { available: 0, line: 1, recorded: true };
+        let refused = ReserveSpread { refused: Some(lack.clone()), parts: vec![], ..spread(2, 3) };
+        let command = shop.command(Operation::ReserveSpread(Box::new(refused)));
+        let again = Command { operation: Operation::ReserveSpread(Box::new(spread(2, 3))), ..command.clone() };
+        assert_eq!(shop.apply(vec![command])[0].outcome, Err(lack.clone()));
+        let answer = &shop.apply(vec![again])[0];
+        assert_eq!((&answer.outcome, answer.replayed), (&Err(lack), true));
+    }
+
+    #[test]
+    fn after_its_deadline_nothing_is_decided_and_a_part_that_asks_is_told_so() {
+        let mut shop = Shop::with_rouge(5);
+        let ask = || Operation::AskDecision(AskDecision { reservation: id(1), slot: slot(), deadline: DEADLINE });
+        assert_eq!(shop.after_s(10).run(ask()), Err(Refusal::OrderUndecided));
+        assert_eq!(shop.after_s(11).run(ask()), Err(Refusal::ReservationNotFound));
+        assert_eq!(decide(&mut shop, spread(2, 3)), Err(Refusal::OrderUndecided));
+        assert!(shop.inventory.reservation(id(1)).is_none());
+    }
+
+    #[test]
+    fn the_whole_is_sold_and_given_back_at_once_and_says_so_until_the_parts_have_heard() {
+        let mut shop = Shop::with_rouge(5);
+        decide(&mut shop, spread(2, 3)).unwrap();
+        shop.commit(1).unwrap();
+        let behind = shop.inventory.parts_behind(9);
+        assert_eq!((behind[0].0, behind[0].1.version, behind[0].1.lines[0].committed), (slot(), 2, 3));
+        shop.run(Operation::Told(Told { reservation: id(1), slot: slot(), version: 2 })).unwrap();
+        assert_eq!(shop.inventory.parts_behind(9), []);
+        shop.cancel(1).unwrap();
+        assert_eq!((shop.reservation(1).state, shop.inventory.parts_behind(9).len()), (ReservationState::Cancelled, 1));
+    }
+
+    #[test]
+    fn a_whole_whose_parts_have_not_heard_of_its_end_is_not_forgotten() {
+        let mut shop = Shop::with_limits(Limits { keep_ended_ms: 1_000, ..Limits::default() });
+        shop.receive("rouge", "PAR", 5).unwrap();
+        decide(&mut shop, spread(2, 3)).unwrap();
+        shop.release(1).unwrap();
+        shop.after_s(100).tick();
+        assert_eq!(shop.reservation(1).state, ReservationState::Released);
+        shop.run(Operation::Told(Told { reservation: id(1), slot: slot(), version: 2 })).unwrap();
+        shop.tick();
+        assert!(shop.inventory.reservation(id(1)).is_none());
+    }
+
+    #[test]
+    fn parts_of_it_are_not_sold_amended_or_shipped_alone() {
+        let mut shop = Shop::with_rouge(5);
+        decide(&mut shop, spread(2, 3)).unwrap();
+        let part = shop.commit_with(1, |commit| commit.parts = crate::test_shop::parts_of(&[(0, 1)]));
+        assert_eq!(part, Err(Refusal::LinesSpanShards));
+        assert_eq!(shop.amend(1, &[("rouge", 1)]), Err(Refusal::LinesSpanShards));
+        shop.commit(1).unwrap();
+        assert_eq!(shop.fulfil(1, &[(0, 1)]), Err(Refusal::LinesSpanShards));
+        assert_eq!(shop.fulfil(1, &[]).unwrap().state, Some(ReservationState::Fulfilled));
+    }
+
+    #[test]
+    fn a_line_that_is_held_by_two_shards_or_by_none_that_asks_is_refused() {
+        let mut shop = Shop::with_rouge(5);
+        let mut twice = spread(2, 3);
+        twice.parts.push(twice.parts[0].clone());
+        assert!(matches!(decide(&mut shop, twice), Err(Refusal::InvalidArgument(_))));
+        let mut beyond = spread(2, 3);
+        beyond.parts[0].held = vec![4];
+        assert!(matches!(decide(&mut shop, beyond), Err(Refusal::InvalidArgument(_))));
+    }
+}

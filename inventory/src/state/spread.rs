@@ -1,0 +1,168 @@
+//! A reservation whose lines lie on several shards: what each shard keeps of it.
+//!
+//! The shard of the reservation's slot decides: it keeps the whole, with its own lines as any reservation has them and what the
+//! others have as it decided it. The other shards keep a part each: a hold that never ends by their clock, and that follows what
+//! the deciding shard says. See "Reservations over several shards" in docs/ARCHITECTURE.md.
+
+use serde::{Deserialize, Serialize};
+
+use super::records::ReservationRecord;
+use crate::commands::MAX_LINES;
+use crate::{CommandId, LineCounts, LocationId, LogTime, LotId, ReservationLine, SLOTS, Sku, Slot};
+
+/// What a shard keeps beside its own lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Spread {
+    /// On the shard that decides.
+    Whole(Whole),
+    /// On each of the others.
+    Part(Part),
+}
+
+/// What the deciding shard keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Whole {
+    /// The numbers of its own lines.
+    pub(crate) own: Vec<u16>,
+    pub(crate) parts: Vec<RemotePart>,
+    /// Raised whenever the parts have something to follow; 1 when it is made, which parts need not be told.
+    pub(crate) version: u32,
+}
+
+/// What the deciding shard knows of the lines of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RemotePart {
+    /// A slot of that shard.
+    pub(crate) slot: Slot,
+    /// The version that it is known to have.
+    pub(crate) told: u32,
+    pub(crate) lines: Vec<RemoteLine>,
+}
+
+/// A line on another shard, as the deciding shard wants it to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RemoteLine {
+    pub(crate) number: u16,
+    pub(crate) sku: Sku,
+    pub(crate) location: LocationId,
+    pub(crate) lot: Option<LotId>,
+    pub(crate) optional: bool,
+    pub(crate) units: LineCounts,
+}
+
+/// What another shard keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// The command that asked for the whole.
+    pub(crate) command: CommandId,
+    /// By when it is decided, by the deciding shard's log time; after that it is asked.
+    pub(crate) deadline: LogTime,
+    pub(crate) phase: PartPhase,
+    /// What it has followed.
+    pub(crate) version: u32,
+    /// The numbers of its lines in the whole.
+    pub(crate) numbers: Vec<u16>,
+}
+
+/// Whether a part stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PartPhase {
+    /// Not known yet.
+    Prepared,
+    /// The whole was decided.
+    Decided,
+    /// There is no whole, and there will be none.
+    Aborted,
+}
+
+impl ReservationRecord {
+    pub(crate) fn whole(&self) -> Option<&Whole> {
+        match self.spread.as_deref() {
+            Some(Spread::Whole(whole)) => Some(whole),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn whole_mut(&mut self) -> Option<&mut Whole> {
+        match self.spread.as_deref_mut() {
+            Some(Spread::Whole(whole)) => Some(whole),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn part(&self) -> Option<&Part> {
+        match self.spread.as_deref() {
+            Some(Spread::Part(part)) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// The lines on other shards; of a part, and of what lies on one shard, none.
+    pub(crate) fn remote_lines(&self) -> impl Iterator<Item = &RemoteLine> {
+        self.whole().into_iter().flat_map(|whole| &whole.parts).flat_map(|part| &part.lines)
+    }
+
+    pub(crate) fn remote_lines_mut(&mut self) -> impl Iterator<Item = &mut RemoteLine> {
+        self.whole_mut().into_iter().flat_map(|whole| &mut whole.parts).flat_map(|part| &mut part.lines)
+    }
+
+    /// Counts a change of what the parts are to follow.
+    pub(super) fn raise_version_after(&mut self, before: &[LineCounts]) {
+        let is_same = self.remote_lines().map(|line| &line.units).eq(before);
+        if let Some(whole) = self.whole_mut().filter(|_| !is_same) {
+            whole.version = whole.version.saturating_add(1);
+        }
+    }
+
+    /// Some part has not been told the latest.
+    pub(crate) fn is_ahead_of_parts(&self) -> bool {
+        self.whole().is_some_and(|whole| whole.parts.iter().any(|part| part.told < whole.version))
+    }
+
+    /// A part of which it is not known whether it stands.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.part().is_some_and(|part| part.phase == PartPhase::Prepared)
+    }
+
+    /// When the deciding shard is to be asked.
+    pub(crate) fn ask_at(&self) -> Option<LogTime> {
+        self.part().filter(|part| part.phase == PartPhase::Prepared).map(|part| part.deadline)
+    }
+
+    /// Since when it may be forgotten; a whole only when all parts know how it ended.
+    pub(crate) fn forgettable_since(&self) -> Option<LogTime> {
+        self.ended_at.filter(|_| !self.is_ahead_of_parts())
+    }
+
+    /// Whether what it keeps of other shards is what a reservation can have.
+    pub(super) fn spread_fits(&self) -> bool {
+        let numbers_fit = |numbers: &[u16]| {
+            numbers.len() == self.lines.len() && numbers.iter().all(|number| usize::from(*number) < MAX_LINES)
+        };
+        match self.spread.as_deref() {
+            None => true,
+            Some(Spread::Part(part)) => numbers_fit(&part.numbers),
+            Some(Spread::Whole(whole)) => {
+                let slots = whole.parts.iter().map(|part| part.slot.number());
+                numbers_fit(&whole.own)
+                    && slots.into_iter().all(|slot| slot < SLOTS)
+                    && self.remote_lines().all(|line| line.units.all().is_some())
+            }
+        }
+    }
+}
+
+impl RemoteLine {
+    /// The line as it is shown: which lots its units are of, its own shard knows.
+    pub(crate) fn show(&self) -> ReservationLine {
+        ReservationLine {
+            sku: self.sku.clone(),
+            location: self.location.clone(),
+            lot: self.lot.clone(),
+            lots: Vec::new(),
+            optional: self.optional,
+            counted: true,
+            units: self.units,
+        }
+    }
+}

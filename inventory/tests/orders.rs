@@ -1,0 +1,465 @@
+//! Reservations over several shards, under a network that loses, repeats and reorders what the shards say to one another, with
+//! whoever carries it dying at any step: all of a reservation is held, sold and given back, or nothing is.
+
+#![allow(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
+
+use std::collections::BTreeMap;
+
+use holdfast_inventory::commands::{
+    Abandon, AskDecision, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive,
+    Release, Reserve, ReserveSpread, Told,
+};
+use holdfast_inventory::{
+    Applied, BodyHash, Command, CommandId, Entry, Inventory, ItemSpec, Limits, LocationSpec, LogTime, Operation,
+    Refusal, Reservation, ReservationId, ReservationState, Sku, Slot, SpreadPlan, Success, Units, invariants, slot_of,
+};
+
+const SHARDS: u32 = 3;
+const OPENING: u64 = 1_000_000;
+/// How long an attempt may take until it is decided, in ms.
+const DECIDED_WITHIN_MS: u64 = 10_000;
+
+fn shard_of(slot: Slot) -> u32 {
+    u32::from(slot.number()) % SHARDS
+}
+
+/// Two items of each shard.
+fn skus() -> Vec<Sku> {
+    let named = (0..200).map(|number| Sku::new(&format!("SKU-{number}")).unwrap());
+    let mut skus: Vec<Sku> = Vec::new();
+    for sku in named {
+        let of_shard = skus.iter().filter(|other| shard_of(slot_of(other)) == shard_of(slot_of(&sku))).count();
+        if of_shard < 2 {
+            skus.push(sku);
+        }
+    }
+    assert_eq!(skus.len(), 2 * SHARDS as usize);
+    skus
+}
+
+/// Numbers that follow from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn one_in(&mut self, times: u64) -> bool {
+        self.next().is_multiple_of(times)
+    }
+}
+
+/// What a shopper asked for, under one command id, however often it is tried.
+struct Order {
+    command: CommandId,
+    reserve: Reserve,
+    /// What the deciding shard said of it.
+    decided: Option<Result<Success, Refusal>>,
+}
+
+/// One try of an order.
+struct Attempt {
+    order: usize,
+    plan: SpreadPlan,
+    answers: Vec<Option<Result<Success, Refusal>>>,
+    /// Whoever tried it is dead: nobody gathers its answers any more.
+    is_dead: bool,
+}
+
+/// Something on its way to a shard.
+#[derive(Clone)]
+struct Letter {
+    shard: u32,
+    operation: Operation,
+    reply_to: ReplyTo,
+}
+
+#[derive(Clone)]
+enum ReplyTo {
+    Nobody,
+    Prepared {
+        attempt: usize,
+        part: usize,
+    },
+    Decided {
+        order: usize,
+        attempt: usize,
+    },
+    /// The shard that decides is to hear that the part has followed.
+    Followed {
+        slot: Slot,
+        follow: Follow,
+    },
+    Asked {
+        ask: AskDecision,
+    },
+}
+
+struct World {
+    dice: Dice,
+    skus: Vec<Sku>,
+    shards: Vec<Inventory>,
+    now: u64,
+    commands: u128,
+    orders: Vec<Order>,
+    attempts: Vec<Attempt>,
+    letters: Vec<Letter>,
+    /// Letters that come much later.
+    late: Vec<Letter>,
+    applied: Applied,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let limits = Limits { sweep: 2, keep_ended_ms: 120_000, ..Limits::default() };
+        let mut world = Self {
+            dice: Dice(seed),
+            skus: skus(),
+            shards: (0..SHARDS).map(|_| Inventory::new(limits.clone())).collect(),
+            now: OPENING,
+            commands: 0,
+            orders: Vec::new(),
+            attempts: Vec::new(),
+            letters: Vec::new(),
+            late: Vec::new(),
+            applied: Applied::default(),
+        };
+        for shard in 0..SHARDS {
+            let put =
+                PutLocation { location: "main".parse().unwrap(), spec: LocationSpec::default(), if_revision: None };
+            world.ask(shard, Operation::PutLocation(Box::new(put))).unwrap();
+        }
+        for sku in world.skus.clone() {
+            let shard = shard_of(slot_of(&sku));
+            let put = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: false };
+            world.ask(shard, Operation::PutItem(Box::new(put))).unwrap();
+            let (location, units) = ("main".parse().unwrap(), Units(6));
+            world.ask(shard, Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units })).unwrap();
+        }
+        world
+    }
+
+    /// Decides a command of its own id.
+    fn ask(&mut self, shard: u32, operation: Operation) -> Result<Success, Refusal> {
+        self.commands += 1;
+        let (id, body) = (CommandId(1 << 100 | self.commands), BodyHash(self.commands));
+        self.apply(shard, id, body, operation)
+    }
+
+    fn apply(&mut self, shard: u32, id: CommandId, body: BodyHash, operation: Operation) -> Result<Success, Refusal> {
+        // The shards' clocks differ a little.
+        let time = LogTime(self.now + u64::from(shard) * 300);
+        let minted_at = LogTime(OPENING);
+        let command = Command { id, minted_at, keyed: false, body, linked: false, cause: None, operation };
+        let state = &mut self.shards[shard as usize];
+        state.apply(&Entry { time, commands: vec![command] }, &mut self.applied);
+        assert_eq!(invariants::check(state), Vec::new());
+        if self.dice.one_in(40) {
+            assert_eq!(state.digest(), state.recompute_digest());
+            state.mark_all_changed();
+            let cut = state.cut();
+            let loaded = Inventory::load(&cut.header(), cut.encode()).unwrap();
+            assert_eq!(loaded.digest(), state.digest());
+            *state = loaded;
+        }
+        self.applied.answers[0].outcome.clone()
+    }
+
+    fn place_order(&mut self) {
+        let number = self.orders.len() as u64;
+        let first = self.dice.below(self.skus.len());
+        let lines = (0..1 + self.dice.below(4)).map(|at| Line {
+            sku: self.skus[(first + at * (1 + self.dice.below(2))) % self.skus.len()].clone(),
+            location: "main".parse().unwrap(),
+            units: Units(1 + self.dice.below(2) as u32),
+            lot: None,
+            optional: self.dice.one_in(6),
+        });
+        let lines: Vec<Line> = lines.collect();
+        let slot = slot_of(&lines[0].sku);
+        let reserve = Reserve {
+            reservation: ReservationId::mint(OPENING + number, slot, number),
+            lines,
+            ttl_s: 30,
+            partial_ok: self.dice.one_in(8),
+            order_ref: None,
+            customer: None,
+            channel: None,
+            campaign: None,
+        };
+        self.orders.push(Order { command: CommandId(u128::from(number) + 1), reserve, decided: None });
+        self.try_order(number as usize);
+    }
+
+    fn try_order(&mut self, order: usize) {
+        let Order { command, reserve, .. } = &self.orders[order];
+        let deadline = LogTime(self.now + DECIDED_WITHIN_MS);
+        match SpreadPlan::of(*command, reserve, deadline, shard_of) {
+            None => {
+                let (shard, operation) = (shard_of(reserve.reservation.slot()), Operation::Reserve(reserve.clone()));
+                let reply_to = ReplyTo::Decided { order, attempt: usize::MAX };
+                self.letters.push(Letter { shard, operation, reply_to });
+            }
+            Some(plan) => {
+                let attempt = self.attempts.len();
+                for (part, (slot, prepare)) in plan.prepares.iter().enumerate() {
+                    let operation = Operation::Prepare(Box::new(prepare.clone()));
+                    let reply_to = ReplyTo::Prepared { attempt, part };
+                    self.letters.push(Letter { shard: shard_of(*slot), operation, reply_to });
+                }
+                let answers = vec![None; plan.prepares.len()];
+                self.attempts.push(Attempt { order, plan, answers, is_dead: false });
+            }
+        }
+    }
+
+    /// One letter arrives; now and then it comes once more, or what is answered gets lost.
+    fn deliver(&mut self, at: usize) {
+        let letter = if self.dice.one_in(8) { self.letters[at].clone() } else { self.letters.swap_remove(at) };
+        let outcome = match &letter.reply_to {
+            ReplyTo::Decided { order, .. } => {
+                let id = self.orders[*order].command;
+                self.apply(letter.shard, id, BodyHash(id.0), letter.operation.clone())
+            }
+            _ => self.ask(letter.shard, letter.operation.clone()),
+        };
+        if let ReplyTo::Decided { order, .. } = &letter.reply_to
+            && outcome.as_ref().err().is_none_or(Refusal::is_recorded)
+        {
+            let decided = self.orders[*order].decided.get_or_insert_with(|| outcome.clone());
+            assert_eq!(*decided, outcome, "an order is decided once");
+        }
+        if self.dice.one_in(10) {
+            return;
+        }
+        self.reply(letter, outcome);
+    }
+
+    fn reply(&mut self, letter: Letter, outcome: Result<Success, Refusal>) {
+        match letter.reply_to {
+            ReplyTo::Nobody => {}
+            ReplyTo::Prepared { attempt, part } => {
+                self.attempts[attempt].answers[part] = Some(outcome);
+                self.decide(attempt);
+            }
+            ReplyTo::Decided { attempt, .. } => {
+                if outcome.is_err_and(|refusal| refusal.is_recorded())
+                    && let Some(Attempt { plan, .. }) = self.attempts.get(attempt)
+                {
+                    let abandons = plan.prepares.iter().map(|(slot, prepare)| Letter {
+                        shard: shard_of(*slot),
+                        operation: Operation::Abandon(Abandon {
+                            reservation: prepare.reserve.reservation,
+                            deadline: prepare.deadline,
+                        }),
+                        reply_to: ReplyTo::Nobody,
+                    });
+                    self.letters.extend(abandons);
+                }
+            }
+            ReplyTo::Followed { slot, follow } => {
+                if !matches!(outcome, Ok(_) | Err(Refusal::ReservationNotFound)) {
+                    panic!("a part does not follow: {outcome:?}");
+                }
+                let Follow { reservation, version, .. } = follow;
+                let operation = Operation::Told(Told { reservation, slot, version });
+                let shard = shard_of(reservation.slot());
+                self.letters.push(Letter { shard, operation, reply_to: ReplyTo::Nobody });
+            }
+            ReplyTo::Asked { ask: AskDecision { reservation, slot, deadline } } => {
+                if outcome == Err(Refusal::ReservationNotFound) {
+                    let operation = Operation::Abandon(Abandon { reservation, deadline });
+                    self.letters.push(Letter { shard: shard_of(slot), operation, reply_to: ReplyTo::Nobody });
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, attempt: usize) {
+        let Attempt { order, plan, answers, is_dead } = &self.attempts[attempt];
+        if *is_dead {
+            return;
+        }
+        let Some(answers) = answers.iter().cloned().collect::<Option<Vec<_>>>() else { return };
+        let reserve = self.orders[*order].reserve.clone();
+        let decision: ReserveSpread = plan.decision(reserve, &answers).expect("no shard is overloaded");
+        let shard = shard_of(decision.reserve.reservation.slot());
+        let (operation, order) = (Operation::ReserveSpread(Box::new(decision)), *order);
+        self.letters.push(Letter { shard, operation, reply_to: ReplyTo::Decided { order, attempt } });
+    }
+
+    /// What a shard has to say by itself.
+    fn look_after(&mut self, shard: u32) {
+        let state = &self.shards[shard as usize];
+        for (slot, follow) in state.parts_behind(8) {
+            let operation = Operation::Follow(Box::new(follow.clone()));
+            self.letters.push(Letter {
+                shard: shard_of(slot),
+                operation,
+                reply_to: ReplyTo::Followed { slot, follow },
+            });
+        }
+        for ask in state.parts_in_doubt(LogTime(self.now), 8) {
+            let (shard, operation) = (shard_of(ask.reservation.slot()), Operation::AskDecision(ask.clone()));
+            self.letters.push(Letter { shard, operation, reply_to: ReplyTo::Asked { ask } });
+        }
+    }
+
+    fn change_order(&mut self) {
+        if self.orders.is_empty() {
+            return;
+        }
+        let reservation = self.orders[self.dice.below(self.orders.len())].reserve.reservation;
+        let commit = Commit { reservation, parts: vec![], last: false, if_expired: IfExpired::Fail, cancel_at: None };
+        let operation = match self.dice.below(8) {
+            0 => Operation::Release(Release { reservation }),
+            1 => Operation::Cancel(Cancel { reservation }),
+            2 => Operation::Extend(Extend { reservation, ttl_s: 60 }),
+            3 | 4 => Operation::Fulfil(Fulfil { reservation, parts: vec![] }),
+            _ => Operation::Commit(commit),
+        };
+        let _refused_where_it_does_not_fit = self.ask(shard_of(reservation.slot()), operation);
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(20) {
+            0 => self.place_order(),
+            1 if !self.orders.is_empty() => {
+                let order = self.dice.below(self.orders.len());
+                self.try_order(order);
+            }
+            2 | 3 => self.change_order(),
+            4 => {
+                let shard = self.dice.below(SHARDS as usize) as u32;
+                self.look_after(shard);
+            }
+            5 => self.now += [10, 1_000, 15_000][self.dice.below(3)],
+            6 if !self.attempts.is_empty() => {
+                let at = self.dice.below(self.attempts.len());
+                self.attempts[at].is_dead = true;
+            }
+            8 if !self.letters.is_empty() => {
+                let at = self.dice.below(self.letters.len());
+                self.late.push(self.letters.swap_remove(at));
+            }
+            9 if !self.late.is_empty() && self.dice.one_in(4) => {
+                let at = self.dice.below(self.late.len());
+                self.letters.push(self.late.swap_remove(at));
+            }
+            7 if !self.letters.is_empty() => drop(self.letters.swap_remove(self.dice.below(self.letters.len()))),
+            _ if !self.letters.is_empty() => {
+                let at = self.dice.below(self.letters.len());
+                self.deliver(at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Everybody lives, and everything arrives in the end.
+    fn heal(&mut self) {
+        self.letters.append(&mut self.late);
+        for _ in 0..200 {
+            while let Some(letter) = self.letters.pop() {
+                self.letters.push(letter);
+                self.deliver(self.letters.len() - 1);
+            }
+            self.now += 5_000;
+            for shard in 0..SHARDS {
+                self.shards[shard as usize]
+                    .apply(&Entry { time: LogTime(self.now + 600), commands: vec![] }, &mut self.applied);
+                self.look_after(shard);
+            }
+            let is_in_doubt = |shard: &Inventory| !shard.parts_in_doubt(LogTime(u64::MAX), 1).is_empty();
+            if self.letters.is_empty() && !self.shards.iter().any(is_in_doubt) {
+                return;
+            }
+        }
+        panic!("the shards still have something to say to one another");
+    }
+
+    /// Every part has what its whole says, and there is no part without a whole.
+    fn check_agreement(&self) {
+        for order in &self.orders {
+            let id = order.reserve.reservation;
+            let deciding = shard_of(id.slot());
+            let whole = self.shards[deciding as usize].reservation(id);
+            let parts: BTreeMap<u32, Reservation> = (0..SHARDS)
+                .filter(|shard| *shard != deciding)
+                .filter_map(|shard| Some((shard, self.shards[shard as usize].reservation(id)?)))
+                .collect();
+            match whole {
+                None => {
+                    let is_ended = |part: &Reservation| part.state.is_ended();
+                    assert!(parts.values().all(is_ended), "{id}: parts without a whole: {parts:?}");
+                }
+                Some(whole) => {
+                    for (shard, part) in parts {
+                        let lines = whole.lines.iter().filter(|line| shard_of(slot_of(&line.sku)) == shard);
+                        if part.state == ReservationState::Aborted {
+                            assert!(
+                                lines.clone().all(|line| line.units.all_units() == 0),
+                                "{id}: {part:?} of {whole:?}"
+                            );
+                            continue;
+                        }
+                        let lines: Vec<_> = lines.map(|line| (&line.sku, line.units)).collect();
+                        let of_part: Vec<_> = part.lines.iter().map(|line| (&line.sku, line.units)).collect();
+                        assert_eq!(lines, of_part, "{id} on shard {shard}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+trait AllUnits {
+    fn all_units(&self) -> u64;
+}
+
+impl AllUnits for holdfast_inventory::LineCounts {
+    fn all_units(&self) -> u64 {
+        self.held + self.committed + self.fulfilled + self.cancelled + self.released + self.expired
+    }
+}
+
+fn run(seed: u64) -> (usize, usize) {
+    let mut world = World::new(seed);
+    for _ in 0..1_500 {
+        world.step();
+    }
+    world.heal();
+    world.check_agreement();
+    let spread = world.orders.iter().filter(|order| {
+        order
+            .reserve
+            .lines
+            .iter()
+            .any(|line| shard_of(slot_of(&line.sku)) != shard_of(order.reserve.reservation.slot()))
+    });
+    let decided: Vec<bool> = spread.filter_map(|order| Some(order.decided.as_ref()?.is_ok())).collect();
+    (decided.iter().filter(|is_ok| **is_ok).count(), decided.iter().filter(|is_ok| !**is_ok).count())
+}
+
+#[test]
+fn what_lies_on_several_shards_is_held_sold_and_given_back_whole_or_not_at_all() {
+    let seeds: Vec<u64> = match std::env::var("HOLDFAST_SEED") {
+        Ok(seed) => vec![seed.parse().unwrap()],
+        Err(_) => (1..=std::env::var("ORDERS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60)).collect(),
+    };
+    let (mut made, mut refused) = (0, 0);
+    for seed in seeds {
+        println!("replay: HOLDFAST_SEED={seed} cargo test -p holdfast-inventory --test orders");
+        let (more_made, more_refused) = run(seed);
+        (made, refused) = (made + more_made, refused + more_refused);
+    }
+    assert!(made > 0 && refused > 0, "{made} orders over several shards were made and {refused} refused");
+    println!("{made} orders over several shards made, {refused} refused");
+}

@@ -1,0 +1,52 @@
+//! `OrderService`: other nodes bring what shards have to say to those that this one leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_inventory::Answer;
+use holdfast_proto::peer::v1::decide_response::Outcome;
+use holdfast_proto::peer::v1::order_service_server::{OrderService, OrderServiceServer};
+use holdfast_proto::peer::v1::{DecideRequest, DecideResponse};
+use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::carry::decide_here;
+use crate::core::Core;
+use crate::shard::EncodedCommand;
+
+/// How long a decision may take; whoever asks has given up earlier.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    core: Arc<Core>,
+}
+
+/// What other nodes are served of it.
+pub(crate) fn order_service(core: Arc<Core>) -> OrderServiceServer<Orders> {
+    OrderServiceServer::new(Orders { core }).max_decoding_message_size(2 * MAX_COMMAND_BYTES)
+}
+
+#[tonic::async_trait]
+impl OrderService for Orders {
+    async fn decide(&self, request: Request<DecideRequest>) -> Result<Response<DecideResponse>, Status> {
+        let DecideRequest { cluster_id, shard, command: bytes } = request.into_inner();
+        if cluster_id != self.core.config.cluster_id {
+            return Err(Status::permission_denied("this node is of another cluster"));
+        }
+        let command = decode_command(&bytes).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if !command.operation.is_between_shards() {
+            return Err(Status::invalid_argument("only what shards say to one another is decided here"));
+        }
+        let routes = self.core.routes()?;
+        let handle = self.core.shard(shard, &routes)?;
+        let decided = decide_here(&handle, EncodedCommand { command, bytes }, Instant::now() + PATIENCE).await;
+        let outcome = match decided {
+            Ok(outcome) => Outcome::Decided(Answer::encode_outcome(&outcome).into()),
+            Err(why) => Outcome::NotDecided(why),
+        };
+        Ok(Response::new(DecideResponse { outcome: Some(outcome) }))
+    }
+}
