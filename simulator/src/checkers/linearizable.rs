@@ -38,7 +38,8 @@ impl Default for Effort {
 pub fn check(history: &History, bound: &LogTimeBound, effort: &Effort) -> Vec<Finding> {
     let operations = operations(history);
     let mut findings = Vec::new();
-    for skus in parts(&operations) {
+    let spread = skus_over_shards(&operations);
+    for skus in parts(&operations).into_iter().filter(|skus| skus.is_disjoint(&spread)) {
         match judge(&operations, &skus, bound, effort) {
             Part::Explained => {}
             Part::Unexplained(why) => findings.push(Finding::new(NAME, why)),
@@ -61,7 +62,9 @@ pub fn check(history: &History, bound: &LogTimeBound, effort: &Effort) -> Vec<Fi
 #[must_use]
 pub fn groups(history: &History) -> Vec<BTreeSet<String>> {
     let operations = operations(history);
-    parts(&operations).into_iter().map(|part| part.into_iter().map(str::to_owned).collect()).collect()
+    let spread = skus_over_shards(&operations);
+    let parts = parts(&operations).into_iter().filter(|part| part.is_disjoint(&spread));
+    parts.map(|part| part.into_iter().map(str::to_owned).collect()).collect()
 }
 
 fn undecided(sku: &str) -> Finding {
@@ -90,6 +93,13 @@ fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeS
         }
     }
     skus
+}
+
+/// The SKUs of reservations over several shards, which `whole` and `conservation` judge.
+fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
+    let commands = operations.iter().flat_map(|operation| commands_of(operation));
+    let spread = commands.filter(|command| matches!(command.request, Request::Reserve { over_shards: true, .. }));
+    spread.flat_map(|command| command.request.skus()).collect()
 }
 
 /// Groups of SKUs that no operation and no reservation ties to another group.

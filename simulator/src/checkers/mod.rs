@@ -16,6 +16,7 @@ mod shared_holds;
 #[cfg(test)]
 pub(crate) mod stories;
 pub mod tokens;
+pub mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -103,6 +104,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(exactly_once::check(history));
     findings.extend(holds::check(history, bound));
     findings.extend(tokens::check(history));
+    findings.extend(whole::check(history, None));
     findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings
 }

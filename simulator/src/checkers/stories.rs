@@ -53,7 +53,12 @@ pub(crate) fn receive(sku: &str, units: u32) -> Request {
 }
 
 pub(crate) fn reserve(id: u128, sku: &str, units: u32) -> Request {
-    Request::Reserve { reservation: Id(id), lines: vec![Line { sku: sku.to_owned(), units }], ttl_s: TTL_S }
+    Request::Reserve {
+        reservation: Id(id),
+        lines: vec![Line { sku: sku.to_owned(), units }],
+        ttl_s: TTL_S,
+        over_shards: false,
+    }
 }
 
 pub(crate) fn commit(id: u128) -> Request {

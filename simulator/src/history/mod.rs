@@ -89,6 +89,9 @@ pub enum Request {
         reservation: Id,
         lines: Vec<Line>,
         ttl_s: u32,
+        /// The lines may lie on several shards.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        over_shards: bool,
     },
     Extend {
         reservation: Id,

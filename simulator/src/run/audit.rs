@@ -107,6 +107,11 @@ impl Audit {
             match at_one_position(client, nodes, &question, deadline).await {
                 Err(trouble) => self.troubles.push(format!("shard {shard}: {trouble}")),
                 Ok(replicas) => {
+                    if let Some(unsettled) =
+                        replicas.values().map(|replica| replica.unsettled_parts).find(|parts| *parts > 0)
+                    {
+                        self.troubles.push(format!("shard {shard}: {unsettled} parts of reservations are not settled"));
+                    }
                     positions.extend(replicas.values().next().map(|replica| replica.applied_index));
                     self.replicas.insert(shard, replicas);
                 }

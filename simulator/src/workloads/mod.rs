@@ -8,6 +8,7 @@ mod disputes;
 mod expiries;
 mod hot;
 mod lots;
+mod orders;
 mod reads;
 mod retries;
 mod shop;
@@ -54,6 +55,8 @@ pub enum Workload {
     Reads,
     /// Stock by lot, some of which is blocked beneath holds and orders.
     Lots,
+    /// Reservations of SKUs of several shards.
+    Orders,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -83,7 +86,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -93,6 +96,7 @@ impl Workload {
         Self::Chains,
         Self::Reads,
         Self::Lots,
+        Self::Orders,
     ];
 
     /// Those of one run.
@@ -124,6 +128,7 @@ impl Workload {
             Self::Chains => "chains",
             Self::Reads => "reads",
             Self::Lots => "lots",
+            Self::Orders => "orders",
         }
     }
 
@@ -131,6 +136,7 @@ impl Workload {
     fn shelves(self, client: &Client, season: &str) -> Vec<Shelf> {
         let shelves = match self {
             Self::Carts => return carts::shelves(client, &in_season(carts::NAME, season)),
+            Self::Orders => return orders::shelves(client, &in_season(orders::NAME, season)),
             Self::Hot => hot::shelves(),
             Self::Expiries => expiries::shelves(),
             Self::Disputes => disputes::shelves(),
@@ -165,6 +171,7 @@ impl Workload {
             Self::Chains => chains::order(shopper).await,
             Self::Reads => reads::order(shopper).await,
             Self::Lots => lots::order(shopper).await,
+            Self::Orders => orders::order(shopper).await,
         }
     }
 }

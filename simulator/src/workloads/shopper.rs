@@ -125,12 +125,22 @@ impl Shopper {
         let slot = slot_of(lines.first().map_or("", |(sku, _)| sku));
         let reservation = Id(ReservationId::mint(self.client.cluster_time_ms(), slot, self.random()).0);
         let lines = lines.iter().map(|(sku, units)| Line { sku: (*sku).to_owned(), units: *units }).collect();
-        Request::Reserve { reservation, lines, ttl_s }
+        Request::Reserve { reservation, lines, ttl_s, over_shards: false }
     }
 
     /// Takes a hold; its id where it was taken.
     pub(super) async fn reserve(&mut self, lines: &[(&str, u32)], ttl_s: u32) -> Option<Id> {
         self.reserve_until(lines, ttl_s).await.map(|(reservation, _)| reservation)
+    }
+
+    /// Takes a hold on lines of several shards; its id where it was taken.
+    pub(super) async fn reserve_over_shards(&mut self, lines: &[(&str, u32)], ttl_s: u32) -> Option<Id> {
+        let mut request = self.reserve_request(lines, ttl_s);
+        if let Request::Reserve { over_shards, .. } = &mut request {
+            *over_shards = true;
+        }
+        let reservation = request.reservation()?;
+        self.ask_done(request).await.then_some(reservation)
     }
 
     /// Takes a hold; its id and its expiry where it was taken.

@@ -31,7 +31,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::BlockLot { sku, lot } => BlockLot::of(sku, lot.to_string()).into(),
         Request::UnblockLot { sku, lot } => UnblockLot::of(sku, lot.to_string()).into(),
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
-        Request::Reserve { reservation, lines, ttl_s } => {
+        Request::Reserve { reservation, lines, ttl_s, .. } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
             lines.iter().fold(reserve, |reserve, line| reserve.line(&line.sku, line.units)).into()
         }
