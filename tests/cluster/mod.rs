@@ -54,6 +54,16 @@ impl Cluster {
         Self::with_settings(&[]).await
     }
 
+    /// The same with so many shards.
+    pub async fn of_shards(shards: u32) -> Self {
+        let mut cluster = Self::prepared(3, &[]);
+        cluster.shards = shards;
+        cluster.write_config();
+        cluster.start_all();
+        cluster.wait_ready().await;
+        cluster
+    }
+
     /// The same, with settings in place of the file's, as `--set` takes them.
     pub async fn with_settings(settings: &[&str]) -> Self {
         let mut cluster = Self::prepared(3, settings);
