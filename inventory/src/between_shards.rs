@@ -119,11 +119,11 @@ impl Inventory {
 impl ReservationRecord {
     fn behind(&self) -> impl Iterator<Item = (Slot, Follow)> {
         let (reservation, whole) = (self.id, self.whole());
-        let version = whole.map_or(0, |whole| whole.version);
+        let (version, deadline) = whole.map_or((0, LogTime(0)), |whole| (whole.version, whole.deadline));
         let parts = whole.into_iter().flat_map(|whole| &whole.parts).filter(move |part| part.told < version);
         parts.map(move |part| {
             let lines: Vec<LineCounts> = part.lines.iter().map(|line| line.units).collect();
-            (part.slot, Follow { reservation, version, lines })
+            (part.slot, Follow { reservation, deadline, version, lines })
         })
     }
 }

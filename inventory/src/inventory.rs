@@ -301,6 +301,10 @@ impl State {
             if !is_old && self.indexes.ended.len() as u64 <= self.header.limits.ended_reservations {
                 break;
             }
+            if self.reservation(no).part().is_some_and(|part| part.deadline >= self.header.now) {
+                // Word of its attempt may still be on the way, and would find nothing that tells it so.
+                break;
+            }
             self.forget_reservation(no);
         }
     }

@@ -3,7 +3,7 @@
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{PartPhase, RemotePart, Spread};
+use crate::state::{PartPhase, RemotePart, ReservationNo, Spread};
 use crate::turn::{GiveBack, Turn};
 use crate::{EventKind, LogTime, Refusal, ReservationId, Slot, Success};
 
@@ -22,13 +22,20 @@ impl Abandon {
         let record = turn.state.reservation(no);
         let is_it = |part: &&crate::state::Part| part.phase == PartPhase::Prepared && part.deadline <= self.deadline;
         if record.part().filter(is_it).is_some() {
-            turn.state.change_part(no, |part| part.phase = PartPhase::Aborted);
-            if !is_on(Mutation::PartNotGivenBack) {
-                turn.give_back(no, GiveBack::Release);
-            }
-            turn.record(EventKind::OrderAborted, Some(no), None);
+            turn.abandon(no);
         }
         Ok(turn.reservation_success(no))
+    }
+}
+
+impl Turn<'_> {
+    /// Gives back what a part holds of a whole that is not there.
+    pub(super) fn abandon(&mut self, no: ReservationNo) {
+        self.state.change_part(no, |part| part.phase = PartPhase::Aborted);
+        if !is_on(Mutation::PartNotGivenBack) {
+            self.give_back(no, GiveBack::Release);
+        }
+        self.record(EventKind::OrderAborted, Some(no), None);
     }
 }
 

@@ -6,13 +6,15 @@ use super::MAX_LINES;
 use super::fulfil::ship;
 use crate::state::{LineRecord, PartPhase, ReservationNo};
 use crate::turn::Turn;
-use crate::{EventKind, Field, InvalidArgument, LineCounts, Refusal, ReservationId, Success};
+use crate::{EventKind, Field, InvalidArgument, LineCounts, LogTime, Refusal, ReservationId, Success};
 
 /// Brings a part to where the whole stands: what was decided of its units is done with them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Follow {
     /// The reservation.
     pub reservation: ReservationId,
+    /// The deadline of the attempt that made the whole.
+    pub deadline: LogTime,
     /// The whole's version.
     pub version: u32,
     /// What each line of the part is to have, in its order.
@@ -51,6 +53,10 @@ impl Follow {
         let Some(part) = record.part() else { return Err(Refusal::Exists) };
         let is_done = part.phase == PartPhase::Decided && part.version >= self.version;
         if is_done || part.phase == PartPhase::Aborted {
+            return Ok(turn.reservation_success(no));
+        }
+        if part.taken_for > self.deadline {
+            turn.abandon(no);
             return Ok(turn.reservation_success(no));
         }
         if record.lines.len() != self.lines.len() {
@@ -186,7 +192,12 @@ mod tests {
     }
 
     fn follow(shop: &mut Shop, version: u32, units: LineCounts) -> Result<Success, Refusal> {
-        shop.run(Operation::Follow(Box::new(Follow { reservation: id(1), version, lines: vec![units] })))
+        shop.run(Operation::Follow(Box::new(Follow {
+            reservation: id(1),
+            deadline: LogTime(OPENING + 10_000),
+            version,
+            lines: vec![units],
+        })))
     }
 
     fn abandon(shop: &mut Shop, deadline_s: u64) -> Option<ReservationState> {
@@ -265,6 +276,29 @@ mod tests {
         // And one that comes after all was given back begins anew.
         shop.run(prepare("rouge", 3, 50)).unwrap();
         assert_eq!(shop.stock("rouge").counts.reserved, 3);
+    }
+
+    #[test]
+    fn a_prepare_that_comes_late_takes_nothing_and_a_part_is_remembered_until_none_can_come() {
+        let mut shop = Shop::with_limits(Limits { ended_reservations: 0, ..Limits::default() });
+        shop.receive("rouge", "PAR", 3).unwrap();
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        follow(&mut shop, 3, LineCounts { cancelled: 2, ..NONE }).unwrap();
+        shop.after_s(10).tick();
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        assert_eq!(shop.stock("rouge").atp, 3, "it finds what has become of the part");
+        shop.after_s(11).tick();
+        assert!(shop.inventory.reservation(id(1)).is_none());
+        assert_eq!(shop.run(prepare("rouge", 2, 10)), Err(Refusal::OrderUndecided));
+    }
+
+    #[test]
+    fn what_a_later_attempt_took_is_none_of_a_whole_that_an_earlier_one_made() {
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare("rouge", 2, 30)).unwrap();
+        follow(&mut shop, 3, LineCounts { fulfilled: 2, ..NONE }).unwrap();
+        assert_eq!((shop.stock("rouge").counts.on_hand, shop.stock("rouge").atp), (3, 3));
+        assert_eq!(shop.reservation(1).state, ReservationState::Aborted);
     }
 
     #[test]

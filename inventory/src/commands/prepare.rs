@@ -34,12 +34,18 @@ impl Prepare {
             match self.known(turn, no) {
                 Ok(Some(success)) => return Ok(success),
                 // What an earlier attempt held was given back: this one begins anew.
-                Ok(None) => turn.state.forget_reservation(no),
+                Ok(None) if turn.now() <= self.deadline => turn.state.forget_reservation(no),
+                Ok(None) => {}
                 Err(refusal) => return Err(refusal),
             }
         }
+        if turn.now() > self.deadline {
+            // It comes late: what it was for may be decided, followed to its end and forgotten.
+            return Err(Refusal::OrderUndecided);
+        }
         let part = Part {
             command: self.command,
+            taken_for: self.deadline,
             deadline: self.deadline,
             phase: PartPhase::Prepared,
             version: 1,

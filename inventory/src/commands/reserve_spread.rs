@@ -67,7 +67,7 @@ impl ReserveSpread {
         }
         let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();
         let parts = self.parts.iter().map(|part| self.remote_part(part)).collect();
-        let whole = Whole { own: own.clone(), parts, version: 1 };
+        let whole = Whole { own: own.clone(), deadline: self.deadline, parts, version: 1 };
         let reserve = Reserve { lines, ..self.reserve.clone() };
         let success = reserve.decide_as(turn, Role::Whole { whole, not_after: self.not_after });
         let success = success.map_err(|refusal| refusal.of_lines(&own))?;

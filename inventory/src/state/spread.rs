@@ -24,6 +24,8 @@ pub(crate) enum Spread {
 pub(crate) struct Whole {
     /// The numbers of its own lines.
     pub(crate) own: Vec<u16>,
+    /// The deadline of the attempt that was decided.
+    pub(crate) deadline: LogTime,
     pub(crate) parts: Vec<RemotePart>,
     /// Raised whenever the parts have something to follow; 1 when it is made, which parts need not be told.
     pub(crate) version: u32,
@@ -55,7 +57,11 @@ pub(crate) struct RemoteLine {
 pub(crate) struct Part {
     /// The command that asked for the whole.
     pub(crate) command: CommandId,
-    /// By when it is decided, by the deciding shard's log time; after that it is asked.
+    /// The deadline of the attempt that took the units. They are none of a whole that an earlier attempt has made: such a whole
+    /// had a part here, which has followed it to the end and is forgotten.
+    pub(crate) taken_for: LogTime,
+    /// The latest deadline of all attempts that found the units taken: by then it is decided, by the deciding shard's log time; after
+    /// that it is asked.
     pub(crate) deadline: LogTime,
     pub(crate) phase: PartPhase,
     /// What it has followed.

@@ -97,7 +97,9 @@ pub(super) fn follow_to_log(it: &Follow) -> log::Follow {
         expired: units.expired,
         returned: units.returned,
     };
-    log::Follow { reservation_high, reservation_low, version: it.version, lines: it.lines.iter().map(line).collect() }
+    let lines = it.lines.iter().map(line).collect();
+    let deadline_ms = it.deadline.0;
+    log::Follow { reservation_high, reservation_low, version: it.version, lines, deadline_ms }
 }
 
 pub(super) fn follow_from_log(it: &log::Follow) -> Follow {
@@ -115,6 +117,7 @@ pub(super) fn follow_from_log(it: &log::Follow) -> Follow {
     };
     Follow {
         reservation: reservation(it.reservation_high, it.reservation_low),
+        deadline: LogTime(it.deadline_ms),
         version: it.version,
         lines: it.lines.iter().map(line).collect(),
     }

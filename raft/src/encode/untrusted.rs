@@ -137,7 +137,12 @@ pub(super) fn every_operation() -> Vec<Operation> {
             command: CommandId(u128::MAX - 5),
             deadline: LogTime(8),
         })),
-        Operation::Follow(Box::new(Follow { reservation: reservation(), version: 3, lines: vec![odd_counts()] })),
+        Operation::Follow(Box::new(Follow {
+            reservation: reservation(),
+            deadline: LogTime(11),
+            version: 3,
+            lines: vec![odd_counts()],
+        })),
         Operation::Abandon(Abandon { reservation: reservation(), deadline: LogTime(9) }),
         Operation::AskDecision(AskDecision {
             reservation: reservation(),
