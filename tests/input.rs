@@ -183,10 +183,20 @@ async fn lines_and_chains_over_shards_are_refused_by_name() {
     let cluster = cluster_of_one().await;
     let raw = Raw::of(&cluster).await;
     let (here, there) = (raw.sku_of(0), raw.sku_of(1));
-    let spanning = reserve(raw.reservation(&here), &[(&here, 1), (&here, 1), (&there, 1)]);
-    let error = raw.ask(1, raw.command(spanning)).await.unwrap_err();
+    let elsewhere = reserve(raw.reservation(&there), &[(&here, 1), (&here, 1)]);
+    let error = raw.ask(1, raw.command(elsewhere)).await.unwrap_err();
+    assert_eq!((error.reason(), error.field.as_str()), (ErrorReason::InvalidArgument, "reservation_id"), "{error:?}");
+    let spanning = || reserve(raw.reservation(&here), &[(&here, 1), (&here, 1), (&there, 1)]);
+    let Operation::Reserve(v1::Reserve { reservation_id, lines, .. }) = spanning() else { unreachable!() };
+    let amend = Operation::Amend(v1::Amend { reservation_id, lines });
+    let error = raw.ask(1, raw.command(amend)).await.unwrap_err();
     assert_eq!((error.reason(), error.field.as_str()), (ErrorReason::LinesSpanShards, "lines[2].sku"), "{error:?}");
 
+    let mut chain = vec![raw.command(spanning()), raw.command(put_item(&here))];
+    chain[0].linked = true;
+    for result in raw.ask_batch(1, chain).await.expect("each command has its own result") {
+        assert_eq!(Raw::refusal(&result).map(CommandError::reason), Some(ErrorReason::ChainSpansShards));
+    }
     let mut chain = vec![raw.command(put_item(&here)), raw.command(put_item(&there))];
     chain[0].linked = true;
     for result in raw.ask_batch(1, chain).await.expect("each command has its own result") {
