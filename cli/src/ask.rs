@@ -36,6 +36,10 @@ pub struct Asking {
 struct Done {
     #[serde(skip_serializing_if = "Option::is_none")]
     reservation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transfer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     state: &'static str,
     revision: u64,
@@ -89,6 +93,8 @@ impl From<Success> for Done {
     fn from(success: Success) -> Self {
         Self {
             reservation: success.reservation_id.map(|id| id.to_string()),
+            transfer: success.transfer_id.map(|id| id.to_string()),
+            receipt: success.receipt_id.map(|id| id.to_string()),
             state: state_name(success.state),
             revision: success.revision,
             atp_after: success.atp_after,

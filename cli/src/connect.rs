@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use holdfast_client::ids::ReservationId;
+use holdfast_client::ids::{ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    Client, ClientOptions, Error, Listed, Listing, Lots, Read, Reader, Reservations, Stock, Transport,
+    Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Read, Reader, Reservations, Stock, Transport,
 };
 use holdfast_proto::v1;
 
@@ -137,6 +137,40 @@ impl Reading {
     pub async fn trace_lot(&self, sku: &str, lot: &str) -> Result<Vec<v1::Reservation>, Failure> {
         let client = self.cluster.connect().await?;
         trace_lot(&self.reader(&client), sku, lot).await
+    }
+
+    /// A transfer.
+    pub async fn transfer(&self, id: TransferId) -> Result<v1::Transfer, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).transfer(id).await.map_err(failure_of)?.value)
+    }
+
+    /// Transfers, shard by shard.
+    pub async fn transfers(
+        &self,
+        which: Documents,
+        shard: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<v1::Transfer>, Failure> {
+        let client = self.cluster.connect().await?;
+        of_shard(&client, self.reader(&client).transfers(which), shard)?.take(limit).await.map_err(failure_of)
+    }
+
+    /// An expected receipt.
+    pub async fn receipt(&self, id: ReceiptId) -> Result<v1::Receipt, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).receipt(id).await.map_err(failure_of)?.value)
+    }
+
+    /// Expected receipts, shard by shard.
+    pub async fn receipts(
+        &self,
+        which: Documents,
+        shard: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<v1::Receipt>, Failure> {
+        let client = self.cluster.connect().await?;
+        of_shard(&client, self.reader(&client).receipts(which), shard)?.take(limit).await.map_err(failure_of)
     }
 
     fn reader<'a>(&self, client: &'a Client) -> Reader<'a> {

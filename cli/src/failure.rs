@@ -151,6 +151,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         | ErrorReason::ExceedsHeldQuantity
         | ErrorReason::ExceedsFulfilled => Some("`holdfast reservation get ID` shows its state and its lines"),
         ErrorReason::ReservationNotFound => Some("`holdfast reservation list` shows the reservations there are"),
+        ErrorReason::TransferNotFound => Some("`holdfast transfer list` shows the transfers there are"),
+        ErrorReason::ReceiptNotFound => Some("`holdfast receipt list` shows the expected receipts there are"),
+        ErrorReason::ExceedsInTransit => Some("`holdfast transfer get ID` shows what is in transit of each line"),
         ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
         _ => None,
     }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use holdfast_client::CommandKey;
-use holdfast_client::ids::{CommandId, ReservationId, slot_of};
+use holdfast_client::ids::{CommandId, ReceiptId, ReservationId, TransferId, slot_of};
 use holdfast_proto::v1::{Id, ReservationState};
 
 /// A reservation's id on the command line.
@@ -27,6 +27,56 @@ impl FromStr for ReservationText {
 
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse().map(Self).map_err(|_| "a reservation's id is the UUID that `holdfast reserve` printed".to_owned())
+    }
+}
+
+/// A transfer's id on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferText(TransferId);
+
+impl TransferText {
+    /// The id as the wire has it.
+    pub fn id(&self) -> Id {
+        self.0.into()
+    }
+
+    /// The id.
+    pub const fn transfer(&self) -> TransferId {
+        self.0
+    }
+}
+
+impl FromStr for TransferText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = |_| "a transfer's id is the UUID that `holdfast transfer create` printed".to_owned();
+        text.parse().map(Self).map_err(refused)
+    }
+}
+
+/// An expected receipt's id on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiptText(ReceiptId);
+
+impl ReceiptText {
+    /// The id as the wire has it.
+    pub fn id(&self) -> Id {
+        self.0.into()
+    }
+
+    /// The id.
+    pub const fn receipt(&self) -> ReceiptId {
+        self.0
+    }
+}
+
+impl FromStr for ReceiptText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = |_| "a receipt's id is the UUID that `holdfast receipt expect` printed".to_owned();
+        text.parse().map(Self).map_err(refused)
     }
 }
 

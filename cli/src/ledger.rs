@@ -184,19 +184,23 @@ fn check_balance(node: u64, level: &StockLevel, findings: &mut Findings) {
     }
 }
 
+/// Everything that came to a place, less what was sent on to another.
+fn came_in(level: &StockLevel) -> i128 {
+    let came = i128::from(level.received) + i128::from(level.adjusted) + i128::from(level.returned);
+    came + i128::from(level.arrived) - i128::from(level.sent)
+}
+
 /// What came in is on hand or gone out, and what is on hand is free or spoken for.
 fn is_balanced(level: &StockLevel) -> bool {
-    let came_in = i128::from(level.received) + i128::from(level.adjusted) + i128::from(level.returned);
     let parts = [level.free, level.reserved, level.committed, level.damaged, level.quality_control];
     let spoken_for: u128 = parts.into_iter().map(u128::from).sum();
-    came_in == i128::from(level.on_hand) + i128::from(level.fulfilled) && u128::from(level.on_hand) == spoken_for
+    came_in(level) == i128::from(level.on_hand) + i128::from(level.fulfilled) && u128::from(level.on_hand) == spoken_for
 }
 
 /// Units held, sold or shipped beyond what ever came in.
 fn oversold(level: &StockLevel) -> u64 {
-    let came_in = i128::from(level.received) + i128::from(level.adjusted) + i128::from(level.returned);
     let promised = i128::from(level.reserved) + i128::from(level.committed) + i128::from(level.fulfilled);
-    u64::try_from(promised - came_in).unwrap_or(0)
+    u64::try_from(promised - came_in(level)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -224,6 +228,8 @@ mod tests {
         assert!(is_balanced(&level()));
         assert!(!is_balanced(&StockLevel { free: 4, ..level() }));
         assert!(!is_balanced(&StockLevel { fulfilled: 4, ..level() }));
+        assert!(is_balanced(&StockLevel { arrived: 5, sent: 5, ..level() }));
+        assert!(!is_balanced(&StockLevel { sent: 1, ..level() }));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use holdfast_proto::v1::{self, CommandError, ConsistencyToken, Effect, ErrorReason, ReservationState, Retry};
 
-use crate::ids::{CommandId, ReservationId};
+use crate::command::About;
+use crate::ids::{CommandId, ReceiptId, ReservationId, TransferId};
 
 /// Done: on disk, synced, on a majority.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,10 @@ pub struct Success {
     pub replayed: bool,
     /// A position of the shard's log by which it is applied.
     pub token: Option<ConsistencyToken>,
+    /// The transfer it was about; of a create, the new one.
+    pub transfer_id: Option<TransferId>,
+    /// The expected receipt it was about; of an expect, the new one.
+    pub receipt_id: Option<ReceiptId>,
 }
 
 /// What is said of a command or a read that was not done.
@@ -57,6 +62,10 @@ pub struct Failure {
     pub reservation_id: Option<ReservationId>,
     /// How often it was asked.
     pub attempts: u32,
+    /// The transfer it was about; of a create, the one that may exist if the outcome is unknown.
+    pub transfer_id: Option<TransferId>,
+    /// The same of an expected receipt.
+    pub receipt_id: Option<ReceiptId>,
 }
 
 /// A command or a read that was not done.
@@ -131,6 +140,8 @@ impl From<CommandError> for Error {
             command_id: None,
             reservation_id: None,
             attempts: 1,
+            transfer_id: None,
+            receipt_id: None,
         });
         if failure.effect != Effect::None {
             Self::Unknown(failure)
@@ -197,6 +208,10 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::UnknownLocation
         | Reason::UnknownLot
         | Reason::UnknownCampaign
+        | Reason::TransferNotFound
+        | Reason::ReceiptNotFound
+        | Reason::AlreadyEnded
+        | Reason::ExceedsInTransit
         | Reason::OutcomeUnknown => false,
     }
 }
@@ -221,12 +236,12 @@ impl Success {
         success: v1::CommandSuccess,
         replayed: bool,
         command_id: CommandId,
-        reservation_id: Option<ReservationId>,
+        about: About,
         token: Option<ConsistencyToken>,
     ) -> Self {
         Self {
             command_id,
-            reservation_id,
+            reservation_id: about.reservation_id,
             revision: success.revision,
             atp_after: success.atp_after,
             expires_at_ms: success.expires_at_ms,
@@ -234,6 +249,8 @@ impl Success {
             held: success.held,
             replayed,
             token,
+            transfer_id: about.transfer_id,
+            receipt_id: about.receipt_id,
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn outcome(
 ) -> Result<Success, Error> {
     match result.outcome {
         Some(Outcome::Success(success)) => {
-            Ok(Success::from_wire(success, result.replayed, sealed.command_id, sealed.reservation_id, token))
+            Ok(Success::from_wire(success, result.replayed, sealed.command_id, sealed.about, token))
         }
         Some(Outcome::Error(error)) => Err(error.into()),
         None => Err(nothing_said()),
@@ -89,6 +89,8 @@ pub(crate) fn check_size(sealed: &Sealed) -> Result<(), Error> {
 pub(crate) fn named(mut error: Error, sealed: &Sealed) -> Error {
     let failure = error.failure_mut();
     failure.command_id = Some(sealed.command_id);
-    failure.reservation_id = sealed.reservation_id;
+    failure.reservation_id = sealed.about.reservation_id;
+    failure.transfer_id = sealed.about.transfer_id;
+    failure.receipt_id = sealed.about.receipt_id;
     error
 }

@@ -45,11 +45,12 @@ pub use answer::{Error, Failure, Success};
 pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
-    Adjust, Amend, BlockLot, Cancel, Command, CommandKey, Commit, Extend, Fulfil, PutItem, PutLot, Recall, Receive,
-    Release, Reserve, Return, Set, UnblockLot,
+    Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Command, CommandKey, Commit, CreateTransfer,
+    ExpectReceipt, Extend, Fulfil, LoseTransfer, MoveUnits, PutItem, PutLot, Recall, Receive, ReceiveTransfer, Release,
+    Reserve, Return, Set, SetSafetyStock, UnblockLot,
 };
 pub use holdfast_proto::{ids, v1};
-pub use listing::{Listed, Listing, Lots, Reservations};
+pub use listing::{Documents, Listed, Listing, Lots, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
 

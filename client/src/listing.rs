@@ -25,6 +25,17 @@ pub struct Lots {
     pub removal_until_ms: Option<u64>,
 }
 
+/// Which transfers or expected receipts are listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    /// Only those that have not ended.
+    pub open_only: bool,
+    /// Only those of this SKU.
+    pub sku: Option<String>,
+    /// Only those from, to or at this location.
+    pub location_id: Option<String>,
+}
+
 /// A page of one shard.
 #[derive(Debug)]
 pub struct Page<T> {
@@ -177,5 +188,47 @@ impl Listed for v1::Reservation {
         let reply: v1::ListReservationsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
         Ok(Page { next, entries: reader.read(reply.reservations, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::Transfer {
+    type Filter = Documents;
+
+    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Documents) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListTransfersRequest {
+            shard,
+            open_only: filter.open_only,
+            sku: filter.sku.clone().unwrap_or_default(),
+            location_id: filter.location_id.clone().unwrap_or_default(),
+            page_token,
+            limit: 0,
+            consistency,
+        };
+        let ask = |channel, request| async move { inventory(channel).list_transfers(request).await };
+        let reply: v1::ListTransfersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(Page { next, entries: reader.read(reply.transfers, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::Receipt {
+    type Filter = Documents;
+
+    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Documents) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListReceiptsRequest {
+            shard,
+            open_only: filter.open_only,
+            sku: filter.sku.clone().unwrap_or_default(),
+            location_id: filter.location_id.clone().unwrap_or_default(),
+            page_token,
+            limit: 0,
+            consistency,
+        };
+        let ask = |channel, request| async move { inventory(channel).list_receipts(request).await };
+        let reply: v1::ListReceiptsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(Page { next, entries: reader.read(reply.receipts, reply.freshness).value })
     }
 }

@@ -8,8 +8,8 @@ use holdfast_world::GrpcChannel;
 use crate::answer::Error;
 use crate::call::Target;
 use crate::core::Core;
-use crate::ids::{ReservationId, slot_of};
-use crate::listing::{Listing, Lots, Reservations};
+use crate::ids::{ReceiptId, ReservationId, TransferId, slot_of};
+use crate::listing::{Documents, Listing, Lots, Reservations};
 use crate::wire::MAX_REPLY_BYTES;
 
 /// How fresh a read must be.
@@ -122,6 +122,42 @@ impl<'a> Reader<'a> {
         let ask = |channel, request| async move { inventory(channel).trace_lot(request).await };
         let reply: v1::TraceLotResponse = self.core.call(calling, question, ask).await?;
         Ok((self.read(reply.reservations, reply.freshness).value, reply.next_page_token))
+    }
+
+    /// One transfer. `TRANSFER_NOT_FOUND` where there is none.
+    pub async fn transfer(&self, id: TransferId) -> Result<Read<v1::Transfer>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(id.slot()));
+        let question = v1::GetTransferRequest { transfer_id: Some(id.into()), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_transfer(request).await };
+        let reply: v1::GetTransferResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.transfer.unwrap_or_default(), reply.freshness))
+    }
+
+    /// One expected receipt. `RECEIPT_NOT_FOUND` where there is none.
+    pub async fn receipt(&self, id: ReceiptId) -> Result<Read<v1::Receipt>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(id.slot()));
+        let question = v1::GetReceiptRequest { receipt_id: Some(id.into()), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_receipt(request).await };
+        let reply: v1::GetReceiptResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.receipt.unwrap_or_default(), reply.freshness))
+    }
+
+    /// The transfers that match, shard by shard, oldest first within a shard.
+    #[must_use]
+    pub fn transfers(&self, which: Documents) -> Listing<'a, v1::Transfer> {
+        let shard = which.sku.as_ref().map(|sku| self.core.shard_of(slot_of(sku)));
+        let listing = Listing::new(*self, which);
+        if let Some(shard) = shard { listing.of_shard(shard) } else { listing }
+    }
+
+    /// The expected receipts that match, shard by shard, oldest first within a shard.
+    #[must_use]
+    pub fn receipts(&self, which: Documents) -> Listing<'a, v1::Receipt> {
+        let shard = which.sku.as_ref().map(|sku| self.core.shard_of(slot_of(sku)));
+        let listing = Listing::new(*self, which);
+        if let Some(shard) = shard { listing.of_shard(shard) } else { listing }
     }
 
     /// All lots of which units lie somewhere, shard by shard.

@@ -235,6 +235,7 @@ fn client_commands() -> Vec<Vec<u8>> {
             units: 7,
             lot_id: lot_id(),
             lot: Some(lot()),
+            receipt_id: None,
         }),
         Operation::PutLot(v1::PutLot {
             sku: sku(),
@@ -273,5 +274,42 @@ fn client_commands() -> Vec<Vec<u8>> {
         let operation = Some(operation);
         v1::Command { command_id, minted_at_ms, own_key, operation, ..v1::Command::default() }.encode_to_vec()
     };
-    operations.into_iter().zip([true, false].into_iter().cycle()).map(encoded).collect()
+    let operations = operations.into_iter().chain(commands_of_places(reservation_id()));
+    operations.zip([true, false].into_iter().cycle()).map(encoded).collect()
+}
+
+/// Of what happens between places; `id`: any that is well formed.
+fn commands_of_places(id: Option<v1::Id>) -> Vec<Operation> {
+    let lines = || vec![v1::DocumentLine { lot_id: "L1".into(), units: 1 }];
+    let (sku, location_id, lot_id) = (|| "A".to_owned(), || "main".to_owned(), "L1".to_owned());
+    vec![
+        Operation::Move(v1::Move { sku: sku(), location_id: location_id(), lot_id, units: 2, from: 1, to: 2 }),
+        Operation::SetSafetyStock(v1::SetSafetyStock {
+            sku: sku(),
+            location_id: location_id(),
+            safety_stock: 3,
+            if_revision: 1,
+        }),
+        Operation::CreateTransfer(v1::CreateTransfer {
+            transfer_id: id,
+            sku: sku(),
+            from_location_id: location_id(),
+            to_location_id: "store".into(),
+            lines: lines(),
+        }),
+        Operation::ReceiveTransfer(v1::ReceiveTransfer {
+            transfer_id: id,
+            lines: vec![v1::ArrivedUnits { line: 0, units: 1, condition: 2 }],
+        }),
+        Operation::LoseTransfer(v1::LoseTransfer { transfer_id: id, lines: vec![v1::LineUnits { line: 0, units: 1 }] }),
+        Operation::CancelTransfer(v1::CancelTransfer { transfer_id: id }),
+        Operation::ExpectReceipt(v1::ExpectReceipt {
+            receipt_id: id,
+            sku: sku(),
+            location_id: location_id(),
+            lines: lines(),
+            expected_at_ms: 1_790_000_060_000,
+        }),
+        Operation::CloseReceipt(v1::CloseReceipt { receipt_id: id }),
+    ]
 }

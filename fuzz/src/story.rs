@@ -1,13 +1,14 @@
 //! Entries of a shard's log in which everything happens that can: what a fuzzer changes a little still reaches every rule.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, Receive, Release,
-    Reserve, Return, Set, SetLimits,
+    Adjust, Amend, ArrivedUnits, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer, DocumentLine,
+    ExpectReceipt, Extend, Fulfil, IfExpired, Line, LoseTransfer, MoveUnits, Picked, PutItem, PutLocation, Receive,
+    ReceiveTransfer, Release, Reserve, Return, Set, SetLimits, SetSafetyStock,
 };
 use holdfast_inventory::{
     Applied, BodyHash, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, Limits,
-    LineUnits, LocationId, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReservationId,
-    Revision, Sku, Slot, Units,
+    LineUnits, LocationId, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId,
+    ReservationId, Revision, Sku, Slot, TransferId, Units,
 };
 use holdfast_raft::encode::{EntryBuilder, SCHEMA, decode_entry, encode_command};
 
@@ -23,6 +24,7 @@ pub fn entries() -> Vec<Vec<u8>> {
     story.hold();
     story.expire();
     story.lots();
+    story.places();
     story.bound();
     story.entries
 }
@@ -81,7 +83,14 @@ fn receive_lot(name: &str, lot: &str, units: u32, days: u64) -> Operation {
     let best_before = Some(LogTime(OPENING + days * 86_400_000));
     let spec = LotSpec { supplier_lot: "S-1".into(), dates: LotDates { best_before, ..LotDates::default() } };
     let (lot, lot_spec) = (LotId::new(lot).ok(), Some(Box::new(spec)));
-    Operation::Receive(Receive { sku: sku(name), location: place("main"), lot, lot_spec, units: Units(units) })
+    Operation::Receive(Receive {
+        sku: sku(name),
+        location: place("main"),
+        lot,
+        lot_spec,
+        units: Units(units),
+        receipt: None,
+    })
 }
 
 fn block(name: &str, lot: &str, status: LotStatus) -> Operation {
@@ -98,7 +107,14 @@ fn put_location(name: &str) -> Operation {
 }
 
 fn receive(name: &str, location: &str, units: u32) -> Operation {
-    Operation::Receive(Receive { sku: sku(name), location: place(location), lot: None, lot_spec: None, units: Units(units) })
+    Operation::Receive(Receive {
+        sku: sku(name),
+        location: place(location),
+        lot: None,
+        lot_spec: None,
+        units: Units(units),
+        receipt: None,
+    })
 }
 
 fn adjust(name: &str, delta: i64, condition: Condition) -> Operation {
@@ -199,7 +215,12 @@ impl Story {
     /// Lots that are blocked beneath holds and orders, come back, are recalled, and leave sale.
     fn lots(&mut self) {
         let by_lot = ItemSpec { lot_tracked: true, ..ItemSpec::default() };
-        self.entry(10, false, false, vec![put_item("C", by_lot), receive_lot("C", "L1", 3, 2), receive_lot("C", "L2", 3, 9)]);
+        self.entry(
+            10,
+            false,
+            false,
+            vec![put_item("C", by_lot), receive_lot("C", "L1", 3, 2), receive_lot("C", "L2", 3, 9)],
+        );
         let mut named = line("C", "main", 1);
         named.lot = LotId::new("L1").ok();
         self.entry(
@@ -219,6 +240,57 @@ impl Story {
             ],
         );
         self.entry(2 * 86_400_000, false, false, Vec::new());
+    }
+
+    /// Units that are moved, sent, lost, called back and expected.
+    fn places(&mut self) {
+        let slot = Slot::new(12).expect("a slot");
+        let (transfer, other) = (TransferId::mint(OPENING, slot, 1), TransferId::mint(OPENING, slot, 2));
+        let receipt = ReceiptId::mint(OPENING, slot, 3);
+        let lot = || LotId::new("L9").ok();
+        let lines = |units| vec![DocumentLine { lot: lot(), units: Units(units) }];
+        let send = |transfer, units| {
+            let (from, to) = (place("main"), place("store"));
+            Operation::CreateTransfer(CreateTransfer { transfer, sku: sku("D"), from, to, lines: lines(units) })
+        };
+        let expected = Receive {
+            sku: sku("D"),
+            location: place("main"),
+            lot: lot(),
+            lot_spec: None,
+            units: Units(2),
+            receipt: Some(receipt),
+        };
+        let (from, to) = (Condition::Resellable, Condition::Damaged);
+        let moved = MoveUnits { sku: sku("D"), location: place("main"), lot: lot(), units: Units(1), from, to };
+        let safety = SetSafetyStock { sku: sku("D"), location: place("main"), units: 1, if_revision: None };
+        let arrived = ArrivedUnits { line: 0, units: Units(1), condition: Condition::Damaged };
+        let expect = ExpectReceipt {
+            receipt,
+            sku: sku("D"),
+            location: place("main"),
+            lines: lines(3),
+            expected_at: Some(LogTime(OPENING)),
+        };
+        let by_lot = ItemSpec { lot_tracked: true, ..ItemSpec::default() };
+        self.entry(10, false, false, vec![put_item("D", by_lot), receive_lot("D", "L9", 9, 90)]);
+        self.entry(
+            10,
+            false,
+            false,
+            vec![
+                Operation::MoveUnits(moved),
+                Operation::SetSafetyStock(safety),
+                send(transfer, 3),
+                send(other, 2),
+                Operation::ReceiveTransfer(ReceiveTransfer { transfer, parts: vec![arrived] }),
+                Operation::LoseTransfer(LoseTransfer { transfer, parts: parts(0, 1) }),
+                Operation::CancelTransfer(CancelTransfer { transfer }),
+                Operation::ExpectReceipt(expect),
+                Operation::Receive(expected),
+                Operation::CloseReceipt(CloseReceipt { receipt }),
+            ],
+        );
     }
 
     fn hold(&mut self) {

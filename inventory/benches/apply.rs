@@ -81,7 +81,8 @@ fn main() {
         let put = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: true };
         setup.push(command(random, 0, Operation::PutItem(Box::new(put))));
         let units = Units(1_000_000);
-        let receive = Receive { sku: sku.clone(), location: location.clone(), lot: None, lot_spec: None, units };
+        let receive =
+            Receive { sku: sku.clone(), location: location.clone(), lot: None, lot_spec: None, units, receipt: None };
         setup.push(command(random, 0, Operation::Receive(receive)));
     }
     run(&mut inventory, "setup", setup);

@@ -203,3 +203,13 @@ pub enum Condition {
     /// Not before somebody has looked at them.
     QualityControl,
 }
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resellable => "resellable",
+            Self::Damaged => "damaged",
+            Self::QualityControl => "quality control",
+        })
+    }
+}

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{
-    Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, Commit, Extend, Follow, Fulfil, Prepare, PutItem,
-    PutLocation, PutLot, Receive, Release, Reserve, ReserveSpread, Return, Set, SetLimits, Told,
+    Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
+    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutLocation, PutLot, Receive,
+    ReceiveTransfer, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -78,6 +79,22 @@ pub enum Operation {
     PutLot(Box<PutLot>),
     /// A lot leaves sale, or comes back.
     BlockLot(BlockLot),
+    /// Units get another condition.
+    MoveUnits(MoveUnits),
+    /// Units are kept back from sale.
+    SetSafetyStock(SetSafetyStock),
+    /// Units leave one location for another.
+    CreateTransfer(CreateTransfer),
+    /// Units of a transfer arrive.
+    ReceiveTransfer(ReceiveTransfer),
+    /// Units of a transfer are lost.
+    LoseTransfer(LoseTransfer),
+    /// What of a transfer is on its way goes back.
+    CancelTransfer(CancelTransfer),
+    /// A supplier's units are expected.
+    ExpectReceipt(ExpectReceipt),
+    /// Nothing more of a receipt is expected.
+    CloseReceipt(CloseReceipt),
     /// Units are held whose lines lie on several shards, all of which have answered.
     ReserveSpread(Box<ReserveSpread>),
     /// Units are held for a reservation that another shard decides.
@@ -132,6 +149,13 @@ impl Command {
             Operation::PutLot(command) => command.validate(),
             Operation::Fulfil(command) => command.validate(),
             Operation::Return(command) => command.validate(),
+            Operation::MoveUnits(command) => command.validate(),
+            Operation::SetSafetyStock(command) => command.validate(),
+            Operation::CreateTransfer(command) => command.validate(),
+            Operation::ReceiveTransfer(command) => command.validate(),
+            Operation::LoseTransfer(command) => command.validate(),
+            Operation::ExpectReceipt(command) => command.validate(),
+            Operation::CancelTransfer(_) | Operation::CloseReceipt(_) => Ok(()),
             Operation::ReserveSpread(command) => command.validate(),
             Operation::Prepare(command) => command.validate(),
             Operation::Follow(command) => command.validate(),

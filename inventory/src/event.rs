@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cause, CommandId, LocationId, LogTime, LotId, LotStatus, ReservationId, ReservationState, Revision, Sku,
-    StockCounts, StockDelta,
+    Cause, CommandId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId, ReservationState, Revision, Sku,
+    StockCounts, StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -70,6 +70,24 @@ pub enum EventKind {
     AvailabilityOut,
     /// Something of an item may be promised at a location again.
     AvailabilityBack,
+    /// Units have another condition.
+    StockMoved,
+    /// More or fewer units are kept back from sale.
+    StockSafetyChanged,
+    /// Units left one location for another.
+    TransferCreated,
+    /// Units of a transfer arrived.
+    TransferReceived,
+    /// Units of a transfer are lost.
+    TransferLost,
+    /// What of a transfer was on its way went back.
+    TransferCancelled,
+    /// A supplier's units are expected.
+    ReceiptExpected,
+    /// Units arrived with an expected receipt.
+    ReceiptArrived,
+    /// Nothing more of a receipt is expected.
+    ReceiptClosed,
     /// Units are held for a reservation that another shard decides.
     OrderPrepared,
     /// The reservation for which they were held was not made.
@@ -106,6 +124,15 @@ impl EventKind {
             Self::LotRecalled => "lot.recalled",
             Self::AvailabilityOut => "availability.out",
             Self::AvailabilityBack => "availability.back",
+            Self::StockMoved => "stock.moved",
+            Self::StockSafetyChanged => "stock.safety_changed",
+            Self::TransferCreated => "transfer.created",
+            Self::TransferReceived => "transfer.received",
+            Self::TransferLost => "transfer.lost",
+            Self::TransferCancelled => "transfer.cancelled",
+            Self::ReceiptExpected => "receipt.expected",
+            Self::ReceiptArrived => "receipt.arrived",
+            Self::ReceiptClosed => "receipt.closed",
             Self::OrderPrepared => "order.prepared",
             Self::OrderAborted => "order.aborted",
         }
@@ -236,6 +263,43 @@ pub enum Subject {
         location: LocationId,
         /// What may be promised now.
         atp: u64,
+    },
+    /// What of an item at a location is kept back from sale.
+    SafetyStock {
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units kept back now.
+        safety_stock: u64,
+        /// The stock's revision after.
+        revision: Revision,
+    },
+    /// A transfer.
+    Transfer {
+        /// Which.
+        transfer: TransferId,
+        /// Where its units come from.
+        from: LocationId,
+        /// Where they go.
+        to: LocationId,
+        /// Where it stands after.
+        state: TransferState,
+        /// Units that are still on their way.
+        in_transit: u64,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// An expected receipt.
+    Receipt {
+        /// Which.
+        receipt: ReceiptId,
+        /// Where it is expected.
+        location: LocationId,
+        /// Units that are still expected.
+        expected: u64,
+        /// Its revision after.
+        revision: Revision,
     },
 }
 

@@ -37,6 +37,7 @@ impl Inventory {
         let most = FORGOTTEN_AN_ENTRY + 2 * entry.commands.len();
         self.state.forget_old_results(most);
         self.state.forget_ended_reservations(most);
+        self.state.forget_ended_documents(most);
         self.sweep(&mut out.events);
         let mut rest = entry.commands.as_slice();
         while let Some((first, after)) = rest.split_first() {
@@ -197,6 +198,14 @@ impl Inventory {
             Operation::SetLimits(set) => set.decide(turn),
             Operation::PutLot(put) => put.decide(turn),
             Operation::BlockLot(block) => block.decide(turn),
+            Operation::MoveUnits(move_units) => move_units.decide(turn),
+            Operation::SetSafetyStock(set) => set.decide(turn),
+            Operation::CreateTransfer(create) => create.decide(turn),
+            Operation::ReceiveTransfer(receive) => receive.decide(turn),
+            Operation::LoseTransfer(lose) => lose.decide(turn),
+            Operation::CancelTransfer(cancel) => cancel.decide(turn),
+            Operation::ExpectReceipt(expect) => expect.decide(turn),
+            Operation::CloseReceipt(close) => close.decide(turn),
             Operation::ReserveSpread(reserve) => reserve.decide(turn),
             Operation::Prepare(prepare) => prepare.decide(turn),
             Operation::Follow(follow) => follow.decide(turn),

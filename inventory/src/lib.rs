@@ -10,6 +10,7 @@ mod catalogue;
 mod command;
 pub mod commands;
 mod demand;
+mod document;
 mod event;
 pub mod invariants;
 mod inventory;
@@ -37,6 +38,10 @@ pub use catalogue::{
     Backorder, Condition, ItemSpec, ItemStatus, LocationKind, LocationSpec, MAX_ATTRIBUTES_BYTES, MAX_TEXT_BYTES,
 };
 pub use command::{Cause, Command, Entry, MAX_CAUSE_BYTES, MAX_CHAIN, Operation};
+pub use document::{
+    DocumentCursor, DocumentFilter, MAX_DOCUMENT_LINES, Receipt, ReceiptLine, Transfer, TransferLine, TransferState,
+    TransferUnits,
+};
 pub use event::{
     ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
 };
@@ -53,5 +58,5 @@ pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
     BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, IdParseError, LocationId, LogTime, LotId, MAX_UNITS,
-    NameError, OrderRef, ReservationId, Revision, SLOTS, Sku, Slot, Units, slot_of,
+    NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, TransferId, Units, slot_of,
 };

@@ -299,13 +299,16 @@ impl Inventory {
                 short: place.short,
                 flow: place.flow,
                 revision: place.revision,
+                in_transit: place.in_transit,
+                incoming: place.incoming,
             }
         };
         self.state.stock(no).places.iter().map(show).collect()
     }
 
     fn sum_stock(&self, no: SkuNo) -> StockTotals {
-        let of_place = |place: &StockPlace| StockTotals { counts: place.counts(), flow: place.flow };
+        let of_place =
+            |place: &StockPlace| StockTotals { counts: place.counts(), flow: place.flow, in_transit: place.in_transit };
         let places = self.state.stock(no).places.iter();
         places.map(of_place).fold(StockTotals::default(), |sum, of| sum.plus(&of))
     }
@@ -391,7 +394,11 @@ impl StockTotals {
     /// The sums of two. Over a whole cluster a sum could leave the range of its counter; it then stays at its end.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
-        Self { counts: self.counts.and(&other.counts), flow: self.flow.and(&other.flow) }
+        Self {
+            counts: self.counts.and(&other.counts),
+            flow: self.flow.and(&other.flow),
+            in_transit: self.in_transit.saturating_add(other.in_transit),
+        }
     }
 }
 
@@ -415,6 +422,8 @@ impl StockFlow {
             written_off: self.written_off.saturating_add(other.written_off),
             shipped: self.shipped.saturating_add(other.shipped),
             returned: self.returned.saturating_add(other.returned),
+            sent: self.sent.saturating_add(other.sent),
+            arrived: self.arrived.saturating_add(other.arrived),
         }
     }
 }

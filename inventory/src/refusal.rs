@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
+use crate::{Condition, ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,12 @@ pub enum Field {
     ManufacturedAt,
     BestBefore,
     ExpiresAt,
+    ToCondition,
+    SafetyStock,
+    TransferId,
+    ToLocation,
+    DocumentLines,
+    ReceiptId,
 }
 
 impl Field {
@@ -85,6 +91,12 @@ impl Field {
             Self::ManufacturedAt => "manufactured_at",
             Self::BestBefore => "best_before",
             Self::ExpiresAt => "expires_at",
+            Self::ToCondition => "to",
+            Self::SafetyStock => "safety_stock",
+            Self::TransferId => "transfer_id",
+            Self::ToLocation => "to_location_id",
+            Self::DocumentLines => "lines",
+            Self::ReceiptId => "receipt_id",
         }
     }
 }
@@ -300,6 +312,31 @@ pub enum Refusal {
         /// Units that could be.
         available: u64,
     },
+    /// Fewer units of that condition are there, bound by nothing and needed by no hold.
+    #[error("only {available} {condition} units can be taken")]
+    TooFewOfCondition {
+        /// The condition.
+        condition: Condition,
+        /// Units that could be.
+        available: u64,
+    },
+    /// No such transfer is in memory.
+    #[error("there is no such transfer")]
+    TransferNotFound,
+    /// No such expected receipt is in memory.
+    #[error("there is no such expected receipt")]
+    ReceiptNotFound,
+    /// Nothing of the transfer is on its way any more, or the receipt is closed.
+    #[error("it has ended already")]
+    AlreadyEnded,
+    /// More than the line has on its way.
+    #[error("line {line} has only {available} units in transit")]
+    ExceedsInTransit {
+        /// The line, from 0.
+        line: u32,
+        /// Units on their way.
+        available: u64,
+    },
     /// It is not known yet whether a reservation over several shards stands.
     #[error("it is not decided yet; ask again with the same id")]
     OrderUndecided,
@@ -389,6 +426,11 @@ impl Refusal {
             | Self::ShelfLifeTooShort { .. }
             | Self::TooManyLots { .. }
             | Self::TooFewOfLot { .. }
+            | Self::TooFewOfCondition { .. }
+            | Self::TransferNotFound
+            | Self::ReceiptNotFound
+            | Self::AlreadyEnded
+            | Self::ExceedsInTransit { .. }
             | Self::LinesSpanShards
             | Self::InvalidArgument(_) => true,
         }

@@ -54,6 +54,10 @@ pub struct StockFlow {
     pub shipped: u64,
     /// Shipped units that came back.
     pub returned: u64,
+    /// Units sent to other locations.
+    pub sent: u64,
+    /// Units of transfers that came here, or came back here; those that were lost on their way here too, as written off.
+    pub arrived: u64,
 }
 
 /// One item at one location.
@@ -77,6 +81,10 @@ pub struct StockLevel {
     pub flow: StockFlow,
     /// How often it was changed; compared by `set`.
     pub revision: Revision,
+    /// Units on their way here from other locations.
+    pub in_transit: u64,
+    /// Units still expected from suppliers.
+    pub incoming: u64,
 }
 
 /// The sums over all locations of one item, for checks over a whole cluster [H-CONSERVE].
@@ -86,6 +94,8 @@ pub struct StockTotals {
     pub counts: StockCounts,
     /// What came and went.
     pub flow: StockFlow,
+    /// What is on its way from one location to another.
+    pub in_transit: u64,
 }
 
 impl StockCounts {
@@ -134,6 +144,8 @@ impl StockFlow {
             written_off: sum(self.written_off, more.written_off)?,
             shipped: sum(self.shipped, more.shipped)?,
             returned: sum(self.returned, more.returned)?,
+            sent: sum(self.sent, more.sent)?,
+            arrived: sum(self.arrived, more.arrived)?,
         })
     }
 }

@@ -1,13 +1,14 @@
 //! A shop for tests: one shard with two locations and a few items, and words for what happens in it.
 
 use crate::commands::{
-    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, Receive,
-    Release, Reserve, Return, Set,
+    Adjust, Amend, ArrivedUnits, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer, DocumentLine,
+    ExpectReceipt, Extend, Fulfil, IfExpired, Line, LoseTransfer, Picked, PutItem, PutLocation, Receive,
+    ReceiveTransfer, Release, Reserve, Return, Set,
 };
 use crate::{
     Answer, Applied, BodyHash, Command, CommandId, Condition, Digest, Entry, EventKind, Inventory, ItemSpec, Limits,
-    LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, Refusal, Reservation, ReservationId,
-    Revision, Slot, StockLevel, Success, Units, invariants,
+    LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, ReceiptId, Refusal, Reservation,
+    ReservationId, Revision, Slot, StockLevel, Success, TransferId, Units, invariants,
 };
 
 /// A day, in seconds.
@@ -220,7 +221,45 @@ impl Shop {
         }))
     }
 
+    /// Units of lots leave `PAR` for `LYO`.
+    pub(crate) fn send(&mut self, number: u64, sku: &str, lines: &[(Option<&str>, u32)]) -> Result<Success, Refusal> {
+        self.run(transfer(number, sku, lines))
+    }
+
+    pub(crate) fn take_in(&mut self, number: u64, parts: &[(u32, u32, Condition)]) -> Result<Success, Refusal> {
+        self.run(receive_transfer(number, parts))
+    }
+
+    pub(crate) fn lose(&mut self, number: u64, parts: &[(u32, u32)]) -> Result<Success, Refusal> {
+        let (transfer, parts) = (transfer_id(number), parts_of(parts));
+        self.run(Operation::LoseTransfer(LoseTransfer { transfer, parts }))
+    }
+
+    pub(crate) fn call_back(&mut self, number: u64) -> Result<Success, Refusal> {
+        self.run(Operation::CancelTransfer(CancelTransfer { transfer: transfer_id(number) }))
+    }
+
+    /// Units of lots are expected at `PAR`.
+    pub(crate) fn expect(&mut self, number: u64, sku: &str, lines: &[(Option<&str>, u32)]) -> Result<Success, Refusal> {
+        self.run(Operation::ExpectReceipt(ExpectReceipt {
+            receipt: receipt_id(number),
+            sku: sku.parse().expect("a name"),
+            location: "PAR".parse().expect("a name"),
+            lines: document_lines(lines),
+            expected_at: None,
+        }))
+    }
+
+    pub(crate) fn close(&mut self, number: u64) -> Result<Success, Refusal> {
+        self.run(Operation::CloseReceipt(CloseReceipt { receipt: receipt_id(number) }))
+    }
+
     // What is seen.
+
+    pub(crate) fn stock_at(&self, sku: &str, location: &str) -> StockLevel {
+        let levels = self.inventory.stock(&sku.parse().expect("a name")).expect("a known item");
+        levels.into_iter().find(|level| level.location.as_str() == location).expect("stock at that place")
+    }
 
     pub(crate) fn stock(&self, sku: &str) -> StockLevel {
         let levels = self.inventory.stock(&sku.parse().expect("a name")).expect("a known item");
@@ -236,9 +275,45 @@ pub(crate) fn id(number: u64) -> ReservationId {
     ReservationId::mint(OPENING, Slot::new(9).expect("a slot"), number)
 }
 
+pub(crate) fn transfer_id(number: u64) -> TransferId {
+    TransferId::mint(OPENING, Slot::new(9).expect("a slot"), number)
+}
+
+pub(crate) fn receipt_id(number: u64) -> ReceiptId {
+    ReceiptId::mint(OPENING, Slot::new(9).expect("a slot"), number)
+}
+
+fn document_lines(lines: &[(Option<&str>, u32)]) -> Vec<DocumentLine> {
+    let line = |(lot, units): &(Option<&str>, u32)| DocumentLine {
+        lot: lot.map(|lot| lot.parse().expect("a name")),
+        units: Units(*units),
+    };
+    lines.iter().map(line).collect()
+}
+
+/// Units of lots leave `PAR` for `LYO`.
+pub(crate) fn transfer(number: u64, sku: &str, lines: &[(Option<&str>, u32)]) -> Operation {
+    Operation::CreateTransfer(CreateTransfer {
+        transfer: transfer_id(number),
+        sku: sku.parse().expect("a name"),
+        from: "PAR".parse().expect("a name"),
+        to: "LYO".parse().expect("a name"),
+        lines: document_lines(lines),
+    })
+}
+
+pub(crate) fn receive_transfer(number: u64, parts: &[(u32, u32, Condition)]) -> Operation {
+    let part = |(line, units, condition): &(u32, u32, Condition)| {
+        let (line, units, condition) = (*line, Units(*units), *condition);
+        ArrivedUnits { line, units, condition }
+    };
+    let (transfer, parts) = (transfer_id(number), parts.iter().map(part).collect());
+    Operation::ReceiveTransfer(ReceiveTransfer { transfer, parts })
+}
+
 pub(crate) fn receive(sku: &str, location: &str, units: u32) -> Operation {
     let (sku, location) = (sku.parse().expect("a name"), location.parse().expect("a name"));
-    Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(units) })
+    Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(units), receipt: None })
 }
 
 /// A hold of 600 s at `PAR`.

@@ -11,7 +11,7 @@ pub mod chunk {
     use crate::{ChunkId, Inventory};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 8;
+    pub const PIECES: usize = 9;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
@@ -22,6 +22,9 @@ pub mod chunk {
         shop.reserve(1, &[("rouge", 1), ("cream", 3)]).unwrap();
         shop.commit(1).unwrap();
         shop.reserve(2, &[("cream", 1)]).unwrap();
+        shop.receive("mascara", "PAR", 2).unwrap();
+        shop.send(1, "mascara", &[(None, 2)]).unwrap();
+        shop.expect(2, "cream", &[(Some("C"), 2), (None, 1)]).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);

@@ -44,7 +44,14 @@ fn a_reservation_is_held_sold_and_shipped() {
                 if_revision: None,
                 if_absent: true,
             })),
-            Operation::Receive(Receive { sku: sku.clone(), location, lot: None, lot_spec: None, units: Units(10) }),
+            Operation::Receive(Receive {
+                sku: sku.clone(),
+                location,
+                lot: None,
+                lot_spec: None,
+                units: Units(10),
+                receipt: None,
+            }),
             Operation::Reserve(Reserve {
                 reservation: id,
                 lines: vec![line],

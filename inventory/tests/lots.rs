@@ -115,6 +115,7 @@ fn operation(wish: &Wish, reservations: &mut u8) -> Option<Operation> {
             lot: Some(lot(*number)),
             lot_spec: None,
             units: Units(*units),
+            receipt: None,
         }),
         Wish::Adjust { lot: number, location, delta, condition } => Operation::Adjust(Adjust {
             sku: sku(),

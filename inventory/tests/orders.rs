@@ -144,7 +144,12 @@ impl World {
             let put = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: false };
             world.ask(shard, Operation::PutItem(Box::new(put))).unwrap();
             let (location, units) = ("main".parse().unwrap(), Units(6));
-            world.ask(shard, Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units })).unwrap();
+            world
+                .ask(
+                    shard,
+                    Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, receipt: None, units }),
+                )
+                .unwrap();
         }
         world
     }

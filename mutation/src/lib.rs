@@ -82,6 +82,11 @@ mutations! {
     HashOrderLeaks = "hash-order-leaks", "Peers are greeted in the order of a hash map.";
     SystemRandomnessLeaks = "system-randomness-leaks", "openraft draws from the operating system's randomness.";
     WallClockLeaks = "wall-clock-leaks", "Log time follows the machine's clock rather than the world's.";
+    TransferredUnitsStillSold = "transferred-units-still-sold", "Units that are sent stay at their source too.";
+    TransferTakesPromisedUnits = "transfer-takes-promised-units", "Units are sent that holds need which are bound to no lot yet.";
+    TransferReceivedTwice = "transfer-received-twice", "What of a transfer arrived is still on its way, and arrives again.";
+    LostUnitsComeBack = "lost-units-come-back", "What is lost on the way is still on its way, and goes back to its source.";
+    ReceiptStillExpected = "receipt-still-expected", "What a closed receipt lacks is still expected.";
 }
 
 /// How a mutation shows.

@@ -1,8 +1,8 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
 use holdfast_inventory::{
-    Answer, Item, ItemStatus, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Refusal,
-    Reservation, ReservationLine, ReservationState, StockCounts, StockLevel, Success,
+    Answer, Item, ItemStatus, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
+    Refusal, Reservation, ReservationLine, ReservationState, StockCounts, StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -109,6 +109,17 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::TooFewToWriteOff { available } => {
             of(ErrorReason::InsufficientStock).with("available", available).with("recorded", true)
         }
+        Refusal::TooFewOfCondition { condition, available } => of(ErrorReason::InsufficientStock)
+            .at("units")
+            .with("available", available)
+            .with("condition", condition)
+            .with("recorded", true),
+        Refusal::TransferNotFound => of(ErrorReason::TransferNotFound).at("transfer_id"),
+        Refusal::ReceiptNotFound => of(ErrorReason::ReceiptNotFound).at("receipt_id"),
+        Refusal::AlreadyEnded => of(ErrorReason::AlreadyEnded),
+        Refusal::ExceedsInTransit { line, available } => {
+            of(ErrorReason::ExceedsInTransit).at(format!("lines[{line}].units")).with("available", available)
+        }
         Refusal::Overloaded { retry_after_ms } => {
             of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
         }
@@ -176,6 +187,11 @@ pub(crate) fn stock_level(level: &StockLevel) -> v1::StockLevel {
         returned: level.flow.returned,
         revision: level.revision.0,
         short: level.short,
+        safety_stock: level.safety_stock,
+        in_transit: level.in_transit,
+        incoming: level.incoming,
+        sent: level.flow.sent,
+        arrived: level.flow.arrived,
     }
 }
 
@@ -254,6 +270,54 @@ pub(crate) fn lot(lot: &Lot) -> v1::Lot {
 fn lot_level((location, counts): &(LocationId, StockCounts)) -> v1::LotLevel {
     let &StockCounts { on_hand, reserved, committed, damaged, quality_control } = counts;
     v1::LotLevel { location_id: location.as_str().to_owned(), on_hand, reserved, committed, damaged, quality_control }
+}
+
+pub(crate) fn transfer(transfer: &Transfer) -> v1::Transfer {
+    let state = match transfer.state {
+        TransferState::InTransit => v1::TransferState::InTransit,
+        TransferState::PartiallyReceived => v1::TransferState::PartiallyReceived,
+        TransferState::Received => v1::TransferState::Received,
+        TransferState::Cancelled => v1::TransferState::Cancelled,
+        TransferState::Lost => v1::TransferState::Lost,
+    };
+    let line = |line: &holdfast_inventory::TransferLine| v1::TransferLine {
+        lot_id: line.lot.as_ref().map(ToString::to_string).unwrap_or_default(),
+        sent: line.units.sent,
+        in_transit: line.units.in_transit().unwrap_or(0),
+        received: line.units.received,
+        lost: line.units.lost,
+        returned: line.units.returned,
+    };
+    v1::Transfer {
+        transfer_id: Some(id(transfer.id.0)),
+        sku: transfer.sku.as_str().to_owned(),
+        from_location_id: transfer.from.as_str().to_owned(),
+        to_location_id: transfer.to.as_str().to_owned(),
+        state: state.into(),
+        lines: transfer.lines.iter().map(line).collect(),
+        created_at_ms: transfer.created_at.0,
+        ended_at_ms: transfer.ended_at.map_or(0, |at| at.0),
+        revision: transfer.revision.0,
+    }
+}
+
+pub(crate) fn receipt(receipt: &Receipt) -> v1::Receipt {
+    let line = |line: &holdfast_inventory::ReceiptLine| v1::ReceiptLine {
+        lot_id: line.lot.as_ref().map(ToString::to_string).unwrap_or_default(),
+        units: line.units,
+        arrived: line.arrived,
+    };
+    v1::Receipt {
+        receipt_id: Some(id(receipt.id.0)),
+        sku: receipt.sku.as_str().to_owned(),
+        location_id: receipt.location.as_str().to_owned(),
+        expected_at_ms: receipt.expected_at.map_or(0, |at| at.0),
+        lines: receipt.lines.iter().map(line).collect(),
+        unexpected: receipt.unexpected,
+        created_at_ms: receipt.created_at.0,
+        closed_at_ms: receipt.closed_at.map_or(0, |at| at.0),
+        revision: receipt.revision.0,
+    }
 }
 
 pub(crate) fn member(node_id: NodeId, member: &Member) -> v1::Member {

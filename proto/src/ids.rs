@@ -1,15 +1,15 @@
 //! How ids are laid out, in one place for the client, the node and their tests: which slot a SKU has, what a command's
-//! and a reservation's id are made of, and how an id is printed and read.
+//! and a reservation's, transfer's or expected receipt's id are made of, and how an id is printed and read.
 //!
-//! Both are 128 bits and valid UUIDs (RFC 9562). From the top:
+//! All are 128 bits and valid UUIDs (RFC 9562). From the top:
 //!
-//! | bits | command, version 7 | reservation, version 8 |
+//! | bits | command, version 7 | reservation, transfer and expected receipt, version 8 |
 //! | --- | --- | --- |
 //! | 48 | time of minting, in ms since the Unix epoch | the same |
 //! | 4 | 7 | 8 |
 //! | 12 | random | random |
 //! | 2 | binary 10 | binary 10 |
-//! | 14 | random | the slot of the first line's SKU |
+//! | 14 | random | the slot of the SKU, of a reservation that of its first line |
 //! | 48 | random | random |
 //!
 //! Leaves to others where the time and the randomness come from.
@@ -116,6 +116,16 @@ id_type! {
     ReservationId
 }
 
+id_type! {
+    /// The id of a transfer, which says where it is decided.
+    TransferId
+}
+
+id_type! {
+    /// The id of an expected receipt, which says where it is decided.
+    ReceiptId
+}
+
 impl CommandId {
     /// A new id of that time. Of `random`, 74 bits are used.
     #[must_use]
@@ -139,32 +149,40 @@ impl CommandId {
     }
 }
 
-impl ReservationId {
-    /// A new id of that time, whose first line's SKU has `slot`. Of `random`, 60 bits are used.
-    #[must_use]
-    pub const fn mint(time_ms: u64, slot: u16, random: u128) -> Self {
-        let slot = ((slot as u128) << SLOT_SHIFT) & SLOT_MASK;
-        Self(laid_out(8, time_ms, (random & !SLOT_MASK) | slot))
-    }
+macro_rules! slotted {
+    ($name:ident) => {
+        impl $name {
+            /// A new id of that time, whose SKU, of a reservation that of its first line, has `slot`. Of `random`, 60 bits are used.
+            #[must_use]
+            pub const fn mint(time_ms: u64, slot: u16, random: u128) -> Self {
+                let slot = ((slot as u128) << SLOT_SHIFT) & SLOT_MASK;
+                Self(laid_out(8, time_ms, (random & !SLOT_MASK) | slot))
+            }
 
-    /// The slot of the shard that decides it. Any 128 bits have one.
-    #[must_use]
-    pub const fn slot(self) -> u16 {
-        ((self.0 & SLOT_MASK) >> SLOT_SHIFT) as u16
-    }
+            /// The slot of the shard that decides it. Any 128 bits have one.
+            #[must_use]
+            pub const fn slot(self) -> u16 {
+                ((self.0 & SLOT_MASK) >> SLOT_SHIFT) as u16
+            }
 
-    /// When it was minted, in milliseconds since the Unix epoch.
-    #[must_use]
-    pub const fn time_ms(self) -> u64 {
-        (self.0 >> TIME_SHIFT) as u64
-    }
+            /// When it was minted, in milliseconds since the Unix epoch.
+            #[must_use]
+            pub const fn time_ms(self) -> u64 {
+                (self.0 >> TIME_SHIFT) as u64
+            }
 
-    /// True for the version and variant that [`ReservationId::mint`] writes.
-    #[must_use]
-    pub const fn is_well_formed(self) -> bool {
-        has_version(self.0, 8)
-    }
+            /// True for the version and variant that [`Self::mint`] writes.
+            #[must_use]
+            pub const fn is_well_formed(self) -> bool {
+                has_version(self.0, 8)
+            }
+        }
+    };
 }
+
+slotted!(ReservationId);
+slotted!(TransferId);
+slotted!(ReceiptId);
 
 fn parse(text: &str) -> Result<u128, IdParseError> {
     let mut id = 0_u128;

@@ -115,6 +115,9 @@ impl ErrorReason {
 
             Self::LinkedCommandFailed => state(Retry::NewKey),
 
+            Self::TransferNotFound | Self::ReceiptNotFound => absent(Retry::Never),
+            Self::AlreadyEnded | Self::ExceedsInTransit => state(Retry::Never),
+
             // They may be made, and what was refused stays refused under its id.
             Self::UnknownSku | Self::UnknownLocation | Self::UnknownLot | Self::UnknownCampaign => {
                 absent(Retry::NewKey)

@@ -53,7 +53,7 @@ fn operation(index: u64, dice: &mut Dice) -> Operation {
     }
     let (sku, location, units) = (sku(dice.below(SKUS)), location(), Units(dice.between(1, 9) as u32));
     if dice.below(3) == 0 {
-        return Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units });
+        return Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units, receipt: None });
     }
     Operation::Reserve(Reserve {
         reservation: ReservationId::mint(index, slot_of(&sku), index),

@@ -51,7 +51,7 @@ impl<R: BufRead> StockReader<R> {
         let units = quantity.parse().map_err(|_| dirty(DirtKind::BadQuantity, quantity))?;
         let best_before = text(self.best_before);
         let lot = (!best_before.is_empty()).then(|| v1::LotSpec { best_before, ..v1::LotSpec::default() });
-        Ok(v1::Receive { sku, location_id: text(self.location), units, lot_id: text(self.lot), lot })
+        Ok(v1::Receive { sku, location_id: text(self.location), units, lot_id: text(self.lot), lot, receipt_id: None })
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
         let rows = read("sku,location,lot,best_before,quantity\nCREAM,PAR,A,2027-05,12\nLIP,,,,3\n");
         let lot = Some(v1::LotSpec { best_before: "2027-05".to_owned(), ..v1::LotSpec::default() });
         let (sku, location_id, lot_id) = ("CREAM".to_owned(), "PAR".to_owned(), "A".to_owned());
-        let cream = v1::Receive { sku, location_id, units: 12, lot_id, lot };
+        let cream = v1::Receive { sku, location_id, units: 12, lot_id, lot, receipt_id: None };
         let lip = v1::Receive { sku: "LIP".to_owned(), units: 3, ..v1::Receive::default() };
         assert_eq!(rows, [Ok((2, cream)), Ok((3, lip))]);
     }

@@ -7,6 +7,7 @@ mod cluster;
 mod commit;
 mod completions;
 mod demo;
+mod documents;
 mod extend;
 mod fulfil;
 mod import;
@@ -14,6 +15,8 @@ mod item;
 mod lines;
 mod location;
 mod lot;
+mod move_units;
+mod receipt;
 mod release;
 mod replay;
 mod reservation;
@@ -22,6 +25,7 @@ mod return_units;
 mod start;
 mod stock;
 mod stock_file;
+mod transfer;
 mod up;
 
 use clap::{Parser, Subcommand};
@@ -62,6 +66,11 @@ pub enum Verb {
     #[command(subcommand)]
     Lot(lot::Lot),
     Recall(lot::Recall),
+    Move(move_units::Move),
+    #[command(subcommand)]
+    Transfer(transfer::Transfer),
+    #[command(subcommand)]
+    Receipt(receipt::Receipt),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
     Extend(extend::Extend),
@@ -91,6 +100,9 @@ impl Verb {
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,
+            Self::Move(verb) => verb.run(format).await,
+            Self::Transfer(verb) => verb.run(format).await,
+            Self::Receipt(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
             Self::Extend(verb) => verb.run(format).await,

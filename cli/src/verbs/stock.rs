@@ -11,6 +11,7 @@ use super::stock_file;
 use crate::ask::Asking;
 use crate::connect::Reading;
 use crate::failure::Failure;
+use crate::ids::ReceiptText;
 use crate::ledger::token_text;
 use crate::output::{Answer, Format};
 
@@ -25,6 +26,8 @@ pub enum Stock {
     Adjust(Adjust),
     /// Set the units on hand to a counted number, if nothing has changed since the count.
     Set(Set),
+    /// Keep units back from sale.
+    Safety(Safety),
     /// Receive what a CSV file lists.
     Import(stock_file::Import),
     /// Write the stock to stdout as CSV, in the form that import reads.
@@ -44,14 +47,14 @@ pub struct Get {
 
 /// Of which SKU, where, and of which lot.
 #[derive(Debug, Args)]
-struct Place {
-    sku: String,
+pub(super) struct Place {
+    pub(super) sku: String,
     /// Where; the cluster's default location if not given.
     #[arg(long, default_value = "", hide_default_value = true)]
-    location: String,
+    pub(super) location: String,
     /// The lot, of an item tracked by lot.
     #[arg(long, default_value = "", hide_default_value = true)]
-    lot: String,
+    pub(super) lot: String,
 }
 
 /// Take in units that have arrived.
@@ -64,6 +67,9 @@ pub struct Receive {
     units: u32,
     #[command(flatten)]
     dates: Dates,
+    /// The expected receipt that they are of, by the id that `receipt expect` printed.
+    #[arg(long, value_name = "ID")]
+    receipt: Option<ReceiptText>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -98,6 +104,23 @@ pub struct Set {
     asking: Asking,
 }
 
+/// Keep units back from sale.
+#[derive(Debug, Args)]
+pub struct Safety {
+    sku: String,
+    /// Where; the cluster's default location if not given.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    location: String,
+    /// How many; 0: none. Only new holds feel it.
+    #[arg(long)]
+    units: u64,
+    /// Only at the revision that `stock get` showed.
+    #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
+    if_revision: u64,
+    #[command(flatten)]
+    asking: Asking,
+}
+
 /// The quantities at one location.
 #[derive(Serialize)]
 struct LevelRow {
@@ -110,10 +133,15 @@ struct LevelRow {
     quality_control: u64,
     atp: u64,
     short: u64,
+    safety_stock: u64,
+    in_transit: u64,
+    incoming: u64,
     received: u64,
     adjusted: i64,
     fulfilled: u64,
     returned: u64,
+    sent: u64,
+    arrived: u64,
     revision: u64,
 }
 
@@ -133,9 +161,21 @@ impl Stock {
             Self::Get(get) => get.run(format).await,
             Self::Import(import) => import.run(format).await,
             Self::Export(export) => export.run().await,
-            Self::Receive(Receive { place: Place { sku, location, lot }, units, dates, asking }) => {
-                let receive = v1::Receive { sku, location_id: location, units, lot_id: lot, lot: dates.wire_if_said() };
+            Self::Receive(Receive { place: Place { sku, location, lot }, units, dates, receipt, asking }) => {
+                let receive = v1::Receive {
+                    sku,
+                    location_id: location,
+                    units,
+                    lot_id: lot,
+                    lot: dates.wire_if_said(),
+                    receipt_id: receipt.map(|receipt| receipt.id()),
+                };
                 asking.ask(Operation::Receive(receive), format).await
+            }
+            Self::Safety(Safety { sku, location, units, if_revision, asking }) => {
+                let (location_id, safety_stock) = (location, units);
+                let set = v1::SetSafetyStock { sku, location_id, safety_stock, if_revision };
+                asking.ask(Operation::SetSafetyStock(set), format).await
             }
             Self::Adjust(Adjust { place, by, condition, asking }) => {
                 let adjust = v1::Adjust {
@@ -176,10 +216,15 @@ impl Get {
                     n(l.quality_control),
                     n(l.atp),
                     n(l.short),
+                    n(l.safety_stock),
+                    n(l.in_transit),
+                    n(l.incoming),
                     n(l.received),
                     l.adjusted.to_string(),
                     n(l.fulfilled),
                     n(l.returned),
+                    n(l.sent),
+                    n(l.arrived),
                     n(l.revision),
                 ]
             })
@@ -194,10 +239,15 @@ impl Get {
             "qc",
             "atp",
             "short",
+            "safety",
+            "in transit",
+            "incoming",
             "received",
             "adjusted",
             "fulfilled",
             "returned",
+            "sent",
+            "arrived",
             "revision",
         ];
         Answer::rows(&StockAnswer { sku: self.sku, atp, levels, token, age_ms }, header, rows).print(format);
@@ -217,10 +267,15 @@ impl From<v1::StockLevel> for LevelRow {
             quality_control: level.quality_control,
             atp: level.atp,
             short: level.short,
+            safety_stock: level.safety_stock,
+            in_transit: level.in_transit,
+            incoming: level.incoming,
             received: level.received,
             adjusted: level.adjusted,
             fulfilled: level.fulfilled,
             returned: level.returned,
+            sent: level.sent,
+            arrived: level.arrived,
             revision: level.revision,
         }
     }

@@ -4,6 +4,7 @@
 //! Leaves to others where a command goes (`routes`) and what became of it (`answer`).
 
 mod holds;
+mod places;
 mod seal;
 mod shipments;
 mod stock;
@@ -12,7 +13,11 @@ use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
-pub(crate) use seal::{Minter, Sealed, seal};
+pub use places::{
+    CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
+    SetSafetyStock,
+};
+pub(crate) use seal::{About, Minter, Sealed, seal};
 pub use shipments::{Cancel, Fulfil, Return};
 pub use stock::{Adjust, BlockLot, PutItem, PutLot, Recall, Receive, Set, UnblockLot};
 
@@ -83,6 +88,14 @@ impl Command {
             Operation::BlockLot(_) => "block_lot",
             Operation::UnblockLot(_) => "unblock_lot",
             Operation::Recall(_) => "recall",
+            Operation::Move(_) => "move",
+            Operation::SetSafetyStock(_) => "set_safety_stock",
+            Operation::CreateTransfer(_) => "create_transfer",
+            Operation::ReceiveTransfer(_) => "receive_transfer",
+            Operation::LoseTransfer(_) => "lose_transfer",
+            Operation::CancelTransfer(_) => "cancel_transfer",
+            Operation::ExpectReceipt(_) => "expect_receipt",
+            Operation::CloseReceipt(_) => "close_receipt",
         }
     }
 }

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Command, CommandKey};
 use crate::cluster_time::{ClusterTime, RandomBits};
-use crate::ids::{CommandId, ReservationId, slot_of};
+use crate::ids::{CommandId, ReceiptId, ReservationId, TransferId, slot_of};
 
 /// A command that no longer changes.
 #[derive(Clone, Debug)]
@@ -17,10 +17,18 @@ pub(crate) struct Sealed {
     /// A `holdfast.v1.Command`.
     pub(crate) encoded: Bytes,
     pub(crate) command_id: CommandId,
-    pub(crate) reservation_id: Option<ReservationId>,
+    pub(crate) about: About,
     /// Of the shard that decides it.
     pub(crate) slot: u16,
     pub(crate) linked: bool,
+}
+
+/// What a command is about, beside its item.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct About {
+    pub(crate) reservation_id: Option<ReservationId>,
+    pub(crate) transfer_id: Option<TransferId>,
+    pub(crate) receipt_id: Option<ReceiptId>,
 }
 
 /// Where ids come from.
@@ -41,12 +49,8 @@ pub(crate) fn seal(command: Command, minter: &Minter<'_>) -> Sealed {
         CommandKey::Id(id) => id.time_ms().map_or((id, 0, true), |time_ms| (id, time_ms, false)),
         CommandKey::Own(id) => (id, 0, true),
     };
-    if let Operation::Reserve(reserve) = &mut operation
-        && reserve.reservation_id.is_none()
-    {
-        reserve.reservation_id = Some(new_reservation(reserve, command_id, minted_at_ms).into());
-    }
-    let (slot, reservation_id) = decided_at(&operation);
+    name_what_is_new(&mut operation, command_id, minted_at_ms);
+    let (slot, about) = decided_at(&operation);
     let command = v1::Command {
         command_id: Some(command_id.into()),
         minted_at_ms,
@@ -55,32 +59,53 @@ pub(crate) fn seal(command: Command, minter: &Minter<'_>) -> Sealed {
         cause,
         operation: Some(operation),
     };
-    Sealed { encoded: command.encode_to_vec().into(), command_id, reservation_id, slot, linked }
+    Sealed { encoded: command.encode_to_vec().into(), command_id, about, slot, linked }
 }
 
-/// The id of the reservation that a command makes follows from the command's own: a repetition by another process, which
-/// knows only the command's id, has the same body.
-fn new_reservation(reserve: &v1::Reserve, command_id: CommandId, minted_at_ms: u64) -> ReservationId {
-    let first_sku = reserve.lines.first().map_or("", |line| line.sku.as_str());
-    ReservationId::mint(minted_at_ms, slot_of(first_sku), xxh3_128(&command_id.0.to_be_bytes()))
+/// Gives what the command makes an id, where it has none. It follows from the command's own: a repetition by another process,
+/// which knows only the command's id, has the same body.
+fn name_what_is_new(operation: &mut Operation, command_id: CommandId, minted_at_ms: u64) {
+    let random = xxh3_128(&command_id.0.to_be_bytes());
+    match operation {
+        Operation::Reserve(it) if it.reservation_id.is_none() => {
+            let first_sku = it.lines.first().map_or("", |line| line.sku.as_str());
+            it.reservation_id = Some(ReservationId::mint(minted_at_ms, slot_of(first_sku), random).into());
+        }
+        Operation::CreateTransfer(it) if it.transfer_id.is_none() => {
+            it.transfer_id = Some(TransferId::mint(minted_at_ms, slot_of(&it.sku), random).into());
+        }
+        Operation::ExpectReceipt(it) if it.receipt_id.is_none() => {
+            it.receipt_id = Some(ReceiptId::mint(minted_at_ms, slot_of(&it.sku), random).into());
+        }
+        _ => {}
+    }
 }
 
-/// The slot that a command is decided in, and the reservation it is about. What is missing is for the node to refuse: any
+/// The slot that a command is decided in, and what it is about. What is missing is for the node to refuse: any
 /// slot will do.
-fn decided_at(operation: &Operation) -> (u16, Option<ReservationId>) {
+fn decided_at(operation: &Operation) -> (u16, About) {
     let by_reservation = |id: Option<v1::Id>| {
         let id = ReservationId::from(id.unwrap_or_default());
-        (id.slot(), Some(id))
+        (id.slot(), About { reservation_id: Some(id), ..About::default() })
     };
+    let by_transfer = |id: Option<v1::Id>| {
+        let id = TransferId::from(id.unwrap_or_default());
+        (id.slot(), About { transfer_id: Some(id), ..About::default() })
+    };
+    let by_receipt = |id: Option<v1::Id>| {
+        let id = ReceiptId::from(id.unwrap_or_default());
+        (id.slot(), About { receipt_id: Some(id), ..About::default() })
+    };
+    let by_sku = |sku: &str| (slot_of(sku), About::default());
     match operation {
-        Operation::PutItem(put) => (slot_of(put.item.as_ref().map_or("", |item| item.sku.as_str())), None),
-        Operation::Receive(receive) => (slot_of(&receive.sku), None),
-        Operation::Adjust(adjust) => (slot_of(&adjust.sku), None),
-        Operation::Set(set) => (slot_of(&set.sku), None),
-        Operation::PutLot(put) => (slot_of(&put.sku), None),
-        Operation::BlockLot(block) => (slot_of(&block.sku), None),
-        Operation::UnblockLot(unblock) => (slot_of(&unblock.sku), None),
-        Operation::Recall(recall) => (slot_of(&recall.sku), None),
+        Operation::PutItem(put) => by_sku(put.item.as_ref().map_or("", |item| item.sku.as_str())),
+        Operation::Receive(receive) => by_sku(&receive.sku),
+        Operation::Adjust(adjust) => by_sku(&adjust.sku),
+        Operation::Set(set) => by_sku(&set.sku),
+        Operation::PutLot(put) => by_sku(&put.sku),
+        Operation::BlockLot(block) => by_sku(&block.sku),
+        Operation::UnblockLot(unblock) => by_sku(&unblock.sku),
+        Operation::Recall(recall) => by_sku(&recall.sku),
         Operation::Reserve(reserve) => by_reservation(reserve.reservation_id),
         Operation::Amend(amend) => by_reservation(amend.reservation_id),
         Operation::Extend(extend) => by_reservation(extend.reservation_id),
@@ -89,6 +114,14 @@ fn decided_at(operation: &Operation) -> (u16, Option<ReservationId>) {
         Operation::Fulfil(fulfil) => by_reservation(fulfil.reservation_id),
         Operation::Cancel(cancel) => by_reservation(cancel.reservation_id),
         Operation::Return(r#return) => by_reservation(r#return.reservation_id),
+        Operation::Move(it) => by_sku(&it.sku),
+        Operation::SetSafetyStock(it) => by_sku(&it.sku),
+        Operation::CreateTransfer(it) => by_transfer(it.transfer_id),
+        Operation::ReceiveTransfer(it) => by_transfer(it.transfer_id),
+        Operation::LoseTransfer(it) => by_transfer(it.transfer_id),
+        Operation::CancelTransfer(it) => by_transfer(it.transfer_id),
+        Operation::ExpectReceipt(it) => by_receipt(it.receipt_id),
+        Operation::CloseReceipt(it) => by_receipt(it.receipt_id),
     }
 }
 
@@ -97,7 +130,7 @@ mod tests {
     use holdfast_world::World;
 
     use super::*;
-    use crate::command::{Receive, Release, Reserve};
+    use crate::command::{CreateTransfer, ExpectReceipt, Receive, ReceiveTransfer, Release, Reserve};
 
     fn sealed(command: impl Into<Command>) -> (Sealed, v1::Command) {
         let world = World::real();
@@ -121,10 +154,23 @@ mod tests {
     fn a_reservation_is_decided_where_its_first_line_is() {
         let (made, _) = sealed(Reserve::new().line("LIP-01", 1).line("NAIL-02", 2));
         assert_eq!(made.slot, slot_of("LIP-01"));
-        let id = made.reservation_id.unwrap();
+        let id = made.about.reservation_id.unwrap();
         assert!(id.is_well_formed());
         let (released, _) = sealed(Release::of(id));
-        assert_eq!((released.slot, released.reservation_id), (made.slot, Some(id)));
+        assert_eq!((released.slot, released.about.reservation_id), (made.slot, Some(id)));
+    }
+
+    #[test]
+    fn a_transfer_and_a_receipt_are_decided_where_their_item_is() {
+        let (made, _) = sealed(CreateTransfer::of("LIP-01", "shop").units(1));
+        let id = made.about.transfer_id.unwrap();
+        assert!(id.is_well_formed() && id.slot() == slot_of("LIP-01"));
+        assert_eq!(sealed(ReceiveTransfer::of(id)).0.slot, slot_of("LIP-01"));
+        let (made, _) = sealed(ExpectReceipt::of("LIP-01").units(1));
+        assert_eq!((made.slot, made.about.receipt_id.unwrap().slot()), (slot_of("LIP-01"), slot_of("LIP-01")));
+        let key = CommandKey::Own(CommandId::of_key("transfer 7"));
+        let again = || sealed(Command::from(CreateTransfer::of("LIP-01", "shop").units(1)).with_key(key)).0;
+        assert_eq!(again().encoded, again().encoded);
     }
 
     #[test]

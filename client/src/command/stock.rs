@@ -3,6 +3,7 @@
 use holdfast_proto::v1;
 
 use super::into_command;
+use crate::ids::ReceiptId;
 
 into_command!(PutItem, Receive, Adjust, Set, PutLot, BlockLot, UnblockLot, Recall);
 
@@ -61,6 +62,13 @@ impl Receive {
     #[must_use]
     pub fn lot_spec(mut self, spec: v1::LotSpec) -> Self {
         self.0.lot = Some(spec);
+        self
+    }
+
+    /// As part of that expected receipt, of which less is expected then.
+    #[must_use]
+    pub fn receipt(mut self, id: ReceiptId) -> Self {
+        self.0.receipt_id = Some(id.into());
         self
     }
 }

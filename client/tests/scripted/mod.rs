@@ -203,6 +203,31 @@ impl InventoryService for Node {
     async fn trace_lot(&self, _: Request<v1::TraceLotRequest>) -> Result<Response<v1::TraceLotResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
     }
+
+    async fn get_transfer(
+        &self,
+        _: Request<v1::GetTransferRequest>,
+    ) -> Result<Response<v1::GetTransferResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn list_transfers(
+        &self,
+        _: Request<v1::ListTransfersRequest>,
+    ) -> Result<Response<v1::ListTransfersResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn get_receipt(&self, _: Request<v1::GetReceiptRequest>) -> Result<Response<v1::GetReceiptResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn list_receipts(
+        &self,
+        _: Request<v1::ListReceiptsRequest>,
+    ) -> Result<Response<v1::ListReceiptsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
 }
 
 macro_rules! not_in_this_script {

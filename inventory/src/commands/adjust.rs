@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::shelf::Shelf;
 use crate::state::{LocationNo, LotNo, SkuNo};
 use crate::turn::{Move, Turn};
 use crate::{
@@ -50,20 +49,7 @@ pub(super) fn find_or_write_off(
     condition: Condition,
 ) -> Result<Success, Refusal> {
     let gone = if delta < 0 { delta.unsigned_abs() } else { 0 };
-    let place = turn.state.stock(sku).place(location);
-    let counts = place.map(|place| place.counts_of(lot)).unwrap_or_default();
-    let free = counts.free().expect("[H-QTY] no part is below 0");
-    let available = match condition {
-        Condition::Resellable => match (place, lot) {
-            // What of a lot on sale is held by nobody by name may be what holds need that are bound to no lot yet.
-            (Some(place), Some(lot)) if turn.state.lot(lot).is_sellable(turn.now()) => {
-                Shelf::of(turn.state, place).left_of(lot)
-            }
-            _ => free,
-        },
-        Condition::Damaged => counts.damaged,
-        Condition::QualityControl => counts.quality_control,
-    };
+    let available = turn.units_to_take(sku, location, lot, condition);
     if gone > available {
         return Err(Refusal::TooFewToWriteOff { available });
     }

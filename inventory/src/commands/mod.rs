@@ -21,6 +21,15 @@ mod return_units;
 mod set;
 mod set_limits;
 
+mod cancel_transfer;
+mod close_receipt;
+mod create_transfer;
+mod expect_receipt;
+mod lose_transfer;
+mod move_units;
+mod receive_transfer;
+mod set_safety_stock;
+
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
 const FULL_RETRY_MS: u64 = 1_000;
 
@@ -44,3 +53,12 @@ pub use reserve_spread::{PreparedPart, ReserveSpread};
 pub use return_units::Return;
 pub use set::Set;
 pub use set_limits::SetLimits;
+
+pub use cancel_transfer::CancelTransfer;
+pub use close_receipt::CloseReceipt;
+pub use create_transfer::{CreateTransfer, DocumentLine};
+pub use expect_receipt::ExpectReceipt;
+pub use lose_transfer::LoseTransfer;
+pub use move_units::MoveUnits;
+pub use receive_transfer::{ArrivedUnits, ReceiveTransfer};
+pub use set_safety_stock::SetSafetyStock;

@@ -1,14 +1,17 @@
 //! `receive`: units arrive.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::FULL_RETRY_MS;
+use super::expect_receipt::{arrive, receipt_of};
 use super::put_lot::new_lot;
 use crate::state::{LocationNo, LotNo, SkuNo};
 use crate::turn::{Move, Turn};
 use crate::{
-    DifferentField, EventKind, Field, InvalidArgument, LocationId, LotId, LotSpec, Refusal, Sku, StockDelta, StockFlow,
-    Success, Units,
+    DifferentField, EventKind, Field, InvalidArgument, LocationId, LotId, LotSpec, ReceiptId, Refusal, Sku, StockDelta,
+    StockFlow, Success, Units,
 };
 
 /// Lots of one item of which units lie at one location at the same time, at most.
@@ -27,6 +30,8 @@ pub struct Receive {
     pub lot_spec: Option<Box<LotSpec>>,
     /// How many.
     pub units: Units,
+    /// The expected receipt that they are of.
+    pub receipt: Option<ReceiptId>,
 }
 
 impl Receive {
@@ -44,6 +49,7 @@ impl Receive {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let sku = turn.sku(&self.sku)?;
         let location = turn.location(&self.location)?;
+        let receipt = self.receipt.map(|receipt| receipt_of(turn, receipt, sku, location)).transpose()?;
         let lot = self.lot(turn, sku)?;
         let delta = StockDelta { on_hand: self.units.count() as i64, ..StockDelta::default() };
         let flow = StockFlow { received: self.units.count(), ..StockFlow::default() };
@@ -54,8 +60,10 @@ impl Receive {
         };
         let arrives = Move { sku, location, lot: known, delta, flow };
         turn.check(&[arrives])?;
-        if !matches!(lot, Arriving::Without) {
-            check_lots_at_place(turn, sku, location, known)?;
+        match &lot {
+            Arriving::Without => {}
+            Arriving::Known(lot) => check_lots_at_place(turn, sku, location, &[*lot])?,
+            Arriving::New(_) => check_number_of_lots(lots_at_place(turn, sku, location, &[]) + 1)?,
         }
         let lot = match lot {
             Arriving::New(id) => {
@@ -65,7 +73,14 @@ impl Receive {
             _ => known,
         };
         turn.change(&Move { lot, ..arrives });
-        turn.record(EventKind::StockReceived, None, lot.map(|lot| turn.lot_subject(lot)));
+        if let Some(receipt) = receipt {
+            arrive(turn, receipt, sku, location, self.lot.as_ref(), self.units.count());
+        }
+        turn.record_changes(EventKind::StockReceived, None, lot.map(|lot| turn.lot_subject(lot)));
+        if let Some(receipt) = receipt {
+            turn.record_changes(EventKind::ReceiptArrived, None, Some(turn.document_subject(receipt)));
+        }
+        turn.finish();
         Ok(turn.stock_success(sku, location))
     }
 
@@ -115,15 +130,29 @@ enum Arriving {
     New(LotId),
 }
 
-/// Refuses one lot more where too many lie at the place.
-fn check_lots_at_place(turn: &Turn<'_>, sku: SkuNo, location: LocationNo, lot: Option<LotNo>) -> Result<(), Refusal> {
-    let Some(place) = turn.state.stock(sku).place(location) else { return Ok(()) };
-    let others = place.cells.iter().filter(|cell| cell.lot != lot && cell.counts.on_hand > 0);
-    if others.count() < MAX_LOTS_AT_PLACE {
-        Ok(())
-    } else {
-        Err(Refusal::TooManyLots { most: MAX_LOTS_AT_PLACE as u32 })
+/// Refuses lots more where too many would lie at the place.
+pub(super) fn check_lots_at_place(
+    turn: &Turn<'_>,
+    sku: SkuNo,
+    location: LocationNo,
+    lots: &[LotNo],
+) -> Result<(), Refusal> {
+    let distinct: BTreeSet<LotNo> = lots.iter().copied().collect();
+    if distinct.is_empty() {
+        return Ok(());
     }
+    check_number_of_lots(lots_at_place(turn, sku, location, lots) + distinct.len())
+}
+
+/// The lots but for those of which units lie at a place.
+fn lots_at_place(turn: &Turn<'_>, sku: SkuNo, location: LocationNo, but_for: &[LotNo]) -> usize {
+    let Some(place) = turn.state.stock(sku).place(location) else { return 0 };
+    let is_other = |lot: &Option<LotNo>| lot.is_none_or(|lot| !but_for.contains(&lot));
+    place.cells.iter().filter(|cell| is_other(&cell.lot) && cell.counts.on_hand > 0).count()
+}
+
+fn check_number_of_lots(lots: usize) -> Result<(), Refusal> {
+    if lots <= MAX_LOTS_AT_PLACE { Ok(()) } else { Err(Refusal::TooManyLots { most: MAX_LOTS_AT_PLACE as u32 }) }
 }
 
 #[cfg(test)]

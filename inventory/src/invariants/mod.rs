@@ -4,6 +4,7 @@
 //! recompute from the records and believe no index and no cached sum.
 
 mod atp;
+mod caps;
 mod conserve;
 mod holds;
 mod late;
@@ -32,6 +33,8 @@ pub enum Invariant {
     Conserve,
     /// [H-ONCE] A command id is decided once.
     Once,
+    /// [H-CAPS] What is on its way is what transfers and receipts say.
+    Caps,
 }
 
 impl Invariant {
@@ -46,6 +49,7 @@ impl Invariant {
             Self::Ledger => "H-LEDGER",
             Self::Conserve => "H-CONSERVE",
             Self::Once => "H-ONCE",
+            Self::Caps => "H-CAPS",
         }
     }
 }
@@ -80,5 +84,6 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Ledger, ledger::check(state));
     collect(Invariant::Conserve, conserve::check(inventory));
     collect(Invariant::Once, once::check(state));
+    collect(Invariant::Caps, caps::check(state));
     breaches
 }

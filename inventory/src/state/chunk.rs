@@ -27,12 +27,22 @@ pub enum ChunkKind {
     Results,
     /// Results of commands under the callers' own keys, by age.
     KeyedResults,
+    /// Transfers and expected receipts, by age.
+    Documents,
 }
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 7] =
-        [Self::Locations, Self::Items, Self::Stock, Self::Lots, Self::Reservations, Self::Results, Self::KeyedResults];
+    pub const ALL: [Self; 8] = [
+        Self::Locations,
+        Self::Items,
+        Self::Stock,
+        Self::Lots,
+        Self::Reservations,
+        Self::Results,
+        Self::KeyedResults,
+        Self::Documents,
+    ];
 
     const fn code(self) -> u8 {
         match self {
@@ -43,6 +53,7 @@ impl ChunkKind {
             Self::Reservations => 5,
             Self::Results => 6,
             Self::KeyedResults => 7,
+            Self::Documents => 8,
         }
     }
 }

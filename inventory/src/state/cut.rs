@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::arena::ArenaCut;
 use super::chunk::{ChunkError, ChunkId, ChunkKind};
+use super::documents::DocumentRecord;
 use super::header::StoredHeader;
 use super::records::{
     ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
@@ -41,6 +42,7 @@ pub struct Cut {
     reservations: ArenaCut<ReservationRecord>,
     results: ArenaCut<ResultRecord>,
     keyed_results: ArenaCut<KeyedResultRecord>,
+    documents: ArenaCut<DocumentRecord>,
 }
 
 macro_rules! each_kind {
@@ -71,6 +73,10 @@ macro_rules! each_kind {
         }
         {
             let $arena = &$of.keyed_results;
+            $do
+        }
+        {
+            let $arena = &$of.documents;
             $do
         }
     }};
@@ -108,7 +114,9 @@ impl Cut {
         let reservations = self.reservations.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let results = self.results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let keyed_results = self.keyed_results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
-        locations.chain(items).chain(stock).chain(lots).chain(reservations).chain(results).chain(keyed_results)
+        let documents = self.documents.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let catalogue = locations.chain(items).chain(stock).chain(lots);
+        catalogue.chain(reservations).chain(results).chain(keyed_results).chain(documents)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -154,6 +162,7 @@ impl State {
                 self.reservations.next_ordinal(),
                 self.results.next_ordinal(),
                 self.keyed_results.next_ordinal(),
+                self.documents.next_ordinal(),
             ],
         }
     }
@@ -172,6 +181,7 @@ impl State {
             reservations: self.reservations.cut(),
             results: self.results.cut(),
             keyed_results: self.keyed_results.cut(),
+            documents: self.documents.cut(),
         }
     }
 
@@ -190,6 +200,7 @@ impl State {
                 ChunkKind::Reservations => self.reservations.mark_changed(number),
                 ChunkKind::Results => self.results.mark_changed(number),
                 ChunkKind::KeyedResults => self.keyed_results.mark_changed(number),
+                ChunkKind::Documents => self.documents.mark_changed(number),
             }
         }
     }
@@ -202,6 +213,7 @@ impl State {
         self.reservations.mark_all_changed();
         self.results.mark_all_changed();
         self.keyed_results.mark_all_changed();
+        self.documents.mark_all_changed();
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -231,6 +243,7 @@ impl State {
             ChunkKind::Reservations => self.reservations.encode_chunk(id.number),
             ChunkKind::Results => self.results.encode_chunk(id.number),
             ChunkKind::KeyedResults => self.keyed_results.encode_chunk(id.number),
+            ChunkKind::Documents => self.documents.encode_chunk(id.number),
         }
     }
 
@@ -242,7 +255,7 @@ impl State {
         let stored = StoredHeader::decode(header).ok_or(LoadError::Header)?;
         let mut state = Self::new(stored.header.limits.clone());
         state.header = stored.header;
-        let [locations, items, stock, lots, reservations, results, keyed_results] = stored.next_ordinals;
+        let [locations, items, stock, lots, reservations, results, keyed_results, documents] = stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
         state.stock.begin_load(stock);
@@ -250,6 +263,7 @@ impl State {
         state.reservations.begin_load(reservations);
         state.results.begin_load(results);
         state.keyed_results.begin_load(keyed_results);
+        state.documents.begin_load(documents);
         for (id, bytes) in chunks {
             let (number, bytes) = (id.number, bytes.as_ref());
             match id.kind {
@@ -260,6 +274,7 @@ impl State {
                 ChunkKind::Reservations => state.reservations.load_chunk(number, bytes),
                 ChunkKind::Results => state.results.load_chunk(number, bytes),
                 ChunkKind::KeyedResults => state.keyed_results.load_chunk(number, bytes),
+                ChunkKind::Documents => state.documents.load_chunk(number, bytes),
             }
             .map_err(|source| LoadError::Chunk { id, source })?;
         }
@@ -276,10 +291,12 @@ impl State {
         fits(ChunkKind::Reservations, self.reservations.end_load())?;
         fits(ChunkKind::Results, self.results.end_load())?;
         fits(ChunkKind::KeyedResults, self.keyed_results.end_load())?;
+        fits(ChunkKind::Documents, self.documents.end_load())?;
         self.index_catalogue()?;
         self.index_lots()?;
         self.check_stock()?;
         self.index_reservations()?;
+        self.index_documents()?;
         self.index_results()
     }
 
@@ -339,7 +356,7 @@ impl State {
         if fits { Ok(()) } else { Err(LoadError::Inconsistent { kind: ChunkKind::Stock }) }
     }
 
-    fn is_lot_of(&self, sku: SkuNo, lot: LotNo) -> bool {
+    pub(super) fn is_lot_of(&self, sku: SkuNo, lot: LotNo) -> bool {
         self.lots.get(u64::from(lot.0)).is_some_and(|record| record.sku == sku)
     }
 

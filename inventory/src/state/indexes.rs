@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::arena::Arena;
+use super::documents::DocumentNo;
 use super::hash_index::HashIndex;
 use super::records::{ItemRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
 use crate::{LocationId, LogTime, LotId, OrderRef, Sku};
@@ -47,6 +48,9 @@ pub(crate) struct Indexes {
     pub(crate) behind: BTreeSet<ReservationNo>,
     /// Results by command id: twice the ordinal, and one more for a keyed id.
     pub(crate) results: HashIndex,
+    pub(super) documents: HashIndex,
+    /// Transfers and expected receipts that have ended, and when.
+    pub(crate) ended_documents: BTreeSet<(LogTime, DocumentNo)>,
 }
 
 impl Indexes {
@@ -67,6 +71,8 @@ impl Indexes {
             in_doubt: BTreeSet::new(),
             behind: BTreeSet::new(),
             results: HashIndex::new(),
+            documents: HashIndex::new(),
+            ended_documents: BTreeSet::new(),
         }
     }
 

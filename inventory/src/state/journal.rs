@@ -1,5 +1,6 @@
 //! The journal of a linked chain: every record as it was before, so that a chain that fails leaves nothing behind.
 
+use super::documents::{DocumentNo, DocumentRecord};
 use super::records::{
     ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo, StockRecord,
 };
@@ -17,6 +18,8 @@ pub(super) enum Undo {
     Lot(LotNo, LotRecord),
     ReservationAdded(ReservationNo),
     Reservation(ReservationNo, ReservationRecord),
+    DocumentAdded(DocumentNo),
+    Document(DocumentNo, DocumentRecord),
 }
 
 /// The changes of an open chain, oldest first.
@@ -100,6 +103,8 @@ impl State {
                 *record = old;
                 self.indexes.schedule(no, record);
             }
+            Undo::DocumentAdded(no) => self.take_back_document_added(no),
+            Undo::Document(no, old) => self.take_back_document(no, old),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod arena;
 mod chunk;
 mod cut;
+mod documents;
 mod hash_index;
 mod header;
 mod indexes;
@@ -14,6 +15,9 @@ mod spread;
 
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
 pub use cut::{Cut, Digest, LoadError};
+pub(crate) use documents::{
+    DocumentBody, DocumentNo, DocumentRecord, ReceiptRecord, TransferLineRecord, TransferRecord,
+};
 pub(crate) use header::Header;
 use indexes::Indexes;
 pub(crate) use indexes::hash_id;
@@ -41,6 +45,7 @@ pub(crate) struct State {
     reservations: Arena<ReservationRecord>,
     pub(crate) results: Arena<ResultRecord>,
     pub(crate) keyed_results: Arena<KeyedResultRecord>,
+    documents: Arena<DocumentRecord>,
     pub(crate) indexes: Indexes,
     /// Open while a chain is decided.
     journal: Option<Journal>,
@@ -57,6 +62,7 @@ impl State {
             reservations: Arena::new(),
             results: Arena::new(),
             keyed_results: Arena::new(),
+            documents: Arena::new(),
             indexes: Indexes::new(),
             journal: None,
         }
@@ -300,11 +306,12 @@ impl StockRecord {
 }
 
 impl StockRecord {
-    /// Whether something lies anywhere, or is promised.
+    /// Whether something lies anywhere, is promised, or on its way.
     pub(crate) fn is_in_use(&self) -> bool {
         self.places.iter().any(|place| {
             let is_in_cells = place.cells.iter().any(|cell| cell.counts != StockCounts::default());
-            is_in_cells || !place.unbound.is_empty() || place.short + place.backordered > 0
+            let is_promised = !place.unbound.is_empty() || place.short + place.backordered > 0;
+            is_in_cells || is_promised || place.in_transit > 0 || place.incoming > 0
         })
     }
 }
@@ -321,6 +328,7 @@ impl StockPlace {
             short: 0,
             flow: crate::StockFlow::default(),
             cells: Vec::new(),
+            in_transit: 0,
         }
     }
 

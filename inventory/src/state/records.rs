@@ -74,6 +74,7 @@ pub(crate) struct StockPlace {
     /// units; only of an item tracked by lot.
     pub(crate) unbound: Vec<(LogTime, u64)>,
     pub(crate) safety_stock: u64,
+    /// Still expected from suppliers, by the receipts that are open.
     pub(crate) incoming: u64,
     pub(crate) backordered: u64,
     /// Promised, held or sold, and the stock went away.
@@ -82,6 +83,8 @@ pub(crate) struct StockPlace {
     /// In the order of the lots' ordinals, each once; an item that is not tracked by lot has the one without. One in which
     /// nothing is left may be missing.
     pub(crate) cells: Vec<Cell>,
+    /// On its way here from other locations, of whatever lot: the transfers have it by lot.
+    pub(crate) in_transit: u64,
 }
 
 /// The quantities of one item, location and lot.

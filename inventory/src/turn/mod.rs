@@ -5,6 +5,7 @@
 
 mod due;
 mod events;
+mod places;
 mod quantities;
 mod settle;
 

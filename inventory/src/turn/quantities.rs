@@ -5,7 +5,7 @@ use crate::state::{LineRecord, LocationNo, LotNo, SkuNo};
 use crate::{MAX_UNITS, Refusal, StockDelta, StockFlow};
 
 /// No counter goes beyond this, so that each change of one fits a signed number.
-const MAX_COUNT: u64 = i64::MAX as u64;
+pub(super) const MAX_COUNT: u64 = i64::MAX as u64;
 
 /// A change of one cell.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! 128-bit ids of commands and reservations, hashes of bodies and customers, and slots.
+//! 128-bit ids of commands, reservations, transfers and receipts, hashes of bodies and customers, and slots.
 
 use std::fmt;
 use std::str::FromStr;
@@ -73,46 +73,65 @@ id_type! {
     CommandId
 }
 
-id_type! {
-    /// The id of a reservation: a UUIDv8 with 48 bits of mint time and the slot of its deciding shard.
-    ///
-    /// From the top: 48 bits time in ms, 4 bits version (8), 12 random bits, 2 bits variant (binary 10), 14 bits slot,
-    /// 48 random bits.
+macro_rules! slotted_id_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        id_type! {
+            $(#[$doc])*
+            ///
+            /// A UUIDv8. From the top: 48 bits time in ms, 4 bits version (8), 12 random bits, 2 bits variant (binary 10), 14 bits
+            /// slot, 48 random bits.
+            $name
+        }
+
+        impl $name {
+            const SLOT_SHIFT: u32 = 48;
+            const VERSION_SHIFT: u32 = 76;
+            const VARIANT_SHIFT: u32 = 62;
+
+            /// A new id. Of `random`, 60 bits are used.
+            #[must_use]
+            pub const fn mint(time_ms: u64, slot: Slot, random: u64) -> Self {
+                let time = (time_ms as u128 & 0xffff_ffff_ffff) << 80;
+                let high = ((random >> 48) as u128 & 0xfff) << 64;
+                let low = random as u128 & 0xffff_ffff_ffff;
+                let fixed = (8_u128 << Self::VERSION_SHIFT) | (2_u128 << Self::VARIANT_SHIFT);
+                Self(time | fixed | high | ((slot.number() as u128) << Self::SLOT_SHIFT) | low)
+            }
+
+            /// The slot of the shard that decides it. Any 128 bits have one.
+            #[must_use]
+            pub const fn slot(self) -> Slot {
+                Slot(((self.0 >> Self::SLOT_SHIFT) & 0x3fff) as u16)
+            }
+
+            /// When it was minted, in milliseconds since the Unix epoch.
+            #[must_use]
+            pub const fn time_ms(self) -> u64 {
+                (self.0 >> 80) as u64
+            }
+
+            /// True for the version and variant that [`Self::mint`] writes.
+            #[must_use]
+            pub const fn is_well_formed(self) -> bool {
+                (self.0 >> Self::VERSION_SHIFT) & 0xf == 8 && (self.0 >> Self::VARIANT_SHIFT) & 3 == 2
+            }
+        }
+    };
+}
+
+slotted_id_type! {
+    /// The id of a reservation, with 48 bits of mint time and the slot of its deciding shard.
     ReservationId
 }
 
-impl ReservationId {
-    const SLOT_SHIFT: u32 = 48;
-    const VERSION_SHIFT: u32 = 76;
-    const VARIANT_SHIFT: u32 = 62;
+slotted_id_type! {
+    /// The id of a transfer, with the slot of its item.
+    TransferId
+}
 
-    /// A new id. Of `random`, 60 bits are used.
-    #[must_use]
-    pub const fn mint(time_ms: u64, slot: Slot, random: u64) -> Self {
-        let time = (time_ms as u128 & 0xffff_ffff_ffff) << 80;
-        let high = ((random >> 48) as u128 & 0xfff) << 64;
-        let low = random as u128 & 0xffff_ffff_ffff;
-        let fixed = (8_u128 << Self::VERSION_SHIFT) | (2_u128 << Self::VARIANT_SHIFT);
-        Self(time | fixed | high | ((slot.number() as u128) << Self::SLOT_SHIFT) | low)
-    }
-
-    /// The slot of the shard that decides it. Any 128 bits have one.
-    #[must_use]
-    pub const fn slot(self) -> Slot {
-        Slot(((self.0 >> Self::SLOT_SHIFT) & 0x3fff) as u16)
-    }
-
-    /// When it was minted, in milliseconds since the Unix epoch.
-    #[must_use]
-    pub const fn time_ms(self) -> u64 {
-        (self.0 >> 80) as u64
-    }
-
-    /// True for the version and variant that [`ReservationId::mint`] writes.
-    #[must_use]
-    pub const fn is_well_formed(self) -> bool {
-        (self.0 >> Self::VERSION_SHIFT) & 0xf == 8 && (self.0 >> Self::VARIANT_SHIFT) & 3 == 2
-    }
+slotted_id_type! {
+    /// The id of an expected receipt, with the slot of its item.
+    ReceiptId
 }
 
 /// A hash of a command's whole body, mint time included. The same id with another hash is another command.

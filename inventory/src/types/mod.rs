@@ -7,6 +7,8 @@ mod ids;
 mod names;
 mod numbers;
 
-pub use ids::{BodyHash, CommandId, CustomerHash, IdParseError, ReservationId, SLOTS, Slot, slot_of};
+pub use ids::{
+    BodyHash, CommandId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot, TransferId, slot_of,
+};
 pub use names::{CampaignId, ChannelId, LocationId, LotId, NameError, OrderRef, Sku};
 pub use numbers::{LogTime, MAX_UNITS, Revision, Units};

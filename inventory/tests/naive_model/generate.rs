@@ -101,6 +101,14 @@ impl Script {
             | Operation::SetLimits(_)
             | Operation::PutLot(_)
             | Operation::BlockLot(_)
+            | Operation::MoveUnits(_)
+            | Operation::SetSafetyStock(_)
+            | Operation::CreateTransfer(_)
+            | Operation::ReceiveTransfer(_)
+            | Operation::LoseTransfer(_)
+            | Operation::CancelTransfer(_)
+            | Operation::ExpectReceipt(_)
+            | Operation::CloseReceipt(_)
             | Operation::ReserveSpread(_)
             | Operation::Prepare(_)
             | Operation::Follow(_)
@@ -129,6 +137,7 @@ pub fn world() -> Entry {
             lot: None,
             lot_spec: None,
             units: Units(30),
+            receipt: None,
         })
     };
     let operations = operations.chain(skus().into_iter().map(stock));
@@ -288,7 +297,7 @@ fn set_limits() -> impl Strategy<Value = Operation> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let receive = (seldom_unknown_sku(), location(), 1..20_u32).prop_map(|(sku, location, units)| {
-        Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(units) })
+        Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(units), receipt: None })
     });
     let adjust = (sku(), location(), prop_oneof![-6..0_i64, 1..6_i64], condition()).prop_map(
         |(sku, location, delta, condition)| Operation::Adjust(Adjust { sku, location, lot: None, delta, condition }),

@@ -250,6 +250,14 @@ impl Model {
             Operation::PutLot(_) | Operation::BlockLot(_) => {
                 unreachable!("the generator makes none: its items have no lots")
             }
+            Operation::MoveUnits(_)
+            | Operation::SetSafetyStock(_)
+            | Operation::CreateTransfer(_)
+            | Operation::ReceiveTransfer(_)
+            | Operation::LoseTransfer(_)
+            | Operation::CancelTransfer(_)
+            | Operation::ExpectReceipt(_)
+            | Operation::CloseReceipt(_) => unreachable!("the generator makes none: tests/places.rs does"),
             Operation::ReserveSpread(_)
             | Operation::Prepare(_)
             | Operation::Follow(_)

@@ -38,6 +38,7 @@ pub fn operation(words: &[&str]) -> Operation {
             lot: None,
             lot_spec: None,
             units: Units(units.parse().unwrap()),
+            receipt: None,
         }),
         ["adjust", sku, location, delta, rest @ ..] => Operation::Adjust(Adjust {
             sku: sku.parse().unwrap(),

@@ -2,8 +2,8 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_TEXT_BYTES,
-    MAX_UNITS, NameError, Sku,
+    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_DOCUMENT_LINES,
+    MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 
@@ -52,9 +52,16 @@ fn what_may_stand(field: Field) -> String {
         Field::Condition => "resellable, damaged or quality_control".to_owned(),
         Field::ReservationId => "a UUIDv8 that carries the slot of its first line's SKU (docs/clients.md)".to_owned(),
         Field::Lines => format!("1 to {MAX_LINES} lines, each item, location and lot once in an amend"),
-        Field::LineNumber => "the number of a line of the reservation, from 0, each once".to_owned(),
+        Field::LineNumber => "the number of a line of the reservation or transfer, from 0, each once".to_owned(),
         Field::Ttl => format!("1 to {MAX_TTL_S} seconds"),
         Field::CancelAt => "a time within the next 31 days, by cluster time".to_owned(),
+        Field::ToCondition => "another condition than they have: resellable, damaged or quality_control".to_owned(),
+        Field::SafetyStock => format!("at most {MAX_UNITS} units"),
+        Field::TransferId | Field::ReceiptId => {
+            "a UUIDv8 that carries the slot of its SKU, of the same item and location (docs/clients.md)".to_owned()
+        }
+        Field::ToLocation => "another location than the units come from".to_owned(),
+        Field::DocumentLines => format!("1 to {MAX_DOCUMENT_LINES} lines"),
     }
 }
 

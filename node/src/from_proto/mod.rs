@@ -7,15 +7,19 @@
 mod dates;
 mod fields;
 mod operations;
+mod places;
 mod reads;
 
-use holdfast_inventory::{Cause, Command, CommandId, LocationId, LogTime, Operation, ReservationId, Slot, slot_of};
+use holdfast_inventory::{
+    Cause, Command, CommandId, LocationId, LogTime, Operation, ReceiptId, ReservationId, Slot, TransferId, slot_of,
+};
 use holdfast_proto::v1::{self, CommandError};
 
 pub(crate) use dates::Zones;
 pub(crate) use fields::{invalid, invalid_argument};
 pub(crate) use reads::{
-    Freshness, freshness, location, location_id, lot_id, page_limit, page_token, reservation_state, sku,
+    Freshness, document_filter, freshness, location, location_id, lot_id, page_limit, page_token, reservation_state,
+    sku,
 };
 
 /// What the cluster's records add to what a caller says.
@@ -82,6 +86,26 @@ pub(crate) fn reservation_id(wire: Option<v1::Id>) -> Result<ReservationId, Comm
     id_of(wire).map(ReservationId).ok_or_else(|| invalid("reservation_id", "is missing", hint))
 }
 
+/// The transfer that a request names.
+///
+/// # Errors
+///
+/// `INVALID_ARGUMENT` where it is missing.
+pub(crate) fn transfer_id(wire: Option<v1::Id>) -> Result<TransferId, CommandError> {
+    let hint = "send the id that the transfer was made with";
+    id_of(wire).map(TransferId).ok_or_else(|| invalid("transfer_id", "is missing", hint))
+}
+
+/// The expected receipt that a request names.
+///
+/// # Errors
+///
+/// `INVALID_ARGUMENT` where it is missing.
+pub(crate) fn receipt_id(wire: Option<v1::Id>) -> Result<ReceiptId, CommandError> {
+    let hint = "send the id that the receipt was made with";
+    id_of(wire).map(ReceiptId).ok_or_else(|| invalid("receipt_id", "is missing", hint))
+}
+
 /// The slot that decides the command.
 pub(crate) fn slot_of_command(command: &Command) -> Slot {
     match &command.operation {
@@ -101,6 +125,14 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::Fulfil(it) => it.reservation.slot(),
         Operation::Cancel(it) => it.reservation.slot(),
         Operation::Return(it) => it.reservation.slot(),
+        Operation::MoveUnits(it) => slot_of(&it.sku),
+        Operation::SetSafetyStock(it) => slot_of(&it.sku),
+        Operation::CreateTransfer(it) => it.transfer.slot(),
+        Operation::ReceiveTransfer(it) => it.transfer.slot(),
+        Operation::LoseTransfer(it) => it.transfer.slot(),
+        Operation::CancelTransfer(it) => it.transfer.slot(),
+        Operation::ExpectReceipt(it) => it.receipt.slot(),
+        Operation::CloseReceipt(it) => it.receipt.slot(),
         // What shards say to one another is carried by `orders`: no caller sends it.
         Operation::ReserveSpread(it) => it.reserve.reservation.slot(),
         Operation::Follow(it) => it.reservation.slot(),

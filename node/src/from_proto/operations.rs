@@ -1,18 +1,19 @@
 //! The operations of a command, each taken apart.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, BlockLot, Cancel, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired, Line, MAX_LINES, MAX_TTL_S,
-    Picked, PutItem, PutLot, Receive, Release, Reserve, Return, Set,
+    Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired,
+    Line, LoseTransfer, MAX_LINES, MAX_TTL_S, Picked, PutItem, PutLot, Receive, Release, Reserve, Return, Set,
 };
 use holdfast_inventory::{
     Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime, LotId,
-    LotStatus, MAX_ATTRIBUTES_BYTES, Operation, OrderRef, Revision, Units, slot_of,
+    LotStatus, MAX_ATTRIBUTES_BYTES, Operation, OrderRef, ReceiptId, Revision, Units, slot_of,
 };
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
-use super::{Words, reservation_id};
+use super::places;
+use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
 
 /// Longest customer string, in bytes. It is hashed, not kept.
 const MAX_CUSTOMER_BYTES: usize = 255;
@@ -49,6 +50,19 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
         }
         Wire::UnblockLot(it) => Operation::BlockLot(block_lot(&it.sku, &it.lot_id, LotStatus::Approved)?),
         Wire::Recall(it) => Operation::BlockLot(block_lot(&it.sku, &it.lot_id, LotStatus::Recalled)?),
+        Wire::Move(it) => Operation::MoveUnits(places::move_units(&it, words)?),
+        Wire::SetSafetyStock(it) => Operation::SetSafetyStock(places::set_safety_stock(&it, words)?),
+        Wire::CreateTransfer(it) => Operation::CreateTransfer(places::create_transfer(&it, words)?),
+        Wire::ReceiveTransfer(it) => Operation::ReceiveTransfer(places::receive_transfer(&it)?),
+        Wire::LoseTransfer(it) => {
+            let transfer = transfer_id(it.transfer_id)?;
+            Operation::LoseTransfer(LoseTransfer { transfer, parts: parts(&it.lines) })
+        }
+        Wire::CancelTransfer(it) => {
+            Operation::CancelTransfer(CancelTransfer { transfer: transfer_id(it.transfer_id)? })
+        }
+        Wire::ExpectReceipt(it) => Operation::ExpectReceipt(places::expect_receipt(&it, words)?),
+        Wire::CloseReceipt(it) => Operation::CloseReceipt(CloseReceipt { receipt: receipt_id(it.receipt_id)? }),
     })
 }
 
@@ -118,6 +132,7 @@ fn receive(wire: &v1::Receive, words: &Words) -> Result<Receive, CommandError> {
         lot_spec: lot_spec.map(Box::new),
         units: Units(wire.units),
         location,
+        receipt: id_of(wire.receipt_id).map(ReceiptId),
     })
 }
 
@@ -151,7 +166,12 @@ fn adjust(wire: &v1::Adjust, words: &Words) -> Result<Adjust, CommandError> {
 }
 
 fn condition(number: i32, unspecified: Condition) -> Result<Condition, CommandError> {
-    Ok(match enum_at("condition", number, "resellable, damaged or quality_control")? {
+    condition_at("condition", number, unspecified)
+}
+
+/// A condition; where none is said, that one.
+pub(super) fn condition_at(field: &str, number: i32, unspecified: Condition) -> Result<Condition, CommandError> {
+    Ok(match enum_at(field, number, "resellable, damaged or quality_control")? {
         v1::Condition::Unspecified => unspecified,
         v1::Condition::Resellable => Condition::Resellable,
         v1::Condition::Damaged => Condition::Damaged,

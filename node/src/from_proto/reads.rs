@@ -1,6 +1,6 @@
 //! The arguments of reads, and of the cluster's own records.
 
-use holdfast_inventory::{LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku};
+use holdfast_inventory::{DocumentFilter, LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku};
 use holdfast_proto::v1::{self, CommandError, consistency::Level};
 
 use super::Zones;
@@ -67,6 +67,15 @@ pub(crate) fn page_limit(limit: u32) -> Result<usize, CommandError> {
         1..=MAX_PAGE => Ok(limit as usize),
         _ => Err(invalid("limit", &format!("is {limit}"), "at most 1000, or 0 for that many")),
     }
+}
+
+/// Which transfers or expected receipts to list.
+pub(crate) fn document_filter(open_only: bool, sku: &str, location: &str) -> Result<DocumentFilter, CommandError> {
+    Ok(DocumentFilter {
+        sku: if sku.is_empty() { None } else { Some(self::sku("sku", sku)?) },
+        location: if location.is_empty() { None } else { Some(location_id("location_id", location)?) },
+        open_only,
+    })
 }
 
 /// The state of the reservations to list; `None`: any.

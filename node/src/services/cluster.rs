@@ -352,7 +352,8 @@ fn totals(shard: &Inventory) -> v1::ShardTotals {
             free = free.saturating_add(level.free);
             let flow = &level.flow;
             let came = i128::from(flow.received) + i128::from(flow.found) + i128::from(flow.returned);
-            let went = i128::from(flow.written_off) + i128::from(flow.shipped);
+            let came = came + i128::from(flow.arrived);
+            let went = i128::from(flow.written_off) + i128::from(flow.shipped) + i128::from(flow.sent);
             let parts = level.counts.free();
             if came - went != i128::from(level.counts.on_hand) || parts.is_none() {
                 unbalanced += 1;
@@ -376,5 +377,8 @@ fn totals(shard: &Inventory) -> v1::ShardTotals {
         commands: counts.decided,
         sold: sums.counts.committed.saturating_add(sums.flow.shipped),
         unbalanced,
+        in_transit: sums.in_transit,
+        sent: sums.flow.sent,
+        arrived: sums.flow.arrived,
     }
 }

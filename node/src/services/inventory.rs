@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use holdfast_inventory::{LocationId, LogTime, LotCursor, LotId, OrderRef, ReservationCursor, Sku, slot_of};
+use holdfast_inventory::{
+    DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, ReservationCursor, Sku, slot_of,
+};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::inventory_service_server::InventoryService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
@@ -236,6 +238,78 @@ impl InventoryService for Inventory {
         Ok(Response::new(v1::TraceLotResponse {
             reservations: trace.reservations.iter().map(to_proto::reservation).collect(),
             next_page_token: trace.next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
+
+    async fn get_transfer(
+        &self,
+        request: Request<v1::GetTransferRequest>,
+    ) -> Result<Response<v1::GetTransferResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let id = from_proto::transfer_id(request.transfer_id)?;
+        let shard = self.core.routes()?.shard_of(id.slot());
+        let look = |shard: &holdfast_inventory::Inventory| shard.transfer(id);
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let found = found.ok_or_else(|| {
+            let message = format!("there is no transfer {id}, or it ended long ago");
+            CommandError::of(ErrorReason::TransferNotFound, message).at("transfer_id")
+        })?;
+        let transfer = Some(to_proto::transfer(&found));
+        Ok(Response::new(v1::GetTransferResponse { transfer, freshness: Some(freshness) }))
+    }
+
+    async fn list_transfers(
+        &self,
+        request: Request<v1::ListTransfersRequest>,
+    ) -> Result<Response<v1::ListTransfersResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (from, limit) = (DocumentCursor(page_token(&request.page_token)?), page_limit(request.limit)?);
+        let filter = from_proto::document_filter(request.open_only, &request.sku, &request.location_id)?;
+        let page = |shard: &holdfast_inventory::Inventory| shard.transfers(from, &filter, limit);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let ((transfers, next), freshness) = read;
+        Ok(Response::new(v1::ListTransfersResponse {
+            transfers: transfers.iter().map(to_proto::transfer).collect(),
+            next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<v1::GetReceiptResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let id = from_proto::receipt_id(request.receipt_id)?;
+        let shard = self.core.routes()?.shard_of(id.slot());
+        let look = |shard: &holdfast_inventory::Inventory| shard.receipt(id);
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let found = found.ok_or_else(|| {
+            let message = format!("there is no expected receipt {id}, or it was closed long ago");
+            CommandError::of(ErrorReason::ReceiptNotFound, message).at("receipt_id")
+        })?;
+        let receipt = Some(to_proto::receipt(&found));
+        Ok(Response::new(v1::GetReceiptResponse { receipt, freshness: Some(freshness) }))
+    }
+
+    async fn list_receipts(
+        &self,
+        request: Request<v1::ListReceiptsRequest>,
+    ) -> Result<Response<v1::ListReceiptsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (from, limit) = (DocumentCursor(page_token(&request.page_token)?), page_limit(request.limit)?);
+        let filter = from_proto::document_filter(request.open_only, &request.sku, &request.location_id)?;
+        let page = |shard: &holdfast_inventory::Inventory| shard.receipts(from, &filter, limit);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let ((receipts, next), freshness) = read;
+        Ok(Response::new(v1::ListReceiptsResponse {
+            receipts: receipts.iter().map(to_proto::receipt).collect(),
+            next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
             freshness: Some(freshness),
         }))
     }

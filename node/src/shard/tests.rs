@@ -45,7 +45,7 @@ fn receive(id: u128, minted_at: u64, linked: bool) -> EncodedCommand {
         id,
         minted_at,
         linked,
-        Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(1) }),
+        Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(1), receipt: None }),
     )
 }
 

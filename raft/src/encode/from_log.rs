@@ -1,13 +1,14 @@
 //! From the log's types to `inventory`'s.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, BlockLot, Cancel, Commit, Extend, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, PutLot,
-    Receive, Release, Reserve, Return, Set, SetLimits,
+    Adjust, Amend, ArrivedUnits, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer, DocumentLine,
+    ExpectReceipt, Extend, Fulfil, IfExpired, Line, LoseTransfer, MoveUnits, Picked, PutItem, PutLocation, PutLot,
+    Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits, SetSafetyStock,
 };
 use holdfast_inventory::{
     Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, ItemSpec,
     ItemStatus, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus,
-    Operation, OrderRef, ReservationId, Revision, Sku, Units,
+    Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId, Units,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -67,6 +68,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
             lot: optional(&it.lot_id, LotId::new)?,
             lot_spec: it.lot.map(|lot| Box::new(lot_spec(lot))),
             units: Units(it.units),
+            receipt: above_zero(receipt(it.receipt_high, it.receipt_low), &ReceiptId(0)),
         }),
         LogOperation::Adjust(it) => Operation::Adjust(Adjust {
             sku: name(Sku::new(&it.sku))?,
@@ -136,7 +138,82 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
                 other => return Err(DecodeError::malformed(format!("lot status {other}"))),
             },
         }),
+        other @ (LogOperation::Move(_)
+        | LogOperation::SetSafetyStock(_)
+        | LogOperation::CreateTransfer(_)
+        | LogOperation::ReceiveTransfer(_)
+        | LogOperation::LoseTransfer(_)
+        | LogOperation::CancelTransfer(_)
+        | LogOperation::ExpectReceipt(_)
+        | LogOperation::CloseReceipt(_)) => places(other)?,
     })
+}
+
+/// What happens between places, and to what is on its way.
+fn places(message: LogOperation) -> Result<Operation, DecodeError> {
+    Ok(match message {
+        LogOperation::Move(it) => Operation::MoveUnits(MoveUnits {
+            sku: name(Sku::new(&it.sku))?,
+            location: name(LocationId::new(&it.location_id))?,
+            lot: optional(&it.lot_id, LotId::new)?,
+            units: Units(it.units),
+            from: condition(it.from)?,
+            to: condition(it.to)?,
+        }),
+        LogOperation::SetSafetyStock(it) => Operation::SetSafetyStock(SetSafetyStock {
+            sku: name(Sku::new(&it.sku))?,
+            location: name(LocationId::new(&it.location_id))?,
+            units: it.safety_stock,
+            if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
+        }),
+        LogOperation::CreateTransfer(it) => Operation::CreateTransfer(CreateTransfer {
+            transfer: transfer(it.transfer_high, it.transfer_low),
+            sku: name(Sku::new(&it.sku))?,
+            from: name(LocationId::new(&it.from_location_id))?,
+            to: name(LocationId::new(&it.to_location_id))?,
+            lines: document_lines(&it.lines)?,
+        }),
+        LogOperation::ReceiveTransfer(it) => Operation::ReceiveTransfer(ReceiveTransfer {
+            transfer: transfer(it.transfer_high, it.transfer_low),
+            parts: it.lines.iter().map(arrived).collect::<Result<_, _>>()?,
+        }),
+        LogOperation::LoseTransfer(it) => Operation::LoseTransfer(LoseTransfer {
+            transfer: transfer(it.transfer_high, it.transfer_low),
+            parts: parts(&it.lines),
+        }),
+        LogOperation::CancelTransfer(it) => {
+            Operation::CancelTransfer(CancelTransfer { transfer: transfer(it.transfer_high, it.transfer_low) })
+        }
+        LogOperation::ExpectReceipt(it) => Operation::ExpectReceipt(ExpectReceipt {
+            receipt: receipt(it.receipt_high, it.receipt_low),
+            sku: name(Sku::new(&it.sku))?,
+            location: name(LocationId::new(&it.location_id))?,
+            lines: document_lines(&it.lines)?,
+            expected_at: above_zero(LogTime(it.expected_at_ms), &LogTime(0)),
+        }),
+        LogOperation::CloseReceipt(it) => {
+            Operation::CloseReceipt(CloseReceipt { receipt: receipt(it.receipt_high, it.receipt_low) })
+        }
+        other => return Err(DecodeError::malformed(format!("{other:?} is nothing between places"))),
+    })
+}
+
+fn transfer(high: u64, low: u64) -> TransferId {
+    TransferId(id(high, low))
+}
+
+fn receipt(high: u64, low: u64) -> ReceiptId {
+    ReceiptId(id(high, low))
+}
+
+fn document_lines(lines: &[log::DocumentLine]) -> Result<Vec<DocumentLine>, DecodeError> {
+    let line =
+        |it: &log::DocumentLine| Ok(DocumentLine { lot: optional(&it.lot_id, LotId::new)?, units: Units(it.units) });
+    lines.iter().map(line).collect()
+}
+
+fn arrived(it: &log::ArrivedUnits) -> Result<ArrivedUnits, DecodeError> {
+    Ok(ArrivedUnits { line: it.line, units: Units(it.units), condition: condition(it.condition)? })
 }
 
 fn put_item(it: log::PutItem) -> Result<PutItem, DecodeError> {

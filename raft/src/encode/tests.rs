@@ -29,8 +29,16 @@ fn comes_back(schema: u32) {
 
 #[test]
 fn the_body_hash_is_of_all_that_a_retry_must_repeat_and_not_of_the_id() {
-    let operation =
-        || Operation::Receive(Receive { sku: sku(), location: location(), lot: None, lot_spec: None, units: Units(7) });
+    let operation = || {
+        Operation::Receive(Receive {
+            sku: sku(),
+            location: location(),
+            lot: None,
+            lot_spec: None,
+            units: Units(7),
+            receipt: None,
+        })
+    };
     let hash = |change: fn(&mut Command)| {
         let mut command = command(2, operation());
         change(&mut command);

@@ -1,8 +1,8 @@
 //! From `inventory`'s types to the log's.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, BlockLot, Commit, Fulfil, IfExpired, Line, Picked, PutItem, PutLocation, PutLot, Receive, Reserve,
-    Return, Set,
+    Adjust, Amend, ArrivedUnits, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil, IfExpired,
+    Line, MoveUnits, Picked, PutItem, PutLocation, PutLot, Receive, Reserve, Return, Set,
 };
 use holdfast_inventory::{
     Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
@@ -70,6 +70,33 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::SetLimits(it) => LogOperation::SetLimits(super::limits_to_log(&it.limits)),
         Operation::PutLot(it) => LogOperation::PutLot(put_lot(it)),
         Operation::BlockLot(it) => LogOperation::BlockLot(block_lot(it)),
+        Operation::MoveUnits(it) => LogOperation::Move(move_units(it)),
+        Operation::SetSafetyStock(it) => LogOperation::SetSafetyStock(log::SetSafetyStock {
+            sku: it.sku.as_str().to_owned(),
+            location_id: it.location.as_str().to_owned(),
+            safety_stock: it.units,
+            if_revision: it.if_revision.map_or(0, |revision| revision.0),
+        }),
+        Operation::CreateTransfer(it) => LogOperation::CreateTransfer(create_transfer(it)),
+        Operation::ReceiveTransfer(it) => LogOperation::ReceiveTransfer(log::ReceiveTransfer {
+            transfer_high: high(it.transfer.0),
+            transfer_low: low(it.transfer.0),
+            lines: it.parts.iter().map(arrived).collect(),
+        }),
+        Operation::LoseTransfer(it) => LogOperation::LoseTransfer(log::LoseTransfer {
+            transfer_high: high(it.transfer.0),
+            transfer_low: low(it.transfer.0),
+            lines: parts(&it.parts),
+        }),
+        Operation::CancelTransfer(it) => LogOperation::CancelTransfer(log::CancelTransfer {
+            transfer_high: high(it.transfer.0),
+            transfer_low: low(it.transfer.0),
+        }),
+        Operation::ExpectReceipt(it) => LogOperation::ExpectReceipt(expect_receipt(it)),
+        Operation::CloseReceipt(it) => LogOperation::CloseReceipt(log::CloseReceipt {
+            receipt_high: high(it.receipt.0),
+            receipt_low: low(it.receipt.0),
+        }),
         Operation::ReserveSpread(it) => LogOperation::ReserveSpread(between_shards::reserve_spread_to_log(it)),
         Operation::Prepare(it) => LogOperation::Prepare(between_shards::prepare_to_log(it)),
         Operation::Follow(it) => LogOperation::Follow(between_shards::follow_to_log(it)),
@@ -149,6 +176,8 @@ fn receive(it: &Receive) -> log::Receive {
         units: it.units.0,
         lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
         lot: it.lot_spec.as_deref().map(lot_spec),
+        receipt_high: it.receipt.map_or(0, |receipt| high(receipt.0)),
+        receipt_low: it.receipt.map_or(0, |receipt| low(receipt.0)),
     }
 }
 
@@ -275,5 +304,50 @@ fn give_back(it: &Return) -> log::Return {
         lines: picks(&it.parts),
         location_id: optional(it.location.as_ref().map(|location| location.as_str())),
         condition: condition(it.condition),
+    }
+}
+
+fn move_units(it: &MoveUnits) -> log::Move {
+    log::Move {
+        sku: it.sku.as_str().to_owned(),
+        location_id: it.location.as_str().to_owned(),
+        lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
+        units: it.units.0,
+        from: condition(it.from),
+        to: condition(it.to),
+    }
+}
+
+fn document_lines(lines: &[DocumentLine]) -> Vec<log::DocumentLine> {
+    let line = |line: &DocumentLine| log::DocumentLine {
+        lot_id: optional(line.lot.as_ref().map(|lot| lot.as_str())),
+        units: line.units.0,
+    };
+    lines.iter().map(line).collect()
+}
+
+fn create_transfer(it: &CreateTransfer) -> log::CreateTransfer {
+    log::CreateTransfer {
+        transfer_high: high(it.transfer.0),
+        transfer_low: low(it.transfer.0),
+        sku: it.sku.as_str().to_owned(),
+        from_location_id: it.from.as_str().to_owned(),
+        to_location_id: it.to.as_str().to_owned(),
+        lines: document_lines(&it.lines),
+    }
+}
+
+fn arrived(part: &ArrivedUnits) -> log::ArrivedUnits {
+    log::ArrivedUnits { line: part.line, units: part.units.0, condition: condition(part.condition) }
+}
+
+fn expect_receipt(it: &ExpectReceipt) -> log::ExpectReceipt {
+    log::ExpectReceipt {
+        receipt_high: high(it.receipt.0),
+        receipt_low: low(it.receipt.0),
+        sku: it.sku.as_str().to_owned(),
+        location_id: it.location.as_str().to_owned(),
+        lines: document_lines(&it.lines),
+        expected_at_ms: it.expected_at.map_or(0, |at| at.0),
     }
 }

@@ -3,14 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, Line, Picked,
-    Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, Release, Reserve, ReserveSpread, Return, Set,
-    SetLimits, Told,
+    Abandon, Adjust, Amend, ArrivedUnits, AskDecision, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit,
+    CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, Line, LoseTransfer, MoveUnits,
+    Picked, Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve,
+    ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
     Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
-    LotStatus, Operation, OrderRef, Refusal, ReservationId, Revision, Sku, Slot, Units,
+    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -75,7 +76,14 @@ pub(super) fn every_operation() -> Vec<Operation> {
         Operation::PutItem(Box::new(PutItem { sku: sku(), spec, if_revision: Some(Revision(3)), if_absent: true })),
         Operation::PutLocation(Box::new(PutLocation { location: location(), spec: place, if_revision: None })),
         Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
-        Operation::Receive(Receive { sku: sku(), location: location(), lot: None, lot_spec: None, units: Units(7) }),
+        Operation::Receive(Receive {
+            sku: sku(),
+            location: location(),
+            lot: None,
+            lot_spec: None,
+            units: Units(7),
+            receipt: None,
+        }),
         Operation::PutLot(Box::new(PutLot {
             sku: sku(),
             lot: LotId::new("L1").unwrap(),
@@ -88,6 +96,7 @@ pub(super) fn every_operation() -> Vec<Operation> {
             lot: LotId::new("L1").ok(),
             lot_spec: Some(Box::new(lot_spec())),
             units: Units(7),
+            receipt: None,
         }),
         Operation::BlockLot(BlockLot { sku: sku(), lot: LotId::new("L1").unwrap(), status: LotStatus::Quarantined }),
         Operation::Adjust(Adjust {
@@ -117,6 +126,61 @@ pub(super) fn every_operation() -> Vec<Operation> {
             location: Some(location()),
             condition: Condition::QualityControl,
         }),
+    ]
+    .into_iter()
+    .chain(operations_of_places())
+    .collect()
+}
+
+fn operations_of_places() -> Vec<Operation> {
+    let slot = Slot::new(12).unwrap();
+    let transfer = TransferId::mint(1_790_000_000_000, slot, 98);
+    let receipt = ReceiptId::mint(1_790_000_000_000, slot, 97);
+    let lot = LotId::new("L1").ok();
+    let lines = || vec![DocumentLine { lot: LotId::new("L1").ok(), units: Units(2) }];
+    let part = ArrivedUnits { line: 0, units: Units(1), condition: Condition::Damaged };
+    let to = LocationId::new("shop").unwrap();
+    let of_callers = vec![
+        Operation::MoveUnits(MoveUnits {
+            sku: sku(),
+            location: location(),
+            lot: lot.clone(),
+            units: Units(3),
+            from: Condition::Resellable,
+            to: Condition::Damaged,
+        }),
+        Operation::SetSafetyStock(SetSafetyStock {
+            sku: sku(),
+            location: location(),
+            units: 4,
+            if_revision: Some(Revision(9)),
+        }),
+        Operation::CreateTransfer(CreateTransfer { transfer, sku: sku(), from: location(), to, lines: lines() }),
+        Operation::ReceiveTransfer(ReceiveTransfer { transfer, parts: vec![part] }),
+        Operation::LoseTransfer(LoseTransfer { transfer, parts: parts() }),
+        Operation::CancelTransfer(CancelTransfer { transfer }),
+        Operation::ExpectReceipt(ExpectReceipt {
+            receipt,
+            sku: sku(),
+            location: location(),
+            lines: lines(),
+            expected_at: Some(LogTime(1_790_000_000_007)),
+        }),
+        Operation::Receive(Receive {
+            sku: sku(),
+            location: location(),
+            lot,
+            lot_spec: None,
+            units: Units(1),
+            receipt: Some(receipt),
+        }),
+        Operation::CloseReceipt(CloseReceipt { receipt }),
+    ];
+    of_callers.into_iter().chain(between_shards()).collect()
+}
+
+fn between_shards() -> Vec<Operation> {
+    vec![
         Operation::ReserveSpread(Box::new(ReserveSpread {
             reserve: reserve(),
             parts: vec![PreparedPart { slot: Slot::new(13).unwrap(), numbers: vec![1], held: vec![2] }],

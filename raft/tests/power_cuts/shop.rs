@@ -63,6 +63,7 @@ fn operation(group: GroupId, number: u64, dice: &mut Dice) -> Operation {
             lot: None,
             lot_spec: None,
             units: Units(1 + dice.below(9) as u32),
+            receipt: None,
         }),
         _ => Operation::Reserve(Reserve {
             reservation: ReservationId::mint(number, slot_of(&sku(of)), number),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::history::{Asked, History, Id, Outcome, Record, Request, Subject};
+use crate::history::{Asked, History, Id, Outcome, Record, Request, Subject, item_of};
 
 /// What is shorter is no window.
 pub const LEAST_US: u64 = 1_000_000;
@@ -59,7 +59,7 @@ pub fn measure(history: &History, shard_of: impl Fn(&str) -> u32) -> (Vec<u64>, 
         let tried = Try { call_us: record.call_us, return_us: record.return_us, succeeded };
         all.push(tried);
         if let Some(sku) = sku_of(record, &skus) {
-            by_shard.entry(shard_of(sku)).or_default().push(tried);
+            by_shard.entry(shard_of(item_of(sku))).or_default().push(tried);
         }
     }
     let of_shards = by_shard.values().flat_map(|tries| windows(tries)).collect();

@@ -59,7 +59,7 @@ pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
         let most = told.committed.most().saturating_sub(told.cancelled.certain);
         // What was sold and lost its stock to a block stands among what is short.
         within("sold", sold, least.saturating_sub(stock.short), most, &mut find);
-        let came = i128::from(stock.received) + i128::from(stock.adjusted);
+        let came = came(stock);
         if i128::from(sold) > came {
             find(format!("{sold} units of {sku} are sold of {came} that came"));
         }
@@ -82,11 +82,16 @@ fn balance(sku: &str, stock: &StockSeen, find: &mut impl FnMut(String)) {
     if stock.on_hand != parts {
         find(format!("H-QTY: {} units of {sku} on hand, {parts} in their parts", stock.on_hand));
     }
-    let came = i128::from(stock.received) + i128::from(stock.adjusted);
+    let came = came(stock);
     let left = i128::from(stock.on_hand) + i128::from(stock.fulfilled);
     if came != left {
         find(format!("H-CONSERVE: {came} units of {sku} came, {left} are there or left"));
     }
+}
+
+/// Everything that came to a place, less what was sent on to another.
+fn came(stock: &StockSeen) -> i128 {
+    i128::from(stock.received) + i128::from(stock.adjusted) + i128::from(stock.arrived) - i128::from(stock.sent)
 }
 
 /// [H-HOLDS] from outside: the reservations' units are the SKUs'.
@@ -146,10 +151,15 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                 }
             };
             match &command.request {
-                Request::Receive { sku, units } | Request::ReceiveLot { sku, units, .. } => {
+                Request::Receive { sku, units }
+                | Request::ReceiveLot { sku, units, .. }
+                | Request::ReceiveExpected { sku, units, .. } => {
                     told.entry(sku).or_default().received.add(u64::from(*units), done.is_some());
                 }
-                Request::Set { sku, .. } => told.entry(sku).or_default().is_counted = true,
+                // What is lost is written off where it was to arrive.
+                Request::Set { sku, .. } | Request::Lose { to: sku, .. } => {
+                    told.entry(sku).or_default().is_counted = true
+                }
                 Request::Commit { .. } => each(|told| &mut told.committed),
                 Request::Fulfil { .. } => each(|told| &mut told.fulfilled),
                 // A hold that was cancelled was not sold.
@@ -162,6 +172,11 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                 | Request::Extend { .. }
                 | Request::Release { .. }
                 | Request::BlockLot { .. }
+                | Request::Send { .. }
+                | Request::Arrive { .. }
+                | Request::CallBack { .. }
+                | Request::Expect { .. }
+                | Request::CloseReceipt { .. }
                 | Request::UnblockLot { .. } => {}
             }
         }

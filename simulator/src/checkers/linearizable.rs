@@ -43,7 +43,8 @@ pub fn check(history: &History, bound: &LogTimeBound, effort: &Effort) -> Vec<Fi
         match judge(&operations, &skus, bound, effort) {
             Part::Explained => {}
             Part::Unexplained(why) => findings.push(Finding::new(NAME, why)),
-            Part::Undecided if skus.len() > 1 => {
+            // Where units go from one place to another, one place alone says nothing.
+            Part::Undecided if skus.len() > 1 && !is_tied_by_transfers(&operations, &skus) => {
                 for sku in &skus {
                     findings.extend(match judge(&operations, &BTreeSet::from([*sku]), bound, effort) {
                         Part::Explained => None,
@@ -69,6 +70,11 @@ pub fn groups(history: &History) -> Vec<BTreeSet<String>> {
 
 fn undecided(sku: &str) -> Finding {
     Finding::undecided(NAME, format!("the history of {sku} is too much to decide"))
+}
+
+fn is_tied_by_transfers(operations: &[Operation<'_>], skus: &BTreeSet<&str>) -> bool {
+    let mut commands = operations.iter().flat_map(|operation| commands_of(operation));
+    commands.any(|command| command.request.destination().is_some_and(|to| skus.contains(to)))
 }
 
 enum Part {

@@ -53,6 +53,19 @@ impl Lots {
         }
     }
 
+    /// What of one lot is bound by nobody and may be sold.
+    pub(super) fn free_of(&self, number: u8) -> u64 {
+        let found = self.lots.iter().find(|lot| lot.number == number && !lot.is_blocked);
+        found.map_or(0, |lot| lot.on_hand - lot.committed)
+    }
+
+    /// Units of a lot leave.
+    pub(super) fn send(&mut self, number: u8, units: u64) {
+        if let Some(lot) = self.lots.iter_mut().find(|lot| lot.number == number) {
+            lot.on_hand -= units;
+        }
+    }
+
     /// Sells up to so many units of the lots that leave sale first.
     fn bind(&mut self, units: u64) -> Vec<(u8, u64)> {
         let (mut left, mut bound) = (units, Vec::new());

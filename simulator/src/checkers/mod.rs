@@ -16,6 +16,7 @@ mod shared_holds;
 #[cfg(test)]
 pub(crate) mod stories;
 pub mod tokens;
+mod transfers;
 pub mod whole;
 
 use std::collections::BTreeMap;

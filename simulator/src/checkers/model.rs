@@ -9,21 +9,26 @@ use std::collections::BTreeMap;
 
 use super::lots::{HoldOfLots, Lots};
 use super::shared_holds::SharedHolds;
+use super::transfers::{Underway, UnderwayAct};
 use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Refused, Request, ReservationSeen, Seen, StockSeen};
 
 /// One SKU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stock {
     exists: bool,
-    on_hand: u64,
+    pub(super) on_hand: u64,
     pub(super) reserved: u64,
     pub(super) committed: u64,
-    received: u64,
+    pub(super) received: u64,
     shipped: u64,
-    adjusted: i64,
+    pub(super) adjusted: i64,
     pub(super) revision: u64,
     /// Of an item that is tracked by lot; there `on_hand` and `committed` are the lots' sums.
     pub(super) lots: Option<Lots>,
+    pub(super) in_transit: u64,
+    pub(super) incoming: u64,
+    pub(super) sent: u64,
+    pub(super) arrived: u64,
 }
 
 impl Stock {
@@ -32,7 +37,7 @@ impl Stock {
     }
 
     /// What may be promised.
-    fn atp(&self) -> u64 {
+    pub(super) fn atp(&self) -> u64 {
         self.lots.as_ref().map_or_else(|| self.free(), |lots| lots.free().saturating_sub(self.reserved))
     }
 
@@ -48,6 +53,10 @@ impl Stock {
             fulfilled: self.shipped,
             revision: self.revision,
             short: self.lots.as_ref().map_or(0, |lots| lots.short),
+            in_transit: self.in_transit,
+            incoming: self.incoming,
+            sent: self.sent,
+            arrived: self.arrived,
         }
     }
 }
@@ -90,6 +99,7 @@ pub struct State {
     pub(super) holds: SharedHolds,
     /// How many reservations of stock by lot were made: the older have the lower numbers.
     made: u64,
+    pub(super) underway: Underway,
 }
 
 /// A line of the model: its number among the reservation's lines, its SKU and its units.
@@ -114,11 +124,12 @@ enum Act {
     Release { hold: usize },
     Fulfil { hold: usize },
     Cancel { hold: usize },
+    Underway(UnderwayAct),
 }
 
 /// Why the model refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     UnknownSku,
     Exists,
     InsufficientStock { line: usize, available: u64 },
@@ -128,22 +139,26 @@ enum Refusal {
     ExceedsHeld,
     UnknownLot,
     HoldShort { units: u64 },
+    TransferNotFound,
+    ReceiptNotFound,
+    AlreadyEnded,
+    ExceedsInTransit { available: u64 },
 }
 
 /// What the model says of a command that it does.
 #[derive(Clone, Debug, Default)]
-struct Told {
+pub(super) struct Told {
     /// `None`: it is not for the model to say.
-    revision: Option<u64>,
+    pub(super) revision: Option<u64>,
     /// `None`: the first SKU is not in the model.
-    atp_after: Option<u64>,
-    expires: Expires,
-    phase: Option<Phase>,
-    hold: Option<usize>,
+    pub(super) atp_after: Option<u64>,
+    pub(super) expires: Expires,
+    pub(super) phase: Option<Phase>,
+    pub(super) hold: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Expires {
+pub(super) enum Expires {
     #[default]
     Never,
     At(u64),
@@ -223,6 +238,7 @@ impl Model {
             stocks: self.given.iter().map(stock).collect(),
             holds: SharedHolds::new(self.holds.len()),
             made: 0,
+            underway: Underway::default(),
         }
     }
 
@@ -279,6 +295,13 @@ impl Model {
             Request::Release { .. } => Act::Release { hold: hold?? },
             Request::Fulfil { .. } => Act::Fulfil { hold: hold?? },
             Request::Cancel { .. } => Act::Cancel { hold: hold?? },
+            Request::Send { .. }
+            | Request::Arrive { .. }
+            | Request::Lose { .. }
+            | Request::CallBack { .. }
+            | Request::Expect { .. }
+            | Request::ReceiveExpected { .. }
+            | Request::CloseReceipt { .. } => Act::Underway(UnderwayAct::of(request, &self.skus)?),
         })
     }
 
@@ -424,6 +447,12 @@ impl Model {
             Refusal::ReservationNotFound => refused.reason == "RESERVATION_NOT_FOUND",
             Refusal::ExceedsHeld => refused.reason == "EXCEEDS_HELD_QUANTITY",
             Refusal::UnknownLot => refused.reason == "UNKNOWN_LOT",
+            Refusal::TransferNotFound => refused.reason == "TRANSFER_NOT_FOUND",
+            Refusal::ReceiptNotFound => refused.reason == "RECEIPT_NOT_FOUND",
+            Refusal::AlreadyEnded => refused.reason == "ALREADY_ENDED",
+            Refusal::ExceedsInTransit { available } => {
+                refused.reason == "EXCEEDS_IN_TRANSIT" && number("available") == Some(*available)
+            }
             Refusal::HoldShort { units } => refused.reason == "HOLD_SHORT" && number("units") == Some(*units),
             Refusal::Gone(phase, at) => {
                 let reason = match phase {
@@ -552,6 +581,7 @@ impl Model {
                 stock.revision += 1;
                 Ok(Told::of_stock(stock))
             }
+            Act::Underway(act) => self.apply_underway(state, act),
             Act::Reserve { hold, lines, ttl_ms } => self.reserve(state, *hold, *lines, *ttl_ms, is_exact),
             Act::Extend { hold: at, ttl_ms } => {
                 let now = state.now;
@@ -671,7 +701,7 @@ fn is_of_lots(state: &State, at: usize) -> bool {
     state.holds.get(at).is_some_and(|hold| hold.of_lots.is_some())
 }
 
-fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {
+pub(super) fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {
     Some(&mut state.stocks[sku]).filter(|stock| stock.exists).ok_or(Refusal::UnknownSku)
 }
 

@@ -85,7 +85,13 @@ fn conserve(totals: &ShardTotals, find: &mut impl FnMut(String)) {
         find(format!("H-QTY: {} on hand, {parts} in its parts", totals.on_hand));
     }
     let came = i128::from(totals.received) + i128::from(totals.adjusted) + i128::from(totals.returned);
-    let left = i128::from(totals.on_hand) + i128::from(totals.fulfilled);
+    let left = i128::from(totals.on_hand) + i128::from(totals.fulfilled) + i128::from(totals.in_transit);
+    if i128::from(totals.sent) != i128::from(totals.arrived) + i128::from(totals.in_transit) {
+        find(format!(
+            "H-CONSERVE: {} units were sent, {} arrived and {} are in transit",
+            totals.sent, totals.arrived, totals.in_transit
+        ));
+    }
     if came != left {
         find(format!("H-CONSERVE: {came} units came, {left} are there or left"));
     }
@@ -136,6 +142,7 @@ mod tests {
         assert_eq!(lost(ShardTotals { free: 5, ..totals }), 1);
         assert_eq!(lost(ShardTotals { received: 8, ..totals }), 1);
         assert_eq!(lost(ShardTotals { sold: 10, ..totals }), 1);
+        assert_eq!(lost(ShardTotals { sent: 1, ..totals }), 1);
     }
 
     #[test]

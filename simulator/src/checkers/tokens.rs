@@ -55,13 +55,20 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
             let told = commands.iter().zip(answers).filter_map(|(command, answer)| {
                 let Answer::Done(done) = answer else { return None };
                 let subject = match &command.request {
-                    Request::Receive { sku, .. } | Request::ReceiveLot { sku, .. } | Request::Set { sku, .. } => {
-                        Subject::Stock(sku.clone())
-                    }
-                    // Its revision is the item's, or the lot's.
+                    Request::Receive { sku, .. }
+                    | Request::ReceiveLot { sku, .. }
+                    | Request::ReceiveExpected { sku, .. }
+                    | Request::Set { sku, .. } => Subject::Stock(sku.clone()),
+                    // Its revision is the item's, the lot's, the transfer's or the receipt's.
                     Request::PutItem { .. }
                     | Request::PutItemByLot { .. }
                     | Request::BlockLot { .. }
+                    | Request::Send { .. }
+                    | Request::Arrive { .. }
+                    | Request::Lose { .. }
+                    | Request::CallBack { .. }
+                    | Request::Expect { .. }
+                    | Request::CloseReceipt { .. }
                     | Request::UnblockLot { .. } => return None,
                     other => Subject::Reservation(other.reservation()?),
                 };

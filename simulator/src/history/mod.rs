@@ -109,6 +109,62 @@ pub enum Request {
     Cancel {
         reservation: Id,
     },
+    /// Units of a lot leave a place for another: both SKUs are the same item's ([`item_of`]).
+    Send {
+        transfer: Id,
+        sku: String,
+        to: String,
+        lot: u8,
+        units: u32,
+    },
+    Arrive {
+        transfer: Id,
+        sku: String,
+        to: String,
+        units: u32,
+    },
+    Lose {
+        transfer: Id,
+        sku: String,
+        to: String,
+        units: u32,
+    },
+    CallBack {
+        transfer: Id,
+        sku: String,
+        to: String,
+    },
+    Expect {
+        receipt: Id,
+        sku: String,
+        units: u32,
+    },
+    /// Units of a lot arrive with an expected receipt.
+    ReceiveExpected {
+        receipt: Id,
+        sku: String,
+        lot: u8,
+        units: u32,
+    },
+    CloseReceipt {
+        receipt: Id,
+        sku: String,
+    },
+}
+
+/// Where an item lies beside the default location, where it does.
+pub const AWAY: &str = "away";
+
+/// The SKU of what a history calls by `SKU@away` where it lies away.
+#[must_use]
+pub fn item_of(sku: &str) -> &str {
+    sku.split_once('@').map_or(sku, |(item, _)| item)
+}
+
+/// What a history calls an item at that location.
+#[must_use]
+pub fn name_at(item: &str, location: &str) -> String {
+    if location == AWAY { format!("{item}@{AWAY}") } else { item.to_owned() }
 }
 
 impl Request {
@@ -122,6 +178,13 @@ impl Request {
             | Self::ReceiveLot { .. }
             | Self::BlockLot { .. }
             | Self::UnblockLot { .. }
+            | Self::Send { .. }
+            | Self::Arrive { .. }
+            | Self::Lose { .. }
+            | Self::CallBack { .. }
+            | Self::Expect { .. }
+            | Self::ReceiveExpected { .. }
+            | Self::CloseReceipt { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Extend { reservation, .. }
@@ -135,6 +198,13 @@ impl Request {
     /// The SKUs it names.
     pub fn skus(&self) -> impl Iterator<Item = &str> {
         let (one, lines): (Option<&str>, &[Line]) = match self {
+            Self::Send { sku, .. }
+            | Self::Arrive { sku, .. }
+            | Self::Lose { sku, .. }
+            | Self::CallBack { sku, .. }
+            | Self::Expect { sku, .. }
+            | Self::ReceiveExpected { sku, .. }
+            | Self::CloseReceipt { sku, .. } => (Some(sku), &[]),
             Self::PutItem { sku }
             | Self::PutItemByLot { sku }
             | Self::Receive { sku, .. }
@@ -149,7 +219,18 @@ impl Request {
             | Self::Fulfil { .. }
             | Self::Cancel { .. } => (None, &[]),
         };
-        one.into_iter().chain(lines.iter().map(|line| line.sku.as_str()))
+        one.into_iter().chain(self.destination()).chain(lines.iter().map(|line| line.sku.as_str()))
+    }
+
+    /// Where the units of a transfer go.
+    #[must_use]
+    pub fn destination(&self) -> Option<&str> {
+        match self {
+            Self::Send { to, .. } | Self::Arrive { to, .. } | Self::Lose { to, .. } | Self::CallBack { to, .. } => {
+                Some(to)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -267,6 +348,14 @@ pub struct StockSeen {
     pub revision: u64,
     #[serde(default)]
     pub short: u64,
+    #[serde(default)]
+    pub in_transit: u64,
+    #[serde(default)]
+    pub incoming: u64,
+    #[serde(default)]
+    pub sent: u64,
+    #[serde(default)]
+    pub arrived: u64,
 }
 
 /// Units of one line of a reservation as it was read.

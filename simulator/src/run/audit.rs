@@ -13,7 +13,7 @@ use crate::checkers::Inventory;
 use crate::history::{
     Asked, Command, Freshness, History, Id, Outcome, Recorder, Seen, SharedHistory, Standing, Subject, operations,
 };
-use crate::workloads::{ask_again, level, reservation};
+use crate::workloads::{ask_again, level, name_of, reservation};
 
 /// How long replicas may take to come to the same position once nothing is asked of them any more.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -180,7 +180,7 @@ async fn listed(client: &Client) -> Result<Inventory, Error> {
         Id(u128::from(id.high) << 64 | u128::from(id.low))
     };
     Ok(Inventory {
-        stocks: levels.iter().map(|each| (each.sku.clone(), level(each))).collect(),
+        stocks: levels.iter().map(|each| (name_of(each), level(each))).collect(),
         reservations: reservations
             .iter()
             .filter_map(|each| Some((id_of(each.reservation_id), reservation(each)?)))

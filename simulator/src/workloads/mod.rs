@@ -14,6 +14,7 @@ mod retries;
 mod shop;
 mod shopper;
 mod strangers;
+mod transfers;
 mod translate;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ pub use shop::{Shop, connect};
 pub use shopper::Shopper;
 pub(crate) use shopper::ask_again;
 pub(crate) use strangers::{Complaints, ask_and_not_read, flood};
-pub(crate) use translate::{level, reservation};
+pub(crate) use translate::{level, name_of, reservation};
 
 use crate::Dice;
 use crate::history::Request;
@@ -55,6 +56,8 @@ pub enum Workload {
     Reads,
     /// Stock by lot, some of which is blocked beneath holds and orders.
     Lots,
+    /// Stock on its way between two places, and what suppliers are expected to send.
+    Transfers,
     /// Reservations of SKUs of several shards.
     Orders,
 }
@@ -86,7 +89,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -96,6 +99,7 @@ impl Workload {
         Self::Chains,
         Self::Reads,
         Self::Lots,
+        Self::Transfers,
         Self::Orders,
     ];
 
@@ -128,6 +132,7 @@ impl Workload {
             Self::Chains => "chains",
             Self::Reads => "reads",
             Self::Lots => "lots",
+            Self::Transfers => "transfers",
             Self::Orders => "orders",
         }
     }
@@ -144,16 +149,24 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-            // Its shelf is filled lot by lot.
-            Self::Lots => Vec::new(),
+            // Their shelves are filled lot by lot.
+            Self::Lots | Self::Transfers => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
+    }
+
+    /// Makes what its opening needs. False: that cannot be had.
+    async fn prepare(self, client: &Client, season: &str) -> bool {
+        self != Self::Transfers || transfers::make_place(client, &in_season(transfers::SKU, season)).await
     }
 
     /// What the keeper asks for before the shop opens.
     fn opening(self, client: &Client, season: &str) -> Vec<Request> {
         if self == Self::Lots {
             return lots::opening(&in_season(lots::SKU, season));
+        }
+        if self == Self::Transfers {
+            return transfers::opening(&in_season(transfers::SKU, season));
         }
         let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
         self.shelves(client, season).into_iter().flat_map(put).collect()
@@ -171,6 +184,7 @@ impl Workload {
             Self::Chains => chains::order(shopper).await,
             Self::Reads => reads::order(shopper).await,
             Self::Lots => lots::order(shopper).await,
+            Self::Transfers => transfers::order(shopper).await,
             Self::Orders => orders::order(shopper).await,
         }
     }

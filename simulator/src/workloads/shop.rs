@@ -151,6 +151,9 @@ impl Shop {
         let dice = Dice::new(world.entropy.next_u64());
         let mut keeper = Shopper::new(client.clone(), recorder, Board::default(), dice).in_season(&self.season);
         for workload in &self.workloads {
+            if !workload.prepare(&client, &self.season).await {
+                self.sign().troubles.push(format!("there is no place for {workload}"));
+            }
             for request in workload.opening(&client, &self.season) {
                 let sku = request.skus().next().unwrap_or_default().to_owned();
                 if !keeper.ask_done(request).await {

@@ -10,7 +10,7 @@ use holdfast_client::{Client, Error, v1};
 use super::{in_season, translate};
 use crate::Dice;
 use crate::history::{
-    Answer, Asked, Command, Freshness, Id, Line, Outcome, Position, Recorder, Request, Seen, Subject,
+    Answer, Asked, Command, Freshness, Id, Line, Outcome, Position, Recorder, Request, Seen, Subject, item_of,
 };
 
 /// How often a command of unknown outcome is asked again.
@@ -109,10 +109,10 @@ impl Shopper {
 
     /// The latest position of a SKU's shard that this customer was told.
     pub(super) fn position_of(&self, sku: &str) -> Option<Position> {
-        self.positions.get(&self.client.shard_of(sku)).copied()
+        self.positions.get(&self.client.shard_of(item_of(sku))).copied()
     }
 
-    fn random(&mut self) -> u128 {
+    pub(super) fn random(&mut self) -> u128 {
         u128::from(self.dice.next_u64()) << 64 | u128::from(self.dice.next_u64())
     }
 
@@ -122,7 +122,7 @@ impl Shopper {
 
     /// A new hold of those lines.
     pub(super) fn reserve_request(&mut self, lines: &[(&str, u32)], ttl_s: u32) -> Request {
-        let slot = slot_of(lines.first().map_or("", |(sku, _)| sku));
+        let slot = slot_of(lines.first().map_or("", |(sku, _)| item_of(sku)));
         let reservation = Id(ReservationId::mint(self.client.cluster_time_ms(), slot, self.random()).0);
         let lines = lines.iter().map(|(sku, units)| Line { sku: (*sku).to_owned(), units: *units }).collect();
         Request::Reserve { reservation, lines, ttl_s, over_shards: false }
@@ -243,8 +243,8 @@ impl Shopper {
         let ticket = self.recorder.call(Asked::Read(subject.clone(), freshness));
         let told = match &subject {
             Subject::Stock(sku) => {
-                let read = reader.stock(sku, None).await;
-                read.map(|read| (Seen::Stock(Some(translate::stock(&read.value))), read.freshness))
+                let read = reader.stock(item_of(sku), None).await;
+                read.map(|read| (Seen::Stock(Some(translate::stock(&read.value, sku))), read.freshness))
             }
             Subject::Reservation(id) => {
                 let read = reader.reservation(ReservationId(id.0)).await;

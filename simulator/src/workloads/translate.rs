@@ -1,14 +1,16 @@
 //! Between the history's words and the client's: the one place.
 
-use holdfast_client::ids::{CommandId, ReservationId};
+use holdfast_client::ids::{CommandId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    BlockLot, Cancel, Command as ClientCommand, CommandKey, Commit, Consistency, Error, Extend, Fulfil, PutItem,
-    Receive, Release, Reserve, Set, Stock, Success, UnblockLot, v1,
+    BlockLot, Cancel, CancelTransfer, CloseReceipt, Command as ClientCommand, CommandKey, Commit, Consistency,
+    CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, LoseTransfer, PutItem, Receive, ReceiveTransfer, Release,
+    Reserve, Set, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
 use crate::history::{
-    Answer, Command, Done, Freshness, LineSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen, StockSeen,
+    AWAY, Answer, Command, Done, Freshness, LineSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen,
+    StockSeen, item_of, name_at,
 };
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
@@ -20,28 +22,59 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             PutItem::new(v1::Item { sku: sku.clone(), name: format!("Item {sku}"), ..v1::Item::default() }).into()
         }
         Request::PutItemByLot { sku } => {
-            let (sku, name) = (sku.clone(), format!("Item {sku}"));
+            let (sku, name) = (item_of(sku).to_owned(), format!("Item {}", item_of(sku)));
             PutItem::new(v1::Item { sku, name, lot_tracked: true, ..v1::Item::default() }).into()
         }
         Request::Receive { sku, units } => Receive::of(sku, *units).into(),
         Request::ReceiveLot { sku, lot, units } => {
-            let spec = v1::LotSpec { best_before: format!("20{}-12", 30 + lot), ..v1::LotSpec::default() };
-            Receive::of(sku, *units).lot(lot.to_string()).lot_spec(spec).into()
+            Receive::of(item_of(sku), *units).at(place_of(sku)).lot(lot.to_string()).lot_spec(lot_spec(*lot)).into()
         }
         Request::BlockLot { sku, lot } => BlockLot::of(sku, lot.to_string()).into(),
         Request::UnblockLot { sku, lot } => UnblockLot::of(sku, lot.to_string()).into(),
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
         Request::Reserve { reservation, lines, ttl_s, .. } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
-            lines.iter().fold(reserve, |reserve, line| reserve.line(&line.sku, line.units)).into()
+            let line = |reserve: Reserve, line: &crate::history::Line| {
+                reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
+            };
+            lines.iter().fold(reserve, line).into()
         }
         Request::Extend { reservation, ttl_s } => Extend::of(of(*reservation), whole(*ttl_s)).into(),
         Request::Commit { reservation } => Commit::of(of(*reservation)).into(),
         Request::Release { reservation } => Release::of(of(*reservation)).into(),
         Request::Fulfil { reservation } => Fulfil::of(of(*reservation)).into(),
         Request::Cancel { reservation } => Cancel::of(of(*reservation)).into(),
+        Request::Send { transfer, sku, to, lot, units } => CreateTransfer::of(item_of(sku), place_of(to))
+            .from_location(place_of(sku))
+            .units_of_lot(*units, lot.to_string())
+            .id(TransferId(transfer.0))
+            .into(),
+        Request::Arrive { transfer, units, .. } => {
+            ReceiveTransfer::of(TransferId(transfer.0)).line(0, *units, v1::Condition::Resellable).into()
+        }
+        Request::Lose { transfer, units, .. } => LoseTransfer::of(TransferId(transfer.0)).line(0, *units).into(),
+        Request::CallBack { transfer, .. } => CancelTransfer::of(TransferId(transfer.0)).into(),
+        Request::Expect { receipt, sku, units } => {
+            ExpectReceipt::of(item_of(sku)).at(place_of(sku)).units(*units).id(ReceiptId(receipt.0)).into()
+        }
+        Request::ReceiveExpected { receipt, sku, lot, units } => Receive::of(item_of(sku), *units)
+            .at(place_of(sku))
+            .lot(lot.to_string())
+            .lot_spec(lot_spec(*lot))
+            .receipt(ReceiptId(receipt.0))
+            .into(),
+        Request::CloseReceipt { receipt, .. } => CloseReceipt::of(ReceiptId(receipt.0)).into(),
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+fn lot_spec(lot: u8) -> v1::LotSpec {
+    v1::LotSpec { best_before: format!("20{}-12", 30 + lot), ..v1::LotSpec::default() }
+}
+
+/// The location of what a history calls so; empty: the default one.
+pub(super) fn place_of(sku: &str) -> &'static str {
+    if sku == item_of(sku) { "" } else { AWAY }
 }
 
 pub(super) fn consistency(freshness: Freshness) -> Consistency {
@@ -110,9 +143,14 @@ fn phase(state: v1::ReservationState) -> Option<Phase> {
     }
 }
 
-/// The one level that a SKU has; none: nothing of it was ever there.
-pub(super) fn stock(stock: &Stock) -> StockSeen {
-    stock.levels.first().map(level).unwrap_or_default()
+/// The level of what a history calls so; none: nothing of it was ever there.
+pub(super) fn stock(stock: &Stock, name: &str) -> StockSeen {
+    stock.levels.iter().find(|level| name_of(level) == name).map(level).unwrap_or_default()
+}
+
+/// What a history calls an item at a location.
+pub(crate) fn name_of(level: &v1::StockLevel) -> String {
+    name_at(&level.sku, &level.location_id)
 }
 
 pub(crate) fn level(level: &v1::StockLevel) -> StockSeen {
@@ -127,6 +165,10 @@ pub(crate) fn level(level: &v1::StockLevel) -> StockSeen {
         fulfilled: level.fulfilled,
         revision: level.revision,
         short: level.short,
+        in_transit: level.in_transit,
+        incoming: level.incoming,
+        sent: level.sent,
+        arrived: level.arrived,
     }
 }
 
@@ -137,7 +179,7 @@ fn sold_of_lot(units: &v1::LotUnits) -> (u8, u64) {
 /// `None`: it stands where no workload takes it.
 pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSeen> {
     let line = |line: &v1::ReservationLine| LineSeen {
-        sku: line.sku.clone(),
+        sku: name_at(&line.sku, &line.location_id),
         held: line.held,
         committed: line.committed,
         fulfilled: line.fulfilled,

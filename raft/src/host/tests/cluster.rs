@@ -431,8 +431,14 @@ impl Deliveries {
     /// An entry that receives some of an item that is there, as the `number`th command: one that comes again changes nothing.
     pub(super) fn restocking(&mut self, number: u64, item: u64) -> Payload {
         let (sku, location) = (Sku::new(&format!("SKU-{item}")).unwrap(), LocationId::new("main").unwrap());
-        let mut command =
-            self.command(Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units: Units(1) }));
+        let mut command = self.command(Operation::Receive(Receive {
+            sku,
+            location,
+            lot: None,
+            lot_spec: None,
+            units: Units(1),
+            receipt: None,
+        }));
         command.id = CommandId(u128::from(number));
         self.entry(vec![command], SCHEMA)
     }
@@ -443,7 +449,7 @@ impl Deliveries {
         let location = LocationId::new("main").unwrap();
         let place = PutLocation { location: location.clone(), spec: LocationSpec::default(), if_revision: None };
         let item = PutItem { sku: sku.clone(), spec: ItemSpec::default(), if_revision: None, if_absent: true };
-        let delivery = Receive { sku, location, lot: None, lot_spec: None, units: Units(3) };
+        let delivery = Receive { sku, location, lot: None, lot_spec: None, units: Units(3), receipt: None };
         let commands = vec![
             self.command(Operation::PutLocation(Box::new(place))),
             self.command(Operation::PutItem(Box::new(item))),

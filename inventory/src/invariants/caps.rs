@@ -1,0 +1,53 @@
+//! [H-CAPS] Of each transfer `sent = in transit + received + lost + returned`; what is on its way to a place, and expected there, is
+//! what the transfers and receipts say; and those that have ended are known as such. No allocations, limits or backorders exist
+//! yet, so nothing else is capped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::state::{DocumentBody, DocumentNo, DocumentRecord, LocationNo, SkuNo, State};
+
+pub(super) fn check(state: &State) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut on_the_way: BTreeMap<(SkuNo, LocationNo), (u64, u64)> = BTreeMap::new();
+    let mut ended = BTreeSet::new();
+    for (no, record) in state.documents_from(DocumentNo(0)) {
+        if !adds_up(record) {
+            findings.push(format!("document {:032x}: {:?}", record.id, record.body));
+            continue;
+        }
+        let (location, in_transit, expected) = record.on_the_way();
+        let sums = on_the_way.entry((record.sku, location)).or_default();
+        (sums.0, sums.1) = (sums.0 + in_transit, sums.1 + expected);
+        ended.extend(record.ended_at.map(|ended_at| (ended_at, no)));
+        let is_open = match &record.body {
+            DocumentBody::Transfer(_) => in_transit > 0,
+            DocumentBody::Receipt(receipt) => !receipt.closed,
+        };
+        if is_open != record.ended_at.is_none() || state.find_document(record.id) != Some(no) {
+            findings.push(format!("document {:032x} has ended or has not, or is not found", record.id));
+        }
+    }
+    for sku in state.skus() {
+        for place in &state.stock(sku).places {
+            let said = on_the_way.remove(&(sku, place.location)).unwrap_or_default();
+            if said != (place.in_transit, place.incoming) {
+                let (item, location) = (&state.item(sku).sku, &state.location(place.location).id);
+                let counted = (place.in_transit, place.incoming);
+                findings.push(format!("{item} at {location}: {counted:?} on the way, the documents say {said:?}"));
+            }
+        }
+    }
+    let nowhere = on_the_way.into_iter().filter(|(_, sums)| *sums != (0, 0));
+    findings.extend(nowhere.map(|((sku, _), sums)| format!("{}: {sums:?} to where no stock is", state.item(sku).sku)));
+    if ended != state.indexes.ended_documents {
+        findings.push("which documents have ended is not what they say".to_owned());
+    }
+    findings
+}
+
+fn adds_up(record: &DocumentRecord) -> bool {
+    match &record.body {
+        DocumentBody::Transfer(transfer) => transfer.lines.iter().all(|line| line.units.in_transit().is_some()),
+        DocumentBody::Receipt(receipt) => receipt.lines.iter().all(|line| line.arrived <= line.units),
+    }
+}
