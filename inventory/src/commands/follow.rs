@@ -219,6 +219,19 @@ mod tests {
     };
 
     #[test]
+    fn units_that_a_later_attempt_took_first_are_the_earlier_ones_too_if_it_comes_in_time() {
+        let mut shop = Shop::with_rouge(5);
+        shop.run(prepare("rouge", 2, 11)).unwrap();
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        let sold = LineCounts { committed: 2, ..NONE };
+        follow(&mut shop, 2, sold).unwrap();
+        assert_eq!((shop.reservation(1).state, shop.stock("rouge").counts.committed), (ReservationState::Committed, 2));
+        let mut shop = Shop::with_rouge(5);
+        shop.run(prepare("rouge", 2, 13)).unwrap();
+        assert_eq!(shop.after_s(12).run(prepare("rouge", 2, 10)), Err(Refusal::OrderUndecided));
+    }
+
+    #[test]
     fn a_part_outlives_every_clock_and_ends_when_it_is_told_to() {
         let mut shop = Shop::with_rouge(3);
         shop.run(prepare("rouge", 2, 10)).unwrap();

@@ -63,8 +63,16 @@ impl Prepare {
         match part.phase {
             PartPhase::Aborted => return Ok(None),
             PartPhase::Decided => {}
-            // Whoever gave the earlier attempt up must not end this one: from now on this deadline counts.
-            PartPhase::Prepared => turn.state.change_part(no, |part| part.deadline = part.deadline.max(self.deadline)),
+            // A later attempt came first, and this one is too late for the units to be its own too.
+            PartPhase::Prepared if part.taken_for > self.deadline && turn.now() > self.deadline => {
+                return Err(Refusal::OrderUndecided);
+            }
+            // Whoever gave the earlier attempt up must not end this one: from now on this deadline counts. And whichever of the
+            // two makes the whole, the units are its own.
+            PartPhase::Prepared => turn.state.change_part(no, |part| {
+                part.deadline = part.deadline.max(self.deadline);
+                part.taken_for = part.taken_for.min(self.deadline);
+            }),
         }
         let record = turn.state.reservation(no);
         let skus: Vec<_> = record.lines.iter().map(|line| line.sku).collect();

@@ -57,7 +57,7 @@ pub(crate) struct RemoteLine {
 pub(crate) struct Part {
     /// The command that asked for the whole.
     pub(crate) command: CommandId,
-    /// The deadline of the attempt that took the units. They are none of a whole that an earlier attempt has made: such a whole
+    /// The earliest deadline of the attempts that have taken the units, or found them taken in time. They are none of a whole that an earlier attempt has made: such a whole
     /// had a part here, which has followed it to the end and is forgotten.
     pub(crate) taken_for: LogTime,
     /// The latest deadline of all attempts that found the units taken: by then it is decided, by the deciding shard's log time; after
