@@ -161,6 +161,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::BatchTooLarge
         | Reason::ChainSpansShards
         | Reason::LinesSpanShards
+        | Reason::LinesMoveTogether
         | Reason::IdFromFuture
         | Reason::NotLeader
         | Reason::StaleRoute

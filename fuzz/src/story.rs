@@ -131,6 +131,7 @@ fn reserve(number: u64, lines: Vec<Line>, ttl_s: u32) -> Operation {
         customer: Some(CustomerHash(77)),
         channel: ChannelId::new("web").ok(),
         campaign: None,
+        plan: None,
     })
 }
 

@@ -103,6 +103,7 @@ fn main() {
             customer: None,
             channel: None,
             campaign: None,
+            plan: None,
         };
         reserves.push(command(random, at, Operation::Reserve(reserve)));
     }

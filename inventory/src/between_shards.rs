@@ -40,7 +40,8 @@ impl SpreadPlan {
         }
         let prepare = |(slot, numbers): (Slot, Vec<u16>)| {
             let lines = numbers.iter().map(|number| reserve.lines[usize::from(*number)].clone()).collect();
-            (slot, Prepare { reserve: Reserve { lines, ..reserve.clone() }, numbers, command, deadline })
+            let plan = reserve.plan.as_ref().map(|plan| Box::new(plan.of_lines(&numbers)));
+            (slot, Prepare { reserve: Reserve { lines, plan, ..reserve.clone() }, numbers, command, deadline })
         };
         let prepares: Vec<_> = shards.into_values().map(prepare).collect();
         (!prepares.is_empty()).then_some(Self { prepares, deadline })

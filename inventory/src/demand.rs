@@ -8,12 +8,12 @@ use crate::state::{LineRecord, LocationNo, SkuNo};
 use crate::turn::Turn;
 
 /// What is asked for so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Demand {
     places: Vec<PlaceDemand>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PlaceDemand {
     sku: SkuNo,
     location: LocationNo,
@@ -22,7 +22,7 @@ struct PlaceDemand {
 }
 
 /// What may still be promised at a place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Left {
     /// So many units.
     Units(u64),

@@ -350,6 +350,7 @@ impl Inventory {
             customer: details.and_then(|details| details.customer),
             channel: details.and_then(|details| details.channel.clone()),
             campaign: details.and_then(|details| details.campaign.clone()),
+            plan: record.plan().cloned(),
             revision: record.revision,
         }
     }

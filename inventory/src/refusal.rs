@@ -345,6 +345,9 @@ pub enum Refusal {
         "the lines of the reservation lie on several shards: it is sold, shipped, cancelled and released whole only"
     )]
     LinesSpanShards,
+    /// What is asked would change a line that was worked out from what was asked for, without the others of it.
+    #[error("the lines come from a kit, or from one line that was split: they change together only")]
+    LinesMoveTogether,
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -432,6 +435,7 @@ impl Refusal {
             | Self::AlreadyEnded
             | Self::ExceedsInTransit { .. }
             | Self::LinesSpanShards
+            | Self::LinesMoveTogether
             | Self::InvalidArgument(_) => true,
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::Plan;
 use crate::{CampaignId, ChannelId, CustomerHash, LocationId, LogTime, LotId, OrderRef, ReservationId, Revision, Sku};
 
 /// Where a reservation stands: a summary of its lines.
@@ -65,6 +66,8 @@ pub struct Reservation {
     pub channel: Option<ChannelId>,
     /// In which flash sale.
     pub campaign: Option<CampaignId>,
+    /// How its lines were worked out, where they are not those that were asked for.
+    pub plan: Option<Plan>,
     /// How often it was changed.
     pub revision: Revision,
 }

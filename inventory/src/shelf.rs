@@ -12,7 +12,7 @@ use crate::LogTime;
 use crate::state::{LotNo, SkuNo, State, StockPlace};
 
 /// The sellable units of one item at one location, and the holds that are to get some of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shelf {
     /// First expired, first out: by removal, receipt and name.
     lots: Vec<ShelfLot>,
@@ -20,7 +20,7 @@ pub(crate) struct Shelf {
     needs: Vec<(LogTime, u64)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ShelfLot {
     lot: LotNo,
     removal_at: LogTime,

@@ -327,6 +327,7 @@ pub(crate) fn reserve(number: u64, lines: &[(&str, u32)]) -> Operation {
         customer: None,
         channel: None,
         campaign: None,
+        plan: None,
     })
 }
 

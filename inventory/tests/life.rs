@@ -61,6 +61,7 @@ fn a_reservation_is_held_sold_and_shipped() {
                 customer: None,
                 channel: None,
                 campaign: None,
+                plan: None,
             }),
         ],
     );

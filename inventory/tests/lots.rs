@@ -142,6 +142,7 @@ fn operation(wish: &Wish, reservations: &mut u8) -> Option<Operation> {
                 customer: None,
                 channel: None,
                 campaign: None,
+                plan: None,
             })
         }
         Wish::Amend { reservation, location, units } => {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use holdfast_inventory::commands::{
-    Abandon, AskDecision, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive,
-    Release, Reserve, ReserveSpread, Told,
+    Abandon, AskDecision, AskedLine, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, Line, Plan, PutItem,
+    PutLocation, Receive, Release, Reserve, ReserveSpread, Told,
 };
 use holdfast_inventory::{
     Applied, BodyHash, Command, CommandId, Entry, Inventory, ItemSpec, Limits, LocationSpec, LogTime, Operation,
@@ -63,12 +63,15 @@ struct Order {
     reserve: Reserve,
     /// What the deciding shard said of it.
     decided: Option<Result<Success, Refusal>>,
+    /// What it held when it was made.
+    held: Vec<(Sku, u64)>,
     is_shipped: bool,
 }
 
 /// One try of an order.
 struct Attempt {
     order: usize,
+    reserve: Reserve,
     plan: SpreadPlan,
     answers: Vec<Option<Result<Success, Refusal>>>,
     /// Whoever tried it is dead: nobody gathers its answers any more.
@@ -201,18 +204,48 @@ impl World {
             customer: None,
             channel: None,
             campaign: None,
+            plan: None,
         };
+        let reserve = if self.dice.one_in(3) { self.as_planned(reserve) } else { reserve };
         self.orders.push(Order {
             command: CommandId(u128::from(number) + 1),
             reserve,
             decided: None,
+            held: Vec::new(),
             is_shipped: false,
         });
         self.try_order(number as usize);
     }
 
+    /// The same with neighbours among its lines worked out from one asked line.
+    fn as_planned(&mut self, mut reserve: Reserve) -> Reserve {
+        let mut asked: Vec<AskedLine> = Vec::new();
+        let mut of = Vec::new();
+        for line in &mut reserve.lines {
+            if asked.is_empty() || self.dice.one_in(2) {
+                asked.push(AskedLine { units: Units(1), optional: line.optional, kit: None });
+            }
+            line.optional = asked.last().unwrap().optional;
+            of.push(asked.len() as u16 - 1);
+        }
+        reserve.plan = Some(Box::new(Plan { request: BodyHash(7), asked, of }));
+        reserve
+    }
+
+    /// What this attempt asks for: a request that becomes other lines may become others each time.
+    fn replan(&mut self, mut reserve: Reserve) -> Reserve {
+        if reserve.plan.is_some() && self.dice.one_in(3) {
+            let last = reserve.lines.len() - 1;
+            if last > 0 {
+                reserve.lines[last].sku = self.skus[self.dice.below(self.skus.len())].clone();
+            }
+        }
+        reserve
+    }
+
     fn try_order(&mut self, order: usize) {
-        let Order { command, reserve, .. } = &self.orders[order];
+        let reserve = self.replan(self.orders[order].reserve.clone());
+        let (command, reserve) = (&self.orders[order].command, &reserve);
         let deadline = LogTime(self.now + DECIDED_WITHIN_MS);
         match SpreadPlan::of(*command, reserve, deadline, shard_of) {
             None => {
@@ -228,7 +261,7 @@ impl World {
                     self.letters.push(Letter { shard: shard_of(*slot), operation, reply_to });
                 }
                 let answers = vec![None; plan.prepares.len()];
-                self.attempts.push(Attempt { order, plan, answers, is_dead: false });
+                self.attempts.push(Attempt { order, reserve: reserve.clone(), plan, answers, is_dead: false });
             }
         }
     }
@@ -246,6 +279,9 @@ impl World {
         if let ReplyTo::Decided { order, .. } = &letter.reply_to
             && outcome.as_ref().err().is_none_or(Refusal::is_recorded)
         {
+            if self.orders[*order].decided.is_none() && outcome.is_ok() {
+                self.orders[*order].held = self.held(self.orders[*order].reserve.reservation);
+            }
             let decided = self.orders[*order].decided.get_or_insert_with(|| outcome.clone());
             assert_eq!(*decided, outcome, "an order is decided once");
         }
@@ -253,6 +289,18 @@ impl World {
             return;
         }
         self.reply(letter, outcome);
+    }
+
+    /// What a reservation holds just after it was made: of the lines that come from one, all or none.
+    fn held(&self, id: ReservationId) -> Vec<(Sku, u64)> {
+        let made = self.shards[shard_of(id.slot()) as usize].reservation(id).unwrap();
+        let held: Vec<(Sku, u64)> = made.lines.iter().map(|line| (line.sku.clone(), line.units.held)).collect();
+        if let Some(plan) = &made.plan {
+            for (pair, of) in held.windows(2).zip(plan.of.windows(2)).filter(|(_, of)| of[0] == of[1]) {
+                assert_eq!(pair[0].1 > 0, pair[1].1 > 0, "{id}: lines {of:?} are one: {made:?}");
+            }
+        }
+        held
     }
 
     fn reply(&mut self, letter: Letter, outcome: Result<Success, Refusal>) {
@@ -296,12 +344,12 @@ impl World {
     }
 
     fn decide(&mut self, attempt: usize) {
-        let Attempt { order, plan, answers, is_dead } = &self.attempts[attempt];
+        let Attempt { order, reserve, plan, answers, is_dead } = &self.attempts[attempt];
         if *is_dead {
             return;
         }
         let Some(answers) = answers.iter().cloned().collect::<Option<Vec<_>>>() else { return };
-        let reserve = self.orders[*order].reserve.clone();
+        let reserve = reserve.clone();
         // A shard that was asked after the deadline holds nothing, and this attempt comes to nothing.
         let Ok(decision): Result<ReserveSpread, Refusal> = plan.decision(reserve, &answers) else { return };
         let shard = shard_of(decision.reserve.reservation.slot());
@@ -405,10 +453,9 @@ impl World {
     fn check_shipped(&self) {
         let mut shipped: BTreeMap<&Sku, u64> = self.skus.iter().map(|sku| (sku, 0)).collect();
         for order in self.orders.iter().filter(|order| order.is_shipped) {
-            let Some(Ok(success)) = &order.decided else { panic!("what is shipped was held") };
-            for (at, line) in order.reserve.lines.iter().enumerate() {
-                let held = success.held.as_deref().map_or(line.units.0, |held| held[at]);
-                *shipped.get_mut(&line.sku).unwrap() += u64::from(held);
+            assert!(matches!(order.decided, Some(Ok(_))), "what is shipped was held");
+            for (sku, units) in &order.held {
+                *shipped.get_mut(sku).unwrap() += units;
             }
         }
         for (sku, units) in shipped {

@@ -434,6 +434,7 @@ impl Model {
                     customer: None,
                     channel: None,
                     campaign: None,
+                    plan: None,
                 };
                 (Operation::Reserve(reserve), (u64::from(*units) <= left).into())
             }

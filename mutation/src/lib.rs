@@ -46,6 +46,7 @@ mutations! {
     ChainHalfKept = "chain-half-kept", "What a failed chain changed before it failed stays.";
     ReleasedUnitsKept = "released-units-kept", "A release does not give the units back to the stock.";
     SecondLineNotHeld = "second-line-not-held", "Only the first line of a reservation is taken from the stock.";
+    ComponentTakenAlone = "component-taken-alone", "Of a line that became several, those that can be held are held without the rest.";
     BlockedLotSold = "blocked-lot-sold", "Units of a lot that is blocked are promised and sold.";
     LastExpiredFirstOut = "last-expired-first-out", "A sale is bound to the lots that leave sale last.";
     ShortNeverFilled = "short-never-filled", "What becomes free is sold anew before what is short gets it.";

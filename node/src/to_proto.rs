@@ -88,6 +88,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::LinkedCommandFailed => of(ErrorReason::LinkedCommandFailed),
         Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
         Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
+        Refusal::LinesMoveTogether => of(ErrorReason::LinesMoveTogether),
         Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
         Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),

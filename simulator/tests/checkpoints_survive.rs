@@ -64,6 +64,7 @@ fn operation(index: u64, dice: &mut Dice) -> Operation {
         customer: None,
         channel: None,
         campaign: None,
+        plan: None,
     })
 }
 

@@ -45,6 +45,9 @@ impl Amend {
         if record.spread.is_some() {
             return Err(Refusal::LinesSpanShards);
         }
+        if record.plan().is_some() {
+            return Err(Refusal::LinesMoveTogether);
+        }
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::MAX_LINES;
+use super::MAX_PLANNED_LINES;
 use super::fulfil::ship;
 use crate::state::{LineRecord, PartPhase, ReservationNo};
 use crate::turn::Turn;
@@ -40,7 +40,7 @@ struct Step {
 
 impl Follow {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
-        if self.lines.len() > MAX_LINES || self.lines.iter().any(|line| line.all().is_none()) {
+        if self.lines.len() > MAX_PLANNED_LINES || self.lines.iter().any(|line| line.all().is_none()) {
             return Err(InvalidArgument::of(Field::Lines));
         }
         Ok(())
@@ -229,6 +229,17 @@ mod tests {
         let mut shop = Shop::with_rouge(5);
         shop.run(prepare("rouge", 2, 13)).unwrap();
         assert_eq!(shop.after_s(12).run(prepare("rouge", 2, 10)), Err(Refusal::OrderUndecided));
+    }
+
+    #[test]
+    fn an_attempt_that_asks_for_other_lines_waits_until_it_is_known_what_became_of_the_earlier_one() {
+        let mut shop = Shop::with_rouge(5);
+        shop.receive("mascara", "PAR", 5).unwrap();
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        assert_eq!(shop.run(prepare("mascara", 2, 11)), Err(Refusal::OrderUndecided));
+        assert_eq!(abandon(&mut shop, 10), Some(ReservationState::Aborted));
+        shop.run(prepare("mascara", 2, 11)).unwrap();
+        assert_eq!((shop.stock("rouge").counts.reserved, shop.stock("mascara").counts.reserved), (0, 2));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod create_transfer;
 mod expect_receipt;
 mod lose_transfer;
 mod move_units;
+mod plan;
 mod receive_transfer;
 mod set_safety_stock;
 
@@ -60,5 +61,6 @@ pub use create_transfer::{CreateTransfer, DocumentLine};
 pub use expect_receipt::ExpectReceipt;
 pub use lose_transfer::LoseTransfer;
 pub use move_units::MoveUnits;
+pub use plan::{AskedLine, KitOf, MAX_PLANNED_LINES, Plan};
 pub use receive_transfer::{ArrivedUnits, ReceiveTransfer};
 pub use set_safety_stock::SetSafetyStock;

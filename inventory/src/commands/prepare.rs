@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Line;
 use super::reserve::{Reserve, Role};
-use crate::state::{Part, PartPhase, ReservationNo};
+use crate::state::{LineRecord, Part, PartPhase, ReservationNo};
 use crate::turn::Turn;
 use crate::{CommandId, Field, InvalidArgument, LogTime, Refusal, Success};
 
@@ -54,6 +55,23 @@ impl Prepare {
         self.reserve.decide_as(turn, Role::Part(part)).map_err(|refusal| refusal.of_lines(&self.numbers))
     }
 
+    /// Whether the lines are those that an earlier attempt has asked for. Of a request that became other lines they may not be.
+    fn asks_for(&self, turn: &Turn<'_>, no: ReservationNo) -> bool {
+        let record = turn.state.reservation(no);
+        let is_it = |(line, asked): (&LineRecord, &Line)| {
+            let lot = line.named_lot().map(|lot| &turn.state.lot(lot).id);
+            let taken = line.units.all().unwrap_or_default();
+            turn.state.item(line.sku).sku == asked.sku
+                && turn.state.location(line.location).id == asked.location
+                && (lot == asked.lot.as_ref() || line.by_lot.is_none())
+                && (taken == 0 || taken == asked.units.count())
+        };
+        record.part().is_some_and(|part| part.numbers == self.numbers)
+            && record.lines.len() == self.reserve.lines.len()
+            && record.lines.iter().zip(&self.reserve.lines).all(is_it)
+            && record.plan() == self.reserve.plan.as_deref()
+    }
+
     /// What an earlier attempt took; `None` where it was given back.
     fn known(&self, turn: &mut Turn<'_>, no: ReservationNo) -> Result<Option<Success>, Refusal> {
         let record = turn.state.reservation(no);
@@ -63,6 +81,8 @@ impl Prepare {
         match part.phase {
             PartPhase::Aborted => return Ok(None),
             PartPhase::Decided => {}
+            // The earlier attempt may yet be decided with the lines that it asked for: until its deadline these are not held.
+            PartPhase::Prepared if !self.asks_for(turn, no) => return Err(Refusal::OrderUndecided),
             // A later attempt came first, and this one is too late for the units to be its own too.
             PartPhase::Prepared if part.taken_for > self.deadline && turn.now() > self.deadline => {
                 return Err(Refusal::OrderUndecided);

@@ -1,11 +1,14 @@
 //! `reserve`: units are held for a while, all lines or none.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
-use super::FULL_RETRY_MS;
+use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan};
 use crate::demand::Demand;
-use crate::state::{LineLots, LineRecord, Part, ReservationDetails, ReservationRecord, Spread, Whole};
+use crate::state::{LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, Spread, Whole};
 use crate::turn::Turn;
 use crate::{
     CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LogTime, LotId,
@@ -53,6 +56,8 @@ pub struct Reserve {
     pub channel: Option<ChannelId>,
     /// In which flash sale.
     pub campaign: Option<CampaignId>,
+    /// How the lines were worked out, where they are not those that were asked for.
+    pub plan: Option<Box<Plan>>,
 }
 
 impl Reserve {
@@ -60,8 +65,12 @@ impl Reserve {
         if !self.reservation.is_well_formed() {
             return Err(InvalidArgument::of(Field::ReservationId));
         }
-        if self.lines.is_empty() || self.lines.len() > MAX_LINES {
+        let most = if self.plan.is_some() { MAX_PLANNED_LINES } else { MAX_LINES };
+        if self.lines.is_empty() || self.lines.len() > most {
             return Err(InvalidArgument::of(Field::Lines));
+        }
+        if let Some(plan) = &self.plan {
+            plan.validate(self.lines.len())?;
         }
         if let Some(at) = self.lines.iter().position(|line| !line.units.is_askable()) {
             return Err(InvalidArgument::in_line(Field::Units, at));
@@ -73,11 +82,19 @@ impl Reserve {
     }
 
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
-        self.decide_as(turn, Role::Alone)
+        self.decide_as(turn, Role::Alone).map_err(|refusal| self.of_asked(refusal))
+    }
+
+    /// A refusal of one of the lines, told of the line that was asked for.
+    pub(super) fn of_asked(&self, refusal: Refusal) -> Refusal {
+        match &self.plan {
+            Some(plan) => refusal.of_lines(&plan.of),
+            None => refusal,
+        }
     }
 
     /// The same for a reservation of which these lines are all, or those of one of several shards.
-    pub(super) fn decide_as(&self, turn: &mut Turn<'_>, role: Role) -> Result<Success, Refusal> {
+    pub(super) fn decide_as(&self, turn: &mut Turn<'_>, role: Role<'_>) -> Result<Success, Refusal> {
         if turn.state.find_reservation(self.reservation).is_some() {
             return Err(Refusal::Exists);
         }
@@ -105,52 +122,100 @@ impl Reserve {
         for record in &lines {
             turn.end_what_is_due_of(record.sku);
         }
-        let all_held = self.take(turn, &mut lines, role.holds_elsewhere())?;
-        Ok(self.hold(turn, lines, all_held, max_hold_s, role))
+        let role = self.take(turn, &mut lines, role)?;
+        Ok(self.hold(turn, lines, max_hold_s, role))
     }
 
-    /// Decides what each line gets: what is required first, summed, and then in order what is optional.
-    fn take(&self, turn: &Turn<'_>, lines: &mut [LineRecord], holds_elsewhere: bool) -> Result<bool, Refusal> {
+    /// Decides what each line gets: what is required first, summed, and then in order what is optional. Lines that come from one
+    /// asked line get all or nothing together, those of other shards included.
+    fn take<'b>(&self, turn: &Turn<'_>, lines: &mut [LineRecord], mut role: Role<'b>) -> Result<Role<'b>, Refusal> {
         let mut demand = Demand::default();
-        for (at, line) in lines.iter_mut().enumerate().filter(|(_, line)| !line.optional && !self.partial_ok) {
-            let units = self.lines[at].units.count();
-            demand.require(turn, line, at, units)?;
-            line.units.held = units;
-        }
-        let mut all_held = true;
+        let mut missing = role.missing();
         let mut first_lack = None;
-        for (at, line) in lines.iter_mut().enumerate().filter(|(_, line)| line.optional || self.partial_ok) {
-            let units = self.lines[at].units.count();
-            match demand.require(turn, line, at, units) {
-                Ok(()) => line.units.held = units,
-                Err(lack) => {
-                    all_held = false;
-                    first_lack.get_or_insert(lack);
+        for is_optional in [false, true] {
+            let mut rest = 0;
+            while rest < lines.len() {
+                let group = self.group_at(rest);
+                rest = group.end;
+                if (self.partial_ok || lines[group.start].optional) != is_optional {
+                    continue;
+                }
+                let (number, first) = (self.asked_number(&role, group.start), group.start);
+                let got = if missing.contains(&number) {
+                    Err(Refusal::InsufficientStock { available: 0, line: first as u32, recorded: true })
+                } else {
+                    self.require(turn, &mut demand, lines, group.clone())
+                };
+                match got {
+                    Ok(()) => group.for_each(|at| lines[at].units.held = self.lines[at].units.count()),
+                    Err(lack) if is_optional => {
+                        missing.insert(number);
+                        first_lack.get_or_insert(lack);
+                    }
+                    Err(lack) => return Err(lack),
                 }
             }
         }
+        role.go_without(&missing);
         match first_lack {
-            Some(lack) if !holds_elsewhere && lines.iter().all(|line| line.units.held == 0) => Err(lack),
-            _ => Ok(all_held),
+            Some(lack) if !role.holds_elsewhere() && lines.iter().all(|line| line.units.held == 0) => Err(lack),
+            _ => Ok(role),
         }
     }
 
-    fn hold(
+    /// Asks for the units of those lines, of all or of none.
+    fn require(
         &self,
-        turn: &mut Turn<'_>,
-        lines: Vec<LineRecord>,
-        all_held: bool,
-        max_hold_s: u32,
-        role: Role,
-    ) -> Success {
+        turn: &Turn<'_>,
+        demand: &mut Demand,
+        lines: &[LineRecord],
+        group: Range<usize>,
+    ) -> Result<(), Refusal> {
+        let before = (group.len() > 1).then(|| demand.clone());
+        for at in group {
+            if let Err(lack) = demand.require(turn, &lines[at], at, self.lines[at].units.count()) {
+                if let Some(before) = before {
+                    *demand = before;
+                }
+                return Err(lack);
+            }
+        }
+        Ok(())
+    }
+
+    /// The lines from that one on that come from the same asked line.
+    fn group_at(&self, start: usize) -> Range<usize> {
+        match &self.plan {
+            Some(plan) if !is_on(Mutation::ComponentTakenAlone) => {
+                start..start + plan.of[start..].iter().take_while(|of| **of == plan.of[start]).count()
+            }
+            _ => start..start + 1,
+        }
+    }
+
+    /// The number of the asked line that a line comes from.
+    fn asked_of(&self, number: u16) -> u16 {
+        self.plan.as_ref().map_or(number, |plan| plan.of[usize::from(number)])
+    }
+
+    /// The same of a line of the deciding shard, by its place among those.
+    fn asked_number(&self, role: &Role<'_>, at: usize) -> u16 {
+        match role {
+            Role::Alone | Role::Part(_) => self.asked_of(at as u16),
+            Role::Whole { whole, reserve, .. } => reserve.asked_of(whole.own[at]),
+        }
+    }
+
+    fn hold(&self, turn: &mut Turn<'_>, lines: Vec<LineRecord>, max_hold_s: u32, role: Role<'_>) -> Success {
         let taken = if is_on(Mutation::SecondLineNotHeld) { 1 } else { lines.len() };
         for line in lines.iter().take(taken).filter(|line| line.units.held > 0) {
             turn.change_held(line, line.units.held as i64);
         }
-        let held = (!all_held).then(|| lines.iter().map(|line| line.units.held as u32).collect());
+        let held = self.held(&lines, &role);
         let now = turn.now();
         let allowed = now.plus_seconds(max_hold_s);
         let is_part = matches!(role, Role::Part(_));
+        let details = self.details(role.plan().or(self.plan.as_deref()));
         let (max_expires_at, kind, spread) = role.taken(allowed);
         let no = turn.state.add_reservation(ReservationRecord {
             id: self.reservation,
@@ -164,7 +229,7 @@ impl Reserve {
             cancel_at: None,
             ended_at: None,
             revision: Revision::default().next(),
-            details: self.details(),
+            details,
             lines,
             spread,
         });
@@ -174,8 +239,22 @@ impl Reserve {
         Success { held, expires_at: if is_part { Some(allowed) } else { success.expires_at }, ..success }
     }
 
-    fn details(&self) -> Option<Box<ReservationDetails>> {
+    /// Units held of each line as it was asked for, where some have less. A part tells each of its lines, and the whole is told by
+    /// whoever decides it.
+    fn held(&self, lines: &[LineRecord], role: &Role<'_>) -> Option<Box<[u32]>> {
+        if lines.iter().zip(&self.lines).all(|(line, asked)| line.units.held == asked.units.count()) {
+            return None;
+        }
+        let held: Vec<u32> = lines.iter().map(|line| line.units.held as u32).collect();
+        match (&self.plan, role) {
+            (Some(plan), Role::Alone) => Some(plan.held(&held).into()),
+            _ => Some(held.into()),
+        }
+    }
+
+    fn details(&self, plan: Option<&Plan>) -> Option<Box<ReservationDetails>> {
         let details = ReservationDetails {
+            plan: plan.cloned(),
             order_ref: self.order_ref.clone(),
             customer: self.customer,
             channel: self.channel.clone(),
@@ -184,22 +263,23 @@ impl Reserve {
         let is_said = details.order_ref.is_some()
             || details.customer.is_some()
             || details.channel.is_some()
-            || details.campaign.is_some();
+            || details.campaign.is_some()
+            || details.plan.is_some();
         is_said.then(|| Box::new(details))
     }
 }
 
 /// What the lines of a reserve are of the reservation.
-pub(super) enum Role {
+pub(super) enum Role<'a> {
     /// All of it.
     Alone,
     /// Those of the shard that decides it; it must not be held beyond that instant.
-    Whole { whole: Whole, not_after: LogTime },
+    Whole { whole: Whole, not_after: LogTime, reserve: &'a Reserve },
     /// Those of another shard.
     Part(Part),
 }
 
-impl Role {
+impl Role<'_> {
     /// Other shards hold units of the reservation, so that it is not empty where this one has none.
     fn holds_elsewhere(&self) -> bool {
         match self {
@@ -210,11 +290,41 @@ impl Role {
         }
     }
 
+    /// The asked lines, by their numbers, of which another shard lacks something.
+    fn missing(&self) -> BTreeSet<u16> {
+        let Self::Whole { whole, reserve, .. } = self else { return BTreeSet::new() };
+        let lines = whole.parts.iter().flat_map(|part| &part.lines);
+        let lacks = |line: &&RemoteLine| line.units.held < reserve.lines[usize::from(line.number)].units.count();
+        lines.filter(lacks).map(|line| reserve.asked_of(line.number)).collect()
+    }
+
+    /// Gives back what other shards hold for asked lines that are not held whole.
+    fn go_without(&mut self, missing: &BTreeSet<u16>) {
+        let Self::Whole { whole, reserve, .. } = self else { return };
+        if missing.is_empty() {
+            return;
+        }
+        for line in whole.parts.iter_mut().flat_map(|part| &mut part.lines).filter(|line| line.units.held > 0) {
+            if missing.contains(&reserve.asked_of(line.number)) {
+                line.units.held = 0;
+                whole.version = 2;
+            }
+        }
+    }
+
+    /// The plan of the whole.
+    fn plan(&self) -> Option<&Plan> {
+        match self {
+            Self::Whole { reserve, .. } => reserve.plan.as_deref(),
+            Self::Alone | Self::Part(_) => None,
+        }
+    }
+
     /// Until when it may be held at most, where its items allow `allowed`; how it is told; and what is kept beside its lines.
     fn taken(self, allowed: LogTime) -> (LogTime, EventKind, Option<Box<Spread>>) {
         match self {
             Self::Alone => (allowed, EventKind::ReservationHeld, None),
-            Self::Whole { whole, not_after } => {
+            Self::Whole { whole, not_after, .. } => {
                 (allowed.min(not_after), EventKind::ReservationHeld, Some(Box::new(Spread::Whole(whole))))
             }
             Self::Part(part) => (LogTime(u64::MAX), EventKind::OrderPrepared, Some(Box::new(Spread::Part(part)))),

@@ -54,7 +54,7 @@ impl ReserveSpread {
 
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         if let Some(refusal) = &self.refused {
-            return Err(refusal.clone());
+            return Err(self.reserve.of_asked(refusal.clone()));
         }
         if turn.now() > self.deadline {
             // The other shards may have been told by now that there is no such reservation.
@@ -68,10 +68,12 @@ impl ReserveSpread {
         let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();
         let parts = self.parts.iter().map(|part| self.remote_part(part)).collect();
         let whole = Whole { own: own.clone(), deadline: self.deadline, parts, version: 1 };
-        let reserve = Reserve { lines, ..self.reserve.clone() };
-        let success = reserve.decide_as(turn, Role::Whole { whole, not_after: self.not_after });
-        let success = success.map_err(|refusal| refusal.of_lines(&own))?;
-        Ok(Success { held: self.held(&own, success.held.as_deref()), ..success })
+        let plan = self.reserve.plan.as_ref().map(|plan| Box::new(plan.of_lines(&own)));
+        let reserve = Reserve { lines, plan, ..self.reserve.clone() };
+        let role = Role::Whole { whole, not_after: self.not_after, reserve: &self.reserve };
+        let success = reserve.decide_as(turn, role);
+        let success = success.map_err(|refusal| self.reserve.of_asked(refusal.of_lines(&own)))?;
+        Ok(Success { held: self.held(turn, &own), ..success })
     }
 
     fn remote_part(&self, part: &PreparedPart) -> RemotePart {
@@ -89,17 +91,21 @@ impl ReserveSpread {
         RemotePart { slot: part.slot, told: 1, lines: part.numbers.iter().zip(&part.held).map(line).collect() }
     }
 
-    /// Units held of each line, where some lines have less than they asked for.
-    fn held(&self, own: &[u16], held: Option<&[u32]>) -> Option<Box<[u32]>> {
-        let mut all: Vec<u32> = self.reserve.lines.iter().map(|line| line.units.0).collect();
-        let asked = all.clone();
-        for (number, units) in own.iter().zip(held.unwrap_or_default()) {
-            all[usize::from(*number)] = *units;
+    /// Units held of each asked line, where some have less than was asked for.
+    fn held(&self, turn: &Turn<'_>, own: &[u16]) -> Option<Box<[u32]>> {
+        let no = turn.state.find_reservation(self.reserve.reservation)?;
+        let record = turn.state.reservation(no);
+        let mut all = vec![0; self.reserve.lines.len()];
+        for (number, line) in own.iter().zip(&record.lines) {
+            all[usize::from(*number)] = line.units.held as u32;
         }
-        for (number, units) in self.parts.iter().flat_map(|part| part.numbers.iter().zip(&part.held)) {
-            all[usize::from(*number)] = *units;
+        for line in record.remote_lines() {
+            all[usize::from(line.number)] = line.units.held as u32;
         }
-        (all != asked).then(|| all.into())
+        if all.iter().zip(&self.reserve.lines).all(|(held, asked)| *held == asked.units.0) {
+            return None;
+        }
+        Some(self.reserve.plan.as_ref().map_or_else(|| all.clone(), |plan| plan.held(&all)).into())
     }
 }
 

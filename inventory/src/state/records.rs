@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk::{ChunkKind, Record};
 use super::spread::{PartPhase, Spread};
+use crate::commands::Plan;
 use crate::{
     BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, ItemSpec, LineCounts, LocationId, LocationSpec, LogTime,
     LotDates, LotId, LotStatus, OrderRef, Refusal, ReservationId, ReservationState, Revision, Sku, StockCounts,
@@ -169,6 +170,8 @@ pub(crate) struct ReservationDetails {
     pub(crate) customer: Option<CustomerHash>,
     pub(crate) channel: Option<ChannelId>,
     pub(crate) campaign: Option<CampaignId>,
+    /// How its lines, those of other shards included, were worked out from what was asked for.
+    pub(crate) plan: Option<Plan>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

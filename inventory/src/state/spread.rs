@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::records::ReservationRecord;
-use crate::commands::MAX_LINES;
+use crate::commands::{MAX_PLANNED_LINES, Plan};
 use crate::{CommandId, LineCounts, LocationId, LogTime, LotId, ReservationLine, SLOTS, Sku, Slot};
 
 /// What a shard keeps beside its own lines.
@@ -120,6 +120,16 @@ impl ReservationRecord {
         }
     }
 
+    /// How its lines were worked out, where they are not those that were asked for.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        self.details.as_ref()?.plan.as_ref()
+    }
+
+    /// Whether the plan is one of so many lines as there are.
+    pub(super) fn plan_fits(&self) -> bool {
+        self.plan().is_none_or(|plan| plan.validate(self.lines.len() + self.remote_lines().count()).is_ok())
+    }
+
     /// Some part has not been told the latest.
     pub(crate) fn is_ahead_of_parts(&self) -> bool {
         self.whole().is_some_and(|whole| whole.parts.iter().any(|part| part.told < whole.version))
@@ -143,7 +153,7 @@ impl ReservationRecord {
     /// Whether what it keeps of other shards is what a reservation can have.
     pub(super) fn spread_fits(&self) -> bool {
         let numbers_fit = |numbers: &[u16]| {
-            numbers.len() == self.lines.len() && numbers.iter().all(|number| usize::from(*number) < MAX_LINES)
+            numbers.len() == self.lines.len() && numbers.iter().all(|number| usize::from(*number) < MAX_PLANNED_LINES)
         };
         match self.spread.as_deref() {
             None => true,

@@ -281,6 +281,7 @@ fn reserve() -> impl Strategy<Value = Operation> {
                 customer,
                 channel,
                 campaign,
+                plan: None,
             })
         },
     )

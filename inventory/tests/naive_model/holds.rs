@@ -72,6 +72,7 @@ impl Model {
             customer: reserve.customer,
             channel: reserve.channel.clone(),
             campaign: reserve.campaign.clone(),
+            plan: None,
             revision: Revision(1),
         };
         self.touch_lines(&reservation, |line| line.counted && line.units.held > 0);

@@ -63,6 +63,7 @@ pub fn operation(words: &[&str]) -> Operation {
             customer: None,
             channel: None,
             campaign: None,
+            plan: None,
         }),
         ["amend", name, rest @ ..] => Operation::Amend(Amend { reservation: reservation(name), lines: lines(rest) }),
         ["extend", name, ttl_s] => {

@@ -234,6 +234,7 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         customer: hash_customer(&wire.customer, &words.customer_key),
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
         campaign: None,
+        plan: None,
     })
 }
 

@@ -1,9 +1,9 @@
 //! From the log's types to `inventory`'s.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, ArrivedUnits, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer, DocumentLine,
-    ExpectReceipt, Extend, Fulfil, IfExpired, Line, LoseTransfer, MoveUnits, Picked, PutItem, PutLocation, PutLot,
-    Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits, SetSafetyStock,
+    Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
+    DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, Picked, Plan,
+    PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits, SetSafetyStock,
 };
 use holdfast_inventory::{
     Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, ItemSpec,
@@ -333,6 +333,21 @@ pub(super) fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
         customer,
         channel: optional(&it.channel, ChannelId::new)?,
         campaign: optional(&it.campaign_id, CampaignId::new)?,
+        plan: it.plan.map(plan).transpose()?.map(Box::new),
+    })
+}
+
+fn plan(it: log::Plan) -> Result<Plan, DecodeError> {
+    let asked = |asked: &log::AskedLine| {
+        let kit = optional(&asked.kit, Sku::new)?;
+        let kit = kit.map(|sku| KitOf { sku, revision: Revision(asked.kit_revision) });
+        Ok(AskedLine { units: Units(asked.units), optional: asked.optional, kit })
+    };
+    let of = |of: &u32| u16::try_from(*of).map_err(|_| DecodeError::malformed("a line beyond the last"));
+    Ok(Plan {
+        request: BodyHash((u128::from(it.request_high) << 64) | u128::from(it.request_low)),
+        asked: it.asked.iter().map(asked).collect::<Result<_, DecodeError>>()?,
+        of: it.of.iter().map(of).collect::<Result<_, DecodeError>>()?,
     })
 }
 

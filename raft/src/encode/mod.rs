@@ -102,8 +102,10 @@ fn body_of(message: &log::Command) -> u128 {
     match &message.operation {
         // However far a reserve over several shards has come: what was asked for is the same.
         Some(LogOperation::ReserveSpread(spread)) => {
-            spread.reserve.clone().map(LogOperation::Reserve).iter().for_each(|asked| asked.encode(&mut bytes));
+            spread.reserve.iter().for_each(|reserve| request_of(reserve).encode(&mut bytes));
         }
+        // Whatever lines it became.
+        Some(LogOperation::Reserve(reserve)) if reserve.plan.is_some() => request_of(reserve).encode(&mut bytes),
         Some(operation) => operation.encode(&mut bytes),
         None => {}
     }
@@ -115,6 +117,13 @@ fn body_of(message: &log::Command) -> u128 {
     hash.update(&[u8::from(message.own_key), u8::from(message.linked)]);
     hash.update(&bytes);
     hash.digest128()
+}
+
+/// A reserve as it was asked for: without the lines that were worked out from those of the request.
+fn request_of(reserve: &log::Reserve) -> LogOperation {
+    let Some(plan) = &reserve.plan else { return LogOperation::Reserve(reserve.clone()) };
+    let plan = log::Plan { asked: Vec::new(), of: Vec::new(), ..plan.clone() };
+    LogOperation::Reserve(log::Reserve { lines: Vec::new(), plan: Some(plan), ..reserve.clone() })
 }
 
 /// Joins encoded commands into the bytes of one entry.

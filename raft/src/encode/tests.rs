@@ -1,9 +1,9 @@
 //! Every command comes back from the log as it went in.
 
-use holdfast_inventory::commands::{Receive, Release};
+use holdfast_inventory::commands::{Receive, Release, Reserve};
 use holdfast_inventory::{CommandId, Operation, Units};
 
-use super::untrusted::{command, every_operation, location, reservation, sku};
+use super::untrusted::{command, every_operation, location, plan, reservation, sku};
 use super::*;
 
 #[test]
@@ -51,6 +51,29 @@ fn the_body_hash_is_of_all_that_a_retry_must_repeat_and_not_of_the_id() {
     assert_ne!(first, hash(|command| command.linked = true));
     assert_ne!(first, hash(|command| command.cause = None));
     assert_ne!(first, hash(|command| command.operation = Operation::Release(Release { reservation: reservation() })));
+}
+
+#[test]
+fn a_request_that_became_other_lines_has_the_same_body_hash_as_long_as_it_is_the_same() {
+    let body = |change: fn(&mut Reserve)| {
+        let Some(Operation::Reserve(mut reserve)) =
+            every_operation().into_iter().find(|it| matches!(it, Operation::Reserve(_)))
+        else {
+            unreachable!("it is among them")
+        };
+        change(&mut reserve);
+        let mut asked = command(1, Operation::Reserve(reserve));
+        let _ = encode_command(&mut asked);
+        asked.body
+    };
+    let first = body(|_| ());
+    let elsewhere = body(|reserve| {
+        reserve.lines.truncate(1);
+        reserve.plan = Some(Box::new(plan(&[1])));
+    });
+    assert_eq!(first, elsewhere);
+    assert_ne!(first, body(|reserve| reserve.plan.as_mut().unwrap().request = BodyHash(6)));
+    assert_ne!(first, body(|reserve| reserve.ttl_s += 1));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! From `inventory`'s types to the log's.
 
 use holdfast_inventory::commands::{
-    Adjust, Amend, ArrivedUnits, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil, IfExpired,
-    Line, MoveUnits, Picked, PutItem, PutLocation, PutLot, Receive, Reserve, Return, Set,
+    Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil,
+    IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutLocation, PutLot, Receive, Reserve, Return, Set,
 };
 use holdfast_inventory::{
     Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
@@ -268,6 +268,22 @@ pub(super) fn reserve(it: &Reserve) -> log::Reserve {
         channel: optional(it.channel.as_ref().map(|name| name.as_str())),
         campaign_id: optional(it.campaign.as_ref().map(|name| name.as_str())),
         partial_ok: it.partial_ok,
+        plan: it.plan.as_deref().map(plan),
+    }
+}
+
+fn plan(it: &Plan) -> log::Plan {
+    let asked = |asked: &AskedLine| log::AskedLine {
+        units: asked.units.0,
+        optional: asked.optional,
+        kit: optional(asked.kit.as_ref().map(|kit| kit.sku.as_str())),
+        kit_revision: asked.kit.as_ref().map_or(0, |kit| kit.revision.0),
+    };
+    log::Plan {
+        request_high: (it.request.0 >> 64) as u64,
+        request_low: it.request.0 as u64,
+        asked: it.asked.iter().map(asked).collect(),
+        of: it.of.iter().map(|of| u32::from(*of)).collect(),
     }
 }
 

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Abandon, Adjust, Amend, ArrivedUnits, AskDecision, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit,
-    CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, Line, LoseTransfer, MoveUnits,
-    Picked, Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve,
-    ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    Abandon, Adjust, Amend, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt,
+    Commit, CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer,
+    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release,
+    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
@@ -233,6 +233,17 @@ fn odd_counts() -> LineCounts {
     }
 }
 
+/// One asked kit, or a kit and another line.
+pub(super) fn plan(of: &[u16]) -> Plan {
+    let kit = KitOf { sku: "gift-set".parse().unwrap(), revision: Revision(3) };
+    let asked = AskedLine { units: Units(2), optional: true, kit: Some(kit) };
+    Plan {
+        request: BodyHash(1 << 90 | 5),
+        asked: vec![asked.clone(), AskedLine { kit: None, ..asked }],
+        of: of.to_vec(),
+    }
+}
+
 fn reserve() -> Reserve {
     Reserve {
         reservation: reservation(),
@@ -243,6 +254,7 @@ fn reserve() -> Reserve {
         customer: Some(CustomerHash(u128::MAX - 7)),
         channel: None,
         campaign: None,
+        plan: Some(Box::new(plan(&[0, 0]))),
     }
 }
 

@@ -74,6 +74,7 @@ fn operation(group: GroupId, number: u64, dice: &mut Dice) -> Operation {
             customer: None,
             channel: None,
             campaign: None,
+            plan: None,
         }),
     }
 }

@@ -1,0 +1,180 @@
+//! How the lines of a reserve were worked out from what was asked for: a kit became its components, a line was split over
+//! locations.
+//!
+//! Whoever serves the request works the lines out from what it reads, before the log; the log has both, and only the request is
+//! what a retry must repeat. Lines that come from one asked line are one: all of them are held, or none.
+
+use serde::{Deserialize, Serialize};
+
+use super::MAX_LINES;
+use crate::{BodyHash, Field, InvalidArgument, Revision, Sku, Units};
+
+/// Most lines that the lines of one request may become.
+pub const MAX_PLANNED_LINES: usize = 256;
+
+/// The way from the lines that were asked for to those that are held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// A hash of the lines as the caller sent them: what a retry must repeat, whatever lines they become then.
+    pub request: BodyHash,
+    /// What was asked for.
+    pub asked: Vec<AskedLine>,
+    /// For each line that is held the number of the asked one that it comes from, in ascending order.
+    pub of: Vec<u16>,
+}
+
+/// A line as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedLine {
+    /// How many: of a kit, so many kits.
+    pub units: Units,
+    /// Its lack does not fail the rest.
+    pub optional: bool,
+    /// The kit that was asked for.
+    pub kit: Option<KitOf>,
+}
+
+/// A kit as it was sold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KitOf {
+    /// The kit's SKU.
+    pub sku: Sku,
+    /// The recipe that its components are of.
+    pub revision: Revision,
+}
+
+impl Plan {
+    /// Whether it is one of so many lines.
+    pub(crate) fn validate(&self, lines: usize) -> Result<(), InvalidArgument> {
+        let fits = self.of.len() == lines
+            && !self.asked.is_empty()
+            && self.asked.len() <= MAX_LINES
+            && self.of.is_sorted()
+            && self.of.last().is_some_and(|last| usize::from(*last) < self.asked.len());
+        if !fits {
+            return Err(InvalidArgument::of(Field::Lines));
+        }
+        match self.asked.iter().position(|asked| !asked.units.is_askable()) {
+            Some(at) => Err(InvalidArgument::in_line(Field::Units, at)),
+            None => Ok(()),
+        }
+    }
+
+    /// The same of some of the lines, by their numbers.
+    pub(crate) fn of_lines(&self, numbers: &[u16]) -> Self {
+        let of = numbers.iter().filter_map(|number| self.of.get(usize::from(*number)).copied()).collect();
+        Self { of, ..self.clone() }
+    }
+
+    /// Units held of each asked line, by those of the lines that it became: all that was asked for, or none.
+    pub(super) fn held(&self, lines: &[u32]) -> Vec<u32> {
+        let mut held = vec![0; self.asked.len()];
+        for (number, _) in self.of.iter().zip(lines).filter(|(_, units)| **units > 0) {
+            held[usize::from(*number)] = self.asked[usize::from(*number)].units.0;
+        }
+        held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AskedLine, Plan};
+    use crate::commands::{PreparedPart, Reserve, ReserveSpread};
+    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use crate::*;
+
+    /// An asked line, optional or not, and the lines that it became.
+    type Asked<'a> = (bool, &'a [(&'a str, u32)]);
+
+    fn planned(asked: &[Asked<'_>]) -> Reserve {
+        let lines: Vec<(&str, u32)> = asked.iter().flat_map(|(_, lines)| lines.iter().copied()).collect();
+        let Operation::Reserve(mut reserve) = reserve(1, &lines) else { unreachable!() };
+        let of: Vec<u16> =
+            asked.iter().enumerate().flat_map(|(at, (_, lines))| lines.iter().map(move |_| at as u16)).collect();
+        for (line, of) in reserve.lines.iter_mut().zip(&of) {
+            line.optional = asked[usize::from(*of)].0;
+        }
+        let asked = asked.iter().map(|(optional, _)| AskedLine { units: Units(7), optional: *optional, kit: None });
+        reserve.plan = Some(Box::new(Plan { request: BodyHash(1), asked: asked.collect(), of }));
+        reserve
+    }
+
+    fn shop() -> Shop {
+        let mut shop = Shop::with_rouge(5);
+        shop.receive("mascara", "PAR", 2).unwrap();
+        shop
+    }
+
+    #[test]
+    fn lines_that_come_from_one_are_held_together_or_not_at_all() {
+        let mut shop = shop();
+        let gift: &[(&str, u32)] = &[("rouge", 1), ("mascara", 3)];
+        let success = shop.run(Operation::Reserve(planned(&[(false, &[("rouge", 2)]), (true, gift)]))).unwrap();
+        assert_eq!(success.held.as_deref(), Some([7, 0].as_slice()), "told by the lines that were asked for");
+        assert_eq!((shop.stock("rouge").counts.reserved, shop.stock("mascara").counts.reserved), (2, 0));
+    }
+
+    #[test]
+    fn what_is_left_out_of_one_line_is_there_for_the_next() {
+        let mut shop = shop();
+        let (gift, rest): (&[(&str, u32)], &[(&str, u32)]) = (&[("rouge", 5), ("mascara", 3)], &[("rouge", 5)]);
+        let success = shop.run(Operation::Reserve(planned(&[(true, gift), (true, rest)]))).unwrap();
+        assert_eq!(success.held.as_deref(), Some([0, 7].as_slice()));
+    }
+
+    #[test]
+    fn a_lack_is_told_of_the_line_that_was_asked_for() {
+        let asked: &[Asked<'_>] = &[(false, &[("rouge", 1), ("rouge", 1)]), (false, &[("mascara", 3)])];
+        let refused = shop().run(Operation::Reserve(planned(asked)));
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 2, line: 1, recorded: true }));
+    }
+
+    #[test]
+    fn what_another_shard_holds_of_a_line_that_lacks_something_here_is_given_back() {
+        let mut shop = shop();
+        let gift: &[(&str, u32)] = &[("far", 3), ("mascara", 3)];
+        let spread = ReserveSpread {
+            reserve: planned(&[(false, &[("rouge", 2)]), (true, gift)]),
+            parts: vec![PreparedPart { slot: Slot::new(77).unwrap(), numbers: vec![1], held: vec![3] }],
+            refused: None,
+            deadline: LogTime(OPENING + 10_000),
+            not_after: LogTime(OPENING + 60_000),
+        };
+        let success = shop.run(Operation::ReserveSpread(Box::new(spread.clone()))).unwrap();
+        assert_eq!(success.held.as_deref(), Some([7, 0].as_slice()));
+        let behind = shop.inventory.parts_behind(9);
+        assert_eq!((behind.len(), behind[0].1.version, behind[0].1.lines[0].held), (1, 2, 0));
+
+        // And the other way round: what the other shard lacks is not held here.
+        let mut shop = Shop::with_rouge(5);
+        shop.receive("mascara", "PAR", 9).unwrap();
+        let parts = vec![PreparedPart { held: vec![0], ..spread.parts[0].clone() }];
+        shop.run(Operation::ReserveSpread(Box::new(ReserveSpread { parts, ..spread }))).unwrap();
+        assert_eq!((shop.stock("mascara").counts.reserved, shop.stock("rouge").counts.reserved), (0, 2));
+        assert_eq!(shop.inventory.parts_behind(9), []);
+    }
+
+    #[test]
+    fn a_reservation_of_which_lines_were_worked_out_is_not_amended_line_by_line() {
+        let mut shop = shop();
+        shop.run(Operation::Reserve(planned(&[(false, &[("rouge", 1), ("mascara", 1)])]))).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 2)]), Err(Refusal::LinesMoveTogether));
+        let plan = shop.inventory.reservation(id(1)).unwrap().plan.unwrap();
+        assert_eq!(plan.of, [0, 0]);
+    }
+
+    #[test]
+    fn a_plan_that_is_none_of_the_lines_is_refused() {
+        let good = planned(&[(false, &[("rouge", 1), ("mascara", 1)])]);
+        let refused = |change: fn(&mut Plan)| {
+            let mut bad = good.clone();
+            change(bad.plan.as_mut().unwrap());
+            bad.validate().unwrap_err().field
+        };
+        assert_eq!(good.validate(), Ok(()));
+        assert_eq!(refused(|plan| plan.of = vec![0]), Field::Lines);
+        assert_eq!(refused(|plan| plan.of = vec![0, 1]), Field::Lines);
+        assert_eq!(refused(|plan| plan.asked.clear()), Field::Lines);
+        assert_eq!(refused(|plan| plan.asked[0].units = Units(0)), Field::Units);
+    }
+}
