@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn lines_that_come_from_one_are_held_together_or_not_at_all() {
         let mut shop = shop();
-        let gift: &[(&str, u32)] = &[("rouge", 1), ("mascara", 3)];
-        let success = shop.run(Operation::Reserve(planned(&[(false, &[("rouge", 2)]), (true, gift)]))).unwrap();
+        let asked: &[Asked<'_>] = &[(false, &[("rouge", 2)]), (true, &[("rouge", 1), ("mascara", 3)])];
+        let success = shop.run(Operation::Reserve(planned(asked))).unwrap();
         assert_eq!(success.held.as_deref(), Some([7, 0].as_slice()), "told by the lines that were asked for");
         assert_eq!((shop.stock("rouge").counts.reserved, shop.stock("mascara").counts.reserved), (2, 0));
     }
@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn what_is_left_out_of_one_line_is_there_for_the_next() {
         let mut shop = shop();
-        let (gift, rest): (&[(&str, u32)], &[(&str, u32)]) = (&[("rouge", 5), ("mascara", 3)], &[("rouge", 5)]);
-        let success = shop.run(Operation::Reserve(planned(&[(true, gift), (true, rest)]))).unwrap();
+        let asked: &[Asked<'_>] = &[(true, &[("rouge", 5), ("mascara", 3)]), (true, &[("rouge", 5)])];
+        let success = shop.run(Operation::Reserve(planned(asked))).unwrap();
         assert_eq!(success.held.as_deref(), Some([0, 7].as_slice()));
     }
 
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn what_another_shard_holds_of_a_line_that_lacks_something_here_is_given_back() {
         let mut shop = shop();
-        let gift: &[(&str, u32)] = &[("far", 3), ("mascara", 3)];
+        let asked: &[Asked<'_>] = &[(false, &[("rouge", 2)]), (true, &[("far", 3), ("mascara", 3)])];
         let spread = ReserveSpread {
-            reserve: planned(&[(false, &[("rouge", 2)]), (true, gift)]),
+            reserve: planned(asked),
             parts: vec![PreparedPart { slot: Slot::new(77).unwrap(), numbers: vec![1], held: vec![3] }],
             refused: None,
             deadline: LogTime(OPENING + 10_000),
