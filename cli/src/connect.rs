@@ -127,6 +127,12 @@ impl Reading {
         Ok(self.reader(&client).lots(sku).await.map_err(failure_of)?.value)
     }
 
+    /// The limits per customer of a SKU, with what that customer has under them.
+    pub async fn limits(&self, sku: &str, customer: &str) -> Result<Vec<v1::CustomerLimit>, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).limits(sku, customer).await.map_err(failure_of)?.value)
+    }
+
     /// Lots of which units lie somewhere, shard by shard.
     pub async fn all_lots(&self, which: Lots, limit: usize) -> Result<Vec<v1::Lot>, Failure> {
         let client = self.cluster.connect().await?;

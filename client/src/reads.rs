@@ -107,6 +107,17 @@ impl<'a> Reader<'a> {
         Ok(self.read(reply.lots, reply.freshness))
     }
 
+    /// The limits per customer of a SKU, by age, with what that customer has under each; empty: nobody. `UNKNOWN_SKU` where there is
+    /// no such item.
+    pub async fn limits(&self, sku: &str, customer: &str) -> Result<Read<Vec<v1::CustomerLimit>>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(slot_of(sku)));
+        let question = v1::GetLimitsRequest { sku: sku.to_owned(), customer: customer.to_owned(), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_limits(request).await };
+        let reply: v1::GetLimitsResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.limits, reply.freshness))
+    }
+
     /// A page of the reservations that have or had units of a lot, oldest first, and the token of the next page. Begin with an
     /// empty token; an empty one comes back after the last page.
     pub async fn trace_lot(

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{
     Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
-    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutLocation, PutLot, Receive,
-    ReceiveTransfer, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutLimit, PutLocation, PutLot,
+    Receive, ReceiveTransfer, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -107,6 +107,8 @@ pub enum Operation {
     AskDecision(AskDecision),
     /// A part has what it was told.
     Told(Told),
+    /// How much of an item one customer may have.
+    PutLimit(PutLimit),
 }
 
 impl Operation {
@@ -159,6 +161,7 @@ impl Command {
             Operation::ReserveSpread(command) => command.validate(),
             Operation::Prepare(command) => command.validate(),
             Operation::Follow(command) => command.validate(),
+            Operation::PutLimit(command) => command.validate(),
             Operation::Abandon(_) | Operation::AskDecision(_) | Operation::Told(_) => Ok(()),
         }
     }

@@ -2,15 +2,19 @@
 
 use holdfast_mutation::{Mutation, is_on};
 
-use crate::Refusal;
+use crate::commands::FULL_RETRY_MS;
 use crate::shelf::Shelf;
-use crate::state::{LineRecord, LocationNo, SkuNo};
+use crate::state::{LimitNo, LineRecord, LocationNo, SkuNo};
 use crate::turn::Turn;
+use crate::{CustomerHash, Refusal};
 
 /// What is asked for so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Demand {
+    customer: Option<CustomerHash>,
     places: Vec<PlaceDemand>,
+    /// What limits leave the customer.
+    limits: Vec<(LimitNo, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +35,11 @@ enum Left {
 }
 
 impl Demand {
+    /// Of that customer.
+    pub(crate) fn of(customer: Option<CustomerHash>) -> Self {
+        Self { customer, ..Self::default() }
+    }
+
     /// Asks for that many units more, for a line of that number.
     ///
     /// # Errors
@@ -43,9 +52,46 @@ impl Demand {
         number: usize,
         units: u64,
     ) -> Result<(), Refusal> {
-        if !line.counted {
-            return Ok(());
+        self.require_of_limits(turn, line.sku, number, units)?;
+        if line.counted {
+            self.require_of_stock(turn, line, number, units)?;
         }
+        for (no, _) in turn.state.active_limits_of(line.sku) {
+            let left = self.limits.iter_mut().filter(|(limit, _)| *limit == no);
+            left.for_each(|(_, left)| *left = left.saturating_sub(units));
+        }
+        Ok(())
+    }
+
+    /// Whether every limit of the item leaves the customer so many.
+    fn require_of_limits(&mut self, turn: &Turn<'_>, sku: SkuNo, number: usize, units: u64) -> Result<(), Refusal> {
+        for (no, limit) in turn.state.active_limits_of(sku) {
+            let Some(customer) = self.customer else {
+                return Err(Refusal::CustomerRequired { sku: turn.state.item(sku).sku.clone() });
+            };
+            let at = self.limits.iter().position(|(known, _)| *known == no).unwrap_or_else(|| {
+                self.limits.push((no, turn.state.count_of(no, customer).remaining));
+                self.limits.len() - 1
+            });
+            let remaining = self.limits[at].1;
+            if units > remaining && !is_on(Mutation::LimitIgnored) {
+                let limit = limit.id.clone();
+                return Err(Refusal::CustomerLimitExceeded { limit, remaining, line: number as u32 });
+            }
+            if turn.state.is_full_of_counters() && turn.state.find_counter(no, customer).is_none() {
+                return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+            }
+        }
+        Ok(())
+    }
+
+    fn require_of_stock(
+        &mut self,
+        turn: &Turn<'_>,
+        line: &LineRecord,
+        number: usize,
+        units: u64,
+    ) -> Result<(), Refusal> {
         let is_it = |place: &PlaceDemand| (place.sku, place.location) == (line.sku, line.location);
         let at = self.places.iter().position(is_it).unwrap_or_else(|| {
             let left = Left::of(turn, line);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cause, CommandId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId, ReservationState, Revision, Sku,
-    StockCounts, StockDelta, TransferId, TransferState,
+    Cause, CommandId, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId, ReservationState,
+    Revision, Sku, StockCounts, StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -92,6 +92,8 @@ pub enum EventKind {
     OrderPrepared,
     /// The reservation for which they were held was not made.
     OrderAborted,
+    /// A limit of what one customer may have was made or changed.
+    LimitChanged,
 }
 
 impl EventKind {
@@ -135,6 +137,7 @@ impl EventKind {
             Self::ReceiptClosed => "receipt.closed",
             Self::OrderPrepared => "order.prepared",
             Self::OrderAborted => "order.aborted",
+            Self::LimitChanged => "limit.changed",
         }
     }
 }
@@ -298,6 +301,17 @@ pub enum Subject {
         location: LocationId,
         /// Units that are still expected.
         expected: u64,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// A limit of what one customer may have.
+    Limit {
+        /// Which.
+        limit: LimitId,
+        /// The item.
+        sku: Sku,
+        /// Units that one customer may have.
+        units: u32,
         /// Its revision after.
         revision: Revision,
     },

@@ -38,6 +38,7 @@ impl Inventory {
         self.state.forget_old_results(most);
         self.state.forget_ended_reservations(most);
         self.state.forget_ended_documents(most);
+        self.state.forget_idle_counters(most);
         self.sweep(&mut out.events);
         let mut rest = entry.commands.as_slice();
         while let Some((first, after)) = rest.split_first() {
@@ -212,6 +213,7 @@ impl Inventory {
             Operation::Abandon(abandon) => abandon.decide(turn),
             Operation::AskDecision(ask) => ask.decide(turn),
             Operation::Told(told) => told.decide(turn),
+            Operation::PutLimit(put) => put.decide(turn),
         }
     }
 

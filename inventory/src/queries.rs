@@ -3,11 +3,13 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::state::{BoundUnits, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace};
+use crate::state::{
+    BoundUnits, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace,
+};
 use crate::{
-    Answer, CommandId, EventHash, Inventory, ItemSpec, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits,
-    OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts,
-    StockFlow, StockLevel, StockTotals,
+    Answer, CommandId, CustomerCount, CustomerHash, CustomerLimit, EventHash, Inventory, ItemSpec, Limits, LocationId,
+    LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine,
+    ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
 };
 
 /// An item as it stands.
@@ -219,6 +221,22 @@ impl Inventory {
             None => self.is_active(place.location),
         });
         Some(places.map(|place| self.state.atp(no, place)).sum())
+    }
+
+    /// The limits per customer of the item, by age, with what one customer has under each. `None` for an unknown item.
+    #[must_use]
+    pub fn limits_of(
+        &self,
+        sku: &Sku,
+        customer: Option<CustomerHash>,
+    ) -> Option<Vec<(CustomerLimit, Option<CustomerCount>)>> {
+        let no = self.state.find_sku(sku)?;
+        let show = |(limit, record): (LimitNo, &LimitRecord)| {
+            let (id, spec, revision) = (record.id.clone(), record.spec, record.revision);
+            let count = customer.map(|customer| self.state.count_of(limit, customer));
+            (CustomerLimit { id, sku: sku.clone(), spec, revision }, count)
+        };
+        Some(self.state.limits_of(no).map(show).collect())
     }
 
     /// The sums of every counter of the item over all locations. `None` for an unknown item.

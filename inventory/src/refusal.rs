@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
+use crate::{Condition, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ pub enum Field {
     ToLocation,
     DocumentLines,
     ReceiptId,
+    LimitWindow,
 }
 
 impl Field {
@@ -58,6 +59,7 @@ impl Field {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Actor => "cause.actor",
+            Self::LimitWindow => "window",
             Self::Reason => "cause.reason",
             Self::Reference => "cause.reference",
             Self::CommandId => "command_id",
@@ -348,6 +350,22 @@ pub enum Refusal {
     /// What is asked would change a line that was worked out from what was asked for, without the others of it.
     #[error("the lines come from a kit, or from one line that was split: they change together only")]
     LinesMoveTogether,
+    /// The item has a limit per customer, and no customer is named.
+    #[error("{sku} has a limit per customer: name the customer")]
+    CustomerRequired {
+        /// The item.
+        sku: Sku,
+    },
+    /// The customer would have more than a limit allows.
+    #[error("the limit {limit} leaves the customer {remaining} more")]
+    CustomerLimitExceeded {
+        /// The limit.
+        limit: LimitId,
+        /// Units that the customer may have still.
+        remaining: u64,
+        /// The line.
+        line: u32,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -436,6 +454,8 @@ impl Refusal {
             | Self::ExceedsInTransit { .. }
             | Self::LinesSpanShards
             | Self::LinesMoveTogether
+            | Self::CustomerRequired { .. }
+            | Self::CustomerLimitExceeded { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
@@ -460,6 +480,7 @@ impl Refusal {
         let whole = |line: &mut u32| *line = numbers.get(*line as usize).map_or(*line, |number| u32::from(*number));
         match &mut self {
             Self::InsufficientStock { line, .. }
+            | Self::CustomerLimitExceeded { line, .. }
             | Self::ExceedsHeldQuantity { line, .. }
             | Self::ExceedsFulfilled { line, .. }
             | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),

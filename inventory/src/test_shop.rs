@@ -2,13 +2,13 @@
 
 use crate::commands::{
     Adjust, Amend, ArrivedUnits, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer, DocumentLine,
-    ExpectReceipt, Extend, Fulfil, IfExpired, Line, LoseTransfer, Picked, PutItem, PutLocation, Receive,
+    ExpectReceipt, Extend, Fulfil, IfExpired, Line, LoseTransfer, Picked, PutItem, PutLimit, PutLocation, Receive,
     ReceiveTransfer, Release, Reserve, Return, Set,
 };
 use crate::{
-    Answer, Applied, BodyHash, Command, CommandId, Condition, Digest, Entry, EventKind, Inventory, ItemSpec, Limits,
-    LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, ReceiptId, Refusal, Reservation,
-    ReservationId, Revision, Slot, StockLevel, Success, TransferId, Units, invariants,
+    Answer, Applied, BodyHash, Command, CommandId, Condition, Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec,
+    LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, ReceiptId, Refusal,
+    Reservation, ReservationId, Revision, Slot, StockLevel, Success, TransferId, Units, invariants,
 };
 
 /// A day, in seconds.
@@ -252,6 +252,13 @@ impl Shop {
 
     pub(crate) fn close(&mut self, number: u64) -> Result<Success, Refusal> {
         self.run(Operation::CloseReceipt(CloseReceipt { receipt: receipt_id(number) }))
+    }
+
+    /// One customer may have so many units of an item, for ever.
+    pub(crate) fn limit(&mut self, name: &str, sku: &str, units: u32) {
+        let spec = LimitSpec { units, window: LimitWindow::ForEver, returns_restore: false, active: true };
+        let (limit, sku) = (name.parse().expect("a name"), sku.parse().expect("a name"));
+        self.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None })).expect("a limit is made");
     }
 
     // What is seen.

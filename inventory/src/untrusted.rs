@@ -7,11 +7,11 @@
 pub mod chunk {
     use std::sync::LazyLock;
 
-    use crate::test_shop::{Shop, receive};
-    use crate::{ChunkId, Inventory};
+    use crate::test_shop::{Shop, receive, reserve};
+    use crate::{ChunkId, CustomerHash, Inventory, Operation};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 9;
+    pub const PIECES: usize = 11;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
@@ -25,6 +25,10 @@ pub mod chunk {
         shop.receive("mascara", "PAR", 2).unwrap();
         shop.send(1, "mascara", &[(None, 2)]).unwrap();
         shop.expect(2, "cream", &[(Some("C"), 2), (None, 1)]).unwrap();
+        shop.limit("two-each", "rouge", 2);
+        let Operation::Reserve(mut limited) = reserve(9, &[("rouge", 1)]) else { unreachable!("it is one") };
+        limited.customer = Some(CustomerHash(7));
+        shop.run(Operation::Reserve(limited)).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);

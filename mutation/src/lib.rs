@@ -47,6 +47,9 @@ mutations! {
     ReleasedUnitsKept = "released-units-kept", "A release does not give the units back to the stock.";
     SecondLineNotHeld = "second-line-not-held", "Only the first line of a reservation is taken from the stock.";
     ComponentTakenAlone = "component-taken-alone", "Of a line that became several, those that can be held are held without the rest.";
+    LimitIgnored = "limit-ignored", "A customer holds more than a limit allows.";
+    LimitNotCounted = "limit-not-counted", "What a customer holds is not counted.";
+    LimitNotGivenBack = "limit-not-given-back", "What a customer gives back stays counted.";
     BlockedLotSold = "blocked-lot-sold", "Units of a lot that is blocked are promised and sold.";
     LastExpiredFirstOut = "last-expired-first-out", "A sale is bound to the lots that leave sale last.";
     ShortNeverFilled = "short-never-filled", "What becomes free is sold anew before what is short gets it.";

@@ -1,8 +1,9 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
 use holdfast_inventory::{
-    Answer, Item, ItemStatus, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
-    Refusal, Reservation, ReservationLine, ReservationState, StockCounts, StockLevel, Success, Transfer, TransferState,
+    Answer, CustomerCount, CustomerLimit, Item, ItemStatus, LimitWindow, LocationId, LocationKind, LocationSpec,
+    LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, StockCounts,
+    StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -88,6 +89,11 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::LinkedCommandFailed => of(ErrorReason::LinkedCommandFailed),
         Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
         Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
+        Refusal::CustomerRequired { sku } => of(ErrorReason::CustomerRequired).at("customer").with("sku", sku),
+        Refusal::CustomerLimitExceeded { limit, remaining, line } => of(ErrorReason::CustomerLimitExceeded)
+            .at(format!("lines[{line}].units"))
+            .with("limit_id", limit)
+            .with("remaining", remaining),
         Refusal::LinesMoveTogether => of(ErrorReason::LinesMoveTogether),
         Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
         Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
@@ -318,6 +324,26 @@ pub(crate) fn receipt(receipt: &Receipt) -> v1::Receipt {
         created_at_ms: receipt.created_at.0,
         closed_at_ms: receipt.closed_at.map_or(0, |at| at.0),
         revision: receipt.revision.0,
+    }
+}
+
+pub(crate) fn customer_limit(limit: &CustomerLimit, count: Option<CustomerCount>) -> v1::CustomerLimit {
+    v1::CustomerLimit {
+        limit_id: limit.id.as_str().to_owned(),
+        sku: limit.sku.as_str().to_owned(),
+        units: limit.spec.units,
+        window_s: match limit.spec.window {
+            LimitWindow::ForEver => 0,
+            LimitWindow::RollingSeconds(seconds) => seconds,
+        },
+        returns_restore: limit.spec.returns_restore,
+        inactive: !limit.spec.active,
+        revision: limit.revision.0,
+        count: count.map(|count| v1::CustomerCount {
+            held: count.held,
+            bought: count.bought,
+            remaining: count.remaining,
+        }),
     }
 }
 

@@ -12,6 +12,7 @@ mod extend;
 mod fulfil;
 mod import;
 mod item;
+mod limit;
 mod lines;
 mod location;
 mod lot;
@@ -66,6 +67,8 @@ pub enum Verb {
     #[command(subcommand)]
     Lot(lot::Lot),
     Recall(lot::Recall),
+    #[command(subcommand)]
+    Limit(limit::Limit),
     Move(move_units::Move),
     #[command(subcommand)]
     Transfer(transfer::Transfer),
@@ -100,6 +103,7 @@ impl Verb {
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,
+            Self::Limit(verb) => verb.run(format).await,
             Self::Move(verb) => verb.run(format).await,
             Self::Transfer(verb) => verb.run(format).await,
             Self::Receipt(verb) => verb.run(format).await,

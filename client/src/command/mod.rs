@@ -19,7 +19,7 @@ pub use places::{
 };
 pub(crate) use seal::{About, Minter, Sealed, seal};
 pub use shipments::{Cancel, Fulfil, Return};
-pub use stock::{Adjust, BlockLot, PutItem, PutLot, Recall, Receive, Set, UnblockLot};
+pub use stock::{Adjust, BlockLot, PutItem, PutLimit, PutLot, Recall, Receive, Set, UnblockLot};
 
 use crate::ids::CommandId;
 
@@ -96,6 +96,7 @@ impl Command {
             Operation::CancelTransfer(_) => "cancel_transfer",
             Operation::ExpectReceipt(_) => "expect_receipt",
             Operation::CloseReceipt(_) => "close_receipt",
+            Operation::PutLimit(_) => "put_limit",
         }
     }
 }

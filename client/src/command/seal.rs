@@ -116,6 +116,7 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::Return(r#return) => by_reservation(r#return.reservation_id),
         Operation::Move(it) => by_sku(&it.sku),
         Operation::SetSafetyStock(it) => by_sku(&it.sku),
+        Operation::PutLimit(it) => by_sku(&it.sku),
         Operation::CreateTransfer(it) => by_transfer(it.transfer_id),
         Operation::ReceiveTransfer(it) => by_transfer(it.transfer_id),
         Operation::LoseTransfer(it) => by_transfer(it.transfer_id),

@@ -5,7 +5,7 @@ use holdfast_proto::v1;
 use super::into_command;
 use crate::ids::ReceiptId;
 
-into_command!(PutItem, Receive, Adjust, Set, PutLot, BlockLot, UnblockLot, Recall);
+into_command!(PutItem, Receive, Adjust, Set, PutLot, BlockLot, UnblockLot, Recall, PutLimit);
 
 /// Creates an item, or replaces its attributes.
 #[derive(Clone, Debug, PartialEq)]
@@ -197,6 +197,47 @@ impl Set {
     #[must_use]
     pub fn lot(mut self, lot_id: impl Into<String>) -> Self {
         self.0.lot_id = lot_id.into();
+        self
+    }
+}
+
+/// Sets how many units of a SKU one customer may hold and buy. Only new holds feel it; they name their customer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutLimit(pub(crate) v1::PutLimit);
+
+impl PutLimit {
+    /// So many units of a SKU for each customer, for ever. The id is one in the shard of the SKU.
+    #[must_use]
+    pub fn of(limit_id: impl Into<String>, sku: impl Into<String>, units: u32) -> Self {
+        let (limit_id, sku) = (limit_id.into(), sku.into());
+        Self(v1::PutLimit { limit_id, sku, units, ..v1::PutLimit::default() })
+    }
+
+    /// Only of reservations made in the last so many seconds.
+    #[must_use]
+    pub fn within_s(mut self, window_s: u32) -> Self {
+        self.0.window_s = window_s;
+        self
+    }
+
+    /// What comes back may be bought again.
+    #[must_use]
+    pub fn returns_restore(mut self) -> Self {
+        self.0.returns_restore = true;
+        self
+    }
+
+    /// New holds are neither checked nor counted.
+    #[must_use]
+    pub fn inactive(mut self) -> Self {
+        self.0.inactive = true;
+        self
+    }
+
+    /// Only if its revision is still this; 0: only if there is no such limit yet.
+    #[must_use]
+    pub fn if_revision(mut self, revision: u64) -> Self {
+        (self.0.if_revision, self.0.if_absent) = (revision, revision == 0);
         self
     }
 }

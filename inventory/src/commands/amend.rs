@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{Line, MAX_LINES};
 use crate::demand::Demand;
-use crate::state::{LineRecord, ReservationNo};
+use crate::state::{CountedLine, LineRecord, ReservationNo};
 use crate::turn::Turn;
 use crate::{EventKind, Field, InvalidArgument, MAX_UNITS, Refusal, ReservationId, ReservationState, Success};
 
@@ -51,7 +51,7 @@ impl Amend {
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();
-        let mut demand = Demand::default();
+        let mut demand = Demand::of(record.customer());
         for (number, line) in self.lines.iter().enumerate() {
             let sku = turn.sku(&line.sku)?;
             turn.end_what_is_due_of(sku);
@@ -91,6 +91,16 @@ impl Amend {
         Ok(())
     }
 
+    /// What is named anew is counted by the limits there are.
+    fn counted_anew(&self, turn: &Turn<'_>, lines: &[LineRecord]) -> Vec<CountedLine> {
+        let mut counted = turn.counted_lines(lines);
+        counted.retain(|mark| {
+            let sku = &turn.state.item(lines[usize::from(mark.line)].sku).sku;
+            self.lines.iter().any(|named| named.sku == *sku)
+        });
+        counted
+    }
+
     fn apply(&self, turn: &mut Turn<'_>, no: ReservationNo, lines: Vec<LineRecord>, max_expires_at: crate::LogTime) {
         let before: Vec<u64> = turn.state.reservation(no).lines.iter().map(|line| line.units.held).collect();
         // What is given back goes first, so that no count is above what is there in between.
@@ -102,8 +112,10 @@ impl Amend {
                 }
             }
         }
+        let counted = self.counted_anew(turn, &lines);
         turn.state.change_reservation(no, |record| {
             record.lines = lines;
+            record.count_lines(counted);
             record.max_expires_at = max_expires_at;
             record.expires_at = record.expires_at.min(max_expires_at);
         });

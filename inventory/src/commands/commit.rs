@@ -107,7 +107,7 @@ impl Commit {
         for line in &lines {
             turn.end_what_is_due_of(line.sku);
         }
-        let mut demand = Demand::default();
+        let mut demand = Demand::of(turn.state.reservation(no).customer());
         for (number, (line, &units)) in lines.iter_mut().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
             turn.check_sellable(line.sku)?;
             let location = turn.state.location(line.location);

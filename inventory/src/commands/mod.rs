@@ -28,11 +28,12 @@ mod expect_receipt;
 mod lose_transfer;
 mod move_units;
 mod plan;
+mod put_limit;
 mod receive_transfer;
 mod set_safety_stock;
 
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
-const FULL_RETRY_MS: u64 = 1_000;
+pub(crate) const FULL_RETRY_MS: u64 = 1_000;
 
 pub use adjust::Adjust;
 pub use amend::Amend;
@@ -45,6 +46,7 @@ pub use follow::Follow;
 pub use fulfil::{Fulfil, Picked};
 pub use prepare::Prepare;
 pub use put_item::PutItem;
+pub use put_limit::PutLimit;
 pub use put_location::PutLocation;
 pub use put_lot::PutLot;
 pub use receive::{MAX_LOTS_AT_PLACE, Receive};

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan};
 use crate::demand::Demand;
-use crate::state::{LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, Spread, Whole};
+use crate::state::{
+    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, Spread, Whole,
+};
 use crate::turn::Turn;
 use crate::{
     CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LogTime, LotId,
@@ -129,7 +131,7 @@ impl Reserve {
     /// Decides what each line gets: what is required first, summed, and then in order what is optional. Lines that come from one
     /// asked line get all or nothing together, those of other shards included.
     fn take<'b>(&self, turn: &Turn<'_>, lines: &mut [LineRecord], mut role: Role<'b>) -> Result<Role<'b>, Refusal> {
-        let mut demand = Demand::default();
+        let mut demand = Demand::of(self.customer);
         let mut missing = role.missing();
         let mut first_lack = None;
         for is_optional in [false, true] {
@@ -215,7 +217,8 @@ impl Reserve {
         let now = turn.now();
         let allowed = now.plus_seconds(max_hold_s);
         let is_part = matches!(role, Role::Part(_));
-        let details = self.details(role.plan().or(self.plan.as_deref()));
+        let counted = if self.customer.is_some() { turn.counted_lines(&lines) } else { Vec::new() };
+        let details = self.details(role.plan().or(self.plan.as_deref()), counted);
         let (max_expires_at, kind, spread) = role.taken(allowed);
         let no = turn.state.add_reservation(ReservationRecord {
             id: self.reservation,
@@ -252,9 +255,10 @@ impl Reserve {
         }
     }
 
-    fn details(&self, plan: Option<&Plan>) -> Option<Box<ReservationDetails>> {
+    fn details(&self, plan: Option<&Plan>, counted: Vec<CountedLine>) -> Option<Box<ReservationDetails>> {
         let details = ReservationDetails {
             plan: plan.cloned(),
+            counted,
             order_ref: self.order_ref.clone(),
             customer: self.customer,
             channel: self.channel.clone(),
@@ -333,6 +337,22 @@ impl Role<'_> {
 }
 
 impl Turn<'_> {
+    /// The lines that limits count, by line and limit.
+    pub(super) fn counted_lines(&self, lines: &[LineRecord]) -> Vec<CountedLine> {
+        if is_on(Mutation::LimitNotCounted) {
+            return Vec::new();
+        }
+        let mut counted = Vec::new();
+        for (number, line) in lines.iter().enumerate() {
+            counted.extend(self.state.active_limits_of(line.sku).map(|(limit, record)| CountedLine {
+                line: number as u16,
+                limit,
+                returns_restore: record.spec.returns_restore,
+            }));
+        }
+        counted
+    }
+
     /// A line that holds nothing yet, where its item is on sale at an active location.
     pub(super) fn new_line(&self, line: &Line) -> Result<LineRecord, Refusal> {
         let sku = self.sku(&line.sku)?;

@@ -1,6 +1,6 @@
 //! [H-CAPS] Of each transfer `sent = in transit + received + lost + returned`; what is on its way to a place, and expected there, is
-//! what the transfers and receipts say; and those that have ended are known as such. No allocations, limits or backorders exist
-//! yet, so nothing else is capped.
+//! what the transfers and receipts say; and those that have ended are known as such. No allocations or backorders exist yet. What
+//! limits count is checked in `counters.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

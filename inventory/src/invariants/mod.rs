@@ -6,6 +6,7 @@
 mod atp;
 mod caps;
 mod conserve;
+mod counters;
 mod holds;
 mod late;
 mod ledger;
@@ -33,7 +34,7 @@ pub enum Invariant {
     Conserve,
     /// [H-ONCE] A command id is decided once.
     Once,
-    /// [H-CAPS] What is on its way is what transfers and receipts say.
+    /// [H-CAPS] What is on its way is what transfers and receipts say; what customers have under limits is what their lines say.
     Caps,
 }
 
@@ -85,5 +86,6 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Conserve, conserve::check(inventory));
     collect(Invariant::Once, once::check(state));
     collect(Invariant::Caps, caps::check(state));
+    collect(Invariant::Caps, counters::check(state));
     breaches
 }

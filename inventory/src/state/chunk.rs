@@ -29,11 +29,15 @@ pub enum ChunkKind {
     KeyedResults,
     /// Transfers and expected receipts, by age.
     Documents,
+    /// Limits per customer.
+    CustomerLimits,
+    /// What customers have under them.
+    CustomerCounters,
 }
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Locations,
         Self::Items,
         Self::Stock,
@@ -42,6 +46,8 @@ impl ChunkKind {
         Self::Results,
         Self::KeyedResults,
         Self::Documents,
+        Self::CustomerLimits,
+        Self::CustomerCounters,
     ];
 
     const fn code(self) -> u8 {
@@ -54,6 +60,8 @@ impl ChunkKind {
             Self::Results => 6,
             Self::KeyedResults => 7,
             Self::Documents => 8,
+            Self::CustomerLimits => 9,
+            Self::CustomerCounters => 10,
         }
     }
 }

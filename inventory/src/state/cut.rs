@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::arena::ArenaCut;
 use super::chunk::{ChunkError, ChunkId, ChunkKind};
+use super::customer_limits::{CounterRecord, LimitRecord};
 use super::documents::DocumentRecord;
 use super::header::StoredHeader;
 use super::records::{
@@ -43,6 +44,8 @@ pub struct Cut {
     results: ArenaCut<ResultRecord>,
     keyed_results: ArenaCut<KeyedResultRecord>,
     documents: ArenaCut<DocumentRecord>,
+    limits: ArenaCut<LimitRecord>,
+    counters: ArenaCut<CounterRecord>,
 }
 
 macro_rules! each_kind {
@@ -77,6 +80,14 @@ macro_rules! each_kind {
         }
         {
             let $arena = &$of.documents;
+            $do
+        }
+        {
+            let $arena = &$of.limits;
+            $do
+        }
+        {
+            let $arena = &$of.counters;
             $do
         }
     }};
@@ -115,8 +126,11 @@ impl Cut {
         let results = self.results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let keyed_results = self.keyed_results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let documents = self.documents.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let limits = self.limits.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let counters = self.counters.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let catalogue = locations.chain(items).chain(stock).chain(lots);
-        catalogue.chain(reservations).chain(results).chain(keyed_results).chain(documents)
+        let decided = reservations.chain(results).chain(keyed_results);
+        catalogue.chain(decided).chain(documents).chain(limits).chain(counters)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -163,6 +177,8 @@ impl State {
                 self.results.next_ordinal(),
                 self.keyed_results.next_ordinal(),
                 self.documents.next_ordinal(),
+                self.limits.next_ordinal(),
+                self.counters.next_ordinal(),
             ],
         }
     }
@@ -182,6 +198,8 @@ impl State {
             results: self.results.cut(),
             keyed_results: self.keyed_results.cut(),
             documents: self.documents.cut(),
+            limits: self.limits.cut(),
+            counters: self.counters.cut(),
         }
     }
 
@@ -201,6 +219,8 @@ impl State {
                 ChunkKind::Results => self.results.mark_changed(number),
                 ChunkKind::KeyedResults => self.keyed_results.mark_changed(number),
                 ChunkKind::Documents => self.documents.mark_changed(number),
+                ChunkKind::CustomerLimits => self.limits.mark_changed(number),
+                ChunkKind::CustomerCounters => self.counters.mark_changed(number),
             }
         }
     }
@@ -214,6 +234,8 @@ impl State {
         self.results.mark_all_changed();
         self.keyed_results.mark_all_changed();
         self.documents.mark_all_changed();
+        self.limits.mark_all_changed();
+        self.counters.mark_all_changed();
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -244,6 +266,8 @@ impl State {
             ChunkKind::Results => self.results.encode_chunk(id.number),
             ChunkKind::KeyedResults => self.keyed_results.encode_chunk(id.number),
             ChunkKind::Documents => self.documents.encode_chunk(id.number),
+            ChunkKind::CustomerLimits => self.limits.encode_chunk(id.number),
+            ChunkKind::CustomerCounters => self.counters.encode_chunk(id.number),
         }
     }
 
@@ -255,7 +279,8 @@ impl State {
         let stored = StoredHeader::decode(header).ok_or(LoadError::Header)?;
         let mut state = Self::new(stored.header.limits.clone());
         state.header = stored.header;
-        let [locations, items, stock, lots, reservations, results, keyed_results, documents] = stored.next_ordinals;
+        let [locations, items, stock, lots, reservations, results, keyed_results, documents, limits, counters] =
+            stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
         state.stock.begin_load(stock);
@@ -264,6 +289,8 @@ impl State {
         state.results.begin_load(results);
         state.keyed_results.begin_load(keyed_results);
         state.documents.begin_load(documents);
+        state.limits.begin_load(limits);
+        state.counters.begin_load(counters);
         for (id, bytes) in chunks {
             let (number, bytes) = (id.number, bytes.as_ref());
             match id.kind {
@@ -275,6 +302,8 @@ impl State {
                 ChunkKind::Results => state.results.load_chunk(number, bytes),
                 ChunkKind::KeyedResults => state.keyed_results.load_chunk(number, bytes),
                 ChunkKind::Documents => state.documents.load_chunk(number, bytes),
+                ChunkKind::CustomerLimits => state.limits.load_chunk(number, bytes),
+                ChunkKind::CustomerCounters => state.counters.load_chunk(number, bytes),
             }
             .map_err(|source| LoadError::Chunk { id, source })?;
         }
@@ -292,9 +321,12 @@ impl State {
         fits(ChunkKind::Results, self.results.end_load())?;
         fits(ChunkKind::KeyedResults, self.keyed_results.end_load())?;
         fits(ChunkKind::Documents, self.documents.end_load())?;
+        fits(ChunkKind::CustomerLimits, self.limits.end_load())?;
+        fits(ChunkKind::CustomerCounters, self.counters.end_load())?;
         self.index_catalogue()?;
         self.index_lots()?;
         self.check_stock()?;
+        self.index_limits()?;
         self.index_reservations()?;
         self.index_documents()?;
         self.index_results()
@@ -371,8 +403,10 @@ impl State {
     fn index_reservations(&mut self) -> Result<(), LoadError> {
         for (ordinal, record) in self.reservations.iter() {
             let no = ReservationNo(ordinal);
-            let fits =
-                record.lines.iter().all(|line| self.line_fits(line)) && record.spread_fits() && record.plan_fits();
+            let fits = record.lines.iter().all(|line| self.line_fits(line))
+                && record.spread_fits()
+                && record.plan_fits()
+                && record.counted_fits(self.limits.live());
             if !fits || self.find_reservation(record.id).is_some() {
                 return Err(LoadError::Inconsistent { kind: ChunkKind::Reservations });
             }
@@ -545,7 +579,7 @@ mod tests {
         let keys: Vec<_> = ids.iter().map(|id| id.key()).collect();
         assert!(ids.is_sorted() && keys.is_sorted());
         assert!(ids.iter().all(|id| ChunkId::from_key(&id.key()) == Some(*id)));
-        assert_eq!(ChunkId::from_key(&[9; 9]), None);
+        assert_eq!(ChunkId::from_key(&[99; 9]), None);
         assert_eq!(ChunkId::from_key(&[1; 8]), None);
     }
 

@@ -7,7 +7,7 @@ use super::chunk::ChunkKind;
 use crate::{EventHash, Limits, LogTime};
 
 /// The version byte that an encoded header starts with.
-const HEADER_VERSION: u8 = 2;
+const HEADER_VERSION: u8 = 3;
 
 /// What the state has once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

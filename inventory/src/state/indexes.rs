@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::arena::Arena;
+use super::customer_limits::{CounterNo, LimitNo};
 use super::documents::DocumentNo;
 use super::hash_index::HashIndex;
 use super::records::{ItemRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
-use crate::{LocationId, LogTime, LotId, OrderRef, Sku};
+use crate::{LimitId, LocationId, LogTime, LotId, OrderRef, Sku};
 
 /// The hash that an id is found by.
 pub(crate) fn hash_id(id: u128) -> u64 {
@@ -51,6 +52,12 @@ pub(crate) struct Indexes {
     pub(super) documents: HashIndex,
     /// Transfers and expected receipts that have ended, and when.
     pub(crate) ended_documents: BTreeSet<(LogTime, DocumentNo)>,
+    pub(super) limits: BTreeMap<LimitId, LimitNo>,
+    pub(super) limits_by_sku: BTreeSet<(SkuNo, LimitNo)>,
+    /// By limit and customer.
+    pub(super) counters: HashIndex,
+    /// Counters of which nothing counts from then on.
+    pub(super) idle_counters: BTreeSet<(LogTime, CounterNo)>,
 }
 
 impl Indexes {
@@ -73,6 +80,10 @@ impl Indexes {
             results: HashIndex::new(),
             documents: HashIndex::new(),
             ended_documents: BTreeSet::new(),
+            limits: BTreeMap::new(),
+            limits_by_sku: BTreeSet::new(),
+            counters: HashIndex::new(),
+            idle_counters: BTreeSet::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The journal of a linked chain: every record as it was before, so that a chain that fails leaves nothing behind.
 
+use super::customer_limits::{CounterNo, CounterRecord, LimitNo, LimitRecord};
 use super::documents::{DocumentNo, DocumentRecord};
 use super::records::{
     ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo, StockRecord,
@@ -20,6 +21,10 @@ pub(super) enum Undo {
     Reservation(ReservationNo, ReservationRecord),
     DocumentAdded(DocumentNo),
     Document(DocumentNo, DocumentRecord),
+    LimitAdded(LimitNo),
+    Limit(LimitNo, LimitRecord),
+    CounterAdded(CounterNo),
+    Counter(CounterNo, CounterRecord),
 }
 
 /// The changes of an open chain, oldest first.
@@ -105,6 +110,10 @@ impl State {
             }
             Undo::DocumentAdded(no) => self.take_back_document_added(no),
             Undo::Document(no, old) => self.take_back_document(no, old),
+            Undo::LimitAdded(no) => self.take_back_limit_added(no),
+            Undo::Limit(no, old) => self.take_back_limit(no, old),
+            Undo::CounterAdded(no) => self.take_back_counter_added(no),
+            Undo::Counter(no, old) => self.take_back_counter(no, old),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod arena;
 mod chunk;
+mod customer_limits;
 mod cut;
 mod documents;
 mod hash_index;
@@ -14,6 +15,7 @@ mod records;
 mod spread;
 
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
+pub(crate) use customer_limits::{CountedLine, LimitNo, LimitRecord};
 pub use cut::{Cut, Digest, LoadError};
 pub(crate) use documents::{
     DocumentBody, DocumentNo, DocumentRecord, ReceiptRecord, TransferLineRecord, TransferRecord,
@@ -31,6 +33,9 @@ pub(crate) use records::{
 pub(crate) use spread::{Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
 
 use arena::Arena;
+use customer_limits::CounterRecord;
+
+use std::collections::BTreeMap;
 
 use crate::{Limits, LineCounts, LocationId, LogTime, LotId, ReservationId, Sku, StockCounts};
 
@@ -46,6 +51,8 @@ pub(crate) struct State {
     pub(crate) results: Arena<ResultRecord>,
     pub(crate) keyed_results: Arena<KeyedResultRecord>,
     documents: Arena<DocumentRecord>,
+    limits: Arena<LimitRecord>,
+    counters: Arena<CounterRecord>,
     pub(crate) indexes: Indexes,
     /// Open while a chain is decided.
     journal: Option<Journal>,
@@ -63,6 +70,8 @@ impl State {
             results: Arena::new(),
             keyed_results: Arena::new(),
             documents: Arena::new(),
+            limits: Arena::new(),
+            counters: Arena::new(),
             indexes: Indexes::new(),
             journal: None,
         }
@@ -218,8 +227,10 @@ impl State {
         let no = ReservationNo(self.reservations.next_ordinal());
         self.indexes.name_reservation(no, &record);
         self.indexes.schedule(no, &record);
+        let (customer, created_at, counted) = (record.customer(), record.created_at, record.counted());
         self.reservations.push(record);
         self.note(|| Undo::ReservationAdded(no));
+        self.count(customer, created_at, &BTreeMap::new(), &counted);
         no
     }
 
@@ -232,7 +243,7 @@ impl State {
             journal.note(Undo::Reservation(no, record.clone()));
         }
         let before = (record.due_at(), record.ended_at, record.lines.len());
-        if before.2 == 1 && record.lines[0].by_lot.is_none() && record.spread.is_none() {
+        if before.2 == 1 && record.lines[0].by_lot.is_none() && record.spread.is_none() && !record.is_counted() {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;
             change(record);
@@ -243,15 +254,22 @@ impl State {
                 self.indexes.unschedule_one(no, sku, before.0, before.1);
                 self.indexes.schedule(no, record);
             }
+            if record.is_counted() {
+                let (customer, created_at, counted) = (record.customer(), record.created_at, record.counted());
+                self.count(customer, created_at, &BTreeMap::new(), &counted);
+            }
             return;
         }
         self.indexes.unschedule(no, record);
         let remote: Vec<LineCounts> = record.remote_lines().map(|line| line.units).collect();
+        let counted_before = record.counted();
         change(record);
         record.raise_version_after(&remote);
         record.revision = record.revision.next();
         record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
         self.indexes.schedule(no, record);
+        let (customer, created_at, counted) = (record.customer(), record.created_at, record.counted());
+        self.count(customer, created_at, &counted_before, &counted);
     }
 
     /// Changes what is known of a reservation's parts, or of a part's whole: nothing that a caller sees as a change.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::{ChunkKind, Record};
+use super::customer_limits::CountedLine;
 use super::spread::{PartPhase, Spread};
 use crate::commands::Plan;
 use crate::{
@@ -172,6 +173,8 @@ pub(crate) struct ReservationDetails {
     pub(crate) campaign: Option<CampaignId>,
     /// How its lines, those of other shards included, were worked out from what was asked for.
     pub(crate) plan: Option<Plan>,
+    /// The lines of this shard that limits count, by line and limit.
+    pub(crate) counted: Vec<CountedLine>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

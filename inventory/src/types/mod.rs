@@ -10,5 +10,5 @@ mod numbers;
 pub use ids::{
     BodyHash, CommandId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot, TransferId, slot_of,
 };
-pub use names::{CampaignId, ChannelId, LocationId, LotId, NameError, OrderRef, Sku};
+pub use names::{CampaignId, ChannelId, LimitId, LocationId, LotId, NameError, OrderRef, Sku};
 pub use numbers::{LogTime, MAX_UNITS, Revision, Units};

@@ -178,6 +178,10 @@ name_type! {
     /// A flash sale.
     CampaignId
 }
+name_type! {
+    /// A limit of what one customer may have.
+    LimitId
+}
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,7 @@ pub(crate) fn invalid_argument(refused: &InvalidArgument) -> CommandError {
 fn what_may_stand(field: Field) -> String {
     match field {
         Field::Actor | Field::Reason | Field::Reference => format!("at most {MAX_CAUSE_BYTES} bytes"),
+        Field::LimitWindow => "as it was when the limit was made: 0 for ever, or at most 366 days".to_owned(),
         Field::CommandId => "mint a UUIDv7, or take your own key with own_key".to_owned(),
         Field::Linked => {
             format!("the last command of a chain has it unset, and a chain has at most {MAX_CHAIN} commands")

@@ -18,8 +18,8 @@ use holdfast_proto::v1::{self, CommandError};
 pub(crate) use dates::Zones;
 pub(crate) use fields::{invalid, invalid_argument};
 pub(crate) use reads::{
-    Freshness, document_filter, freshness, location, location_id, lot_id, page_limit, page_token, reservation_state,
-    sku,
+    Freshness, customer, document_filter, freshness, location, location_id, lot_id, page_limit, page_token,
+    reservation_state, sku,
 };
 
 /// What the cluster's records add to what a caller says.
@@ -127,6 +127,7 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::Return(it) => it.reservation.slot(),
         Operation::MoveUnits(it) => slot_of(&it.sku),
         Operation::SetSafetyStock(it) => slot_of(&it.sku),
+        Operation::PutLimit(it) => slot_of(&it.sku),
         Operation::CreateTransfer(it) => it.transfer.slot(),
         Operation::ReceiveTransfer(it) => it.transfer.slot(),
         Operation::LoseTransfer(it) => it.transfer.slot(),

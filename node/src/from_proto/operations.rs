@@ -2,11 +2,13 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired,
-    Line, LoseTransfer, MAX_LINES, MAX_TTL_S, Picked, PutItem, PutLot, Receive, Release, Reserve, Return, Set,
+    Line, LoseTransfer, MAX_LINES, MAX_TTL_S, Picked, PutItem, PutLimit, PutLot, Receive, Release, Reserve, Return,
+    Set,
 };
 use holdfast_inventory::{
-    Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime, LotId,
-    LotStatus, MAX_ATTRIBUTES_BYTES, Operation, OrderRef, ReceiptId, Revision, Units, slot_of,
+    Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LimitId, LimitSpec, LimitWindow,
+    LineUnits, LogTime, LotId, LotStatus, MAX_ATTRIBUTES_BYTES, MAX_ROLLING_UNITS, MAX_WINDOW_S, Operation, OrderRef,
+    ReceiptId, Revision, Units, slot_of,
 };
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
@@ -62,6 +64,7 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
             Operation::CancelTransfer(CancelTransfer { transfer: transfer_id(it.transfer_id)? })
         }
         Wire::ExpectReceipt(it) => Operation::ExpectReceipt(places::expect_receipt(&it, words)?),
+        Wire::PutLimit(it) => Operation::PutLimit(put_limit(&it)?),
         Wire::CloseReceipt(it) => Operation::CloseReceipt(CloseReceipt { receipt: receipt_id(it.receipt_id)? }),
     })
 }
@@ -218,9 +221,6 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         let problem = format!("carries slot {}, its first line's SKU lies in slot {first}", reservation.slot());
         return Err(invalid("reservation_id", &problem, "mint it with that slot (docs/clients.md)"));
     }
-    if wire.customer.len() > MAX_CUSTOMER_BYTES {
-        return Err(invalid("customer", "is too long", &format!("at most {MAX_CUSTOMER_BYTES} bytes")));
-    }
     if optional_name(&wire.campaign_id, CampaignId::new, || "campaign_id".to_owned())?.is_some() {
         let message = format!("there is no campaign {}; campaigns are not kept yet", wire.campaign_id);
         return Err(CommandError::of(ErrorReason::UnknownCampaign, message).at("campaign_id"));
@@ -231,11 +231,41 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         ttl_s: ttl_or_default(wire.ttl_s),
         partial_ok: wire.partial_ok,
         order_ref: optional_name(&wire.order_ref, OrderRef::new, || "order_ref".to_owned())?,
-        customer: hash_customer(&wire.customer, &words.customer_key),
+        customer: customer_at(&wire.customer, words)?,
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
         campaign: None,
         plan: None,
     })
+}
+
+fn put_limit(wire: &v1::PutLimit) -> Result<PutLimit, CommandError> {
+    if wire.if_absent && wire.if_revision > 0 {
+        return Err(invalid("if_revision", "is given with if_absent", "send one of them"));
+    }
+    let limit = LimitId::new(&wire.limit_id)
+        .map_err(|error| invalid("limit_id", &format!("is refused: {error}"), "1 to 64 bytes of printable UTF-8"))?;
+    let window = match wire.window_s {
+        0 => LimitWindow::ForEver,
+        seconds if seconds <= MAX_WINDOW_S => LimitWindow::RollingSeconds(seconds),
+        _ => return Err(invalid("window_s", "is too long", &format!("at most {MAX_WINDOW_S}, or 0 for ever"))),
+    };
+    if wire.window_s > 0 && wire.units > MAX_ROLLING_UNITS {
+        return Err(invalid("units", "is too large for a window", &format!("at most {MAX_ROLLING_UNITS}")));
+    }
+    Ok(PutLimit {
+        limit,
+        sku: sku_at(|| "sku".to_owned(), &wire.sku)?,
+        spec: LimitSpec { units: wire.units, window, returns_restore: wire.returns_restore, active: !wire.inactive },
+        if_revision: (wire.if_absent || wire.if_revision > 0).then_some(Revision(wire.if_revision)),
+    })
+}
+
+/// The customer that a request is about.
+pub(super) fn customer_at(customer: &str, words: &Words) -> Result<Option<CustomerHash>, CommandError> {
+    if customer.len() > MAX_CUSTOMER_BYTES {
+        return Err(invalid("customer", "is too long", &format!("at most {MAX_CUSTOMER_BYTES} bytes")));
+    }
+    Ok(hash_customer(customer, &words.customer_key))
 }
 
 /// The customer as the log knows one: 128 bits of a keyed hash, from which nobody without the key finds the string.

@@ -1,10 +1,13 @@
 //! The arguments of reads, and of the cluster's own records.
 
-use holdfast_inventory::{DocumentFilter, LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku};
+use holdfast_inventory::{
+    CustomerHash, DocumentFilter, LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku,
+};
 use holdfast_proto::v1::{self, CommandError, consistency::Level};
 
-use super::Zones;
 use super::fields::{enum_at, invalid, sku_at};
+use super::operations::customer_at;
+use super::{Words, Zones};
 
 /// The most rows of one page.
 const MAX_PAGE: u32 = 1_000;
@@ -37,6 +40,11 @@ pub(crate) fn freshness(wire: Option<v1::Consistency>) -> Freshness {
 /// The item that a read names.
 pub(crate) fn sku(field: &'static str, text: &str) -> Result<Sku, CommandError> {
     sku_at(|| field.to_owned(), text)
+}
+
+/// The customer that a read is about.
+pub(crate) fn customer(text: &str, words: &Words) -> Result<Option<CustomerHash>, CommandError> {
+    customer_at(text, words)
 }
 
 /// The location that a read names.

@@ -209,6 +209,23 @@ impl InventoryService for Inventory {
         Ok(Response::new(v1::GetLotsResponse { lots, freshness: Some(freshness) }))
     }
 
+    async fn get_limits(
+        &self,
+        request: Request<v1::GetLimitsRequest>,
+    ) -> Result<Response<v1::GetLimitsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let routes = self.core.routes()?;
+        let sku = from_proto::sku("sku", &request.sku)?;
+        let customer = from_proto::customer(&request.customer, &routes.words)?;
+        let look = |shard: &holdfast_inventory::Inventory| shard.limits_of(&sku, customer);
+        let shard = routes.shard_of(slot_of(&sku));
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let found = found.ok_or_else(|| unknown_sku(&sku))?;
+        let limits = found.iter().map(|(limit, count)| to_proto::customer_limit(limit, *count)).collect();
+        Ok(Response::new(v1::GetLimitsResponse { limits, freshness: Some(freshness) }))
+    }
+
     async fn list_lots(&self, request: Request<v1::ListLotsRequest>) -> Result<Response<v1::ListLotsResponse>, Status> {
         let deadline = self.deadline(&request);
         let request = request.into_inner();

@@ -3,12 +3,13 @@
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
     DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, Picked, Plan,
-    PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits, SetSafetyStock,
+    PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits,
+    SetSafetyStock,
 };
 use holdfast_inventory::{
     Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, ItemSpec,
-    ItemStatus, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus,
-    Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId, Units,
+    ItemStatus, LimitId, LimitSpec, LimitWindow, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates,
+    LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId, Units,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -138,6 +139,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
                 other => return Err(DecodeError::malformed(format!("lot status {other}"))),
             },
         }),
+        LogOperation::PutLimit(it) => Operation::PutLimit(put_limit(&it)?),
         other @ (LogOperation::Move(_)
         | LogOperation::SetSafetyStock(_)
         | LogOperation::CreateTransfer(_)
@@ -335,6 +337,16 @@ pub(super) fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
         campaign: optional(&it.campaign_id, CampaignId::new)?,
         plan: it.plan.map(plan).transpose()?.map(Box::new),
     })
+}
+
+fn put_limit(it: &log::PutLimit) -> Result<PutLimit, DecodeError> {
+    let window = match it.window_s {
+        0 => LimitWindow::ForEver,
+        seconds => LimitWindow::RollingSeconds(seconds),
+    };
+    let spec = LimitSpec { units: it.units, window, returns_restore: it.returns_restore, active: !it.inactive };
+    let if_revision = (it.if_absent || it.if_revision > 0).then_some(Revision(it.if_revision));
+    Ok(PutLimit { limit: name(LimitId::new(&it.limit_id))?, sku: name(Sku::new(&it.sku))?, spec, if_revision })
 }
 
 fn plan(it: log::Plan) -> Result<Plan, DecodeError> {

@@ -2,11 +2,11 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil,
-    IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutLocation, PutLot, Receive, Reserve, Return, Set,
+    IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutLimit, PutLocation, PutLot, Receive, Reserve, Return, Set,
 };
 use holdfast_inventory::{
-    Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
-    ReservationId,
+    Backorder, Cause, Command, Condition, ItemStatus, LimitWindow, LineUnits, LocationKind, LogTime, LotSpec,
+    LotStatus, Operation, ReservationId, Revision,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -71,6 +71,7 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::PutLot(it) => LogOperation::PutLot(put_lot(it)),
         Operation::BlockLot(it) => LogOperation::BlockLot(block_lot(it)),
         Operation::MoveUnits(it) => LogOperation::Move(move_units(it)),
+        Operation::PutLimit(it) => LogOperation::PutLimit(put_limit(it)),
         Operation::SetSafetyStock(it) => LogOperation::SetSafetyStock(log::SetSafetyStock {
             sku: it.sku.as_str().to_owned(),
             location_id: it.location.as_str().to_owned(),
@@ -269,6 +270,22 @@ pub(super) fn reserve(it: &Reserve) -> log::Reserve {
         campaign_id: optional(it.campaign.as_ref().map(|name| name.as_str())),
         partial_ok: it.partial_ok,
         plan: it.plan.as_deref().map(plan),
+    }
+}
+
+fn put_limit(it: &PutLimit) -> log::PutLimit {
+    log::PutLimit {
+        limit_id: it.limit.as_str().to_owned(),
+        sku: it.sku.as_str().to_owned(),
+        units: it.spec.units,
+        window_s: match it.spec.window {
+            LimitWindow::ForEver => 0,
+            LimitWindow::RollingSeconds(seconds) => seconds,
+        },
+        returns_restore: it.spec.returns_restore,
+        inactive: !it.spec.active,
+        if_revision: it.if_revision.map_or(0, |revision| revision.0),
+        if_absent: it.if_revision == Some(Revision::default()),
     }
 }
 

@@ -5,13 +5,14 @@
 use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer,
-    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release,
-    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
+    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
-    Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
-    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
+    LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates,
+    LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId,
+    Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -148,6 +149,12 @@ fn operations_of_places() -> Vec<Operation> {
             units: Units(3),
             from: Condition::Resellable,
             to: Condition::Damaged,
+        }),
+        Operation::PutLimit(PutLimit {
+            limit: "two-each".parse().unwrap(),
+            sku: sku(),
+            spec: LimitSpec { units: 2, window: LimitWindow::RollingSeconds(7), returns_restore: true, active: false },
+            if_revision: Some(Revision(0)),
         }),
         Operation::SetSafetyStock(SetSafetyStock {
             sku: sku(),

@@ -177,6 +177,7 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                 | Request::CallBack { .. }
                 | Request::Expect { .. }
                 | Request::CloseReceipt { .. }
+                | Request::PutLimit { .. }
                 | Request::UnblockLot { .. } => {}
             }
         }

@@ -6,6 +6,7 @@ pub mod exactly_once;
 pub mod healed;
 pub mod holds;
 pub mod images;
+mod limits;
 pub mod linearizable;
 mod lots;
 pub mod majority;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::limits::CustomerLimit;
 use super::lots::{HoldOfLots, Lots};
 use super::shared_holds::SharedHolds;
 use super::transfers::{Underway, UnderwayAct};
@@ -29,6 +30,7 @@ pub struct Stock {
     pub(super) incoming: u64,
     pub(super) sent: u64,
     pub(super) arrived: u64,
+    pub(super) limit: Option<CustomerLimit>,
 }
 
 impl Stock {
@@ -68,6 +70,8 @@ pub struct Hold {
     pub(super) revision: u64,
     /// Which of the model's sets of lines it has.
     lines: usize,
+    /// The customer whose count it is in; 0: nobody's.
+    customer: u8,
     /// When it expires at the earliest, in log time.
     pub(super) earliest: u64,
     /// When it expires at the latest; `None`: nobody was told.
@@ -86,7 +90,7 @@ impl Hold {
 impl Hold {
     /// One that is held.
     pub(super) fn held(earliest: u64) -> Self {
-        Self { phase: Phase::Held, revision: 1, lines: 0, earliest, latest: None, of_lots: None }
+        Self { phase: Phase::Held, revision: 1, lines: 0, customer: 0, earliest, latest: None, of_lots: None }
     }
 }
 
@@ -118,7 +122,8 @@ enum Act {
     ReceiveLot { sku: usize, lot: u8, units: u64 },
     Block { sku: usize, lot: u8, is_blocked: bool },
     Set { sku: usize, on_hand: u64, if_revision: u64 },
-    Reserve { hold: usize, lines: usize, ttl_ms: u64 },
+    PutLimit { sku: usize, units: u64 },
+    Reserve { hold: usize, lines: usize, ttl_ms: u64, customer: u8 },
     Extend { hold: usize, ttl_ms: u64 },
     Commit { hold: usize },
     Release { hold: usize },
@@ -143,6 +148,8 @@ pub(super) enum Refusal {
     ReceiptNotFound,
     AlreadyEnded,
     ExceedsInTransit { available: u64 },
+    CustomerRequired,
+    CustomerLimitExceeded { line: usize, remaining: u64 },
 }
 
 /// What the model says of a command that it does.
@@ -279,7 +286,8 @@ impl Model {
             Request::Set { sku, on_hand, if_revision } => {
                 Act::Set { sku: *self.skus.get(sku)?, on_hand: *on_hand, if_revision: *if_revision }
             }
-            Request::Reserve { lines, ttl_s, .. } => {
+            Request::PutLimit { sku, units } => Act::PutLimit { sku: *self.skus.get(sku)?, units: u64::from(*units) },
+            Request::Reserve { lines, ttl_s, customer, .. } => {
                 let hold = hold??;
                 let of_model = lines.iter().enumerate().filter_map(|(number, line)| {
                     let sku = *self.skus.get(&line.sku)?;
@@ -288,7 +296,8 @@ impl Model {
                 let first = lines.first().and_then(|line| self.skus.get(&line.sku).copied());
                 let lines = Lines { first, lines: of_model.collect() };
                 self.lines.push(lines);
-                Act::Reserve { hold, lines: self.lines.len() - 1, ttl_ms: u64::from(*ttl_s) * 1_000 }
+                let ttl_ms = u64::from(*ttl_s) * 1_000;
+                Act::Reserve { hold, lines: self.lines.len() - 1, ttl_ms, customer: *customer }
             }
             Request::Extend { ttl_s, .. } => Act::Extend { hold: hold??, ttl_ms: u64::from(*ttl_s) * 1_000 },
             Request::Commit { .. } => Act::Commit { hold: hold?? },
@@ -441,6 +450,11 @@ impl Model {
                 let line_fits = !matches!(act, Act::Reserve { .. }) || line_of(refused) == Some(*line);
                 refused.reason == "INSUFFICIENT_STOCK" && line_fits && number("available") == Some(*available)
             }
+            Refusal::CustomerRequired => refused.reason == "CUSTOMER_REQUIRED",
+            Refusal::CustomerLimitExceeded { line, remaining } => {
+                let is_it = refused.reason == "CUSTOMER_LIMIT_EXCEEDED" && line_of(refused) == Some(*line);
+                is_it && number("remaining") == Some(*remaining)
+            }
             Refusal::RevisionMismatch { actual } => {
                 refused.reason == "REVISION_MISMATCH" && number("actual") == Some(*actual)
             }
@@ -514,11 +528,16 @@ impl Model {
         }
         let before = hold.phase;
         (hold.phase, hold.revision) = (phase, hold.revision + 1);
-        let lines = hold.lines;
-        self.change_stocks(state, lines, |stock, units| match before {
-            Phase::Held => stock.reserved -= units,
-            Phase::Committed => stock.committed -= units,
-            Phase::Fulfilled | Phase::Cancelled | Phase::Released | Phase::Expired => {}
+        let (lines, customer) = (hold.lines, hold.customer);
+        self.change_stocks(state, lines, |stock, units| {
+            match before {
+                Phase::Held => stock.reserved -= units,
+                Phase::Committed => stock.committed -= units,
+                Phase::Fulfilled | Phase::Cancelled | Phase::Released | Phase::Expired => return,
+            }
+            if let Some(limit) = &mut stock.limit {
+                limit.give_back(customer, units);
+            }
         });
     }
 
@@ -582,7 +601,10 @@ impl Model {
                 Ok(Told::of_stock(stock))
             }
             Act::Underway(act) => self.apply_underway(state, act),
-            Act::Reserve { hold, lines, ttl_ms } => self.reserve(state, *hold, *lines, *ttl_ms, is_exact),
+            Act::PutLimit { sku, units } => put_limit(existing(state, *sku)?, *units),
+            Act::Reserve { hold, lines, ttl_ms, customer } => {
+                self.reserve(state, *hold, *lines, (*ttl_ms, is_exact), *customer)
+            }
             Act::Extend { hold: at, ttl_ms } => {
                 let now = state.now;
                 let hold = holding(state, *at)?;
@@ -612,10 +634,7 @@ impl Model {
                 Ok(self.told_of_hold(state, *hold))
             }
             Act::Fulfil { hold: at } => {
-                let hold = live(state, *at)?;
-                if hold.phase == Phase::Held {
-                    return Err(Refusal::ExceedsHeld);
-                }
+                let hold = Some(live(state, *at)?).filter(|hold| !hold.is_held()).ok_or(Refusal::ExceedsHeld)?;
                 (hold.phase, hold.revision) = (Phase::Fulfilled, hold.revision + 1);
                 let lines = hold.lines;
                 self.change_stocks(state, lines, |stock, units| {
@@ -641,8 +660,8 @@ impl Model {
         state: &mut State,
         at: usize,
         lines: usize,
-        ttl_ms: u64,
-        is_exact: bool,
+        (ttl_ms, is_exact): (u64, bool),
+        customer: u8,
     ) -> Result<Told, Refusal> {
         if state.holds.get(at).is_some() {
             return Err(Refusal::Exists);
@@ -653,19 +672,28 @@ impl Model {
         }
         for (number, line) in asked.iter().enumerate() {
             let before = asked[..number].iter().filter(|other| other.sku == line.sku);
+            let units = before.map(|other| other.units).sum::<u64>() + line.units;
+            if let Some(limit) = &state.stocks[line.sku].limit {
+                limit.check(customer, units, line.number)?;
+            }
             let available = state.stocks[line.sku].atp();
-            if before.map(|other| other.units).sum::<u64>() + line.units > available {
+            if units > available {
                 return Err(Refusal::InsufficientStock { line: line.number, available });
             }
         }
-        self.change_stocks(state, lines, |stock, units| stock.reserved += units);
+        self.change_stocks(state, lines, |stock, units| {
+            stock.reserved += units;
+            if let Some(limit) = &mut stock.limit {
+                limit.take(customer, units);
+            }
+        });
         let earliest = state.now + ttl_ms;
         let latest = is_exact.then_some(earliest);
         let of_lots = asked.first().filter(|line| state.stocks[line.sku].lots.is_some()).map(|line| {
             state.made += 1;
             HoldOfLots::new(line.sku, line.units, state.made)
         });
-        state.holds.put(at, Hold { phase: Phase::Held, revision: 1, lines, earliest, latest, of_lots });
+        state.holds.put(at, Hold { phase: Phase::Held, revision: 1, lines, customer, earliest, latest, of_lots });
         Ok(self.told_of_hold(state, at))
     }
 
@@ -685,6 +713,11 @@ impl Model {
             hold: Some(at),
         }
     }
+}
+
+fn put_limit(stock: &mut Stock, units: u64) -> Result<Told, Refusal> {
+    let revision = stock.limit.get_or_insert_default().put(units);
+    Ok(Told { revision: Some(revision), ..Told::default() })
 }
 
 impl Told {

@@ -58,6 +58,7 @@ pub(crate) fn reserve(id: u128, sku: &str, units: u32) -> Request {
         lines: vec![Line { sku: sku.to_owned(), units }],
         ttl_s: TTL_S,
         over_shards: false,
+        customer: 0,
     }
 }
 

@@ -69,6 +69,7 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
                     | Request::CallBack { .. }
                     | Request::Expect { .. }
                     | Request::CloseReceipt { .. }
+                    | Request::PutLimit { .. }
                     | Request::UnblockLot { .. } => return None,
                     other => Subject::Reservation(other.reservation()?),
                 };

@@ -85,6 +85,11 @@ pub enum Request {
         on_hand: u64,
         if_revision: u64,
     },
+    /// So many units of a SKU for each customer, for ever.
+    PutLimit {
+        sku: String,
+        units: u32,
+    },
     Reserve {
         reservation: Id,
         lines: Vec<Line>,
@@ -92,6 +97,9 @@ pub enum Request {
         /// The lines may lie on several shards.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         over_shards: bool,
+        /// For whom; 0: nobody is named.
+        #[serde(default, skip_serializing_if = "is_nobody")]
+        customer: u8,
     },
     Extend {
         reservation: Id,
@@ -152,6 +160,11 @@ pub enum Request {
     },
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_nobody(customer: &u8) -> bool {
+    *customer == 0
+}
+
 /// Where an item lies beside the default location, where it does.
 pub const AWAY: &str = "away";
 
@@ -185,6 +198,7 @@ impl Request {
             | Self::Expect { .. }
             | Self::ReceiveExpected { .. }
             | Self::CloseReceipt { .. }
+            | Self::PutLimit { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Extend { reservation, .. }
@@ -211,6 +225,7 @@ impl Request {
             | Self::ReceiveLot { sku, .. }
             | Self::BlockLot { sku, .. }
             | Self::UnblockLot { sku, .. }
+            | Self::PutLimit { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } => (None, lines),
             Self::Extend { .. }

@@ -7,6 +7,7 @@ mod counts;
 mod disputes;
 mod expiries;
 mod hot;
+mod limits;
 mod lots;
 mod orders;
 mod reads;
@@ -60,6 +61,8 @@ pub enum Workload {
     Transfers,
     /// Reservations of SKUs of several shards.
     Orders,
+    /// A SKU of which each customer may have few.
+    Limits,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -89,7 +92,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -101,6 +104,7 @@ impl Workload {
         Self::Lots,
         Self::Transfers,
         Self::Orders,
+        Self::Limits,
     ];
 
     /// Those of one run.
@@ -134,6 +138,7 @@ impl Workload {
             Self::Lots => "lots",
             Self::Transfers => "transfers",
             Self::Orders => "orders",
+            Self::Limits => "limits",
         }
     }
 
@@ -150,7 +155,7 @@ impl Workload {
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
             // Their shelves are filled lot by lot.
-            Self::Lots | Self::Transfers => Vec::new(),
+            Self::Lots | Self::Transfers | Self::Limits => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -162,6 +167,9 @@ impl Workload {
 
     /// What the keeper asks for before the shop opens.
     fn opening(self, client: &Client, season: &str) -> Vec<Request> {
+        if self == Self::Limits {
+            return limits::opening(&in_season(limits::SKU, season));
+        }
         if self == Self::Lots {
             return lots::opening(&in_season(lots::SKU, season));
         }
@@ -186,6 +194,7 @@ impl Workload {
             Self::Lots => lots::order(shopper).await,
             Self::Transfers => transfers::order(shopper).await,
             Self::Orders => orders::order(shopper).await,
+            Self::Limits => limits::order(shopper).await,
         }
     }
 }

@@ -3,8 +3,8 @@
 use holdfast_client::ids::{CommandId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
     BlockLot, Cancel, CancelTransfer, CloseReceipt, Command as ClientCommand, CommandKey, Commit, Consistency,
-    CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, LoseTransfer, PutItem, Receive, ReceiveTransfer, Release,
-    Reserve, Set, Stock, Success, UnblockLot, v1,
+    CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, LoseTransfer, PutItem, PutLimit, Receive, ReceiveTransfer,
+    Release, Reserve, Set, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
@@ -32,8 +32,10 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::BlockLot { sku, lot } => BlockLot::of(sku, lot.to_string()).into(),
         Request::UnblockLot { sku, lot } => UnblockLot::of(sku, lot.to_string()).into(),
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
-        Request::Reserve { reservation, lines, ttl_s, .. } => {
+        Request::PutLimit { sku, units } => PutLimit::of(format!("limit of {sku}"), sku, *units).into(),
+        Request::Reserve { reservation, lines, ttl_s, customer, .. } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
+            let reserve = if *customer == 0 { reserve } else { reserve.customer(format!("customer {customer}")) };
             let line = |reserve: Reserve, line: &crate::history::Line| {
                 reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
             };

@@ -1,0 +1,306 @@
+//! `put_limit`: how many units of an item one customer may hold and buy.
+
+use serde::{Deserialize, Serialize};
+
+use super::FULL_RETRY_MS;
+use crate::state::LimitRecord;
+use crate::turn::Turn;
+use crate::{
+    EventKind, Field, InvalidArgument, LimitId, LimitSpec, MAX_LIMITS_OF_ITEM, Refusal, Revision, Sku, Subject, Success,
+};
+
+/// Creates a limit or changes it. Only new holds feel it: those that are there are not counted by a new one, and stand whatever it
+/// says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutLimit {
+    /// Its name, one in the shard.
+    pub limit: LimitId,
+    /// The item. It does not change.
+    pub sku: Sku,
+    /// What is said of it.
+    pub spec: LimitSpec,
+    /// Only if its revision is this; 0: only if there is none.
+    pub if_revision: Option<Revision>,
+}
+
+impl PutLimit {
+    pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        self.spec.validate()
+    }
+
+    pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let sku = turn.sku(&self.sku)?;
+        let known = turn.state.find_limit(&self.limit);
+        let actual = known.map(|no| turn.state.limit(no).revision).unwrap_or_default();
+        if self.if_revision.is_some_and(|expected| expected != actual) {
+            return Err(Refusal::RevisionMismatch { actual });
+        }
+        let Some(no) = known else {
+            if turn.state.limits_of(sku).count() >= MAX_LIMITS_OF_ITEM
+                || turn.state.limit_count() >= turn.state.header.limits.items.min(u64::from(u32::MAX))
+            {
+                return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+            }
+            let revision = actual.next();
+            turn.state.add_limit(LimitRecord { id: self.limit.clone(), sku, spec: self.spec, revision });
+            return Ok(self.record(turn, revision));
+        };
+        let record = turn.state.limit(no);
+        if record.sku != sku {
+            return Err(InvalidArgument::of(Field::Sku).into());
+        }
+        if record.spec.window != self.spec.window {
+            return Err(InvalidArgument::of(Field::LimitWindow).into());
+        }
+        if record.spec == self.spec {
+            return Ok(Success { revision: actual, ..Success::default() });
+        }
+        turn.state.change_limit(no, |record| {
+            record.spec = self.spec;
+            record.revision = record.revision.next();
+        });
+        Ok(self.record(turn, actual.next()))
+    }
+
+    fn record(&self, turn: &mut Turn<'_>, revision: Revision) -> Success {
+        let subject =
+            Subject::Limit { limit: self.limit.clone(), sku: self.sku.clone(), units: self.spec.units, revision };
+        turn.record(EventKind::LimitChanged, None, Some(subject));
+        Success { revision, ..Success::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PutLimit;
+    use crate::commands::{Line, Prepare};
+    use crate::test_shop::{DAY_S, OPENING, Shop, id, reserve};
+    use crate::*;
+
+    const ANNA: CustomerHash = CustomerHash(1);
+    const BERTA: CustomerHash = CustomerHash(2);
+
+    fn spec(units: u32) -> LimitSpec {
+        LimitSpec { units, window: LimitWindow::ForEver, returns_restore: false, active: true }
+    }
+
+    fn put(shop: &mut Shop, name: &str, spec: LimitSpec) -> Result<Success, Refusal> {
+        let (limit, sku) = (name.parse().unwrap(), "rouge".parse().unwrap());
+        shop.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None }))
+    }
+
+    fn shop(spec: LimitSpec) -> Shop {
+        let mut shop = Shop::with_rouge(100);
+        put(&mut shop, "two-each", spec).unwrap();
+        shop
+    }
+
+    fn reserve_for(number: u64, customer: CustomerHash, units: u32) -> Operation {
+        let Operation::Reserve(mut reserve) = reserve(number, &[("rouge", units)]) else { unreachable!() };
+        reserve.customer = Some(customer);
+        Operation::Reserve(reserve)
+    }
+
+    fn hold(shop: &mut Shop, number: u64, customer: CustomerHash, units: u32) -> Result<Success, Refusal> {
+        shop.run(reserve_for(number, customer, units))
+    }
+
+    fn exceeds(remaining: u64) -> Result<Success, Refusal> {
+        Err(Refusal::CustomerLimitExceeded { limit: "two-each".parse().unwrap(), remaining, line: 0 })
+    }
+
+    fn count(shop: &Shop, customer: CustomerHash) -> (u64, u64, u64) {
+        let of = shop.inventory.limits_of(&"rouge".parse().unwrap(), Some(customer)).unwrap();
+        let count = of[0].1.unwrap();
+        (count.held, count.bought, count.remaining)
+    }
+
+    #[test]
+    fn a_customer_holds_no_more_than_the_limit_over_all_reservations() {
+        let mut shop = shop(spec(2));
+        hold(&mut shop, 1, ANNA, 1).unwrap();
+        assert_eq!(hold(&mut shop, 2, ANNA, 2), exceeds(1));
+        hold(&mut shop, 3, ANNA, 1).unwrap();
+        assert_eq!(hold(&mut shop, 4, ANNA, 1), exceeds(0));
+        hold(&mut shop, 5, BERTA, 2).unwrap();
+    }
+
+    #[test]
+    fn lines_of_the_same_item_are_summed_before_the_limit_is_checked() {
+        let mut shop = shop(spec(2));
+        let Operation::Reserve(mut reserve) = reserve_for(1, ANNA, 1) else { unreachable!() };
+        reserve.lines.push(Line { units: Units(2), ..reserve.lines[0].clone() });
+        let limit = "two-each".parse().unwrap();
+        let refused = shop.run(Operation::Reserve(reserve));
+        assert_eq!(refused, Err(Refusal::CustomerLimitExceeded { limit, remaining: 1, line: 1 }));
+    }
+
+    #[test]
+    fn without_a_customer_nothing_of_a_limited_item_is_held() {
+        let mut shop = shop(spec(2));
+        let sku: Sku = "rouge".parse().unwrap();
+        assert_eq!(shop.reserve(1, &[("rouge", 1)]), Err(Refusal::CustomerRequired { sku }));
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_held_again_and_what_is_bought_may_not() {
+        let mut shop = shop(spec(2));
+        hold(&mut shop, 1, ANNA, 2).unwrap();
+        shop.release(1).unwrap();
+        hold(&mut shop, 2, ANNA, 2).unwrap();
+        shop.after_s(600).tick();
+        hold(&mut shop, 3, ANNA, 2).unwrap();
+        shop.commit(3).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 2, 0));
+        shop.cancel(3).unwrap();
+        hold(&mut shop, 4, ANNA, 2).unwrap();
+        shop.commit(4).unwrap();
+        shop.fulfil(4, &[]).unwrap();
+        shop.take_back(4, &[(0, 1)], None, Condition::Resellable).unwrap();
+        assert_eq!(hold(&mut shop, 5, ANNA, 1), exceeds(0), "a return does not restore it");
+    }
+
+    #[test]
+    fn a_return_restores_where_the_limit_says_so() {
+        let mut shop = shop(LimitSpec { returns_restore: true, ..spec(2) });
+        hold(&mut shop, 1, ANNA, 2).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        shop.take_back(1, &[(0, 1)], None, Condition::Resellable).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 1, 1));
+        hold(&mut shop, 2, ANNA, 1).unwrap();
+    }
+
+    #[test]
+    fn a_rolling_window_counts_what_was_reserved_within_it() {
+        let mut shop = shop(LimitSpec { window: LimitWindow::RollingSeconds(DAY_S as u32), ..spec(2) });
+        hold(&mut shop, 1, ANNA, 1).unwrap();
+        shop.commit(1).unwrap();
+        shop.after_s(DAY_S / 2);
+        hold(&mut shop, 2, ANNA, 1).unwrap();
+        shop.commit(2).unwrap();
+        assert_eq!(hold(&mut shop, 3, ANNA, 1), exceeds(0));
+        shop.after_s(DAY_S / 2);
+        hold(&mut shop, 4, ANNA, 1).unwrap();
+        assert_eq!(hold(&mut shop, 5, ANNA, 1), exceeds(0));
+    }
+
+    #[test]
+    fn customers_of_whom_nothing_counts_any_more_are_forgotten() {
+        let mut shop = shop(LimitSpec { window: LimitWindow::RollingSeconds(1_000), ..spec(2) });
+        hold(&mut shop, 1, ANNA, 1).unwrap();
+        shop.release(1).unwrap();
+        hold(&mut shop, 2, BERTA, 1).unwrap();
+        shop.commit(2).unwrap();
+        shop.tick();
+        assert_eq!(shop.inventory.state.counters().count(), 1);
+        shop.after_s(1_000).tick();
+        assert_eq!(shop.inventory.state.counters().count(), 0);
+    }
+
+    #[test]
+    fn a_limit_feels_new_holds_only() {
+        let mut shop = Shop::with_rouge(100);
+        hold(&mut shop, 1, ANNA, 5).unwrap();
+        put(&mut shop, "two-each", spec(2)).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 0, 2));
+        hold(&mut shop, 2, ANNA, 2).unwrap();
+        put(&mut shop, "two-each", spec(1)).unwrap();
+        assert_eq!((count(&shop, ANNA), shop.reservation(2).lines[0].units.held), ((2, 0, 0), 2));
+        shop.release(1).unwrap();
+        assert_eq!(count(&shop, ANNA), (2, 0, 0), "what was not counted is not given back");
+        put(&mut shop, "two-each", LimitSpec { active: false, ..spec(1) }).unwrap();
+        shop.reserve(3, &[("rouge", 9)]).unwrap();
+    }
+
+    #[test]
+    fn an_amend_and_a_retake_ask_for_what_they_add() {
+        let mut shop = shop(spec(3));
+        hold(&mut shop, 1, ANNA, 2).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 4)]), exceeds(1));
+        shop.amend(1, &[("rouge", 3)]).unwrap();
+        assert_eq!(count(&shop, ANNA), (3, 0, 0));
+        shop.after_s(600).tick();
+        hold(&mut shop, 2, ANNA, 1).unwrap();
+        let retake =
+            |shop: &mut Shop| shop.commit_with(1, |commit| commit.if_expired = crate::commands::IfExpired::Retake);
+        assert_eq!(retake(&mut shop), exceeds(2));
+        shop.release(2).unwrap();
+        retake(&mut shop).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 3, 0));
+    }
+
+    #[test]
+    fn an_optional_line_beyond_the_limit_is_left_out() {
+        let mut shop = shop(spec(1));
+        shop.receive("mascara", "PAR", 5).unwrap();
+        let Operation::Reserve(mut reserve) = reserve(1, &[("mascara", 1), ("rouge", 2)]) else { unreachable!() };
+        (reserve.customer, reserve.lines[1].optional) = (Some(ANNA), true);
+        assert_eq!(shop.run(Operation::Reserve(reserve)).unwrap().held.as_deref(), Some([1, 0].as_slice()));
+        assert_eq!(count(&shop, ANNA), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_part_of_a_reservation_that_another_shard_decides_is_counted_here() {
+        let mut shop = shop(spec(2));
+        let Operation::Reserve(reserve) = reserve_for(1, ANNA, 2) else { unreachable!() };
+        let deadline = LogTime(OPENING + 10_000);
+        let prepare = Prepare { reserve, numbers: vec![1], command: CommandId(9), deadline };
+        shop.run(Operation::Prepare(Box::new(prepare))).unwrap();
+        assert_eq!(hold(&mut shop, 2, ANNA, 1), exceeds(0));
+        shop.run(Operation::Abandon(crate::commands::Abandon { reservation: id(1), deadline })).unwrap();
+        hold(&mut shop, 2, ANNA, 2).unwrap();
+    }
+
+    #[test]
+    fn a_chain_that_fails_counts_nothing() {
+        let mut shop = shop(spec(2));
+        let first = Command { linked: true, ..shop.command(reserve_for(1, ANNA, 2)) };
+        let second = shop.command(reserve_for(2, ANNA, 1));
+        let answers = shop.apply(vec![first, second]);
+        assert!(answers.iter().all(|answer| answer.outcome.is_err()), "{answers:?}");
+        assert_eq!(count(&shop, ANNA), (0, 0, 2));
+    }
+
+    #[test]
+    fn a_limit_stays_with_its_item_and_its_window_and_is_changed_at_the_revision_that_was_seen() {
+        let mut shop = shop(spec(2));
+        let rolling = LimitSpec { window: LimitWindow::RollingSeconds(60), ..spec(2) };
+        let refused = |field| Err(Refusal::InvalidArgument(InvalidArgument::of(field)));
+        assert_eq!(put(&mut shop, "two-each", rolling), refused(Field::LimitWindow));
+        let elsewhere = PutLimit {
+            limit: "two-each".parse().unwrap(),
+            sku: "mascara".parse().unwrap(),
+            spec: spec(2),
+            if_revision: None,
+        };
+        assert_eq!(shop.run(Operation::PutLimit(elsewhere.clone())), refused(Field::Sku));
+        let stale = PutLimit { sku: "rouge".parse().unwrap(), if_revision: Some(Revision(7)), ..elsewhere };
+        assert_eq!(shop.run(Operation::PutLimit(stale)), Err(Refusal::RevisionMismatch { actual: Revision(1) }));
+        assert_eq!(put(&mut shop, "two-each", spec(3)).unwrap().revision, Revision(2));
+        assert_eq!(shop.events(), [EventKind::LimitChanged]);
+        assert_eq!(
+            put(&mut shop, "two-each", spec(3)).unwrap().revision,
+            Revision(2),
+            "the same again changes nothing"
+        );
+        assert_eq!(put(&mut shop, "none", spec(0)), refused(Field::Units));
+    }
+
+    #[test]
+    fn limits_and_counts_come_back_from_a_cut() {
+        let mut shop = shop(LimitSpec { window: LimitWindow::RollingSeconds(1_000), ..spec(5) });
+        hold(&mut shop, 1, ANNA, 2).unwrap();
+        hold(&mut shop, 2, BERTA, 1).unwrap();
+        shop.commit(2).unwrap();
+        shop.inventory.mark_all_changed();
+        let cut = shop.inventory.cut();
+        let loaded = Inventory::load(&cut.header(), cut.encode()).unwrap();
+        assert_eq!(loaded.digest(), shop.inventory.digest());
+        shop.inventory = loaded;
+        assert_eq!((count(&shop, ANNA), count(&shop, BERTA)), ((2, 0, 3), (0, 1, 4)));
+        shop.after_s(1_000).tick();
+        shop.tick();
+        assert_eq!(shop.inventory.state.counters().count(), 0);
+    }
+}
