@@ -212,6 +212,11 @@ impl Inventory {
             Operation::Abandon(abandon) => abandon.decide(turn),
             Operation::AskDecision(ask) => ask.decide(turn),
             Operation::Told(told) => told.decide(turn),
+            Operation::OpenCount(open) => open.decide(turn),
+            Operation::RecordCount(record) => record.decide(turn),
+            Operation::ApplyCount(apply) => apply.decide(turn),
+            Operation::CancelCount(cancel) => cancel.decide(turn),
+            Operation::Reconcile(reconcile) => reconcile.decide(turn),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
+use crate::{Condition, CountId, ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,10 @@ pub enum Field {
     ToLocation,
     DocumentLines,
     ReceiptId,
+    CountId,
+    CountReference,
+    CountedUnits,
+    Discrepancy,
 }
 
 impl Field {
@@ -97,6 +101,10 @@ impl Field {
             Self::ToLocation => "to_location_id",
             Self::DocumentLines => "lines",
             Self::ReceiptId => "receipt_id",
+            Self::CountId => "count_id",
+            Self::CountReference => "reference",
+            Self::CountedUnits => "units",
+            Self::Discrepancy => "discrepancy",
         }
     }
 }
@@ -345,6 +353,15 @@ pub enum Refusal {
         "the lines of the reservation lie on several shards: it is sold, shipped, cancelled and released whole only"
     )]
     LinesSpanShards,
+    /// No such count is in memory.
+    #[error("there is no such count")]
+    CountNotFound,
+    /// The item is being counted at that location already: what both find missing would be written off twice.
+    #[error("the item is being counted there already, by count {count}")]
+    CountInProgress {
+        /// The count that is open.
+        count: CountId,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -432,6 +449,8 @@ impl Refusal {
             | Self::AlreadyEnded
             | Self::ExceedsInTransit { .. }
             | Self::LinesSpanShards
+            | Self::CountNotFound
+            | Self::CountInProgress { .. }
             | Self::InvalidArgument(_) => true,
         }
     }

@@ -4,6 +4,7 @@
 
 mod arena;
 mod chunk;
+mod counts;
 mod cut;
 mod documents;
 mod hash_index;
@@ -14,13 +15,14 @@ mod records;
 mod spread;
 
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
+pub(crate) use counts::{CountLineRecord, CountRecord, Counted};
 pub use cut::{Cut, Digest, LoadError};
 pub(crate) use documents::{
     DocumentBody, DocumentNo, DocumentRecord, ReceiptRecord, TransferLineRecord, TransferRecord,
 };
 pub(crate) use header::Header;
-use indexes::Indexes;
 pub(crate) use indexes::hash_id;
+use indexes::{Indexes, Standing};
 use journal::{Journal, Undo};
 pub(crate) use records::{
     BoundUnits, Cell, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo, LocationRecord, LotNo,
@@ -231,16 +233,15 @@ impl State {
         if let Some(journal) = &mut self.journal {
             journal.note(Undo::Reservation(no, record.clone()));
         }
-        let before = (record.due_at(), record.ended_at, record.lines.len());
-        if before.2 == 1 && record.lines[0].by_lot.is_none() && record.spread.is_none() {
+        let before = Standing::of(record);
+        if before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.spread.is_none() {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;
             change(record);
             record.revision = record.revision.next();
             record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
-            let after = (record.due_at(), record.ended_at, record.lines.len());
-            if before != after {
-                self.indexes.unschedule_one(no, sku, before.0, before.1);
+            if before != Standing::of(record) {
+                self.indexes.unschedule_one(no, sku, &before);
                 self.indexes.schedule(no, record);
             }
             return;
