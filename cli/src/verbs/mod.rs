@@ -6,6 +6,7 @@ mod cancel;
 mod cluster;
 mod commit;
 mod completions;
+mod count;
 mod demo;
 mod documents;
 mod extend;
@@ -71,6 +72,8 @@ pub enum Verb {
     Transfer(transfer::Transfer),
     #[command(subcommand)]
     Receipt(receipt::Receipt),
+    #[command(subcommand)]
+    Count(count::Count),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
     Extend(extend::Extend),
@@ -103,6 +106,7 @@ impl Verb {
             Self::Move(verb) => verb.run(format).await,
             Self::Transfer(verb) => verb.run(format).await,
             Self::Receipt(verb) => verb.run(format).await,
+            Self::Count(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
             Self::Extend(verb) => verb.run(format).await,

@@ -228,6 +228,14 @@ impl InventoryService for Node {
     ) -> Result<Response<v1::ListReceiptsResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
     }
+
+    async fn get_count(&self, _: Request<v1::GetCountRequest>) -> Result<Response<v1::GetCountResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn list_counts(&self, _: Request<v1::ListCountsRequest>) -> Result<Response<v1::ListCountsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
 }
 
 macro_rules! not_in_this_script {
