@@ -47,7 +47,7 @@ impl Turn<'_> {
         self.expect_lack(sku, location);
         if condition == Condition::Resellable {
             let unneeded = self.units_to_take(sku, location, lot, condition).min(gone);
-            if is_on(Mutation::CountOfOrdersFirst) && cell.lot.is_none() {
+            if is_on(Mutation::CountOfOrdersFirst) {
                 let sold = self.state.stock(sku).place(location).map_or(0, |place| place.counts_of(lot).committed);
                 let taken = sold.min(gone - unneeded);
                 self.shorten_sold(cell, taken);

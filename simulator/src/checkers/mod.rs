@@ -13,6 +13,7 @@ mod model;
 pub mod replicas;
 mod search;
 mod shared_holds;
+mod stocktakes;
 #[cfg(test)]
 pub(crate) mod stories;
 pub mod tokens;

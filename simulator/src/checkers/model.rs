@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::lots::{HoldOfLots, Lots};
 use super::shared_holds::SharedHolds;
+use super::stocktakes::{CountAct, Counting};
 use super::transfers::{Underway, UnderwayAct};
 use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Refused, Request, ReservationSeen, Seen, StockSeen};
 
@@ -20,7 +21,7 @@ pub struct Stock {
     pub(super) reserved: u64,
     pub(super) committed: u64,
     pub(super) received: u64,
-    shipped: u64,
+    pub(super) shipped: u64,
     pub(super) adjusted: i64,
     pub(super) revision: u64,
     /// Of an item that is tracked by lot; there `on_hand` and `committed` are the lots' sums.
@@ -100,6 +101,7 @@ pub struct State {
     /// How many reservations of stock by lot were made: the older have the lower numbers.
     made: u64,
     pub(super) underway: Underway,
+    pub(super) counting: Counting,
 }
 
 /// A line of the model: its number among the reservation's lines, its SKU and its units.
@@ -125,6 +127,8 @@ enum Act {
     Fulfil { hold: usize },
     Cancel { hold: usize },
     Underway(UnderwayAct),
+    Ship { hold: usize, units: u64 },
+    Counting(CountAct),
 }
 
 /// Why the model refuses.
@@ -143,6 +147,8 @@ pub(super) enum Refusal {
     ReceiptNotFound,
     AlreadyEnded,
     ExceedsInTransit { available: u64 },
+    CountNotFound,
+    CountInProgress,
 }
 
 /// What the model says of a command that it does.
@@ -193,6 +199,7 @@ pub struct CompiledRead {
 enum Of {
     Stock(usize),
     Hold(usize),
+    Count(Id),
 }
 
 /// Some SKUs with the reservations that may have lines of them.
@@ -239,6 +246,7 @@ impl Model {
             holds: SharedHolds::new(self.holds.len()),
             made: 0,
             underway: Underway::default(),
+            counting: Counting::default(),
         }
     }
 
@@ -256,6 +264,7 @@ impl Model {
         let of = match of {
             crate::history::Subject::Stock(sku) => Of::Stock(*self.skus.get(sku)?),
             crate::history::Subject::Reservation(id) => Of::Hold(*self.holds.get(id)?),
+            crate::history::Subject::Count { count, sku } => self.skus.get(sku).map(|_| Of::Count(*count))?,
         };
         Some(Step::Read(CompiledRead { of, seen: seen.clone() }))
     }
@@ -302,6 +311,11 @@ impl Model {
             | Request::Expect { .. }
             | Request::ReceiveExpected { .. }
             | Request::CloseReceipt { .. } => Act::Underway(UnderwayAct::of(request, &self.skus)?),
+            Request::Ship { units, .. } => Act::Ship { hold: hold??, units: u64::from(*units) },
+            Request::OpenCount { .. }
+            | Request::RecordCount { .. }
+            | Request::ApplyCount { .. }
+            | Request::CancelCount { .. } => Act::Counting(CountAct::of(request, &self.skus)?),
         })
     }
 
@@ -453,6 +467,8 @@ impl Model {
             Refusal::ExceedsInTransit { available } => {
                 refused.reason == "EXCEEDS_IN_TRANSIT" && number("available") == Some(*available)
             }
+            Refusal::CountNotFound => refused.reason == "COUNT_NOT_FOUND",
+            Refusal::CountInProgress => refused.reason == "COUNT_IN_PROGRESS",
             Refusal::HoldShort { units } => refused.reason == "HOLD_SHORT" && number("units") == Some(*units),
             Refusal::Gone(phase, at) => {
                 let reason = match phase {
@@ -487,7 +503,8 @@ impl Model {
                 }
                 (None, Some(_)) | (Some(_), None) => false,
             },
-            (Of::Stock(_), Seen::Reservation(_)) | (Of::Hold(_), Seen::Stock(_)) => false,
+            (Of::Count(count), Seen::Count(seen)) => state.counting.fits(count, seen.as_ref(), &self.holds),
+            (Of::Stock(_) | Of::Hold(_) | Of::Count(_), _) => false,
         }
     }
 
@@ -582,6 +599,13 @@ impl Model {
                 Ok(Told::of_stock(stock))
             }
             Act::Underway(act) => self.apply_underway(state, act),
+            Act::Counting(act) => self.apply_counting(state, act),
+            Act::Ship { hold: at, units } => {
+                if live(state, *at)?.phase == Phase::Held || !self.ship_lots(state, *at, *units) {
+                    return Err(Refusal::ExceedsHeld);
+                }
+                Ok(self.told_of_hold(state, *at))
+            }
             Act::Reserve { hold, lines, ttl_ms } => self.reserve(state, *hold, *lines, *ttl_ms, is_exact),
             Act::Extend { hold: at, ttl_ms } => {
                 let now = state.now;

@@ -13,6 +13,7 @@ mod reads;
 mod retries;
 mod shop;
 mod shopper;
+mod stocktakes;
 mod strangers;
 mod transfers;
 mod translate;
@@ -60,6 +61,8 @@ pub enum Workload {
     Transfers,
     /// Reservations of SKUs of several shards.
     Orders,
+    /// Stock by lot that is counted while it is sold.
+    Stocktakes,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -89,7 +92,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -101,6 +104,7 @@ impl Workload {
         Self::Lots,
         Self::Transfers,
         Self::Orders,
+        Self::Stocktakes,
     ];
 
     /// Those of one run.
@@ -134,6 +138,7 @@ impl Workload {
             Self::Lots => "lots",
             Self::Transfers => "transfers",
             Self::Orders => "orders",
+            Self::Stocktakes => "stocktakes",
         }
     }
 
@@ -150,7 +155,7 @@ impl Workload {
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
             // Their shelves are filled lot by lot.
-            Self::Lots | Self::Transfers => Vec::new(),
+            Self::Lots | Self::Transfers | Self::Stocktakes => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -164,6 +169,9 @@ impl Workload {
     fn opening(self, client: &Client, season: &str) -> Vec<Request> {
         if self == Self::Lots {
             return lots::opening(&in_season(lots::SKU, season));
+        }
+        if self == Self::Stocktakes {
+            return stocktakes::opening(&in_season(stocktakes::SKU, season));
         }
         if self == Self::Transfers {
             return transfers::opening(&in_season(transfers::SKU, season));
@@ -186,6 +194,7 @@ impl Workload {
             Self::Lots => lots::order(shopper).await,
             Self::Transfers => transfers::order(shopper).await,
             Self::Orders => orders::order(shopper).await,
+            Self::Stocktakes => stocktakes::order(shopper).await,
         }
     }
 }
