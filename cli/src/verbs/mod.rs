@@ -18,6 +18,7 @@ mod location;
 mod lot;
 mod move_units;
 mod receipt;
+mod reconcile;
 mod release;
 mod replay;
 mod reservation;
@@ -74,6 +75,7 @@ pub enum Verb {
     Receipt(receipt::Receipt),
     #[command(subcommand)]
     Count(count::Count),
+    Reconcile(reconcile::Reconcile),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
     Extend(extend::Extend),
@@ -107,6 +109,7 @@ impl Verb {
             Self::Transfer(verb) => verb.run(format).await,
             Self::Receipt(verb) => verb.run(format).await,
             Self::Count(verb) => verb.run(format).await,
+            Self::Reconcile(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
             Self::Extend(verb) => verb.run(format).await,
