@@ -75,17 +75,42 @@ impl Asking {
         {
             reserve.reservation_id = key.reservation_for(&first.sku).map(Into::into);
         }
-        let client = self.cluster.connect().await?;
+        let client = self.connect().await?;
+        let done = self.execute(&client, operation, self.id).await?;
+        Ok((client, done))
+    }
+
+    /// A client of the cluster.
+    pub async fn connect(&self) -> Result<Client, Failure> {
+        self.cluster.connect().await
+    }
+
+    /// Asks for each of several named things, one after the other, also where one of them fails; and gives the answers in order.
+    pub async fn each(
+        &self,
+        operations: Vec<(String, Operation)>,
+    ) -> Result<(Client, Vec<Result<Success, Failure>>), Failure> {
+        let client = self.connect().await?;
+        let is_one = operations.len() == 1;
+        let mut answers = Vec::with_capacity(operations.len());
+        for (name, operation) in operations {
+            let id = if is_one { self.id } else { self.id.map(|id| id.of_part(&name)) };
+            let done = self.execute(&client, operation, id).await;
+            answers.push(done.map_err(|failure| if is_one { failure } else { failure.about(&name) }));
+        }
+        Ok((client, answers))
+    }
+
+    async fn execute(&self, client: &Client, operation: Operation, id: Option<KeyText>) -> Result<Success, Failure> {
         let has_cause = [&self.actor, &self.reason, &self.reference].iter().any(|text| !text.is_empty());
         let cause = has_cause.then(|| Cause {
             actor: self.actor.clone(),
             reason: self.reason.clone(),
             reference: self.reference.clone(),
         });
-        let key = self.id.map_or(CommandKey::Minted, KeyText::key);
+        let key = id.map_or(CommandKey::Minted, KeyText::key);
         let options = ExecuteOptions { key, deadline: Some(self.cluster.deadline()), cause };
-        let done = client.execute_with(Command::from(operation), options).await.map_err(failure_of)?;
-        Ok((client, done))
+        client.execute_with(Command::from(operation), options).await.map_err(failure_of)
     }
 }
 

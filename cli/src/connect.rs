@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use holdfast_client::ids::{ReceiptId, ReservationId, TransferId};
+use holdfast_client::ids::{CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
     Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Read, Reader, Reservations, Stock, Transport,
 };
@@ -177,6 +177,18 @@ impl Reading {
     ) -> Result<Vec<v1::Receipt>, Failure> {
         let client = self.cluster.connect().await?;
         of_shard(&client, self.reader(&client).receipts(which), shard)?.take(limit).await.map_err(failure_of)
+    }
+
+    /// A count.
+    pub async fn count(&self, id: CountId) -> Result<v1::Count, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).count(id).await.map_err(failure_of)?.value)
+    }
+
+    /// Counts, shard by shard.
+    pub async fn counts(&self, which: Documents, shard: Option<u32>, limit: usize) -> Result<Vec<v1::Count>, Failure> {
+        let client = self.cluster.connect().await?;
+        of_shard(&client, self.reader(&client).counts(which), shard)?.take(limit).await.map_err(failure_of)
     }
 
     fn reader<'a>(&self, client: &'a Client) -> Reader<'a> {

@@ -154,6 +154,8 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::TransferNotFound => Some("`holdfast transfer list` shows the transfers there are"),
         ErrorReason::ReceiptNotFound => Some("`holdfast receipt list` shows the expected receipts there are"),
         ErrorReason::ExceedsInTransit => Some("`holdfast transfer get ID` shows what is in transit of each line"),
+        ErrorReason::CountNotFound => Some("`holdfast count list` shows the counts there are"),
+        ErrorReason::CountInProgress => Some("apply or cancel that count first: `holdfast count get ID` shows it"),
         ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
         _ => None,
     }

@@ -1,9 +1,10 @@
 //! Ids and states as people write them.
 
+use std::fmt;
 use std::str::FromStr;
 
 use holdfast_client::CommandKey;
-use holdfast_client::ids::{CommandId, ReceiptId, ReservationId, TransferId, slot_of};
+use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId, slot_of};
 use holdfast_proto::v1::{Id, ReservationState};
 
 /// A reservation's id on the command line.
@@ -80,6 +81,37 @@ impl FromStr for ReceiptText {
     }
 }
 
+/// A count's id on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountText(CountId);
+
+impl CountText {
+    /// The id as the wire has it.
+    pub fn id(&self) -> Id {
+        self.0.into()
+    }
+
+    /// The id.
+    pub const fn count(&self) -> CountId {
+        self.0
+    }
+}
+
+impl fmt::Display for CountText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for CountText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = |_| "a count's id is the UUID that `holdfast count open` printed".to_owned();
+        text.parse().map(Self).map_err(refused)
+    }
+}
+
 /// A command's id on the command line: a UUID, or any text as the caller's own key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyText(CommandKey);
@@ -88,6 +120,13 @@ impl KeyText {
     /// What decides the command once.
     pub const fn key(self) -> CommandKey {
         self.0
+    }
+
+    /// The same for one of several things that are asked for under it.
+    #[must_use]
+    pub fn of_part(self, name: &str) -> Self {
+        let (CommandKey::Id(id) | CommandKey::Own(id)) = self.0 else { return self };
+        Self(CommandKey::Own(CommandId::of_key(&format!("{name} under {id}"))))
     }
 
     /// The reservation that a `reserve` under this key makes for that SKU: the same at every attempt.

@@ -21,6 +21,7 @@ mod ledger;
 mod members;
 mod output;
 mod random;
+mod reconcile;
 mod replay;
 mod verbs;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use holdfast_proto::v1::{self, CommandError, ConsistencyToken, Effect, ErrorReason, ReservationState, Retry};
 
 use crate::command::About;
-use crate::ids::{CommandId, ReceiptId, ReservationId, TransferId};
+use crate::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId};
 
 /// Done: on disk, synced, on a majority.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Success {
     pub transfer_id: Option<TransferId>,
     /// The expected receipt it was about; of an expect, the new one.
     pub receipt_id: Option<ReceiptId>,
+    /// The count it was about; of an open, the new one.
+    pub count_id: Option<CountId>,
 }
 
 /// What is said of a command or a read that was not done.
@@ -66,6 +68,8 @@ pub struct Failure {
     pub transfer_id: Option<TransferId>,
     /// The same of an expected receipt.
     pub receipt_id: Option<ReceiptId>,
+    /// The same of a count.
+    pub count_id: Option<CountId>,
 }
 
 /// A command or a read that was not done.
@@ -142,6 +146,7 @@ impl From<CommandError> for Error {
             attempts: 1,
             transfer_id: None,
             receipt_id: None,
+            count_id: None,
         });
         if failure.effect != Effect::None {
             Self::Unknown(failure)
@@ -213,6 +218,8 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::ReceiptNotFound
         | Reason::AlreadyEnded
         | Reason::ExceedsInTransit
+        | Reason::CountNotFound
+        | Reason::CountInProgress
         | Reason::OutcomeUnknown => false,
     }
 }
@@ -252,6 +259,7 @@ impl Success {
             token,
             transfer_id: about.transfer_id,
             receipt_id: about.receipt_id,
+            count_id: about.count_id,
         }
     }
 }

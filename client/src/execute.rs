@@ -92,5 +92,6 @@ pub(crate) fn named(mut error: Error, sealed: &Sealed) -> Error {
     failure.reservation_id = sealed.about.reservation_id;
     failure.transfer_id = sealed.about.transfer_id;
     failure.receipt_id = sealed.about.receipt_id;
+    failure.count_id = sealed.about.count_id;
     error
 }

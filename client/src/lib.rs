@@ -45,9 +45,10 @@ pub use answer::{Error, Failure, Success};
 pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
-    Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Command, CommandKey, Commit, CreateTransfer,
-    ExpectReceipt, Extend, Fulfil, LoseTransfer, MoveUnits, PutItem, PutLimit, PutLot, Recall, Receive,
-    ReceiveTransfer, Release, Reserve, Return, Set, SetSafetyStock, UnblockLot,
+    Adjust, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
+    Commit, CreateTransfer, ExpectReceipt, Extend, Fulfil, LoseTransfer, MoveUnits, OpenCount, PutItem, PutLimit,
+    PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, Return, Set, SetSafetyStock,
+    UnblockLot,
 };
 pub use holdfast_proto::{ids, v1};
 pub use listing::{Documents, Listed, Listing, Lots, Reservations};

@@ -25,7 +25,7 @@ pub struct Lots {
     pub removal_until_ms: Option<u64>,
 }
 
-/// Which transfers or expected receipts are listed.
+/// Which transfers, expected receipts or counts are listed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Documents {
     /// Only those that have not ended.
@@ -230,5 +230,26 @@ impl Listed for v1::Receipt {
         let reply: v1::ListReceiptsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
         Ok(Page { next, entries: reader.read(reply.receipts, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::Count {
+    type Filter = Documents;
+
+    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Documents) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListCountsRequest {
+            shard,
+            open_only: filter.open_only,
+            sku: filter.sku.clone().unwrap_or_default(),
+            location_id: filter.location_id.clone().unwrap_or_default(),
+            page_token,
+            limit: 0,
+            consistency,
+        };
+        let ask = |channel, request| async move { inventory(channel).list_counts(request).await };
+        let reply: v1::ListCountsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(Page { next, entries: reader.read(reply.counts, reply.freshness).value })
     }
 }

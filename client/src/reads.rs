@@ -8,7 +8,7 @@ use holdfast_world::GrpcChannel;
 use crate::answer::Error;
 use crate::call::Target;
 use crate::core::Core;
-use crate::ids::{ReceiptId, ReservationId, TransferId, slot_of};
+use crate::ids::{CountId, ReceiptId, ReservationId, TransferId, slot_of};
 use crate::listing::{Documents, Listing, Lots, Reservations};
 use crate::wire::MAX_REPLY_BYTES;
 
@@ -166,6 +166,24 @@ impl<'a> Reader<'a> {
     /// The expected receipts that match, shard by shard, oldest first within a shard.
     #[must_use]
     pub fn receipts(&self, which: Documents) -> Listing<'a, v1::Receipt> {
+        let shard = which.sku.as_ref().map(|sku| self.core.shard_of(slot_of(sku)));
+        let listing = Listing::new(*self, which);
+        if let Some(shard) = shard { listing.of_shard(shard) } else { listing }
+    }
+
+    /// One count. `COUNT_NOT_FOUND` where there is none.
+    pub async fn count(&self, id: CountId) -> Result<Read<v1::Count>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(id.slot()));
+        let question = v1::GetCountRequest { count_id: Some(id.into()), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_count(request).await };
+        let reply: v1::GetCountResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.count.unwrap_or_default(), reply.freshness))
+    }
+
+    /// The counts that match, shard by shard, oldest first within a shard.
+    #[must_use]
+    pub fn counts(&self, which: Documents) -> Listing<'a, v1::Count> {
         let shard = which.sku.as_ref().map(|sku| self.core.shard_of(slot_of(sku)));
         let listing = Listing::new(*self, which);
         if let Some(shard) = shard { listing.of_shard(shard) } else { listing }

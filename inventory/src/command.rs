@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{
-    Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
-    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutLimit, PutLocation, PutLot,
-    Receive, ReceiveTransfer, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
+    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, OpenCount, Prepare,
+    PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, Reserve,
+    ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -109,6 +110,16 @@ pub enum Operation {
     Told(Told),
     /// How much of an item one customer may have.
     PutLimit(PutLimit),
+    /// Units are to be counted.
+    OpenCount(OpenCount),
+    /// Units have been counted.
+    RecordCount(RecordCount),
+    /// The books get what was counted.
+    ApplyCount(ApplyCount),
+    /// A count is given up.
+    CancelCount(CancelCount),
+    /// Another system's records say something else.
+    Reconcile(Reconcile),
 }
 
 impl Operation {
@@ -163,6 +174,10 @@ impl Command {
             Operation::Follow(command) => command.validate(),
             Operation::PutLimit(command) => command.validate(),
             Operation::Abandon(_) | Operation::AskDecision(_) | Operation::Told(_) => Ok(()),
+            Operation::OpenCount(command) => command.validate(),
+            Operation::RecordCount(command) => command.validate(),
+            Operation::ApplyCount(_) | Operation::CancelCount(_) => Ok(()),
+            Operation::Reconcile(command) => command.validate(),
         }
     }
 }

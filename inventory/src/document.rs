@@ -122,11 +122,11 @@ pub struct ReceiptLine {
     pub arrived: u64,
 }
 
-/// Where a list of transfers or receipts goes on.
+/// Where a list of transfers, receipts or counts goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DocumentCursor(pub u64);
 
-/// Which transfers or receipts a list has.
+/// Which transfers, receipts or counts a list has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentFilter {
     /// Only those of this item.
@@ -144,7 +144,7 @@ impl Inventory {
         let record = self.state.document(self.state.find_document(id.0)?);
         match &record.body {
             DocumentBody::Transfer(transfer) => Some(self.show_transfer(record, transfer)),
-            DocumentBody::Receipt(_) => None,
+            DocumentBody::Receipt(_) | DocumentBody::Count(_) => None,
         }
     }
 
@@ -154,7 +154,7 @@ impl Inventory {
         let record = self.state.document(self.state.find_document(id.0)?);
         match &record.body {
             DocumentBody::Receipt(receipt) => Some(self.show_receipt(record, receipt)),
-            DocumentBody::Transfer(_) => None,
+            DocumentBody::Transfer(_) | DocumentBody::Count(_) => None,
         }
     }
 
@@ -169,7 +169,7 @@ impl Inventory {
     ) -> (Vec<Transfer>, Option<DocumentCursor>) {
         self.list(from, filter, limit, |record| match &record.body {
             DocumentBody::Transfer(transfer) => Some(self.show_transfer(record, transfer)),
-            DocumentBody::Receipt(_) => None,
+            DocumentBody::Receipt(_) | DocumentBody::Count(_) => None,
         })
     }
 
@@ -183,11 +183,11 @@ impl Inventory {
     ) -> (Vec<Receipt>, Option<DocumentCursor>) {
         self.list(from, filter, limit, |record| match &record.body {
             DocumentBody::Receipt(receipt) => Some(self.show_receipt(record, receipt)),
-            DocumentBody::Transfer(_) => None,
+            DocumentBody::Transfer(_) | DocumentBody::Count(_) => None,
         })
     }
 
-    fn list<T>(
+    pub(crate) fn list<T>(
         &self,
         from: DocumentCursor,
         filter: &DocumentFilter,
@@ -213,6 +213,7 @@ impl Inventory {
             match &record.body {
                 DocumentBody::Transfer(transfer) => is_it(transfer.from) || is_it(transfer.to),
                 DocumentBody::Receipt(receipt) => is_it(receipt.location),
+                DocumentBody::Count(count) => is_it(count.location),
             }
         });
         is_sku && is_there && (!filter.open_only || record.ended_at.is_none())

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::Discrepancy;
 use crate::{
-    Cause, CommandId, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId, ReservationState,
-    Revision, Sku, StockCounts, StockDelta, TransferId, TransferState,
+    Cause, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId,
+    ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -94,6 +95,20 @@ pub enum EventKind {
     OrderAborted,
     /// A limit of what one customer may have was made or changed.
     LimitChanged,
+    /// Units are counted.
+    CountOpened,
+    /// Units of a count were counted.
+    CountRecorded,
+    /// The books have what was counted.
+    CountApplied,
+    /// A count was given up.
+    CountCancelled,
+    /// Stock went away beneath reservations.
+    StockShortfall,
+    /// Another system's records are not what the books say.
+    ReconciliationDrift,
+    /// The books were brought to what another system's records say.
+    ReconciliationRepaired,
 }
 
 impl EventKind {
@@ -138,6 +153,13 @@ impl EventKind {
             Self::OrderPrepared => "order.prepared",
             Self::OrderAborted => "order.aborted",
             Self::LimitChanged => "limit.changed",
+            Self::CountOpened => "count.opened",
+            Self::CountRecorded => "count.recorded",
+            Self::CountApplied => "count.applied",
+            Self::CountCancelled => "count.cancelled",
+            Self::StockShortfall => "stock.shortfall",
+            Self::ReconciliationDrift => "reconciliation.drift",
+            Self::ReconciliationRepaired => "reconciliation.repaired",
         }
     }
 }
@@ -314,6 +336,40 @@ pub enum Subject {
         units: u32,
         /// Its revision after.
         revision: Revision,
+    },
+    /// A count.
+    Count {
+        /// Which.
+        count: CountId,
+        /// Where.
+        location: LocationId,
+        /// Where it stands after.
+        state: CountState,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// Promises whose stock went away.
+    Shortfall {
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units that are short there now, in all.
+        short: u64,
+        /// Reservations of which units became short, the newest first, at most [`MAX_SHORT_NAMED`](crate::MAX_SHORT_NAMED): where
+        /// there are more, another event follows.
+        reservations: Vec<ShortReservation>,
+    },
+    /// What another system's records say of an item.
+    Reconciliation {
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// What was found.
+        discrepancy: Discrepancy,
+        /// How many units more (above 0) or fewer it says are there.
+        delta: i64,
     },
 }
 

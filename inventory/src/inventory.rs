@@ -214,6 +214,11 @@ impl Inventory {
             Operation::AskDecision(ask) => ask.decide(turn),
             Operation::Told(told) => told.decide(turn),
             Operation::PutLimit(put) => put.decide(turn),
+            Operation::OpenCount(open) => open.decide(turn),
+            Operation::RecordCount(record) => record.decide(turn),
+            Operation::ApplyCount(apply) => apply.decide(turn),
+            Operation::CancelCount(cancel) => cancel.decide(turn),
+            Operation::Reconcile(reconcile) => reconcile.decide(turn),
         }
     }
 

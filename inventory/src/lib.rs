@@ -9,6 +9,7 @@ mod between_shards;
 mod catalogue;
 mod command;
 pub mod commands;
+mod count;
 mod customer_limit;
 mod demand;
 mod document;
@@ -42,6 +43,10 @@ pub use command::{Cause, Command, Entry, MAX_CAUSE_BYTES, MAX_CHAIN, Operation};
 pub use customer_limit::{
     CustomerCount, CustomerLimit, LimitSpec, LimitWindow, MAX_LIMITS_OF_ITEM, MAX_ROLLING_UNITS, MAX_WINDOW_S,
 };
+
+pub use count::{
+    Count, CountLine, CountState, MAX_COUNT_LINES, MAX_COUNT_REFERENCE_BYTES, MAX_SHORT_NAMED, ShortReservation,
+};
 pub use document::{
     DocumentCursor, DocumentFilter, MAX_DOCUMENT_LINES, Receipt, ReceiptLine, Transfer, TransferLine, TransferState,
     TransferUnits,
@@ -61,6 +66,7 @@ pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, Reserv
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
-    BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, IdParseError, LimitId, LocationId, LogTime, LotId,
-    MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, TransferId, Units, slot_of,
+    BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, IdParseError, LimitId, LocationId, LogTime,
+    LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, TransferId, Units,
+    slot_of,
 };

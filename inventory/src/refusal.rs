@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
+use crate::{Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,10 @@ pub enum Field {
     DocumentLines,
     ReceiptId,
     LimitWindow,
+    CountId,
+    CountReference,
+    CountedUnits,
+    Discrepancy,
 }
 
 impl Field {
@@ -99,6 +103,10 @@ impl Field {
             Self::ToLocation => "to_location_id",
             Self::DocumentLines => "lines",
             Self::ReceiptId => "receipt_id",
+            Self::CountId => "count_id",
+            Self::CountReference => "reference",
+            Self::CountedUnits => "units",
+            Self::Discrepancy => "discrepancy",
         }
     }
 }
@@ -366,6 +374,15 @@ pub enum Refusal {
         /// The line.
         line: u32,
     },
+    /// No such count is in memory.
+    #[error("there is no such count")]
+    CountNotFound,
+    /// The item is being counted at that location already: what both find missing would be written off twice.
+    #[error("the item is being counted there already, by count {count}")]
+    CountInProgress {
+        /// The count that is open.
+        count: CountId,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -456,6 +473,8 @@ impl Refusal {
             | Self::LinesMoveTogether
             | Self::CustomerRequired { .. }
             | Self::CustomerLimitExceeded { .. }
+            | Self::CountNotFound
+            | Self::CountInProgress { .. }
             | Self::InvalidArgument(_) => true,
         }
     }

@@ -1,14 +1,15 @@
 //! A shop for tests: one shard with two locations and a few items, and words for what happens in it.
 
 use crate::commands::{
-    Adjust, Amend, ArrivedUnits, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer, DocumentLine,
-    ExpectReceipt, Extend, Fulfil, IfExpired, Line, LoseTransfer, Picked, PutItem, PutLimit, PutLocation, Receive,
-    ReceiveTransfer, Release, Reserve, Return, Set,
+    Adjust, Amend, ApplyCount, ArrivedUnits, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Commit,
+    CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, Line,
+    LoseTransfer, MoveUnits, OpenCount, Picked, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
+    Reconcile, RecordCount, Release, Reserve, Return, Set,
 };
 use crate::{
-    Answer, Applied, BodyHash, Command, CommandId, Condition, Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec,
-    LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, ReceiptId, Refusal,
-    Reservation, ReservationId, Revision, Slot, StockLevel, Success, TransferId, Units, invariants,
+    Answer, Applied, BodyHash, Command, CommandId, Condition, CountId, Digest, Entry, EventKind, Inventory, ItemSpec,
+    LimitSpec, LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation,
+    ReceiptId, Refusal, Reservation, ReservationId, Revision, Slot, StockLevel, Success, TransferId, Units, invariants,
 };
 
 /// A day, in seconds.
@@ -261,6 +262,55 @@ impl Shop {
         self.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None })).expect("a limit is made");
     }
 
+    pub(crate) fn open_count(&mut self, number: u64, sku: &str) -> Result<Success, Refusal> {
+        self.run(open_count(number, sku))
+    }
+
+    pub(crate) fn record_count(&mut self, number: u64, lot: Option<&str>, units: u64) -> Result<Success, Refusal> {
+        self.run(record_count(number, lot, units))
+    }
+
+    pub(crate) fn record_count_of(
+        &mut self,
+        number: u64,
+        lot: Option<&str>,
+        condition: Condition,
+        units: u64,
+    ) -> Result<Success, Refusal> {
+        let Operation::RecordCount(mut record) = record_count(number, lot, units) else { unreachable!("it is one") };
+        record.lines[0].condition = condition;
+        self.run(Operation::RecordCount(record))
+    }
+
+    pub(crate) fn apply_count(&mut self, number: u64) -> Result<Success, Refusal> {
+        self.run(apply_count(number))
+    }
+
+    pub(crate) fn cancel_count(&mut self, number: u64) -> Result<Success, Refusal> {
+        self.run(Operation::CancelCount(CancelCount { count: count_id(number) }))
+    }
+
+    /// Makes a lot known of which nothing has come yet.
+    pub(crate) fn put_lot(&mut self, sku: &str, lot: &str, days: u64) -> Result<Success, Refusal> {
+        let (sku, lot) = (sku.parse().expect("a name"), lot.parse().expect("a name"));
+        let spec = LotSpec { dates: dates(days), ..LotSpec::default() };
+        self.run(Operation::PutLot(Box::new(PutLot { sku, lot, spec, if_revision: None })))
+    }
+
+    /// Gives units of a lot at `PAR` another condition.
+    pub(crate) fn move_units(
+        &mut self,
+        sku: &str,
+        lot: &str,
+        units: u32,
+        from: Condition,
+        to: Condition,
+    ) -> Result<Success, Refusal> {
+        let (sku, location) = (sku.parse().expect("a name"), "PAR".parse().expect("a name"));
+        let (lot, units) = (lot.parse().ok(), Units(units));
+        self.run(Operation::MoveUnits(MoveUnits { sku, location, lot, units, from, to }))
+    }
+
     // What is seen.
 
     pub(crate) fn stock_at(&self, sku: &str, location: &str) -> StockLevel {
@@ -288,6 +338,33 @@ pub(crate) fn transfer_id(number: u64) -> TransferId {
 
 pub(crate) fn receipt_id(number: u64) -> ReceiptId {
     ReceiptId::mint(OPENING, Slot::new(9).expect("a slot"), number)
+}
+
+pub(crate) fn count_id(number: u64) -> CountId {
+    CountId::mint(OPENING, Slot::new(9).expect("a slot"), number)
+}
+
+/// Of an item at `PAR`.
+pub(crate) fn open_count(number: u64, sku: &str) -> Operation {
+    let (sku, location) = (sku.parse().expect("a name"), "PAR".parse().expect("a name"));
+    Operation::OpenCount(OpenCount { count: count_id(number), sku, location, reference: "spring".to_owned() })
+}
+
+/// Of resellable units.
+pub(crate) fn record_count(number: u64, lot: Option<&str>, units: u64) -> Operation {
+    let lot = lot.map(|lot| lot.parse().expect("a name"));
+    let lines = vec![CountedUnits { lot, condition: Condition::Resellable, units }];
+    Operation::RecordCount(RecordCount { count: count_id(number), lines })
+}
+
+pub(crate) fn apply_count(number: u64) -> Operation {
+    Operation::ApplyCount(ApplyCount { count: count_id(number) })
+}
+
+/// What another system says of an item without lots at `PAR`.
+pub(crate) fn reconcile(sku: &str, delta: i64, repair: bool) -> Operation {
+    let (sku, location) = (sku.parse().expect("a name"), "PAR".parse().expect("a name"));
+    Operation::Reconcile(Reconcile { sku, location, lot: None, discrepancy: Discrepancy::Drift, delta, repair })
 }
 
 fn document_lines(lines: &[(Option<&str>, u32)]) -> Vec<DocumentLine> {

@@ -91,6 +91,10 @@ mutations! {
     TransferReceivedTwice = "transfer-received-twice", "What of a transfer arrived is still on its way, and arrives again.";
     LostUnitsComeBack = "lost-units-come-back", "What is lost on the way is still on its way, and goes back to its source.";
     ReceiptStillExpected = "receipt-still-expected", "What a closed receipt lacks is still expected.";
+    CountAppliedTwice = "count-applied-twice", "A count that was applied can be applied again.";
+    CountAgainstThePresent = "count-against-the-present", "A count is compared with what lies there when it is applied, not when it was recorded.";
+    CountShortfallNotTold = "count-shortfall-not-told", "A count does not say whose units are missing.";
+    CountOfOrdersFirst = "count-of-orders-first", "What a count misses is taken from orders before it is from holds.";
 }
 
 /// How a mutation shows.

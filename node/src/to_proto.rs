@@ -1,9 +1,9 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
 use holdfast_inventory::{
-    Answer, CustomerCount, CustomerLimit, Item, ItemStatus, LimitWindow, LocationId, LocationKind, LocationSpec,
-    LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, StockCounts,
-    StockLevel, Success, Transfer, TransferState,
+    Answer, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, LimitWindow,
+    LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation,
+    ReservationLine, ReservationState, ShortReservation, StockCounts, StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -127,6 +127,8 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::ExceedsInTransit { line, available } => {
             of(ErrorReason::ExceedsInTransit).at(format!("lines[{line}].units")).with("available", available)
         }
+        Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
+        Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {
             of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
         }
@@ -344,6 +346,56 @@ pub(crate) fn customer_limit(limit: &CustomerLimit, count: Option<CustomerCount>
             bought: count.bought,
             remaining: count.remaining,
         }),
+    }
+}
+
+pub(crate) fn count(count: &Count) -> v1::Count {
+    let state = match count.state {
+        CountState::Open => v1::CountState::Open,
+        CountState::Applied => v1::CountState::Applied,
+        CountState::Cancelled => v1::CountState::Cancelled,
+    };
+    v1::Count {
+        count_id: Some(id(count.id.0)),
+        sku: count.sku.as_str().to_owned(),
+        location_id: count.location.as_str().to_owned(),
+        reference: count.reference.clone(),
+        state: state.into(),
+        lines: count.lines.iter().map(count_line).collect(),
+        short: count.short.iter().map(short_reservation).collect(),
+        short_reservations: count.short_reservations,
+        created_at_ms: count.created_at.0,
+        ended_at_ms: count.ended_at.map_or(0, |at| at.0),
+        revision: count.revision.0,
+    }
+}
+
+fn count_line(line: &CountLine) -> v1::CountLine {
+    let condition = match line.condition {
+        Condition::Resellable => v1::Condition::Resellable,
+        Condition::Damaged => v1::Condition::Damaged,
+        Condition::QualityControl => v1::Condition::QualityControl,
+    };
+    let (counted, on_hand) = line.counted.unwrap_or_default();
+    v1::CountLine {
+        lot_id: line.lot.as_ref().map(ToString::to_string).unwrap_or_default(),
+        condition: condition.into(),
+        at_opening: line.at_opening,
+        is_counted: line.counted.is_some(),
+        counted,
+        on_hand,
+        found: line.found,
+        written_off: line.written_off,
+        contradicted: line.contradicted,
+    }
+}
+
+fn short_reservation(short: &ShortReservation) -> v1::ShortReservation {
+    v1::ShortReservation {
+        reservation_id: Some(id(short.reservation.0)),
+        order_ref: short.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
+        held: short.held,
+        sold: short.sold,
     }
 }
 

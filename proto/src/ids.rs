@@ -1,9 +1,9 @@
 //! How ids are laid out, in one place for the client, the node and their tests: which slot a SKU has, what a command's
-//! and a reservation's, transfer's or expected receipt's id are made of, and how an id is printed and read.
+//! and a reservation's, transfer's, expected receipt's or count's id are made of, and how an id is printed and read.
 //!
 //! All are 128 bits and valid UUIDs (RFC 9562). From the top:
 //!
-//! | bits | command, version 7 | reservation, transfer and expected receipt, version 8 |
+//! | bits | command, version 7 | reservation, transfer, expected receipt and count, version 8 |
 //! | --- | --- | --- |
 //! | 48 | time of minting, in ms since the Unix epoch | the same |
 //! | 4 | 7 | 8 |
@@ -126,6 +126,11 @@ id_type! {
     ReceiptId
 }
 
+id_type! {
+    /// The id of a count, which says where it is decided.
+    CountId
+}
+
 impl CommandId {
     /// A new id of that time. Of `random`, 74 bits are used.
     #[must_use]
@@ -183,6 +188,7 @@ macro_rules! slotted {
 slotted!(ReservationId);
 slotted!(TransferId);
 slotted!(ReceiptId);
+slotted!(CountId);
 
 fn parse(text: &str) -> Result<u128, IdParseError> {
     let mut id = 0_u128;

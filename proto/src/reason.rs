@@ -120,6 +120,10 @@ impl ErrorReason {
             Self::TransferNotFound | Self::ReceiptNotFound => absent(Retry::Never),
             Self::AlreadyEnded | Self::ExceedsInTransit => state(Retry::Never),
 
+            Self::CountNotFound => absent(Retry::Never),
+            // The other count ends; what was refused stays refused under its id.
+            Self::CountInProgress => state(Retry::NewKey),
+
             // They may be made, and what was refused stays refused under its id.
             Self::UnknownSku | Self::UnknownLocation | Self::UnknownLot | Self::UnknownCampaign => {
                 absent(Retry::NewKey)

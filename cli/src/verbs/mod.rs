@@ -6,6 +6,7 @@ mod cancel;
 mod cluster;
 mod commit;
 mod completions;
+mod count;
 mod demo;
 mod documents;
 mod extend;
@@ -18,6 +19,7 @@ mod location;
 mod lot;
 mod move_units;
 mod receipt;
+mod reconcile;
 mod release;
 mod replay;
 mod reservation;
@@ -74,6 +76,9 @@ pub enum Verb {
     Transfer(transfer::Transfer),
     #[command(subcommand)]
     Receipt(receipt::Receipt),
+    #[command(subcommand)]
+    Count(count::Count),
+    Reconcile(reconcile::Reconcile),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
     Extend(extend::Extend),
@@ -107,6 +112,8 @@ impl Verb {
             Self::Move(verb) => verb.run(format).await,
             Self::Transfer(verb) => verb.run(format).await,
             Self::Receipt(verb) => verb.run(format).await,
+            Self::Count(verb) => verb.run(format).await,
+            Self::Reconcile(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
             Self::Extend(verb) => verb.run(format).await,

@@ -3,6 +3,7 @@
 //!
 //! Leaves to others where a command goes (`routes`) and what became of it (`answer`).
 
+mod counts;
 mod holds;
 mod places;
 mod seal;
@@ -12,6 +13,7 @@ mod stock;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
+pub use counts::{ApplyCount, CancelCount, OpenCount, Reconcile, RecordCount};
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
 pub use places::{
     CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
@@ -97,6 +99,11 @@ impl Command {
             Operation::ExpectReceipt(_) => "expect_receipt",
             Operation::CloseReceipt(_) => "close_receipt",
             Operation::PutLimit(_) => "put_limit",
+            Operation::OpenCount(_) => "open_count",
+            Operation::RecordCount(_) => "record_count",
+            Operation::ApplyCount(_) => "apply_count",
+            Operation::CancelCount(_) => "cancel_count",
+            Operation::Reconcile(_) => "reconcile",
         }
     }
 }

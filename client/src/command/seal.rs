@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Command, CommandKey};
 use crate::cluster_time::{ClusterTime, RandomBits};
-use crate::ids::{CommandId, ReceiptId, ReservationId, TransferId, slot_of};
+use crate::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId, slot_of};
 
 /// A command that no longer changes.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub(crate) struct About {
     pub(crate) reservation_id: Option<ReservationId>,
     pub(crate) transfer_id: Option<TransferId>,
     pub(crate) receipt_id: Option<ReceiptId>,
+    pub(crate) count_id: Option<CountId>,
 }
 
 /// Where ids come from.
@@ -77,6 +78,9 @@ fn name_what_is_new(operation: &mut Operation, command_id: CommandId, minted_at_
         Operation::ExpectReceipt(it) if it.receipt_id.is_none() => {
             it.receipt_id = Some(ReceiptId::mint(minted_at_ms, slot_of(&it.sku), random).into());
         }
+        Operation::OpenCount(it) if it.count_id.is_none() => {
+            it.count_id = Some(CountId::mint(minted_at_ms, slot_of(&it.sku), random).into());
+        }
         _ => {}
     }
 }
@@ -95,6 +99,10 @@ fn decided_at(operation: &Operation) -> (u16, About) {
     let by_receipt = |id: Option<v1::Id>| {
         let id = ReceiptId::from(id.unwrap_or_default());
         (id.slot(), About { receipt_id: Some(id), ..About::default() })
+    };
+    let by_count = |id: Option<v1::Id>| {
+        let id = CountId::from(id.unwrap_or_default());
+        (id.slot(), About { count_id: Some(id), ..About::default() })
     };
     let by_sku = |sku: &str| (slot_of(sku), About::default());
     match operation {
@@ -123,6 +131,11 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::CancelTransfer(it) => by_transfer(it.transfer_id),
         Operation::ExpectReceipt(it) => by_receipt(it.receipt_id),
         Operation::CloseReceipt(it) => by_receipt(it.receipt_id),
+        Operation::OpenCount(it) => by_count(it.count_id),
+        Operation::RecordCount(it) => by_count(it.count_id),
+        Operation::ApplyCount(it) => by_count(it.count_id),
+        Operation::CancelCount(it) => by_count(it.count_id),
+        Operation::Reconcile(it) => by_sku(&it.sku),
     }
 }
 
@@ -131,7 +144,9 @@ mod tests {
     use holdfast_world::World;
 
     use super::*;
-    use crate::command::{CreateTransfer, ExpectReceipt, Receive, ReceiveTransfer, Release, Reserve};
+    use crate::command::{
+        ApplyCount, CreateTransfer, ExpectReceipt, OpenCount, Receive, ReceiveTransfer, Release, Reserve,
+    };
 
     fn sealed(command: impl Into<Command>) -> (Sealed, v1::Command) {
         let world = World::real();
@@ -162,13 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_and_a_receipt_are_decided_where_their_item_is() {
+    fn a_transfer_a_receipt_and_a_count_are_decided_where_their_item_is() {
         let (made, _) = sealed(CreateTransfer::of("LIP-01", "shop").units(1));
         let id = made.about.transfer_id.unwrap();
         assert!(id.is_well_formed() && id.slot() == slot_of("LIP-01"));
         assert_eq!(sealed(ReceiveTransfer::of(id)).0.slot, slot_of("LIP-01"));
         let (made, _) = sealed(ExpectReceipt::of("LIP-01").units(1));
         assert_eq!((made.slot, made.about.receipt_id.unwrap().slot()), (slot_of("LIP-01"), slot_of("LIP-01")));
+        let (made, _) = sealed(OpenCount::of("LIP-01"));
+        let id = made.about.count_id.unwrap();
+        assert_eq!((made.slot, sealed(ApplyCount::of(id)).0.slot), (slot_of("LIP-01"), slot_of("LIP-01")));
         let key = CommandKey::Own(CommandId::of_key("transfer 7"));
         let again = || sealed(Command::from(CreateTransfer::of("LIP-01", "shop").units(1)).with_key(key)).0;
         assert_eq!(again().encoded, again().encoded);

@@ -196,6 +196,10 @@ impl InventoryService for Node {
         Err(Status::unimplemented("not in this script"))
     }
 
+    async fn get_limits(&self, _: Request<v1::GetLimitsRequest>) -> Result<Response<v1::GetLimitsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
     async fn list_lots(&self, _: Request<v1::ListLotsRequest>) -> Result<Response<v1::ListLotsResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
     }
@@ -226,6 +230,14 @@ impl InventoryService for Node {
         &self,
         _: Request<v1::ListReceiptsRequest>,
     ) -> Result<Response<v1::ListReceiptsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn get_count(&self, _: Request<v1::GetCountRequest>) -> Result<Response<v1::GetCountResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn list_counts(&self, _: Request<v1::ListCountsRequest>) -> Result<Response<v1::ListCountsResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
     }
 }

@@ -32,6 +32,12 @@ mod put_limit;
 mod receive_transfer;
 mod set_safety_stock;
 
+mod apply_count;
+mod cancel_count;
+mod open_count;
+mod reconcile;
+mod record_count;
+
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
 pub(crate) const FULL_RETRY_MS: u64 = 1_000;
 
@@ -66,3 +72,9 @@ pub use move_units::MoveUnits;
 pub use plan::{AskedLine, KitOf, MAX_PLANNED_LINES, Plan};
 pub use receive_transfer::{ArrivedUnits, ReceiveTransfer};
 pub use set_safety_stock::SetSafetyStock;
+
+pub use apply_count::ApplyCount;
+pub use cancel_count::CancelCount;
+pub use open_count::OpenCount;
+pub use reconcile::{Discrepancy, Reconcile};
+pub use record_count::{CountedUnits, RecordCount};

@@ -39,7 +39,8 @@ impl PutItem {
         if *item.spec == self.spec {
             return Ok(Success { revision: item.revision, ..Success::default() });
         }
-        if item.spec.lot_tracked != self.spec.lot_tracked && turn.state.stock(no).is_in_use() {
+        let is_in_use = turn.state.stock(no).is_in_use() || turn.state.is_counted(no);
+        if item.spec.lot_tracked != self.spec.lot_tracked && is_in_use {
             return Err(Refusal::ExistsWithDifferent { field: DifferentField::LotTracked });
         }
         let item = turn.state.item_mut(no);

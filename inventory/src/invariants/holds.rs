@@ -85,6 +85,7 @@ fn check_sums(state: &State) -> Vec<String> {
 fn check_indexes(state: &State) -> Vec<String> {
     let mut due = BTreeSet::new();
     let mut due_by_sku = vec![BTreeSet::new(); state.indexes.due_by_sku.len()];
+    let mut sold_by_sku = vec![BTreeSet::new(); state.indexes.sold_by_sku.len()];
     let (mut ended, mut by_lot, mut short) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut in_doubt, mut behind) = (BTreeSet::new(), BTreeSet::new());
     let mut findings = Vec::new();
@@ -106,6 +107,9 @@ fn check_indexes(state: &State) -> Vec<String> {
             if line.units.short + line.units.short_sold > 0 {
                 short.insert((line.sku, no));
             }
+            if line.is_sold_of_no_lot() {
+                sold_by_sku[line.sku.0 as usize].insert(no);
+            }
         }
         if state.find_reservation(record.id) != Some(no) {
             findings.push(format!("reservation {} is not the one that its id finds", record.id));
@@ -116,6 +120,7 @@ fn check_indexes(state: &State) -> Vec<String> {
         ("what has ended", ended == state.indexes.ended),
         ("what is of which lot", by_lot == state.indexes.by_lot),
         ("what is short", short == state.indexes.short),
+        ("what is sold of no lot", sold_by_sku == state.indexes.sold_by_sku),
         ("what is in doubt", in_doubt == state.indexes.in_doubt),
         ("which parts are behind", behind == state.indexes.behind),
     ] {

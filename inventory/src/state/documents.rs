@@ -1,10 +1,11 @@
-//! The records of transfers and expected receipts, and every change of them.
+//! The records of transfers, expected receipts and counts, and every change of them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::chunk::{ChunkKind, Record};
+use super::counts::CountRecord;
 use super::cut::LoadError;
 use super::journal::Undo;
 use super::records::{LocationNo, LotNo, SkuNo};
@@ -15,7 +16,7 @@ use crate::{Limits, LogTime, MAX_DOCUMENT_LINES, ReceiptLine, Revision, Transfer
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct DocumentNo(pub(crate) u64);
 
-/// A transfer, or a receipt that is expected.
+/// A transfer, a receipt that is expected, or a count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DocumentRecord {
     pub(crate) id: u128,
@@ -30,6 +31,7 @@ pub(crate) struct DocumentRecord {
 pub(crate) enum DocumentBody {
     Transfer(TransferRecord),
     Receipt(ReceiptRecord),
+    Count(CountRecord),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,15 @@ impl DocumentRecord {
         match &self.body {
             DocumentBody::Transfer(transfer) => transfer.in_transit() == 0,
             DocumentBody::Receipt(receipt) => receipt.closed,
+            DocumentBody::Count(count) => count.state.is_ended(),
+        }
+    }
+
+    /// The place of which it is the open count, where it is one.
+    fn counts_at(&self) -> Option<(SkuNo, LocationNo)> {
+        match &self.body {
+            DocumentBody::Count(count) if !count.state.is_ended() => Some((self.sku, count.location)),
+            _ => None,
         }
     }
 
@@ -109,12 +120,13 @@ impl DocumentRecord {
         match &self.body {
             DocumentBody::Transfer(transfer) => (transfer.to, transfer.in_transit(), 0),
             DocumentBody::Receipt(receipt) => (receipt.location, 0, receipt.expected()),
+            DocumentBody::Count(count) => (count.location, 0, 0),
         }
     }
 }
 
 impl Limits {
-    /// Transfers and expected receipts in memory that have not ended, at most: one for 40 reservations.
+    /// Transfers, expected receipts and counts in memory that have not ended, at most: one for 40 reservations.
     #[must_use]
     pub fn open_documents(&self) -> u64 {
         (self.live_reservations / 40).max(1)
@@ -162,23 +174,40 @@ impl State {
         if let Some(journal) = &mut self.journal {
             journal.note(Undo::Document(no, record.clone()));
         }
+        let counted_at = record.counts_at();
         change(&mut record.body);
         record.revision = record.revision.next();
         if record.is_ended() && record.ended_at.is_none() {
             record.ended_at = Some(now);
             self.indexes.ended_documents.insert((now, no));
+            if let Some(place) = counted_at {
+                self.indexes.open_counts.remove(&place);
+            }
         }
+    }
+
+    /// Adds to what a document says of its last change.
+    pub(crate) fn amend_document(&mut self, no: DocumentNo, amend: impl FnOnce(&mut DocumentBody)) {
+        let record = self.documents.get_mut(no.0).expect("a document's number is only kept as long as it");
+        if let Some(journal) = &mut self.journal {
+            journal.note(Undo::Document(no, record.clone()));
+        }
+        amend(&mut record.body);
     }
 
     fn index_document(&mut self, no: DocumentNo, record: &DocumentRecord) {
         self.indexes.documents.insert(hash_id(record.id), no.0);
         self.indexes.ended_documents.extend(record.ended_at.map(|ended_at| (ended_at, no)));
+        self.indexes.open_counts.extend(record.counts_at().map(|place| (place, no)));
     }
 
     fn unindex_document(&mut self, no: DocumentNo, record: &DocumentRecord) {
         self.indexes.documents.remove(hash_id(record.id), no.0);
         if let Some(ended_at) = record.ended_at {
             self.indexes.ended_documents.remove(&(ended_at, no));
+        }
+        if let Some(place) = record.counts_at() {
+            self.indexes.open_counts.remove(&place);
         }
     }
 
@@ -221,10 +250,15 @@ impl State {
             let sums = on_the_way.entry((record.sku, location)).or_default();
             let more = sums.0.checked_add(in_transit).zip(sums.1.checked_add(expected));
             *sums = more.ok_or(refused)?;
-            found.push((DocumentNo(ordinal), record.id, record.ended_at));
+            found.push((DocumentNo(ordinal), record.id, record.ended_at, record.counts_at()));
         }
-        for (no, id, ended_at) in found {
+        for (no, id, ended_at, counts_at) in found {
             if self.find_document(id).is_some() {
+                return Err(refused);
+            }
+            if let Some(place) = counts_at
+                && self.indexes.open_counts.insert(place, no).is_some()
+            {
                 return Err(refused);
             }
             self.indexes.documents.insert(hash_id(id), no.0);
@@ -263,6 +297,11 @@ impl State {
                         && lines.len() <= MAX_DOCUMENT_LINES
                         && lines.iter().all(|line| line.arrived <= line.units)
                         && lines.iter().try_fold(0_u64, |sum, line| sum.checked_add(line.units)).is_some()
+                }
+                DocumentBody::Count(count) => {
+                    is_location(count.location)
+                        && count.fits()
+                        && count.lots().all(|lot| self.is_lot_of(record.sku, lot))
                 }
             }
     }

@@ -8,7 +8,7 @@ use super::arena::Arena;
 use super::customer_limits::{CounterNo, LimitNo};
 use super::documents::DocumentNo;
 use super::hash_index::HashIndex;
-use super::records::{ItemRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
+use super::records::{ItemRecord, LineRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
 use crate::{LimitId, LocationId, LogTime, LotId, OrderRef, Sku};
 
 /// The hash that an id is found by.
@@ -50,6 +50,10 @@ pub(crate) struct Indexes {
     /// Results by command id: twice the ordinal, and one more for a keyed id.
     pub(crate) results: HashIndex,
     pub(super) documents: HashIndex,
+    /// The count that is open of an item at a location: one at most.
+    pub(crate) open_counts: BTreeMap<(SkuNo, LocationNo), DocumentNo>,
+    /// The reservations of each item with units that are sold and of no lot.
+    pub(crate) sold_by_sku: Vec<BTreeSet<ReservationNo>>,
     /// Transfers and expected receipts that have ended, and when.
     pub(crate) ended_documents: BTreeSet<(LogTime, DocumentNo)>,
     pub(super) limits: BTreeMap<LimitId, LimitNo>,
@@ -79,6 +83,8 @@ impl Indexes {
             behind: BTreeSet::new(),
             results: HashIndex::new(),
             documents: HashIndex::new(),
+            open_counts: BTreeMap::new(),
+            sold_by_sku: Vec::new(),
             ended_documents: BTreeSet::new(),
             limits: BTreeMap::new(),
             limits_by_sku: BTreeSet::new(),
@@ -97,6 +103,7 @@ impl Indexes {
         self.skus_in_order.insert(sku.clone(), no);
         debug_assert_eq!(self.due_by_sku.len(), no.0 as usize, "items come in the order of their ordinals");
         self.due_by_sku.push(BTreeSet::new());
+        self.sold_by_sku.push(BTreeSet::new());
         self.lots_by_sku.push(BTreeMap::new());
     }
 
@@ -104,6 +111,7 @@ impl Indexes {
         self.skus.remove(hash_sku(sku), u64::from(no.0));
         self.skus_in_order.remove(sku);
         self.due_by_sku.truncate(no.0 as usize);
+        self.sold_by_sku.truncate(no.0 as usize);
         self.lots_by_sku.truncate(no.0 as usize);
     }
 
@@ -165,6 +173,9 @@ impl Indexes {
         for line in record.lines.iter().filter(|line| line.units.short + line.units.short_sold > 0) {
             self.short.insert((line.sku, no));
         }
+        for line in record.lines.iter().filter(|line| line.is_sold_of_no_lot()) {
+            self.sold_by_sku[line.sku.0 as usize].insert(no);
+        }
     }
 
     pub(super) fn unschedule(&mut self, no: ReservationNo, record: &ReservationRecord) {
@@ -191,23 +202,53 @@ impl Indexes {
         for line in record.lines.iter().filter(|line| line.units.short + line.units.short_sold > 0) {
             self.short.remove(&(line.sku, no));
         }
+        for line in record.lines.iter().filter(|line| line.is_sold_of_no_lot()) {
+            self.sold_by_sku[line.sku.0 as usize].remove(&no);
+        }
     }
 
-    /// The same for a reservation of one line, by what it was.
-    pub(super) fn unschedule_one(
-        &mut self,
-        no: ReservationNo,
-        sku: SkuNo,
-        due_at: Option<LogTime>,
-        ended_at: Option<LogTime>,
-    ) {
-        if let Some(due_at) = due_at {
+    /// The same for a reservation of one line that has no lot, by what it was.
+    pub(super) fn unschedule_one(&mut self, no: ReservationNo, sku: SkuNo, was: &Standing) {
+        if let Some(due_at) = was.due_at {
             self.due.remove(&(due_at, no));
             self.due_by_sku[sku.0 as usize].remove(&(due_at, no));
         }
-        if let Some(ended_at) = ended_at {
+        if let Some(ended_at) = was.ended_at {
             self.ended.remove(&(ended_at, no));
         }
+        if was.is_short {
+            self.short.remove(&(sku, no));
+        }
+        if was.is_sold {
+            self.sold_by_sku[sku.0 as usize].remove(&no);
+        }
+    }
+}
+
+/// What of a reservation of one line that has no lot stands in the indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    due_at: Option<LogTime>,
+    ended_at: Option<LogTime>,
+    lines: usize,
+    is_short: bool,
+    is_sold: bool,
+}
+
+impl Standing {
+    pub(super) fn of(record: &ReservationRecord) -> Self {
+        Self {
+            due_at: record.due_at(),
+            ended_at: record.ended_at,
+            lines: record.lines.len(),
+            is_short: record.lines.iter().any(|line| line.units.short + line.units.short_sold > 0),
+            is_sold: record.lines.iter().any(LineRecord::is_sold_of_no_lot),
+        }
+    }
+
+    /// Whether it is in them as often as its number says, and no oftener.
+    pub(super) fn is_of_one_line(&self) -> bool {
+        self.lines == 1
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod arena;
 mod chunk;
+mod counts;
 mod customer_limits;
 mod cut;
 mod documents;
@@ -15,14 +16,15 @@ mod records;
 mod spread;
 
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
+pub(crate) use counts::{CountLineRecord, CountRecord, Counted};
 pub(crate) use customer_limits::{CountedLine, LimitNo, LimitRecord};
 pub use cut::{Cut, Digest, LoadError};
 pub(crate) use documents::{
     DocumentBody, DocumentNo, DocumentRecord, ReceiptRecord, TransferLineRecord, TransferRecord,
 };
 pub(crate) use header::Header;
-use indexes::Indexes;
 pub(crate) use indexes::hash_id;
+use indexes::{Indexes, Standing};
 use journal::{Journal, Undo};
 pub(crate) use records::{
     BoundUnits, Cell, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo, LocationRecord, LotNo,
@@ -242,16 +244,34 @@ impl State {
         if let Some(journal) = &mut self.journal {
             journal.note(Undo::Reservation(no, record.clone()));
         }
-        let before = (record.due_at(), record.ended_at, record.lines.len());
-        if before.2 == 1 && record.lines[0].by_lot.is_none() && record.spread.is_none() && !record.is_counted() {
+        let before = Standing::of(record);
+        let is_alone = before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.spread.is_none();
+        if is_alone && !record.is_counted() {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;
             change(record);
             record.revision = record.revision.next();
             record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
-            let after = (record.due_at(), record.ended_at, record.lines.len());
-            if before != after {
-                self.indexes.unschedule_one(no, sku, before.0, before.1);
+            if before != Standing::of(record) {
+                self.indexes.unschedule_one(no, sku, &before);
+                self.indexes.schedule(no, record);
+            }
+            if record.is_counted() {
+                let (customer, created_at, counted) = (record.customer(), record.created_at, record.counted());
+                self.count(customer, created_at, &BTreeMap::new(), &counted);
+            }
+            return;
+        }
+
+        let before = Standing::of(record);
+        if before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.spread.is_none() {
+            // The common case has one item, so its place in the indexes is known without the old record.
+            let sku = record.lines[0].sku;
+            change(record);
+            record.revision = record.revision.next();
+            record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
+            if before != Standing::of(record) {
+                self.indexes.unschedule_one(no, sku, &before);
                 self.indexes.schedule(no, record);
             }
             if record.is_counted() {

@@ -243,6 +243,11 @@ impl LineRecord {
         by_lot.into_iter().flat_map(|by_lot| by_lot.named.into_iter().chain(by_lot.bound.iter().map(|bound| bound.lot)))
     }
 
+    /// Whether it has units that are sold, and not shipped, of an item that has no lots.
+    pub(crate) fn is_sold_of_no_lot(&self) -> bool {
+        self.counted && self.by_lot.is_none() && self.units.committed > 0
+    }
+
     /// How long its units must be sellable at least.
     pub(crate) fn need(&self) -> LogTime {
         self.by_lot.as_ref().map_or(LogTime(0), |by_lot| by_lot.need)

@@ -8,9 +8,11 @@ mod events;
 mod places;
 mod quantities;
 mod settle;
+mod shortfall;
 
 pub(crate) use due::GiveBack;
 pub(crate) use quantities::Move;
+pub(crate) use shortfall::CellOf;
 
 use crate::state::{LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, State};
 use crate::{

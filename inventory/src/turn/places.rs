@@ -1,12 +1,15 @@
 //! What of a place lies in no cell: its safety stock, and what is on its way to it. And the documents that say so.
 
+use holdfast_mutation::{Mutation, is_on};
+
 use super::Turn;
 use super::quantities::MAX_COUNT;
 use crate::shelf::Shelf;
 use crate::state::{
-    DocumentBody, DocumentNo, DocumentRecord, LocationNo, LotNo, ReceiptRecord, SkuNo, StockPlace, TransferRecord,
+    CountRecord, DocumentBody, DocumentNo, DocumentRecord, LocationNo, LotNo, ReceiptRecord, SkuNo, StockPlace,
+    TransferRecord,
 };
-use crate::{Condition, ReceiptId, Refusal, Revision, StockFlow, Subject, Success, TransferId};
+use crate::{Condition, CountId, ReceiptId, Refusal, Revision, StockFlow, Subject, Success, TransferId};
 
 impl Turn<'_> {
     /// Changes what of a place lies in no cell, and counts the change once a turn.
@@ -63,7 +66,7 @@ impl Turn<'_> {
         let record = self.state.document(no);
         match &record.body {
             DocumentBody::Transfer(transfer) => Ok((no, record, transfer)),
-            DocumentBody::Receipt(_) => Err(Refusal::TransferNotFound),
+            DocumentBody::Receipt(_) | DocumentBody::Count(_) => Err(Refusal::TransferNotFound),
         }
     }
 
@@ -74,7 +77,20 @@ impl Turn<'_> {
         match &record.body {
             DocumentBody::Receipt(receipt) if receipt.closed => Err(Refusal::AlreadyEnded),
             DocumentBody::Receipt(receipt) => Ok((no, record, receipt)),
-            DocumentBody::Transfer(_) => Err(Refusal::ReceiptNotFound),
+            DocumentBody::Transfer(_) | DocumentBody::Count(_) => Err(Refusal::ReceiptNotFound),
+        }
+    }
+
+    /// The count, which must be open.
+    pub(crate) fn open_count(&self, id: CountId) -> Result<(DocumentNo, &DocumentRecord, &CountRecord), Refusal> {
+        let no = self.state.find_document(id.0).ok_or(Refusal::CountNotFound)?;
+        let record = self.state.document(no);
+        match &record.body {
+            DocumentBody::Count(count) if count.state.is_ended() && !is_on(Mutation::CountAppliedTwice) => {
+                Err(Refusal::AlreadyEnded)
+            }
+            DocumentBody::Count(count) => Ok((no, record, count)),
+            DocumentBody::Transfer(_) | DocumentBody::Receipt(_) => Err(Refusal::CountNotFound),
         }
     }
 
@@ -119,6 +135,12 @@ impl Turn<'_> {
                 receipt: ReceiptId(record.id),
                 location: self.state.location(receipt.location).id.clone(),
                 expected: receipt.expected(),
+                revision: record.revision,
+            },
+            DocumentBody::Count(count) => Subject::Count {
+                count: CountId(record.id),
+                location: self.state.location(count.location).id.clone(),
+                state: count.state,
                 revision: record.revision,
             },
         }

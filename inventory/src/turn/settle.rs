@@ -31,7 +31,7 @@ impl Turn<'_> {
     }
 
     /// The reservations with units of the item that are short, oldest first.
-    fn short_of(&self, sku: SkuNo) -> Vec<ReservationNo> {
+    pub(super) fn short_of(&self, sku: SkuNo) -> Vec<ReservationNo> {
         let range = (sku, ReservationNo(0))..=(sku, ReservationNo(u64::MAX));
         self.state.indexes.short.range(range).map(|(_, no)| *no).collect()
     }
@@ -109,7 +109,7 @@ impl Turn<'_> {
         }
     }
 
-    fn become_short(&mut self, line: &mut LineRecord, units: u64) {
+    pub(super) fn become_short(&mut self, line: &mut LineRecord, units: u64) {
         self.change_held(line, -(units as i64));
         self.change_short(line, units as i64);
         line.units.held -= units;
@@ -158,7 +158,7 @@ impl Turn<'_> {
     }
 
     /// The reservations that have to do with a lot, oldest first.
-    fn with_lot(&self, lot: LotNo) -> Vec<ReservationNo> {
+    pub(super) fn with_lot(&self, lot: LotNo) -> Vec<ReservationNo> {
         let range = (lot, ReservationNo(0))..=(lot, ReservationNo(u64::MAX));
         self.state.indexes.by_lot.range(range).map(|(_, no)| *no).collect()
     }
@@ -234,7 +234,7 @@ impl Turn<'_> {
 }
 
 impl LineRecord {
-    fn sold_of(&self, lot: LotNo) -> u64 {
+    pub(super) fn sold_of(&self, lot: LotNo) -> u64 {
         let bound = self.by_lot.iter().flat_map(|by_lot| &by_lot.bound);
         bound.filter(|bound| bound.lot == lot).map(|bound| bound.committed).sum()
     }

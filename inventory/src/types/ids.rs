@@ -134,6 +134,11 @@ slotted_id_type! {
     ReceiptId
 }
 
+slotted_id_type! {
+    /// The id of a count, with the slot of its item.
+    CountId
+}
+
 /// A hash of a command's whole body, mint time included. The same id with another hash is another command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BodyHash(pub u128);

@@ -8,7 +8,8 @@ mod names;
 mod numbers;
 
 pub use ids::{
-    BodyHash, CommandId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot, TransferId, slot_of,
+    BodyHash, CommandId, CountId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot, TransferId,
+    slot_of,
 };
 pub use names::{CampaignId, ChannelId, LimitId, LocationId, LotId, NameError, OrderRef, Sku};
 pub use numbers::{LogTime, MAX_UNITS, Revision, Units};

@@ -114,7 +114,12 @@ impl Script {
             | Operation::Follow(_)
             | Operation::Abandon(_)
             | Operation::AskDecision(_)
-            | Operation::Told(_) => {}
+            | Operation::Told(_)
+            | Operation::OpenCount(_)
+            | Operation::RecordCount(_)
+            | Operation::ApplyCount(_)
+            | Operation::CancelCount(_)
+            | Operation::Reconcile(_) => {}
         }
         operation
     }

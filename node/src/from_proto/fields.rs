@@ -2,8 +2,8 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_DOCUMENT_LINES,
-    MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
+    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN,
+    MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 
@@ -62,6 +62,10 @@ fn what_may_stand(field: Field) -> String {
             "a UUIDv8 that carries the slot of its SKU, of the same item and location (docs/clients.md)".to_owned()
         }
         Field::ToLocation => "another location than the units come from".to_owned(),
+        Field::CountId => "a UUIDv8 that carries the slot of its SKU (docs/clients.md)".to_owned(),
+        Field::CountReference => format!("at most {MAX_COUNT_REFERENCE_BYTES} bytes of printable UTF-8"),
+        Field::CountedUnits => format!("0 to {MAX_UNITS} units, each lot and condition once"),
+        Field::Discrepancy => "missing_sale, double_shipment, manual_override or drift".to_owned(),
         Field::DocumentLines => format!("1 to {MAX_DOCUMENT_LINES} lines"),
     }
 }

@@ -4,6 +4,7 @@
 //! Promises that what comes out has passed every check that needs no state, and that a refusal names the field
 //! (`lines[2].units`), what is wrong with it, and what may stand there.
 
+mod counts;
 mod dates;
 mod fields;
 mod operations;
@@ -11,7 +12,8 @@ mod places;
 mod reads;
 
 use holdfast_inventory::{
-    Cause, Command, CommandId, LocationId, LogTime, Operation, ReceiptId, ReservationId, Slot, TransferId, slot_of,
+    Cause, Command, CommandId, CountId, LocationId, LogTime, Operation, ReceiptId, ReservationId, Slot, TransferId,
+    slot_of,
 };
 use holdfast_proto::v1::{self, CommandError};
 
@@ -106,6 +108,16 @@ pub(crate) fn receipt_id(wire: Option<v1::Id>) -> Result<ReceiptId, CommandError
     id_of(wire).map(ReceiptId).ok_or_else(|| invalid("receipt_id", "is missing", hint))
 }
 
+/// The count that a request names.
+///
+/// # Errors
+///
+/// `INVALID_ARGUMENT` where it is missing.
+pub(crate) fn count_id(wire: Option<v1::Id>) -> Result<CountId, CommandError> {
+    let hint = "send the id that the count was opened with";
+    id_of(wire).map(CountId).ok_or_else(|| invalid("count_id", "is missing", hint))
+}
+
 /// The slot that decides the command.
 pub(crate) fn slot_of_command(command: &Command) -> Slot {
     match &command.operation {
@@ -134,6 +146,11 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::CancelTransfer(it) => it.transfer.slot(),
         Operation::ExpectReceipt(it) => it.receipt.slot(),
         Operation::CloseReceipt(it) => it.receipt.slot(),
+        Operation::OpenCount(it) => it.count.slot(),
+        Operation::RecordCount(it) => it.count.slot(),
+        Operation::ApplyCount(it) => it.count.slot(),
+        Operation::CancelCount(it) => it.count.slot(),
+        Operation::Reconcile(it) => slot_of(&it.sku),
         // What shards say to one another is carried by `orders`: no caller sends it.
         Operation::ReserveSpread(it) => it.reserve.reservation.slot(),
         Operation::Follow(it) => it.reservation.slot(),

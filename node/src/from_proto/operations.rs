@@ -14,8 +14,8 @@ use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
-use super::places;
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
+use super::{counts, places};
 
 /// Longest customer string, in bytes. It is hashed, not kept.
 const MAX_CUSTOMER_BYTES: usize = 255;
@@ -60,6 +60,11 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
             let transfer = transfer_id(it.transfer_id)?;
             Operation::LoseTransfer(LoseTransfer { transfer, parts: parts(&it.lines) })
         }
+        Wire::OpenCount(it) => Operation::OpenCount(counts::open(&it, words)?),
+        Wire::RecordCount(it) => Operation::RecordCount(counts::record(&it)?),
+        Wire::ApplyCount(it) => Operation::ApplyCount(counts::apply(&it)?),
+        Wire::CancelCount(it) => Operation::CancelCount(counts::cancel(&it)?),
+        Wire::Reconcile(it) => Operation::Reconcile(counts::reconcile(&it, words)?),
         Wire::CancelTransfer(it) => {
             Operation::CancelTransfer(CancelTransfer { transfer: transfer_id(it.transfer_id)? })
         }

@@ -37,7 +37,7 @@ pub(super) fn set_safety_stock(wire: &v1::SetSafetyStock, words: &Words) -> Resu
 }
 
 /// Refuses an id that would not be found: it must carry the slot of its item.
-fn check_slot(field: &str, slot: Slot, of_sku: Slot) -> Result<(), CommandError> {
+pub(super) fn check_slot(field: &str, slot: Slot, of_sku: Slot) -> Result<(), CommandError> {
     if slot == of_sku {
         return Ok(());
     }

@@ -330,6 +330,39 @@ impl InventoryService for Inventory {
             freshness: Some(freshness),
         }))
     }
+
+    async fn get_count(&self, request: Request<v1::GetCountRequest>) -> Result<Response<v1::GetCountResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let id = from_proto::count_id(request.count_id)?;
+        let shard = self.core.routes()?.shard_of(id.slot());
+        let look = |shard: &holdfast_inventory::Inventory| shard.count(id);
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let found = found.ok_or_else(|| {
+            let message = format!("there is no count {id}, or it ended long ago");
+            CommandError::of(ErrorReason::CountNotFound, message).at("count_id")
+        })?;
+        let count = Some(to_proto::count(&found));
+        Ok(Response::new(v1::GetCountResponse { count, freshness: Some(freshness) }))
+    }
+
+    async fn list_counts(
+        &self,
+        request: Request<v1::ListCountsRequest>,
+    ) -> Result<Response<v1::ListCountsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (from, limit) = (DocumentCursor(page_token(&request.page_token)?), page_limit(request.limit)?);
+        let filter = from_proto::document_filter(request.open_only, &request.sku, &request.location_id)?;
+        let page = |shard: &holdfast_inventory::Inventory| shard.stock_counts(from, &filter, limit);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let ((counts, next), freshness) = read;
+        Ok(Response::new(v1::ListCountsResponse {
+            counts: counts.iter().map(to_proto::count).collect(),
+            next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
 }
 
 /// There is no such lot, or not even the item.

@@ -14,7 +14,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards};
+use super::{DecodeError, between_shards, counts};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -31,7 +31,7 @@ pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     })
 }
 
-fn id(high: u64, low: u64) -> u128 {
+pub(super) fn id(high: u64, low: u64) -> u128 {
     (u128::from(high) << 64) | u128::from(low)
 }
 
@@ -40,12 +40,12 @@ fn reservation(high: u64, low: u64) -> ReservationId {
 }
 
 /// A name that was checked before it entered the log.
-fn name<T, E: std::fmt::Display>(parsed: Result<T, E>) -> Result<T, DecodeError> {
+pub(super) fn name<T, E: std::fmt::Display>(parsed: Result<T, E>) -> Result<T, DecodeError> {
     parsed.map_err(|error| DecodeError::malformed(error.to_string()))
 }
 
 /// A name, or none where it is empty.
-fn optional<T, E: std::fmt::Display>(
+pub(super) fn optional<T, E: std::fmt::Display>(
     text: &str,
     parse: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<Option<T>, DecodeError> {
@@ -148,6 +148,11 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::CancelTransfer(_)
         | LogOperation::ExpectReceipt(_)
         | LogOperation::CloseReceipt(_)) => places(other)?,
+        other @ (LogOperation::OpenCount(_)
+        | LogOperation::RecordCount(_)
+        | LogOperation::ApplyCount(_)
+        | LogOperation::CancelCount(_)
+        | LogOperation::Reconcile(_)) => counts::from_log(other)?,
     })
 }
 
@@ -276,7 +281,7 @@ fn put_location(it: log::PutLocation) -> Result<PutLocation, DecodeError> {
     })
 }
 
-fn condition(number: u32) -> Result<Condition, DecodeError> {
+pub(super) fn condition(number: u32) -> Result<Condition, DecodeError> {
     match number {
         1 => Ok(Condition::Resellable),
         2 => Ok(Condition::Damaged),

@@ -9,6 +9,7 @@
 //! (`raft/src/host/schemas.rs`), and a version that raises [`SCHEMA`] can be rolled out node by node.
 
 mod between_shards;
+mod counts;
 mod from_log;
 mod limits;
 mod to_log;

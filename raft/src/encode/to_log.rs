@@ -11,7 +11,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::between_shards;
+use super::{between_shards, counts};
 
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
@@ -104,6 +104,11 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::Abandon(it) => LogOperation::Abandon(between_shards::abandon_to_log(it)),
         Operation::AskDecision(it) => LogOperation::AskDecision(between_shards::ask_to_log(it)),
         Operation::Told(it) => LogOperation::Told(between_shards::told_to_log(it)),
+        Operation::OpenCount(it) => LogOperation::OpenCount(counts::open_to_log(it)),
+        Operation::RecordCount(it) => LogOperation::RecordCount(counts::record_to_log(it)),
+        Operation::ApplyCount(it) => LogOperation::ApplyCount(counts::apply_to_log(it)),
+        Operation::CancelCount(it) => LogOperation::CancelCount(counts::cancel_to_log(it)),
+        Operation::Reconcile(it) => LogOperation::Reconcile(counts::reconcile_to_log(it)),
     }
 }
 
@@ -158,7 +163,7 @@ fn put_location(it: &PutLocation) -> log::PutLocation {
     }
 }
 
-fn condition(condition: Condition) -> u32 {
+pub(super) fn condition(condition: Condition) -> u32 {
     match condition {
         Condition::Resellable => 1,
         Condition::Damaged => 2,
@@ -166,7 +171,7 @@ fn condition(condition: Condition) -> u32 {
     }
 }
 
-fn optional(name: Option<&str>) -> String {
+pub(super) fn optional(name: Option<&str>) -> String {
     name.unwrap_or_default().to_owned()
 }
 

@@ -3,16 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Abandon, Adjust, Amend, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt,
-    Commit, CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer,
-    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
-    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
+    CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
+    Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
+    PreparedPart, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release,
+    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
-    LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates,
-    LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId,
-    Units,
+    Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CountId, CustomerHash, Inventory, ItemSpec,
+    ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime,
+    LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot,
+    TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -183,7 +184,31 @@ fn operations_of_places() -> Vec<Operation> {
         }),
         Operation::CloseReceipt(CloseReceipt { receipt }),
     ];
-    of_callers.into_iter().chain(between_shards()).collect()
+    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).collect()
+}
+
+fn operations_of_counts() -> Vec<Operation> {
+    let count = CountId::mint(1_790_000_000_000, Slot::new(12).unwrap(), 96);
+    let line = |lot, condition, units| CountedUnits { lot, condition, units };
+    let lines = vec![
+        line(LotId::new("L1").ok(), Condition::Resellable, 7),
+        line(LotId::new("L1").ok(), Condition::Damaged, 0),
+        line(None, Condition::QualityControl, 2_000_000_000),
+    ];
+    let reconcile = |lot, discrepancy, delta| {
+        let repair = delta < 0;
+        Operation::Reconcile(Reconcile { sku: sku(), location: location(), lot, discrepancy, delta, repair })
+    };
+    vec![
+        Operation::OpenCount(OpenCount { count, sku: sku(), location: location(), reference: "spring".to_owned() }),
+        Operation::RecordCount(RecordCount { count, lines }),
+        Operation::ApplyCount(ApplyCount { count }),
+        Operation::CancelCount(CancelCount { count }),
+        reconcile(None, Discrepancy::MissingSale, -3),
+        reconcile(None, Discrepancy::DoubleShipment, 5),
+        reconcile(None, Discrepancy::ManualOverride, -1),
+        reconcile(LotId::new("L1").ok(), Discrepancy::Drift, 2_000_000_000),
+    ]
 }
 
 fn between_shards() -> Vec<Operation> {

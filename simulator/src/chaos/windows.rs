@@ -81,7 +81,7 @@ fn skus_of_reservations(history: &History) -> BTreeMap<Id, &str> {
 /// A SKU of the shard that was asked.
 fn sku_of<'a>(record: &'a Record, skus: &BTreeMap<Id, &'a str>) -> Option<&'a str> {
     match &record.asked {
-        Asked::Read(Subject::Stock(sku), _) => Some(sku),
+        Asked::Read(Subject::Stock(sku) | Subject::Count { sku, .. }, _) => Some(sku),
         Asked::Read(Subject::Reservation(id), _) => skus.get(id).copied(),
         Asked::Commands(commands) => commands.iter().find_map(|command| {
             let of_reservation = command.request.reservation().and_then(|id| skus.get(&id).copied());

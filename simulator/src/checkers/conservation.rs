@@ -157,11 +157,11 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                     told.entry(sku).or_default().received.add(u64::from(*units), done.is_some());
                 }
                 // What is lost is written off where it was to arrive.
-                Request::Set { sku, .. } | Request::Lose { to: sku, .. } => {
+                Request::Set { sku, .. } | Request::Lose { to: sku, .. } | Request::ApplyCount { sku, .. } => {
                     told.entry(sku).or_default().is_counted = true
                 }
                 Request::Commit { .. } => each(|told| &mut told.committed),
-                Request::Fulfil { .. } => each(|told| &mut told.fulfilled),
+                Request::Fulfil { .. } | Request::Ship { .. } => each(|told| &mut told.fulfilled),
                 // A hold that was cancelled was not sold.
                 Request::Cancel { .. } if done.is_none_or(|done| done.phase == Some(Phase::Cancelled)) => {
                     each(|told| &mut told.cancelled);
@@ -178,6 +178,9 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                 | Request::Expect { .. }
                 | Request::CloseReceipt { .. }
                 | Request::PutLimit { .. }
+                | Request::OpenCount { .. }
+                | Request::RecordCount { .. }
+                | Request::CancelCount { .. }
                 | Request::UnblockLot { .. } => {}
             }
         }

@@ -89,7 +89,7 @@ fn take<'a>(lives: &mut BTreeMap<Id, Life<'a>>, operation: &'a Operation<'a>) {
         match &command.request {
             Request::Commit { .. } => earliest(&mut life.commit_asked),
             Request::Release { .. } | Request::Cancel { .. } => earliest(&mut life.give_back_asked),
-            Request::Fulfil { .. } => earliest(&mut life.fulfil_asked),
+            Request::Fulfil { .. } | Request::Ship { .. } => earliest(&mut life.fulfil_asked),
             _ => {}
         }
         match (&command.request, answer) {

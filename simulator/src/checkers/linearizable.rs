@@ -122,7 +122,7 @@ fn parts<'a>(operations: &[Operation<'a>]) -> Vec<BTreeSet<&'a str>> {
         }
     };
     for operation in operations {
-        if let Asked::Read(Subject::Stock(sku), _) = operation.asked {
+        if let Asked::Read(Subject::Stock(sku) | Subject::Count { sku, .. }, _) = operation.asked {
             tie(BTreeSet::from([sku.as_str()]));
         }
         let mut tied = BTreeSet::new();

@@ -35,6 +35,7 @@ pub(super) struct HoldOfLots {
     short_sold: u64,
     /// Sold, by lot, in the order in which they were bound.
     bound: Vec<(u8, u64)>,
+    shipped: u64,
 }
 
 impl Lots {
@@ -57,6 +58,21 @@ impl Lots {
     pub(super) fn free_of(&self, number: u8) -> u64 {
         let found = self.lots.iter().find(|lot| lot.number == number && !lot.is_blocked);
         found.map_or(0, |lot| lot.on_hand - lot.committed)
+    }
+
+    /// Everything that lies of one lot.
+    pub(super) fn on_hand_of(&self, number: u8) -> u64 {
+        self.lots.iter().find(|lot| lot.number == number).map_or(0, |lot| lot.on_hand)
+    }
+
+    /// What of one lot is sold to nobody, may it be sold or not.
+    pub(super) fn unsold_of(&self, number: u8) -> u64 {
+        self.lots.iter().find(|lot| lot.number == number).map_or(0, |lot| lot.on_hand - lot.committed)
+    }
+
+    /// The lots of which something lies there.
+    pub(super) fn with_units(&self) -> Vec<u8> {
+        self.lots.iter().filter(|lot| lot.on_hand > 0).map(|lot| lot.number).collect()
     }
 
     /// Units of a lot leave.
@@ -88,7 +104,7 @@ impl Lots {
 
 impl HoldOfLots {
     pub(super) fn new(sku: usize, units: u64, number: u64) -> Self {
-        Self { sku, number, held: units, short: 0, short_sold: 0, bound: Vec::new() }
+        Self { sku, number, held: units, short: 0, short_sold: 0, bound: Vec::new(), shipped: 0 }
     }
 
     fn sold(&self) -> u64 {
@@ -112,7 +128,7 @@ impl HoldOfLots {
         bound.sort_unstable();
         lots.sort_unstable();
         let is_over = matches!(phase, Phase::Cancelled | Phase::Released | Phase::Expired);
-        (seen.held, seen.committed, seen.fulfilled) == (self.held, self.sold(), 0)
+        (seen.held, seen.committed, seen.fulfilled) == (self.held, self.sold(), self.shipped)
             && (seen.short, seen.given_back) == (self.short + self.short_sold, if is_over { units } else { 0 })
             && lots == bound
     }
@@ -227,6 +243,71 @@ impl Model {
             hold.phase = Phase::Committed;
         }
         Ok(())
+    }
+
+    /// Ships so many units, all or none. False: fewer are sold and there.
+    pub(super) fn ship_lots(&self, state: &mut State, at: usize, units: u64) -> bool {
+        let sold = state.holds.get(at).and_then(|hold| hold.of_lots.as_ref()).map_or(0, HoldOfLots::sold);
+        if sold < units {
+            return false;
+        }
+        Self::change_lots(state, at, |of_lots, lots, _| {
+            for (lot, units) in std::mem::take(&mut of_lots.bound) {
+                lots.unbind(lot, units);
+                lots.send(lot, units);
+            }
+            of_lots.shipped = units;
+        });
+        let Some(hold) = state.holds.get_mut(at) else { return false };
+        hold.phase = Phase::Fulfilled;
+        if let Some(of_lots) = &hold.of_lots {
+            let stock = &mut state.stocks[of_lots.sku];
+            (stock.on_hand, stock.shipped) = (stock.on_hand - units, stock.shipped + units);
+        }
+        true
+    }
+
+    /// What each reservation of a SKU lacks, held and sold, the oldest first.
+    pub(super) fn lacking(state: &State, sku: usize) -> Vec<(usize, (u64, u64))> {
+        let of = |at: usize| state.holds.get(at).and_then(|hold| hold.of_lots.as_ref());
+        let lacking = |at: usize| of(at).map_or((0, 0), |of_lots| (of_lots.short, of_lots.short_sold));
+        Self::of_sku(state, sku).into_iter().map(|at| (at, lacking(at))).collect()
+    }
+
+    /// Takes so many held units back, of the newest holds first.
+    pub(super) fn shorten_held(&self, state: &mut State, sku: usize, mut lack: u64, is_counted: &mut bool) {
+        for at in Self::of_sku(state, sku).into_iter().rev() {
+            let held = state.holds.get(at).and_then(|hold| hold.of_lots.as_ref()).map_or(0, |of_lots| of_lots.held);
+            let units = held.min(lack);
+            if units > 0 {
+                Self::change_lots(state, at, |of_lots, lots, reserved| {
+                    (of_lots.held, of_lots.short) = (of_lots.held - units, of_lots.short + units);
+                    (*reserved, lots.short) = (*reserved - units, lots.short + units);
+                });
+                state.stocks[sku].revision -= u64::from(std::mem::take(is_counted));
+                lack -= units;
+            }
+        }
+    }
+
+    /// Takes so many units of a lot back that are sold, of the newest orders first.
+    pub(super) fn shorten_sold(&self, state: &mut State, sku: usize, lot: u8, mut lack: u64, is_counted: &mut bool) {
+        for at in Self::of_sku(state, sku).into_iter().rev() {
+            let of_lots = state.holds.get(at).and_then(|hold| hold.of_lots.as_ref());
+            let bound = of_lots.and_then(|of_lots| of_lots.bound.iter().find(|(bound, _)| *bound == lot));
+            let units = bound.map_or(0, |(_, units)| *units).min(lack);
+            if units > 0 {
+                Self::change_lots(state, at, |of_lots, lots, _| {
+                    of_lots.bound.iter_mut().filter(|(bound, _)| *bound == lot).for_each(|(_, left)| *left -= units);
+                    of_lots.bound.retain(|(_, left)| *left > 0);
+                    lots.unbind(lot, units);
+                    of_lots.short_sold += units;
+                    lots.short += units;
+                });
+                state.stocks[sku].revision -= u64::from(std::mem::take(is_counted));
+                lack -= units;
+            }
+        }
     }
 
     pub(super) fn give_back_lots(&self, state: &mut State, at: usize, phase: Phase) {

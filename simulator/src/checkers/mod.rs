@@ -14,6 +14,7 @@ mod model;
 pub mod replicas;
 mod search;
 mod shared_holds;
+mod stocktakes;
 #[cfg(test)]
 pub(crate) mod stories;
 pub mod tokens;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::limits::CustomerLimit;
 use super::lots::{HoldOfLots, Lots};
 use super::shared_holds::SharedHolds;
+use super::stocktakes::{CountAct, Counting};
 use super::transfers::{Underway, UnderwayAct};
 use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Refused, Request, ReservationSeen, Seen, StockSeen};
 
@@ -21,7 +22,7 @@ pub struct Stock {
     pub(super) reserved: u64,
     pub(super) committed: u64,
     pub(super) received: u64,
-    shipped: u64,
+    pub(super) shipped: u64,
     pub(super) adjusted: i64,
     pub(super) revision: u64,
     /// Of an item that is tracked by lot; there `on_hand` and `committed` are the lots' sums.
@@ -104,6 +105,7 @@ pub struct State {
     /// How many reservations of stock by lot were made: the older have the lower numbers.
     made: u64,
     pub(super) underway: Underway,
+    pub(super) counting: Counting,
 }
 
 /// A line of the model: its number among the reservation's lines, its SKU and its units.
@@ -130,6 +132,8 @@ enum Act {
     Fulfil { hold: usize },
     Cancel { hold: usize },
     Underway(UnderwayAct),
+    Ship { hold: usize, units: u64 },
+    Counting(CountAct),
 }
 
 /// Why the model refuses.
@@ -150,6 +154,8 @@ pub(super) enum Refusal {
     ExceedsInTransit { available: u64 },
     CustomerRequired,
     CustomerLimitExceeded { line: usize, remaining: u64 },
+    CountNotFound,
+    CountInProgress,
 }
 
 /// What the model says of a command that it does.
@@ -200,6 +206,7 @@ pub struct CompiledRead {
 enum Of {
     Stock(usize),
     Hold(usize),
+    Count(Id),
 }
 
 /// Some SKUs with the reservations that may have lines of them.
@@ -246,6 +253,7 @@ impl Model {
             holds: SharedHolds::new(self.holds.len()),
             made: 0,
             underway: Underway::default(),
+            counting: Counting::default(),
         }
     }
 
@@ -263,6 +271,7 @@ impl Model {
         let of = match of {
             crate::history::Subject::Stock(sku) => Of::Stock(*self.skus.get(sku)?),
             crate::history::Subject::Reservation(id) => Of::Hold(*self.holds.get(id)?),
+            crate::history::Subject::Count { count, sku } => self.skus.get(sku).map(|_| Of::Count(*count))?,
         };
         Some(Step::Read(CompiledRead { of, seen: seen.clone() }))
     }
@@ -311,6 +320,11 @@ impl Model {
             | Request::Expect { .. }
             | Request::ReceiveExpected { .. }
             | Request::CloseReceipt { .. } => Act::Underway(UnderwayAct::of(request, &self.skus)?),
+            Request::Ship { units, .. } => Act::Ship { hold: hold??, units: u64::from(*units) },
+            Request::OpenCount { .. }
+            | Request::RecordCount { .. }
+            | Request::ApplyCount { .. }
+            | Request::CancelCount { .. } => Act::Counting(CountAct::of(request, &self.skus)?),
         })
     }
 
@@ -467,6 +481,8 @@ impl Model {
             Refusal::ExceedsInTransit { available } => {
                 refused.reason == "EXCEEDS_IN_TRANSIT" && number("available") == Some(*available)
             }
+            Refusal::CountNotFound => refused.reason == "COUNT_NOT_FOUND",
+            Refusal::CountInProgress => refused.reason == "COUNT_IN_PROGRESS",
             Refusal::HoldShort { units } => refused.reason == "HOLD_SHORT" && number("units") == Some(*units),
             Refusal::Gone(phase, at) => {
                 let reason = match phase {
@@ -501,7 +517,8 @@ impl Model {
                 }
                 (None, Some(_)) | (Some(_), None) => false,
             },
-            (Of::Stock(_), Seen::Reservation(_)) | (Of::Hold(_), Seen::Stock(_)) => false,
+            (Of::Count(count), Seen::Count(seen)) => state.counting.fits(count, seen.as_ref(), &self.holds),
+            (Of::Stock(_) | Of::Hold(_) | Of::Count(_), _) => false,
         }
     }
 
@@ -605,6 +622,14 @@ impl Model {
             Act::Reserve { hold, lines, ttl_ms, customer } => {
                 self.reserve(state, *hold, *lines, (*ttl_ms, is_exact), *customer)
             }
+            Act::Counting(act) => self.apply_counting(state, act),
+            Act::Ship { hold: at, units } => {
+                if live(state, *at)?.phase == Phase::Held || !self.ship_lots(state, *at, *units) {
+                    return Err(Refusal::ExceedsHeld);
+                }
+                Ok(self.told_of_hold(state, *at))
+            }
+            Act::Reserve { hold, lines, ttl_ms } => self.reserve(state, *hold, *lines, *ttl_ms, is_exact),
             Act::Extend { hold: at, ttl_ms } => {
                 let now = state.now;
                 let hold = holding(state, *at)?;

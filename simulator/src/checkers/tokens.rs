@@ -48,6 +48,7 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
             let (revision, stock) = match seen {
                 Seen::Stock(stock) => (stock.map_or(0, |stock| stock.revision), *stock),
                 Seen::Reservation(seen) => (seen.as_ref().map_or(0, |seen| seen.revision), None),
+                Seen::Count(seen) => (seen.as_ref().map_or(0, |seen| seen.revision), None),
             };
             vec![(subject.clone(), Mark { position: *position, revision, read: Some(stock), record })]
         }
@@ -59,6 +60,10 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
                     | Request::ReceiveLot { sku, .. }
                     | Request::ReceiveExpected { sku, .. }
                     | Request::Set { sku, .. } => Subject::Stock(sku.clone()),
+                    Request::OpenCount { count, sku }
+                    | Request::RecordCount { count, sku, .. }
+                    | Request::ApplyCount { count, sku }
+                    | Request::CancelCount { count, sku } => Subject::Count { count: *count, sku: sku.clone() },
                     // Its revision is the item's, the lot's, the transfer's or the receipt's.
                     Request::PutItem { .. }
                     | Request::PutItemByLot { .. }

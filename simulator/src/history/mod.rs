@@ -158,6 +158,29 @@ pub enum Request {
         receipt: Id,
         sku: String,
     },
+    /// So many units of a reservation of one line are shipped, all or none.
+    Ship {
+        reservation: Id,
+        units: u32,
+    },
+    OpenCount {
+        count: Id,
+        sku: String,
+    },
+    RecordCount {
+        count: Id,
+        sku: String,
+        lot: u8,
+        units: u32,
+    },
+    ApplyCount {
+        count: Id,
+        sku: String,
+    },
+    CancelCount {
+        count: Id,
+        sku: String,
+    },
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -199,8 +222,13 @@ impl Request {
             | Self::ReceiveExpected { .. }
             | Self::CloseReceipt { .. }
             | Self::PutLimit { .. }
+            | Self::OpenCount { .. }
+            | Self::RecordCount { .. }
+            | Self::ApplyCount { .. }
+            | Self::CancelCount { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
+            | Self::Ship { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -218,7 +246,11 @@ impl Request {
             | Self::CallBack { sku, .. }
             | Self::Expect { sku, .. }
             | Self::ReceiveExpected { sku, .. }
-            | Self::CloseReceipt { sku, .. } => (Some(sku), &[]),
+            | Self::CloseReceipt { sku, .. }
+            | Self::OpenCount { sku, .. }
+            | Self::RecordCount { sku, .. }
+            | Self::ApplyCount { sku, .. }
+            | Self::CancelCount { sku, .. } => (Some(sku), &[]),
             Self::PutItem { sku }
             | Self::PutItemByLot { sku }
             | Self::Receive { sku, .. }
@@ -232,6 +264,7 @@ impl Request {
             | Self::Commit { .. }
             | Self::Release { .. }
             | Self::Fulfil { .. }
+            | Self::Ship { .. }
             | Self::Cancel { .. } => (None, &[]),
         };
         one.into_iter().chain(self.destination()).chain(lines.iter().map(|line| line.sku.as_str()))
@@ -272,6 +305,7 @@ pub struct Position {
 pub enum Subject {
     Stock(String),
     Reservation(Id),
+    Count { count: Id, sku: String },
 }
 
 /// How fresh a read must be.
@@ -401,6 +435,26 @@ pub struct ReservationSeen {
     pub lines: Vec<LineSeen>,
 }
 
+/// Where a count stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub enum CountPhase {
+    Open,
+    Applied,
+    Cancelled,
+}
+
+/// A count as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct CountSeen {
+    pub phase: CountPhase,
+    pub revision: u64,
+    /// Whom it has left short, the newest first: units held, and sold.
+    pub short: Vec<(Id, u64, u64)>,
+}
+
 /// What was read; the inner `None`: there is no such thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -408,6 +462,7 @@ pub struct ReservationSeen {
 pub enum Seen {
     Stock(Option<StockSeen>),
     Reservation(Option<ReservationSeen>),
+    Count(Option<CountSeen>),
 }
 
 /// What a call was told.

@@ -14,6 +14,7 @@ mod reads;
 mod retries;
 mod shop;
 mod shopper;
+mod stocktakes;
 mod strangers;
 mod transfers;
 mod translate;
@@ -63,6 +64,8 @@ pub enum Workload {
     Orders,
     /// A SKU of which each customer may have few.
     Limits,
+    /// Stock by lot that is counted while it is sold.
+    Stocktakes,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -92,7 +95,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -105,6 +108,7 @@ impl Workload {
         Self::Transfers,
         Self::Orders,
         Self::Limits,
+        Self::Stocktakes,
     ];
 
     /// Those of one run.
@@ -139,6 +143,7 @@ impl Workload {
             Self::Transfers => "transfers",
             Self::Orders => "orders",
             Self::Limits => "limits",
+            Self::Stocktakes => "stocktakes",
         }
     }
 
@@ -155,7 +160,7 @@ impl Workload {
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
             // Their shelves are filled lot by lot.
-            Self::Lots | Self::Transfers | Self::Limits => Vec::new(),
+            Self::Lots | Self::Transfers | Self::Limits | Self::Stocktakes => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -172,6 +177,9 @@ impl Workload {
         }
         if self == Self::Lots {
             return lots::opening(&in_season(lots::SKU, season));
+        }
+        if self == Self::Stocktakes {
+            return stocktakes::opening(&in_season(stocktakes::SKU, season));
         }
         if self == Self::Transfers {
             return transfers::opening(&in_season(transfers::SKU, season));
@@ -195,6 +203,7 @@ impl Workload {
             Self::Transfers => transfers::order(shopper).await,
             Self::Orders => orders::order(shopper).await,
             Self::Limits => limits::order(shopper).await,
+            Self::Stocktakes => stocktakes::order(shopper).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use holdfast_client::ids::{CommandId, ReservationId, slot_of};
+use holdfast_client::ids::{CommandId, CountId, ReservationId, slot_of};
 use holdfast_client::{Client, Error, v1};
 
 use super::{in_season, translate};
@@ -260,6 +260,10 @@ impl Shopper {
                 let read = reader.reservation(ReservationId(id.0)).await;
                 read.map(|read| (Seen::Reservation(translate::reservation(&read.value)), read.freshness))
             }
+            Subject::Count { count, .. } => {
+                let read = reader.count(CountId(count.0)).await;
+                read.map(|read| (Seen::Count(translate::count(&read.value)), read.freshness))
+            }
         };
         let outcome = match told {
             Ok((seen, freshness)) => Outcome::Seen {
@@ -289,6 +293,7 @@ fn nothing_seen(subject: &Subject, error: &Error) -> Outcome {
     let seen = match (subject, error.reason()) {
         (Subject::Stock(_), v1::ErrorReason::UnknownSku) => Seen::Stock(None),
         (Subject::Reservation(_), v1::ErrorReason::ReservationNotFound) => Seen::Reservation(None),
+        (Subject::Count { .. }, v1::ErrorReason::CountNotFound) => Seen::Count(None),
         (_, reason) => return Outcome::NotAdmitted(reason.name().to_owned()),
     };
     Outcome::Seen { seen, position: None, log_time_ms: None }

@@ -1,16 +1,16 @@
 //! Between the history's words and the client's: the one place.
 
-use holdfast_client::ids::{CommandId, ReceiptId, ReservationId, TransferId};
+use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    BlockLot, Cancel, CancelTransfer, CloseReceipt, Command as ClientCommand, CommandKey, Commit, Consistency,
-    CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, LoseTransfer, PutItem, PutLimit, Receive, ReceiveTransfer,
-    Release, Reserve, Set, Stock, Success, UnblockLot, v1,
+    ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand, CommandKey,
+    Commit, Consistency, CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, LoseTransfer, OpenCount, PutItem,
+    PutLimit, Receive, ReceiveTransfer, RecordCount, Release, Reserve, Set, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
 use crate::history::{
-    AWAY, Answer, Command, Done, Freshness, LineSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen,
-    StockSeen, item_of, name_at,
+    AWAY, Answer, Command, CountPhase, CountSeen, Done, Freshness, Id, LineSeen, Outcome, Phase, Position, Refused,
+    Request, ReservationSeen, StockSeen, item_of, name_at,
 };
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
@@ -65,6 +65,13 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             .lot_spec(lot_spec(*lot))
             .receipt(ReceiptId(receipt.0))
             .into(),
+        Request::Ship { reservation, units } => Fulfil::of(of(*reservation)).line(0, *units).into(),
+        Request::OpenCount { count, sku } => OpenCount::of(item_of(sku)).at(place_of(sku)).id(CountId(count.0)).into(),
+        Request::RecordCount { count, lot, units, .. } => {
+            RecordCount::of(CountId(count.0)).units_of_lot(u64::from(*units), lot.to_string()).into()
+        }
+        Request::ApplyCount { count, .. } => ApplyCount::of(CountId(count.0)).into(),
+        Request::CancelCount { count, .. } => CancelCount::of(CountId(count.0)).into(),
         Request::CloseReceipt { receipt, .. } => CloseReceipt::of(ReceiptId(receipt.0)).into(),
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
@@ -195,4 +202,19 @@ pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSe
         revision: reservation.revision,
         lines: reservation.lines.iter().map(line).collect(),
     })
+}
+
+/// `None`: it stands where no workload takes it.
+pub(super) fn count(count: &v1::Count) -> Option<CountSeen> {
+    let phase = match count.state() {
+        v1::CountState::Unspecified => return None,
+        v1::CountState::Open => CountPhase::Open,
+        v1::CountState::Applied => CountPhase::Applied,
+        v1::CountState::Cancelled => CountPhase::Cancelled,
+    };
+    let short = |short: &v1::ShortReservation| {
+        let id = short.reservation_id.unwrap_or_default();
+        (Id(u128::from(id.high) << 64 | u128::from(id.low)), short.held, short.sold)
+    };
+    Some(CountSeen { phase, revision: count.revision, short: count.short.iter().map(short).collect() })
 }

@@ -1,0 +1,364 @@
+//! `holdfast reconcile`.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+use futures_util::stream::{self, StreamExt};
+use holdfast_client::ids::{CommandId, ReservationId, slot_of};
+use holdfast_client::{
+    Client, Command, CommandKey, Commit, ExecuteOptions, Fulfil, Reconcile as Correct, Reservations, Reserve,
+};
+use holdfast_proto::v1::{Cause, Discrepancy, ErrorReason};
+use serde::Serialize;
+
+use crate::connect::{ClusterFlags, failure_of};
+use crate::failure::Failure;
+use crate::input;
+use crate::output::{Answer, Format};
+use crate::reconcile::{
+    Books, Counted, Difference, Mending, OrderBooks, Records, Said, Sold, judge_count, judge_sale, judge_shipment, read,
+};
+
+/// Rows looked at at once.
+const IN_FLIGHT: usize = 32;
+/// Most bytes of a file.
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// Most reservations of one order that are looked at.
+const MAX_OF_ORDER: usize = 1_000;
+
+/// Hold another system's records against the books: what differs, what it is, and what would mend it.
+///
+/// A CSV file with a header says what lies where (`sku,on_hand`, and `location` and `lot` where they are known) or what was sold
+/// or shipped (`order_ref,sku,quantity`, and `location`). Nothing is changed without `--apply`. What is applied goes under an id that follows
+/// from the file's content and the row: the same file again within what the cluster remembers applies nothing twice.
+///
+/// Exit code 1: something differs, and was not mended.
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// The file, packed by gzip or not.
+    file: PathBuf,
+    /// What it says.
+    #[arg(long, value_enum, default_value = "counts")]
+    kind: Records,
+    /// Mend what can be mended.
+    #[arg(long)]
+    apply: bool,
+    /// Who does it, for the change log.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    actor: String,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+}
+
+/// A row of the report.
+#[derive(Serialize)]
+struct ReportRow {
+    line: u64,
+    order_ref: String,
+    sku: String,
+    location: String,
+    lot: String,
+    theirs: u64,
+    ours: u64,
+    /// What the difference is.
+    discrepancy: &'static str,
+    /// What would mend it; empty: somebody has to look.
+    proposal: String,
+    /// What came of it: proposed, applied, applied before, refused and why, or for somebody to look at.
+    outcome: String,
+    #[serde(skip)]
+    is_mended: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    rows: usize,
+    agreeing: usize,
+    differing: usize,
+    mended: usize,
+    discrepancies: Vec<ReportRow>,
+}
+
+/// One thing that the other system says.
+#[derive(Clone)]
+enum Statement {
+    Counted(Counted),
+    Sold(Sold),
+    Shipped(Sold),
+}
+
+impl Statement {
+    fn line(&self) -> u64 {
+        match self {
+            Self::Counted(it) => it.line,
+            Self::Sold(it) | Self::Shipped(it) => it.line,
+        }
+    }
+
+    fn parts(&self) -> (&str, &str, &str, &str) {
+        match self {
+            Self::Counted(it) => ("", &it.sku, &it.location, &it.lot),
+            Self::Sold(it) | Self::Shipped(it) => (&it.order_ref, &it.sku, &it.location, ""),
+        }
+    }
+}
+
+impl Reconcile {
+    /// Reads the file, looks at the books, and mends what it may.
+    pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let file = self.file.display().to_string();
+        let mut bytes = Vec::new();
+        let unreadable = |error: std::io::Error| Failure::usage(format!("{file} cannot be read: {error}"));
+        input::open(&self.file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            let failure = Failure::usage(format!("{file} has more than {MAX_FILE_BYTES} bytes"));
+            return Err(failure.hint("split it"));
+        }
+        let statements: Vec<Statement> = match read(bytes.as_slice(), self.kind).map_err(|why| why.about(&file))? {
+            Said::Counts(counts) => counts.into_iter().map(Statement::Counted).collect(),
+            Said::Orders(orders) if self.kind == Records::Shipments => {
+                orders.into_iter().map(Statement::Shipped).collect()
+            }
+            Said::Orders(orders) => orders.into_iter().map(Statement::Sold).collect(),
+        };
+        let client = self.cluster.connect().await?;
+        let rows = statements.len();
+        let mender = Mender { client: &client, file: CommandId::of_key(&String::from_utf8_lossy(&bytes)), verb: &self };
+        let judged = stream::iter(statements).map(|statement| mender.see_to(statement)).buffered(IN_FLIGHT);
+        let judged: Vec<Result<Option<ReportRow>, Failure>> = judged.collect().await;
+        let mut discrepancies = judged.into_iter().collect::<Result<Vec<_>, _>>()?;
+        discrepancies.retain(Option::is_some);
+        let mut discrepancies: Vec<ReportRow> = discrepancies.into_iter().flatten().collect();
+        discrepancies.sort_by_key(|row| row.line);
+        let mended = discrepancies.iter().filter(|row| row.is_mended).count();
+        let differing = discrepancies.len();
+        let report = Report { rows, agreeing: rows - differing, differing, mended, discrepancies };
+        report.print(format);
+        if differing == mended {
+            return Ok(());
+        }
+        let left = differing - mended;
+        let failure = Failure::check(format!("{left} of {rows} rows differ from the books"));
+        Err(if self.apply { failure } else { failure.hint("`--apply` does what is proposed") })
+    }
+}
+
+impl Report {
+    fn print(&self, format: Format) {
+        let header = ["line", "order", "sku", "location", "lot", "theirs", "ours", "what", "proposal", "outcome"];
+        let row = |row: &ReportRow| {
+            [
+                row.line.to_string(),
+                row.order_ref.clone(),
+                row.sku.clone(),
+                row.location.clone(),
+                row.lot.clone(),
+                row.theirs.to_string(),
+                row.ours.to_string(),
+                row.discrepancy.to_owned(),
+                row.proposal.clone(),
+                row.outcome.clone(),
+            ]
+        };
+        Answer::rows(self, header, self.discrepancies.iter().map(row).collect::<Vec<_>>()).print(format);
+    }
+}
+
+/// What came of a row that was to be mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mended {
+    Now,
+    /// By an earlier run of the same file.
+    Before,
+    /// By an earlier run of the same file, when the books were otherwise: they have changed since, and are left as they are.
+    SeenToBefore,
+}
+
+impl Mended {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Now => "applied",
+            Self::Before => "applied before",
+            Self::SeenToBefore => "seen to before: not applied again",
+        }
+    }
+}
+
+/// What is looked at and mended of one file.
+struct Mender<'a> {
+    client: &'a Client,
+    /// Follows from the file's content.
+    file: CommandId,
+    verb: &'a Reconcile,
+}
+
+impl Mender<'_> {
+    /// A row of the report where the books differ.
+    async fn see_to(&self, statement: Statement) -> Result<Option<ReportRow>, Failure> {
+        let about = |failure: Failure| failure.about(format!("{}:{}", self.verb.file.display(), statement.line()));
+        let difference = match &statement {
+            Statement::Counted(counted) => judge_count(counted, &self.books_of(counted).await.map_err(about)?),
+            Statement::Sold(sold) => judge_sale(sold, &self.books_of_order(sold).await.map_err(about)?),
+            Statement::Shipped(sold) => judge_shipment(sold, &self.books_of_order(sold).await.map_err(about)?),
+        };
+        let Some(difference) = difference else { return Ok(None) };
+        let (order_ref, sku, location, lot) = statement.parts();
+        let mut row = ReportRow {
+            line: statement.line(),
+            order_ref: order_ref.to_owned(),
+            sku: sku.to_owned(),
+            location: location.to_owned(),
+            lot: lot.to_owned(),
+            theirs: difference.theirs,
+            ours: difference.ours,
+            discrepancy: name_of(difference.discrepancy),
+            proposal: difference.mending.as_ref().map(proposal).unwrap_or_default(),
+            outcome: String::new(),
+            is_mended: false,
+        };
+        row.outcome = match &difference.mending {
+            None => "somebody has to look".to_owned(),
+            Some(_) if !self.verb.apply => "proposed".to_owned(),
+            Some(mending) => match self.mend(&statement, &difference, mending).await {
+                Ok(mended) => {
+                    row.is_mended = mended != Mended::SeenToBefore;
+                    mended.text().to_owned()
+                }
+                Err(error) if is_of_the_row(&error) => format!("refused: {}", failure_of(error).message()),
+                Err(error) => return Err(about(failure_of(error))),
+            },
+        };
+        Ok(Some(row))
+    }
+
+    async fn books_of(&self, counted: &Counted) -> Result<Books, Failure> {
+        let (reader, here) = (self.client.reader(Default::default()), self.at(&counted.location));
+        if counted.lot.is_empty() {
+            let stock = reader.stock(&counted.sku, None).await.map_err(failure_of)?.value;
+            let level = stock.levels.into_iter().find(|level| level.location_id == here).unwrap_or_default();
+            return Ok(Books { on_hand: level.on_hand, adjusted: Some(level.adjusted) });
+        }
+        let lot = reader.lot(&counted.sku, &counted.lot).await.map_err(failure_of)?.value;
+        let level = lot.levels.iter().find(|level| level.location_id == here);
+        Ok(Books { on_hand: level.map_or(0, |level| level.on_hand), adjusted: None })
+    }
+
+    /// The location that is meant; the cluster's default one where none is named.
+    fn at(&self, location: &str) -> String {
+        if location.is_empty() { self.client.routing().default_location_id } else { location.to_owned() }
+    }
+
+    async fn books_of_order(&self, sold: &Sold) -> Result<OrderBooks, Failure> {
+        let which = Reservations { state: None, order_ref: Some(sold.order_ref.clone()) };
+        let (reader, here) = (self.client.reader(Default::default()), self.at(&sold.location));
+        let found = reader.reservations(which).take(MAX_OF_ORDER).await.map_err(failure_of)?;
+        let mut books = OrderBooks::default();
+        for reservation in found {
+            let id = ReservationId::from(reservation.reservation_id.unwrap_or_default());
+            let mut held = 0;
+            let lines = reservation.lines.iter().enumerate();
+            for (number, line) in lines.filter(|(_, line)| line.sku == sold.sku && line.location_id == here) {
+                books.sold += line.committed + line.short_sold + line.fulfilled;
+                books.shipped += line.fulfilled.saturating_sub(line.returned);
+                held += line.held + line.short;
+                if line.committed > 0 {
+                    books.open.push((id.0, u32::try_from(number).unwrap_or(u32::MAX), line.committed));
+                }
+            }
+            if held > 0 {
+                // What is sold whole is only the sale that is missing where nothing else is held with it.
+                let all: u64 = reservation.lines.iter().map(|line| line.held + line.short).sum();
+                books.held.push((id.0, if all == held { held } else { u64::MAX }));
+            }
+        }
+        Ok(books)
+    }
+
+    /// Does what would mend it.
+    async fn mend(
+        &self,
+        statement: &Statement,
+        difference: &Difference,
+        mending: &Mending,
+    ) -> Result<Mended, holdfast_client::Error> {
+        let (order_ref, sku, location, lot) = statement.parts();
+        match mending {
+            Mending::Correct(delta) => {
+                let correct = Correct::of(sku, *delta, difference.discrepancy).at(location).lot(lot).repair();
+                self.ask(statement, "correct", correct).await
+            }
+            Mending::Commit(reservation) => {
+                self.ask(statement, "commit", Commit::of(ReservationId(*reservation))).await
+            }
+            Mending::Ship(reservation, line, units) => {
+                let ship = Fulfil::of(ReservationId(*reservation)).line(*line, *units);
+                self.ask(statement, "ship", ship).await
+            }
+            Mending::Sell(units) => {
+                // The difference itself is noted too: the sale says nothing of it.
+                let noted = Correct::of(sku, -i64::from(*units), difference.discrepancy).at(location);
+                if self.ask(statement, "note", noted).await? == Mended::SeenToBefore {
+                    return Ok(Mended::SeenToBefore);
+                }
+                let random = self.key(statement, "reservation").0;
+                let id = ReservationId::mint(0, slot_of(sku), random);
+                let reserve = Reserve::new().id(id).line_at(sku, location, *units).order_ref(order_ref);
+                self.ask(statement, "reserve", reserve).await?;
+                self.ask(statement, "commit", Commit::of(id)).await
+            }
+        }
+    }
+
+    /// An id for one step of what a row needs: the same whenever the same file is read.
+    fn key(&self, statement: &Statement, step: &str) -> CommandId {
+        CommandId::of_key(&format!("reconcile {}, line {}: {step}", self.file, statement.line()))
+    }
+
+    async fn ask(
+        &self,
+        statement: &Statement,
+        step: &str,
+        command: impl Into<Command>,
+    ) -> Result<Mended, holdfast_client::Error> {
+        let reference = self.verb.file.display().to_string().chars().take(60).collect();
+        let cause = Cause { actor: self.verb.actor.clone(), reason: "reconciliation".to_owned(), reference };
+        let key = CommandKey::Own(self.key(statement, step));
+        let options = ExecuteOptions { key, deadline: Some(self.verb.cluster.deadline()), cause: Some(cause) };
+        match self.client.execute_with(command.into(), options).await {
+            Ok(done) if done.replayed => Ok(Mended::Before),
+            Ok(_) => Ok(Mended::Now),
+            // The row was seen to before, when the books were otherwise: not twice.
+            Err(error) if error.reason() == ErrorReason::ExistsWithDifferent => Ok(Mended::SeenToBefore),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether an error says something of the row rather than of the cluster.
+fn is_of_the_row(error: &holdfast_client::Error) -> bool {
+    const OF_THE_CLUSTER: u8 = 6;
+    error.reason().faces().exit < OF_THE_CLUSTER
+}
+
+fn proposal(mending: &Mending) -> String {
+    match mending {
+        Mending::Correct(delta) if *delta > 0 => format!("find {delta}"),
+        Mending::Correct(delta) => format!("write off {}", delta.unsigned_abs()),
+        Mending::Commit(reservation) => format!("commit {}", ReservationId(*reservation)),
+        Mending::Sell(units) => format!("sell {units}"),
+        Mending::Ship(reservation, line, units) => {
+            format!("ship {units} of line {line} of {}", ReservationId(*reservation))
+        }
+    }
+}
+
+const fn name_of(discrepancy: Discrepancy) -> &'static str {
+    match discrepancy {
+        Discrepancy::Unspecified => "",
+        Discrepancy::MissingSale => "missing_sale",
+        Discrepancy::DoubleShipment => "double_shipment",
+        Discrepancy::ManualOverride => "manual_override",
+        Discrepancy::Drift => "drift",
+    }
+}
