@@ -272,6 +272,13 @@ impl Model {
                 }
                 (Operation::Fulfil(Fulfil { reservation, parts: vec![] }), None)
             }
+            other => self.ask_counting(&other),
+        }
+    }
+
+    /// The same of counts and what other systems say.
+    fn ask_counting(&mut self, wish: &Wish) -> (Operation, Option<bool>) {
+        match wish.clone() {
             Wish::Open { by_lot } => {
                 let is_free = !self.counts.iter().any(|count| count.is_open && count.by_lot == by_lot);
                 let count = count_id(self.counts.len() as u64);
@@ -323,6 +330,7 @@ impl Model {
                 let reconcile = Reconcile { sku, location, lot, discrepancy, delta, repair };
                 (Operation::Reconcile(reconcile), Some(is_done))
             }
+            other => unreachable!("{other:?} is no count"),
         }
     }
 

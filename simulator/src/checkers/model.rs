@@ -623,12 +623,7 @@ impl Model {
                 self.reserve(state, *hold, *lines, (*ttl_ms, is_exact), *customer)
             }
             Act::Counting(act) => self.apply_counting(state, act),
-            Act::Ship { hold: at, units } => {
-                if live(state, *at)?.phase == Phase::Held || !self.ship_lots(state, *at, *units) {
-                    return Err(Refusal::ExceedsHeld);
-                }
-                Ok(self.told_of_hold(state, *at))
-            }
+            Act::Ship { hold, units } => self.ship(state, *hold, *units),
             Act::Reserve { hold, lines, ttl_ms } => self.reserve(state, *hold, *lines, *ttl_ms, is_exact),
             Act::Extend { hold: at, ttl_ms } => {
                 let now = state.now;
@@ -678,6 +673,13 @@ impl Model {
                 Ok(self.told_of_hold(state, *at))
             }
         }
+    }
+
+    fn ship(&self, state: &mut State, at: usize, units: u64) -> Result<Told, Refusal> {
+        if live(state, at)?.phase == Phase::Held || !self.ship_lots(state, at, units) {
+            return Err(Refusal::ExceedsHeld);
+        }
+        Ok(self.told_of_hold(state, at))
     }
 
     fn reserve(
