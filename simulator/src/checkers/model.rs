@@ -624,7 +624,6 @@ impl Model {
             }
             Act::Counting(act) => self.apply_counting(state, act),
             Act::Ship { hold, units } => self.ship(state, *hold, *units),
-            Act::Reserve { hold, lines, ttl_ms } => self.reserve(state, *hold, *lines, *ttl_ms, is_exact),
             Act::Extend { hold: at, ttl_ms } => {
                 let now = state.now;
                 let hold = holding(state, *at)?;
