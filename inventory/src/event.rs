@@ -92,6 +92,10 @@ pub enum EventKind {
     OrderPrepared,
     /// The reservation for which they were held was not made.
     OrderAborted,
+    /// Units are promised without stock.
+    BackorderCreated,
+    /// Units that were promised without stock are there.
+    BackorderFilled,
 }
 
 impl EventKind {
@@ -135,6 +139,8 @@ impl EventKind {
             Self::ReceiptClosed => "receipt.closed",
             Self::OrderPrepared => "order.prepared",
             Self::OrderAborted => "order.aborted",
+            Self::BackorderCreated => "backorder.created",
+            Self::BackorderFilled => "backorder.filled",
         }
     }
 }
@@ -300,6 +306,17 @@ pub enum Subject {
         expected: u64,
         /// Its revision after.
         revision: Revision,
+    },
+    /// Units that are promised without stock, or were.
+    Backorder {
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units of the reservation that are promised so, or are filled.
+        units: u64,
+        /// Units of all reservations that are promised so there now.
+        backordered: u64,
     },
 }
 

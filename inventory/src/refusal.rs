@@ -345,6 +345,20 @@ pub enum Refusal {
         "the lines of the reservation lie on several shards: it is sold, shipped, cancelled and released whole only"
     )]
     LinesSpanShards,
+    /// More would be promised without stock than the item allows.
+    #[error("line {line} asks for more than the {available} units that are available, with or without stock")]
+    BackorderCapExceeded {
+        /// Units that could be promised, those that are there included.
+        available: u64,
+        /// The first line that fails, from 0.
+        line: u32,
+    },
+    /// The item is not out yet.
+    #[error("nothing of the item is shipped before {release_at}")]
+    NotReleased {
+        /// When it is.
+        release_at: LogTime,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -432,6 +446,8 @@ impl Refusal {
             | Self::AlreadyEnded
             | Self::ExceedsInTransit { .. }
             | Self::LinesSpanShards
+            | Self::BackorderCapExceeded { .. }
+            | Self::NotReleased { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
@@ -456,6 +472,7 @@ impl Refusal {
         let whole = |line: &mut u32| *line = numbers.get(*line as usize).map_or(*line, |number| u32::from(*number));
         match &mut self {
             Self::InsufficientStock { line, .. }
+            | Self::BackorderCapExceeded { line, .. }
             | Self::ExceedsHeldQuantity { line, .. }
             | Self::ExceedsFulfilled { line, .. }
             | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),

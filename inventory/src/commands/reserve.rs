@@ -32,6 +32,8 @@ pub struct Line {
     pub lot: Option<LotId>,
     /// Its lack does not fail the rest.
     pub optional: bool,
+    /// All of it must be there, whatever the item allows to be promised without stock.
+    pub no_backorder: bool,
 }
 
 /// Takes a hold on 1 to [`MAX_LINES`] lines, all or nothing but for what is optional.
@@ -114,15 +116,14 @@ impl Reserve {
         let mut demand = Demand::default();
         for (at, line) in lines.iter_mut().enumerate().filter(|(_, line)| !line.optional && !self.partial_ok) {
             let units = self.lines[at].units.count();
-            demand.require(turn, line, at, units)?;
-            line.units.held = units;
+            demand.promise(turn, line, at, units)?.count(&mut line.units);
         }
         let mut all_held = true;
         let mut first_lack = None;
         for (at, line) in lines.iter_mut().enumerate().filter(|(_, line)| line.optional || self.partial_ok) {
             let units = self.lines[at].units.count();
-            match demand.require(turn, line, at, units) {
-                Ok(()) => line.units.held = units,
+            match demand.promise(turn, line, at, units) {
+                Ok(promise) => promise.count(&mut line.units),
                 Err(lack) => {
                     all_held = false;
                     first_lack.get_or_insert(lack);
@@ -130,7 +131,7 @@ impl Reserve {
             }
         }
         match first_lack {
-            Some(lack) if !holds_elsewhere && lines.iter().all(|line| line.units.held == 0) => Err(lack),
+            Some(lack) if !holds_elsewhere && lines.iter().all(|line| line.units.unsold() == 0) => Err(lack),
             _ => Ok(all_held),
         }
     }
@@ -144,10 +145,15 @@ impl Reserve {
         role: Role,
     ) -> Success {
         let taken = if is_on(Mutation::SecondLineNotHeld) { 1 } else { lines.len() };
-        for line in lines.iter().take(taken).filter(|line| line.units.held > 0) {
+        for line in lines.iter().take(taken) {
             turn.change_held(line, line.units.held as i64);
+            turn.promise_backorder(line, line.units.backordered);
         }
-        let held = (!all_held).then(|| lines.iter().map(|line| line.units.held as u32).collect());
+        let is_backordered = lines.iter().any(|line| line.units.backordered > 0);
+        let each = |of: fn(&LineCounts) -> u64| lines.iter().map(|line| of(&line.units) as u32).collect();
+        let held = (!all_held || is_backordered).then(|| each(|units| units.held));
+        let backordered = is_backordered.then(|| each(|units| units.backordered));
+        let release_at = role.release_at(turn, &lines);
         let now = turn.now();
         let allowed = now.plus_seconds(max_hold_s);
         let is_part = matches!(role, Role::Part(_));
@@ -168,10 +174,13 @@ impl Reserve {
             lines,
             spread,
         });
-        turn.record(kind, Some(no), None);
+        turn.record_changes(kind, Some(no), None);
+        turn.record_backorders(no, &[]);
+        turn.finish();
         let success = turn.reservation_success(no);
         // A part ends when the deciding shard says so; how long its items would allow a hold is for that shard to know.
-        Success { held, expires_at: if is_part { Some(allowed) } else { success.expires_at }, ..success }
+        let expires_at = if is_part { Some(allowed) } else { success.expires_at };
+        Success { held, backordered, release_at, expires_at, ..success }
     }
 
     fn details(&self) -> Option<Box<ReservationDetails>> {
@@ -204,10 +213,16 @@ impl Role {
     fn holds_elsewhere(&self) -> bool {
         match self {
             Self::Whole { whole, .. } => {
-                whole.parts.iter().flat_map(|part| &part.lines).any(|line| line.units.held > 0)
+                whole.parts.iter().flat_map(|part| &part.lines).any(|line| line.units.unsold() > 0)
             }
             Self::Alone | Self::Part(_) => false,
         }
+    }
+
+    /// Before which instant a part's lines may not be shipped: the deciding shard does not know its items.
+    fn release_at(&self, turn: &Turn<'_>, lines: &[LineRecord]) -> Option<LogTime> {
+        let release_at = |line: &LineRecord| turn.state.item(line.sku).spec.backorder.release_at();
+        if matches!(self, Self::Part(_)) { lines.iter().filter_map(release_at).max() } else { None }
     }
 
     /// Until when it may be held at most, where its items allow `allowed`; how it is told; and what is kept beside its lines.
@@ -248,6 +263,7 @@ impl Turn<'_> {
             optional: line.optional,
             counted: spec.tracked,
             units: LineCounts::default(),
+            stock_only: line.no_backorder,
         })
     }
 }

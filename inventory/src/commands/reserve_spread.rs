@@ -16,6 +16,18 @@ pub struct PreparedPart {
     pub numbers: Vec<u16>,
     /// Units that it holds of each.
     pub held: Vec<u32>,
+    /// Units of each that it promises without stock; empty: none.
+    pub backordered: Vec<u32>,
+    /// Before this instant some of it may not be shipped.
+    pub release_at: Option<LogTime>,
+}
+
+impl PreparedPart {
+    /// What each of its lines has: its number, units held, and units promised without stock.
+    fn lines(&self) -> impl Iterator<Item = (u16, u32, u32)> {
+        let backordered = self.backordered.iter().copied().chain(std::iter::repeat(0));
+        self.numbers.iter().zip(&self.held).zip(backordered).map(|((number, held), units)| (*number, *held, units))
+    }
 }
 
 /// Decides a reservation: the lines of this shard are held in the same entry, all or nothing with the others'.
@@ -39,12 +51,17 @@ impl ReserveSpread {
         let lines = self.reserve.lines.len();
         let mut is_taken = vec![false; lines];
         for part in &self.parts {
-            if part.numbers.len() != part.held.len() || part.numbers.is_empty() {
+            let lines = part.numbers.len();
+            let fits = part.held.len() == lines && [0, lines].contains(&part.backordered.len());
+            if !fits || lines == 0 {
                 return Err(InvalidArgument::of(Field::Lines));
             }
-            for (number, held) in part.numbers.iter().map(|number| usize::from(*number)).zip(&part.held) {
+            for (number, held, backordered) in part.lines() {
+                let number = usize::from(number);
                 let line = self.reserve.lines.get(number).ok_or(InvalidArgument::of(Field::LineNumber))?;
-                if std::mem::replace(&mut is_taken[number], true) || u64::from(*held) > line.units.count() {
+                if std::mem::replace(&mut is_taken[number], true)
+                    || u64::from(held) + u64::from(backordered) > line.units.count()
+                {
                     return Err(InvalidArgument::in_line(Field::LineNumber, number));
                 }
             }
@@ -67,39 +84,47 @@ impl ReserveSpread {
         }
         let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();
         let parts = self.parts.iter().map(|part| self.remote_part(part)).collect();
-        let whole = Whole { own: own.clone(), deadline: self.deadline, parts, version: 1 };
+        let release_at = self.parts.iter().filter_map(|part| part.release_at).max();
+        let whole = Whole { own: own.clone(), deadline: self.deadline, parts, version: 1, release_at };
         let reserve = Reserve { lines, ..self.reserve.clone() };
         let success = reserve.decide_as(turn, Role::Whole { whole, not_after: self.not_after });
         let success = success.map_err(|refusal| refusal.of_lines(&own))?;
-        Ok(Success { held: self.held(&own, success.held.as_deref()), ..success })
+        let (held, backordered) = self.taken(&own, &success);
+        Ok(Success { held, backordered, ..success })
     }
 
     fn remote_part(&self, part: &PreparedPart) -> RemotePart {
-        let line = |(number, held): (&u16, &u32)| {
-            let asked = &self.reserve.lines[usize::from(*number)];
+        let line = |(number, held, backordered): (u16, u32, u32)| {
+            let asked = &self.reserve.lines[usize::from(number)];
             RemoteLine {
-                number: *number,
+                number,
                 sku: asked.sku.clone(),
                 location: asked.location.clone(),
                 lot: asked.lot.clone(),
                 optional: asked.optional,
-                units: LineCounts { held: u64::from(*held), ..LineCounts::default() },
+                units: LineCounts { held: held.into(), backordered: backordered.into(), ..LineCounts::default() },
+                filled: 0,
             }
         };
-        RemotePart { slot: part.slot, told: 1, lines: part.numbers.iter().zip(&part.held).map(line).collect() }
+        RemotePart { slot: part.slot, told: 1, lines: part.lines().map(line).collect() }
     }
 
-    /// Units held of each line, where some lines have less than they asked for.
-    fn held(&self, own: &[u16], held: Option<&[u32]>) -> Option<Box<[u32]>> {
-        let mut all: Vec<u32> = self.reserve.lines.iter().map(|line| line.units.0).collect();
-        let asked = all.clone();
-        for (number, units) in own.iter().zip(held.unwrap_or_default()) {
-            all[usize::from(*number)] = *units;
+    /// Units held of each line, where some lines have less than they asked for; and units promised without stock, where any are.
+    fn taken(&self, own: &[u16], of_own: &Success) -> (Option<Box<[u32]>>, Option<Box<[u32]>>) {
+        let asked: Vec<u32> = self.reserve.lines.iter().map(|line| line.units.0).collect();
+        let (mut held, mut backordered) = (asked.clone(), vec![0; asked.len()]);
+        for (number, units) in own.iter().zip(of_own.held.as_deref().unwrap_or_default()) {
+            held[usize::from(*number)] = *units;
         }
-        for (number, units) in self.parts.iter().flat_map(|part| part.numbers.iter().zip(&part.held)) {
-            all[usize::from(*number)] = *units;
+        for (number, units) in own.iter().zip(of_own.backordered.as_deref().unwrap_or_default()) {
+            backordered[usize::from(*number)] = *units;
         }
-        (all != asked).then(|| all.into())
+        for (number, of_held, of_backordered) in self.parts.iter().flat_map(PreparedPart::lines) {
+            held[usize::from(number)] = of_held;
+            backordered[usize::from(number)] = of_backordered;
+        }
+        let is_backordered = backordered.iter().any(|units| *units > 0);
+        ((held != asked).then(|| held.into()), is_backordered.then(|| backordered.into()))
     }
 }
 
@@ -121,7 +146,13 @@ mod tests {
         let Operation::Reserve(reserve) = reserve(1, &[("rouge", rouge), ("far", elsewhere)]) else { unreachable!() };
         ReserveSpread {
             reserve,
-            parts: vec![PreparedPart { slot: slot(), numbers: vec![1], held: vec![elsewhere] }],
+            parts: vec![PreparedPart {
+                slot: slot(),
+                numbers: vec![1],
+                held: vec![elsewhere],
+                backordered: Vec::new(),
+                release_at: None,
+            }],
             refused: None,
             deadline: DEADLINE,
             not_after: LogTime(OPENING + 60_000),
@@ -171,7 +202,9 @@ mod tests {
     #[test]
     fn after_its_deadline_nothing_is_decided_and_a_part_that_asks_is_told_so() {
         let mut shop = Shop::with_rouge(5);
-        let ask = || Operation::AskDecision(AskDecision { reservation: id(1), slot: slot(), deadline: DEADLINE });
+        let ask = || {
+            Operation::AskDecision(AskDecision { reservation: id(1), slot: slot(), deadline: DEADLINE, filled: vec![] })
+        };
         assert_eq!(shop.after_s(10).run(ask()), Err(Refusal::OrderUndecided));
         assert_eq!(shop.after_s(11).run(ask()), Err(Refusal::ReservationNotFound));
         assert_eq!(decide(&mut shop, spread(2, 3)), Err(Refusal::OrderUndecided));

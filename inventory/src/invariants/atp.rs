@@ -1,6 +1,7 @@
 //! [H-ATP] What may be promised at a location is what is free, less what is kept back. Of an item tracked by lot it is, for a
 //! need of life beyond d, the least over all d' ≤ d of the sellable units with life beyond d' less the unbound holds that need
-//! it. No allocations exist yet, so nothing is ring-fenced.
+//! it. Sale comes after what was promised without stock: units that such a promise could get are given to it in the same entry, or, where
+//! one entry may not fill all of them, kept from sale until they are. No allocations exist yet, so nothing is ring-fenced.
 
 use crate::Inventory;
 use crate::state::{SkuNo, State, StockPlace};
@@ -15,7 +16,13 @@ pub(super) fn check(inventory: &Inventory) -> Vec<String> {
             let place = state.stock(sku).place(location).expect("it was shown a moment ago");
             let left = if item.spec.lot_tracked { least_by_lot(state, sku, place) } else { free_of_all(place) };
             let is_active = state.location(location).spec.active;
-            let expected = if is_active { left.saturating_sub(place.safety_stock) } else { 0 };
+            let waited_for = if place.is_filling { place.backordered } else { 0 };
+            let left = left.saturating_sub(place.safety_stock);
+            let expected = if is_active { left.saturating_sub(waited_for) } else { 0 };
+            if left > 0 && place.backordered > 0 && !item.spec.lot_tracked && !place.is_filling {
+                let units = place.backordered;
+                findings.push(format!("{} at {}: {left} on sale, and {units} backordered", item.sku, level.location));
+            }
             if level.atp != expected {
                 findings.push(format!("{} at {}: atp is {}, not {expected}", item.sku, level.location, level.atp));
             }

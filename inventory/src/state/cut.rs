@@ -337,7 +337,7 @@ impl State {
     }
 
     /// Whether the quantities lie at locations and in lots that are there, and each at its own place.
-    fn check_stock(&self) -> Result<(), LoadError> {
+    fn check_stock(&mut self) -> Result<(), LoadError> {
         let lot_fits = |sku: SkuNo, lot: Option<LotNo>| lot.is_none_or(|lot| self.is_lot_of(sku, lot));
         let place_fits = |sku: SkuNo, place: &StockPlace| {
             u64::from(place.location.0) < self.locations.live()
@@ -353,7 +353,15 @@ impl State {
                 record.places.iter().all(|place| place_fits(sku, place))
                     && record.places.is_sorted_by(|a, b| a.location < b.location)
             });
-        if fits { Ok(()) } else { Err(LoadError::Inconsistent { kind: ChunkKind::Stock }) }
+        if !fits {
+            return Err(LoadError::Inconsistent { kind: ChunkKind::Stock });
+        }
+        for (ordinal, record) in self.stock.iter() {
+            for place in record.places.iter().filter(|place| place.is_filling) {
+                self.indexes.note_filling(SkuNo(ordinal as u32), place.location, true);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn is_lot_of(&self, sku: SkuNo, lot: LotNo) -> bool {
@@ -515,7 +523,7 @@ mod tests {
         let cut = shop.inventory.cut();
         let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
         let mut record = record.clone();
-        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![2, 1]).unwrap();
+        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![3, 1]).unwrap();
         let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
         assert_eq!(*chunk, whole(&record), "this is how a chunk is written");

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::arena::Arena;
 use super::documents::DocumentNo;
 use super::hash_index::HashIndex;
-use super::records::{ItemRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
+use super::records::{ItemRecord, LineRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
 use crate::{LocationId, LogTime, LotId, OrderRef, Sku};
 
 /// The hash that an id is found by.
@@ -49,6 +49,11 @@ pub(crate) struct Indexes {
     /// Results by command id: twice the ordinal, and one more for a keyed id.
     pub(crate) results: HashIndex,
     pub(super) documents: HashIndex,
+    /// Reservations with units at a place that are promised without stock by choice, in the order in which they are filled: sold
+    /// ones first (`false`), then those that are not, oldest first.
+    pub(crate) backordered: BTreeSet<(SkuNo, LocationNo, bool, ReservationNo)>,
+    /// Places with free units that backorders wait for.
+    pub(crate) filling: BTreeSet<(SkuNo, LocationNo)>,
     /// Transfers and expected receipts that have ended, and when.
     pub(crate) ended_documents: BTreeSet<(LogTime, DocumentNo)>,
 }
@@ -73,6 +78,17 @@ impl Indexes {
             results: HashIndex::new(),
             documents: HashIndex::new(),
             ended_documents: BTreeSet::new(),
+            backordered: BTreeSet::new(),
+            filling: BTreeSet::new(),
+        }
+    }
+
+    /// Whether units are free at a place that backorders wait for.
+    pub(super) fn note_filling(&mut self, sku: SkuNo, location: LocationNo, is_filling: bool) {
+        if is_filling {
+            self.filling.insert((sku, location));
+        } else {
+            self.filling.remove(&(sku, location));
         }
     }
 
@@ -154,6 +170,9 @@ impl Indexes {
         for line in record.lines.iter().filter(|line| line.units.short + line.units.short_sold > 0) {
             self.short.insert((line.sku, no));
         }
+        for line in record.lines.iter().filter(|line| line.units.all_backordered() > 0) {
+            self.backordered.extend(waiting(no, line));
+        }
     }
 
     pub(super) fn unschedule(&mut self, no: ReservationNo, record: &ReservationRecord) {
@@ -180,6 +199,9 @@ impl Indexes {
         for line in record.lines.iter().filter(|line| line.units.short + line.units.short_sold > 0) {
             self.short.remove(&(line.sku, no));
         }
+        for entry in record.lines.iter().flat_map(|line| waiting(no, line)) {
+            self.backordered.remove(&entry);
+        }
     }
 
     /// The same for a reservation of one line, by what it was.
@@ -198,6 +220,16 @@ impl Indexes {
             self.ended.remove(&(ended_at, no));
         }
     }
+}
+
+/// Under what a line is found whose units are promised without stock by choice: as sold, as not sold, or as both.
+pub(crate) fn waiting(
+    no: ReservationNo,
+    line: &LineRecord,
+) -> impl Iterator<Item = (SkuNo, LocationNo, bool, ReservationNo)> {
+    let (sku, location) = (line.sku, line.location);
+    let kinds = [(line.units.backordered_sold, false), (line.units.backordered, true)];
+    kinds.into_iter().filter(|(units, _)| *units > 0).map(move |(_, unsold)| (sku, location, unsold, no))
 }
 
 impl ReservationRecord {

@@ -404,6 +404,7 @@ impl Model {
             expires_at: (sum(reservation, |units| units.held) > 0).then_some(reservation.expires_at),
             state: Some(reservation.state),
             held: None,
+            ..Success::default()
         }
     }
 }

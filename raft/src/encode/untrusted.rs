@@ -29,7 +29,7 @@ pub(super) fn reservation() -> ReservationId {
 }
 
 fn line() -> Line {
-    Line { sku: sku(), location: location(), units: Units(2), lot: LotId::new("L1").ok(), optional: true }
+    Line { sku: sku(), location: location(), units: Units(2), lot: LotId::new("L1").ok(), optional: true, no_backorder: true }
 }
 
 fn parts() -> Vec<LineUnits> {
