@@ -1,6 +1,7 @@
 //! The tree of verbs: what `holdfast help` shows, a file a verb.
 
 mod amend;
+mod backorder;
 mod bench;
 mod cancel;
 mod cluster;
@@ -71,6 +72,8 @@ pub enum Verb {
     Transfer(transfer::Transfer),
     #[command(subcommand)]
     Receipt(receipt::Receipt),
+    #[command(subcommand)]
+    Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
     Extend(extend::Extend),
@@ -103,6 +106,7 @@ impl Verb {
             Self::Move(verb) => verb.run(format).await,
             Self::Transfer(verb) => verb.run(format).await,
             Self::Receipt(verb) => verb.run(format).await,
+            Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
             Self::Extend(verb) => verb.run(format).await,

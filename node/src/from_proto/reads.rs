@@ -1,6 +1,8 @@
 //! The arguments of reads, and of the cluster's own records.
 
-use holdfast_inventory::{DocumentFilter, LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku};
+use holdfast_inventory::{
+    BackorderFilter, DocumentFilter, LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku,
+};
 use holdfast_proto::v1::{self, CommandError, consistency::Level};
 
 use super::Zones;
@@ -76,6 +78,12 @@ pub(crate) fn document_filter(open_only: bool, sku: &str, location: &str) -> Res
         location: if location.is_empty() { None } else { Some(location_id("location_id", location)?) },
         open_only,
     })
+}
+
+/// Which backorders to list.
+pub(crate) fn backorder_filter(sku: &str, location: &str) -> Result<BackorderFilter, CommandError> {
+    let DocumentFilter { sku, location, .. } = document_filter(false, sku, location)?;
+    Ok(BackorderFilter { sku, location })
 }
 
 /// The state of the reservations to list; `None`: any.

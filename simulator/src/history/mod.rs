@@ -150,6 +150,12 @@ pub enum Request {
         receipt: Id,
         sku: String,
     },
+    /// An item of which so many units may be promised without stock, and of which nothing may be shipped before that instant.
+    PutItemToWaitFor {
+        sku: String,
+        cap: u64,
+        release_at_ms: u64,
+    },
 }
 
 /// Where an item lies beside the default location, where it does.
@@ -185,6 +191,7 @@ impl Request {
             | Self::Expect { .. }
             | Self::ReceiveExpected { .. }
             | Self::CloseReceipt { .. }
+            | Self::PutItemToWaitFor { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Extend { reservation, .. }
@@ -204,6 +211,7 @@ impl Request {
             | Self::CallBack { sku, .. }
             | Self::Expect { sku, .. }
             | Self::ReceiveExpected { sku, .. }
+            | Self::PutItemToWaitFor { sku, .. }
             | Self::CloseReceipt { sku, .. } => (Some(sku), &[]),
             Self::PutItem { sku }
             | Self::PutItemByLot { sku }
@@ -309,6 +317,9 @@ pub struct Done {
     pub position: Option<Position>,
     /// It was decided by an earlier attempt.
     pub replayed: bool,
+    /// Of a reserve: units that are promised without stock.
+    #[serde(default)]
+    pub backordered: u64,
 }
 
 /// Why a command was not done.
@@ -356,6 +367,8 @@ pub struct StockSeen {
     pub sent: u64,
     #[serde(default)]
     pub arrived: u64,
+    #[serde(default)]
+    pub backordered: u64,
 }
 
 /// Units of one line of a reservation as it was read.
@@ -374,6 +387,9 @@ pub struct LineSeen {
     /// Sold and not shipped, by lot, in the order in which they were bound.
     #[serde(default)]
     pub lots: Vec<(u8, u64)>,
+    /// Promised without stock by choice, sold or not.
+    #[serde(default)]
+    pub backordered: u64,
 }
 
 /// A reservation as it was read.

@@ -1,6 +1,7 @@
 //! What customers do in a run, a small file a workload. Each has SKUs of its own, so that what one of them asks can be
 //! judged without the others; each run draws some of them from its seed.
 
+mod backorders;
 mod carts;
 mod chains;
 mod counts;
@@ -60,6 +61,8 @@ pub enum Workload {
     Transfers,
     /// Reservations of SKUs of several shards.
     Orders,
+    /// Units promised without stock, and filled as more arrives.
+    Backorders,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -89,7 +92,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -101,6 +104,7 @@ impl Workload {
         Self::Lots,
         Self::Transfers,
         Self::Orders,
+        Self::Backorders,
     ];
 
     /// Those of one run.
@@ -134,6 +138,7 @@ impl Workload {
             Self::Lots => "lots",
             Self::Transfers => "transfers",
             Self::Orders => "orders",
+            Self::Backorders => "backorders",
         }
     }
 
@@ -149,8 +154,8 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-            // Their shelves are filled lot by lot.
-            Self::Lots | Self::Transfers => Vec::new(),
+            // Their shelves are filled otherwise.
+            Self::Lots | Self::Transfers | Self::Backorders => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -167,6 +172,9 @@ impl Workload {
         }
         if self == Self::Transfers {
             return transfers::opening(&in_season(transfers::SKU, season));
+        }
+        if self == Self::Backorders {
+            return backorders::opening(&in_season(backorders::SKU, season), &in_season(backorders::NOT_OUT, season));
         }
         let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
         self.shelves(client, season).into_iter().flat_map(put).collect()
@@ -186,6 +194,7 @@ impl Workload {
             Self::Lots => lots::order(shopper).await,
             Self::Transfers => transfers::order(shopper).await,
             Self::Orders => orders::order(shopper).await,
+            Self::Backorders => backorders::order(shopper).await,
         }
     }
 }
