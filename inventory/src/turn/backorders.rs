@@ -119,7 +119,9 @@ impl Turn<'_> {
         }
         let sum = filled.iter().sum();
         if sum > 0 {
-            self.state.change_part(no, |part| part.note_filled(&filled));
+            if self.state.reservation(no).part().is_some() {
+                self.state.change_part(no, |part| part.note_filled(&filled));
+            }
             self.state.change_reservation(no, |record| record.lines = lines);
             let subject = self.backorder_subject(sku, location, sum);
             self.record_changes(EventKind::BackorderFilled, Some(no), Some(subject));

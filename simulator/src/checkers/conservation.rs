@@ -168,7 +168,7 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                     each(|told| &mut told.cancelled);
                 }
                 Request::PutItem { sku } | Request::PutItemByLot { sku } | Request::PutItemToWaitFor { sku, .. } => {
-                    drop(told.entry(sku).or_default());
+                    told.entry(sku).or_default();
                 }
                 Request::Cancel { .. }
                 | Request::Reserve { .. }
