@@ -83,7 +83,8 @@ async fn a_cart_over_several_shards_waits_for_what_each_of_them_lacks_and_is_shi
     let client = Shop::client(&cluster).await;
     let (mut near, mut far) = (None, None);
     for sku in (0..100).map(|number| format!("SKU-{number}")) {
-        *(if client.shard_of(&sku) == 0 { &mut near } else { &mut far }) = Some(sku);
+        let of_shard = if client.shard_of(&sku) == 0 { &mut near } else { &mut far };
+        *of_shard = Some(sku);
     }
     let (near, far) = (near.expect("a SKU of the first shard"), far.expect("a SKU of the second"));
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as u64;
