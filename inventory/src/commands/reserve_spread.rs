@@ -89,8 +89,7 @@ impl ReserveSpread {
         let reserve = Reserve { lines, ..self.reserve.clone() };
         let success = reserve.decide_as(turn, Role::Whole { whole, not_after: self.not_after });
         let success = success.map_err(|refusal| refusal.of_lines(&own))?;
-        let (held, backordered) = self.taken(&own, &success);
-        Ok(Success { held, backordered, ..success })
+        Ok(self.of_whole(&own, success))
     }
 
     fn remote_part(&self, part: &PreparedPart) -> RemotePart {
@@ -109,8 +108,9 @@ impl ReserveSpread {
         RemotePart { slot: part.slot, told: 1, lines: part.lines().map(line).collect() }
     }
 
-    /// Units held of each line, where some lines have less than they asked for; and units promised without stock, where any are.
-    fn taken(&self, own: &[u16], of_own: &Success) -> (Option<Box<[u32]>>, Option<Box<[u32]>>) {
+    /// The success of this shard's lines as that of the whole: units held of each line, where some have less than they asked for, and
+    /// units promised without stock, where any are.
+    fn of_whole(&self, own: &[u16], of_own: Success) -> Success {
         let asked: Vec<u32> = self.reserve.lines.iter().map(|line| line.units.0).collect();
         let (mut held, mut backordered) = (asked.clone(), vec![0; asked.len()]);
         for (number, units) in own.iter().zip(of_own.held.as_deref().unwrap_or_default()) {
@@ -124,7 +124,11 @@ impl ReserveSpread {
             backordered[usize::from(number)] = of_backordered;
         }
         let is_backordered = backordered.iter().any(|units| *units > 0);
-        ((held != asked).then(|| held.into()), is_backordered.then(|| backordered.into()))
+        Success {
+            held: (held != asked).then(|| held.into()),
+            backordered: is_backordered.then(|| backordered.into()),
+            ..of_own
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Turn<'_> {
 
     /// Who waits for units at a place, and whether unpaid, in the order in which they get them.
     fn backorders_of(&self, sku: SkuNo, location: LocationNo) -> Vec<(bool, ReservationNo)> {
-        let waiting = self.state.backorders_at(sku, location).map(|(unsold, no)| (unsold, no));
+        let waiting = self.state.backorders_at(sku, location);
         if is_on(Mutation::BackorderFilledOutOfOrder) { waiting.rev().collect() } else { waiting.collect() }
     }
 

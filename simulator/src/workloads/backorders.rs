@@ -6,7 +6,7 @@ use crate::history::{Freshness, Id, Request, Seen, Subject};
 
 pub(super) const SKU: &str = "WAIT";
 pub(super) const NOT_OUT: &str = "SOON";
-const CAP: u64 = 8;
+const CAP: u64 = 4;
 /// On the shelf when the shop opens.
 const UNITS: u32 = 3;
 /// Long after any run, in the year 2096.
