@@ -1,7 +1,7 @@
 //! The model's units that are promised without stock: reservations of one line of a SKU that allows it, and what fills them. Of each
 //! unit that is free who has paid gets it first, then who has not, the oldest before the others, and nobody else before them.
 
-use super::model::{Model, Refusal, State, Stock, Told};
+use super::model::{Model, Refusal, State, Stock, Told, holding};
 use crate::history::{LineSeen, Phase};
 
 /// What a SKU allows.
@@ -70,7 +70,25 @@ impl Model {
         hold.revision += 1;
     }
 
-    pub(super) fn commit_waiting(&self, state: &mut State, at: usize) {
+    /// Sells what is held, of whichever kind of stock.
+    pub(super) fn commit(&self, state: &mut State, at: usize) -> Result<Told, Refusal> {
+        let hold = holding(state, at)?;
+        if hold.of_lots.is_some() {
+            self.commit_lots(state, at).map_err(|units| Refusal::HoldShort { units })?;
+        } else if hold.waits.is_some() {
+            Self::commit_waiting(state, at);
+        } else {
+            (hold.phase, hold.revision) = (Phase::Committed, hold.revision + 1);
+            let lines = hold.lines;
+            self.change_stocks(state, lines, |stock, units| {
+                stock.reserved -= units;
+                stock.committed += units;
+            });
+        }
+        Ok(self.told_of_hold(state, at))
+    }
+
+    fn commit_waiting(state: &mut State, at: usize) {
         Self::change_waiting(state, at, |hold, stock| {
             stock.reserved -= hold.there;
             stock.committed += hold.there;

@@ -79,7 +79,7 @@ pub struct Hold {
     pub(super) phase: Phase,
     pub(super) revision: u64,
     /// Which of the model's sets of lines it has.
-    lines: usize,
+    pub(super) lines: usize,
     /// When it expires at the earliest, in log time.
     pub(super) earliest: u64,
     /// When it expires at the latest; `None`: nobody was told.
@@ -561,7 +561,7 @@ impl Model {
     }
 
     /// Changes each SKU of the lines, whose revision rises once however many lines it has.
-    fn change_stocks(&self, state: &mut State, lines: usize, change: impl Fn(&mut Stock, u64)) {
+    pub(super) fn change_stocks(&self, state: &mut State, lines: usize, change: impl Fn(&mut Stock, u64)) {
         let lines = &self.lines[lines].lines;
         for (at, line) in lines.iter().enumerate() {
             let stock = &mut state.stocks[line.sku];
@@ -634,26 +634,7 @@ impl Model {
                 (hold.earliest, hold.latest) = ((hold.earliest + 1).max(now + ttl_ms), None);
                 Ok(self.told_of_hold(state, *at))
             }
-            Act::Commit { hold: at } if is_of_lots(state, *at) => {
-                holding(state, *at)?;
-                self.commit_lots(state, *at).map_err(|units| Refusal::HoldShort { units })?;
-                Ok(self.told_of_hold(state, *at))
-            }
-            Act::Commit { hold: at } if is_waiting(state, *at) => {
-                holding(state, *at)?;
-                self.commit_waiting(state, *at);
-                Ok(self.told_of_hold(state, *at))
-            }
-            Act::Commit { hold: at } => {
-                let hold = holding(state, *at)?;
-                (hold.phase, hold.revision) = (Phase::Committed, hold.revision + 1);
-                let lines = hold.lines;
-                self.change_stocks(state, lines, |stock, units| {
-                    stock.reserved -= units;
-                    stock.committed += units;
-                });
-                Ok(self.told_of_hold(state, *at))
-            }
+            Act::Commit { hold } => self.commit(state, *hold),
             Act::Release { hold } => {
                 holding(state, *hold)?;
                 self.give_back(state, *hold, Phase::Released);
@@ -726,7 +707,7 @@ impl Model {
         Ok(Told { backordered: Self::waits_of(state, at), ..self.told_of_hold(state, at) })
     }
 
-    fn told_of_hold(&self, state: &State, at: usize) -> Told {
+    pub(super) fn told_of_hold(&self, state: &State, at: usize) -> Told {
         let Some(hold) = state.holds.get(at) else { return Told::default() };
         let expires = match (hold.phase, hold.latest) {
             (Phase::Held, Some(latest)) => Expires::At(latest),
@@ -755,14 +736,6 @@ fn has_revision(state: &State, at: usize, revision: u64) -> bool {
     state.holds.get(at).is_some_and(|hold| hold.revision == revision)
 }
 
-fn is_of_lots(state: &State, at: usize) -> bool {
-    state.holds.get(at).is_some_and(|hold| hold.of_lots.is_some())
-}
-
-fn is_waiting(state: &State, at: usize) -> bool {
-    state.holds.get(at).is_some_and(|hold| hold.waits.is_some())
-}
-
 pub(super) fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {
     Some(&mut state.stocks[sku]).filter(|stock| stock.exists).ok_or(Refusal::UnknownSku)
 }
@@ -772,7 +745,7 @@ fn live(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
     unless_gone(state, at, &[Phase::Held, Phase::Committed])
 }
 
-fn holding(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
+pub(super) fn holding(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
     unless_gone(state, at, &[Phase::Held])
 }
 
