@@ -74,9 +74,14 @@ impl Turn<'_> {
 
     /// Gives free units to those who were promised them without stock.
     pub(super) fn fill_backorders(&mut self, sku: SkuNo, location: LocationNo) {
+        if self.left_for_any(sku, location) == 0 {
+            return self.state.set_filling(sku, location, false);
+        }
         let mut fills_left = self.state.header.limits.sweep.max(1);
         let mut is_filling = false;
-        for (unsold, no) in self.backorders_of(sku, location) {
+        // Without lots whoever is looked at gets something as long as anything is left; with them a need of life may stand in the way.
+        let looks = if self.state.item(sku).spec.lot_tracked { usize::MAX } else { fills_left as usize + 1 };
+        for (unsold, no) in self.backorders_of(sku, location, looks) {
             if self.left_for_any(sku, location) == 0 {
                 break;
             }
@@ -89,10 +94,14 @@ impl Turn<'_> {
         self.state.set_filling(sku, location, is_filling);
     }
 
-    /// Who waits for units at a place, and whether unpaid, in the order in which they get them.
-    fn backorders_of(&self, sku: SkuNo, location: LocationNo) -> Vec<(bool, ReservationNo)> {
+    /// The first of those who wait for units at a place, and whether unpaid, in the order in which they get them.
+    fn backorders_of(&self, sku: SkuNo, location: LocationNo, most: usize) -> Vec<(bool, ReservationNo)> {
         let waiting = self.state.backorders_at(sku, location);
-        if is_on(Mutation::BackorderFilledOutOfOrder) { waiting.rev().collect() } else { waiting.collect() }
+        if is_on(Mutation::BackorderFilledOutOfOrder) {
+            waiting.rev().take(most).collect()
+        } else {
+            waiting.take(most).collect()
+        }
     }
 
     /// Fills what a reservation lacks at a place of its sold units, or of those that are not. Answers whether it got any.

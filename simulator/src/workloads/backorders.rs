@@ -6,7 +6,9 @@ use crate::history::{Freshness, Id, Request, Seen, Subject};
 
 pub(super) const SKU: &str = "WAIT";
 pub(super) const NOT_OUT: &str = "SOON";
-const CAP: u64 = 5;
+const CAP: u64 = 8;
+/// More than the cap and what is on the shelf on most days.
+const TOO_MANY: u32 = 12;
 /// On the shelf when the shop opens.
 const UNITS: u32 = 3;
 /// Long after any run, in the year 2096.
@@ -33,8 +35,8 @@ pub(super) async fn order(shopper: &mut Shopper) {
 }
 
 async fn buy(shopper: &mut Shopper, sku: &str, is_not_out: bool) {
-    // Few at a time, so that several wait at once.
-    let units = shopper.dice.between(1, 3) as u32;
+    // Few at a time, so that several wait at once; now and then more than may be promised.
+    let units = if shopper.dice.below(6) == 0 { TOO_MANY } else { shopper.dice.between(1, 3) as u32 };
     let ttl_s = if shopper.dice.below(3) == 0 { 5 } else { 600 };
     let Some(reservation) = shopper.reserve(&[(sku, units)], ttl_s).await else { return };
     match shopper.dice.below(8) {
