@@ -48,6 +48,8 @@ struct Done {
     expires_at_ms: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    backordered: Vec<u32>,
     id: String,
     /// It was decided before, under the same id.
     replayed: bool,
@@ -125,6 +127,7 @@ impl From<Success> for Done {
             atp_after: success.atp_after,
             expires_at_ms: success.expires_at_ms,
             held: success.held,
+            backordered: success.backordered,
             id: success.command_id.to_string(),
             replayed: success.replayed,
             token: success.token.as_ref().map(token_text),

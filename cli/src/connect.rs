@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use holdfast_client::ids::{CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Read, Reader, Reservations, Stock, Transport,
+    Backorders, Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Read, Reader, Reservations, Stock,
+    Transport,
 };
 use holdfast_proto::v1;
 
@@ -160,6 +161,17 @@ impl Reading {
     ) -> Result<Vec<v1::Transfer>, Failure> {
         let client = self.cluster.connect().await?;
         of_shard(&client, self.reader(&client).transfers(which), shard)?.take(limit).await.map_err(failure_of)
+    }
+
+    /// What is promised without stock, shard by shard.
+    pub async fn backorders(
+        &self,
+        which: Backorders,
+        shard: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<v1::Backorder>, Failure> {
+        let client = self.cluster.connect().await?;
+        of_shard(&client, self.reader(&client).backorders(which), shard)?.take(limit).await.map_err(failure_of)
     }
 
     /// An expected receipt.

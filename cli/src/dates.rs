@@ -35,6 +35,13 @@ pub fn end_of_day(text: &str) -> Result<u64, String> {
     u64::try_from(midnight.timestamp().as_millisecond() - 1).map_err(|_| refused())
 }
 
+/// An instant with its offset: `2027-05-31T09:00:00Z`.
+pub fn instant(text: &str) -> Result<u64, String> {
+    let refused = || format!("`{text}` is no time: write it as 2027-05-31T09:00:00Z");
+    let at: Timestamp = text.parse().map_err(|_| refused())?;
+    u64::try_from(at.as_millisecond()).ok().filter(|ms| *ms > 0).ok_or_else(refused)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +54,8 @@ mod tests {
             ("2027-05-31", "2027-05-31T23:59:59.999Z")
         );
         assert_eq!((day_text(0, &TimeZone::UTC), instant_text(0)), (String::new(), String::new()));
+        assert_eq!(instant("2027-05-31T23:59:59.999Z"), Ok(end));
+        assert!(instant("2027-05-31").is_err() && instant("1960-01-01T00:00:00Z").is_err());
         assert!(end_of_day("31.5.2027").is_err() && end_of_day("2027-02-30").is_err());
     }
 }

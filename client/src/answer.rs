@@ -27,7 +27,7 @@ pub struct Success {
     pub expires_at_ms: u64,
     /// Of the reservation.
     pub state: ReservationState,
-    /// Units held for each line, in order, where lines might be left out. Empty: all as asked.
+    /// Units held for each line, in order, where lines might be left out or have units without stock. Empty: all as asked.
     pub held: Vec<u32>,
     /// It was decided earlier, by another attempt with this id.
     pub replayed: bool,
@@ -39,6 +39,8 @@ pub struct Success {
     pub receipt_id: Option<ReceiptId>,
     /// The count it was about; of an open, the new one.
     pub count_id: Option<CountId>,
+    /// Of a reserve: units of each line that are promised without stock, in order. Empty: none.
+    pub backordered: Vec<u32>,
 }
 
 /// What is said of a command or a read that was not done.
@@ -260,6 +262,7 @@ impl Success {
             transfer_id: about.transfer_id,
             receipt_id: about.receipt_id,
             count_id: about.count_id,
+            backordered: success.backordered,
         }
     }
 }

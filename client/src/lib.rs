@@ -51,7 +51,7 @@ pub use command::{
     UnblockLot,
 };
 pub use holdfast_proto::{ids, v1};
-pub use listing::{Documents, Listed, Listing, Lots, Reservations};
+pub use listing::{Backorders, Documents, Listed, Listing, Lots, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
 

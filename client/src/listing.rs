@@ -36,6 +36,15 @@ pub struct Documents {
     pub location_id: Option<String>,
 }
 
+/// Which backorders are listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Backorders {
+    /// Only those of this SKU.
+    pub sku: Option<String>,
+    /// Only those at this location.
+    pub location_id: Option<String>,
+}
+
 /// A page of one shard.
 #[derive(Debug)]
 pub struct Page<T> {
@@ -251,5 +260,30 @@ impl Listed for v1::Count {
         let reply: v1::ListCountsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
         Ok(Page { next, entries: reader.read(reply.counts, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::Backorder {
+    type Filter = Backorders;
+
+    async fn page(
+        reader: Reader<'_>,
+        shard: u32,
+        page_token: String,
+        filter: &Backorders,
+    ) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListBackordersRequest {
+            shard,
+            sku: filter.sku.clone().unwrap_or_default(),
+            location_id: filter.location_id.clone().unwrap_or_default(),
+            page_token,
+            limit: 0,
+            consistency,
+        };
+        let ask = |channel, request| async move { inventory(channel).list_backorders(request).await };
+        let reply: v1::ListBackordersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(Page { next, entries: reader.read(reply.backorders, reply.freshness).value })
     }
 }

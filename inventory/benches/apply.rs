@@ -93,7 +93,14 @@ fn main() {
         let sku = &skus[random.rank()];
         let id = ReservationId::mint(START_MS, slot_of(sku), random.next());
         ids.push(id);
-        let line = Line { sku: sku.clone(), location: location.clone(), units: Units(1), lot: None, optional: false };
+        let line = Line {
+            sku: sku.clone(),
+            location: location.clone(),
+            units: Units(1),
+            lot: None,
+            optional: false,
+            no_backorder: false,
+        };
         let reserve = Reserve {
             reservation: id,
             lines: vec![line],

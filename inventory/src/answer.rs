@@ -28,6 +28,10 @@ pub struct Success {
     pub state: Option<ReservationState>,
     /// For a reserve: units held for each line, in order. `None`: all as asked.
     pub held: Option<Box<[u32]>>,
+    /// For a reserve: units of each line that are promised without stock, in order. `None`: none.
+    pub backordered: Option<Box<[u32]>>,
+    /// For a part of a reservation over several shards: before this instant some of it may not be shipped.
+    pub release_at: Option<LogTime>,
 }
 
 /// What an entry yields. The caller may hand in the same value again and again; `apply` clears it first.

@@ -62,15 +62,18 @@ impl SpreadPlan {
         };
         for ((slot, prepare), answer) in self.prepares.iter().zip(answers) {
             let lines = &prepare.reserve.lines;
+            let (mut backordered, mut release_at) = (Vec::new(), None);
             let held: Vec<u32> = match answer {
                 Ok(success) => {
                     decision.not_after = decision.not_after.min(success.expires_at.unwrap_or(LogTime(u64::MAX)));
+                    release_at = success.release_at;
+                    backordered = success.backordered.as_deref().unwrap_or_default().to_vec();
                     success
                         .held
                         .as_deref()
                         .map_or_else(|| lines.iter().map(|line| line.units.0).collect(), <[u32]>::to_vec)
                 }
-                Err(Refusal::InsufficientStock { .. })
+                Err(Refusal::InsufficientStock { .. } | Refusal::BackorderCapExceeded { .. })
                     if prepare.reserve.partial_ok || lines.iter().all(|line| line.optional) =>
                 {
                     vec![0; lines.len()]
@@ -82,7 +85,8 @@ impl SpreadPlan {
                 }
                 Err(refusal) => return Err(refusal.clone()),
             };
-            decision.parts.push(PreparedPart { slot: *slot, numbers: prepare.numbers.clone(), held });
+            let numbers = prepare.numbers.clone();
+            decision.parts.push(PreparedPart { slot: *slot, numbers, held, backordered, release_at });
         }
         Ok(decision)
     }
@@ -107,11 +111,12 @@ impl Inventory {
     #[must_use]
     pub fn parts_in_doubt(&self, now: LogTime, limit: usize) -> Vec<AskDecision> {
         let due = self.state.indexes.in_doubt.range(..(now, ReservationNo(0))).take(limit);
-        let ask = |(deadline, no): &(LogTime, ReservationNo)| {
+        let ask = |(_, no): &(LogTime, ReservationNo)| {
             let record = self.state.reservation(*no);
             let first = record.lines.first()?;
             let slot = slot_of(&self.state.item(first.sku).sku);
-            Some(AskDecision { reservation: record.id, slot, deadline: *deadline })
+            let (deadline, filled) = record.part().map(|part| (part.deadline, part.filled.clone()))?;
+            Some(AskDecision { reservation: record.id, slot, deadline, filled })
         };
         due.filter_map(ask).collect()
     }
@@ -124,7 +129,8 @@ impl ReservationRecord {
         let parts = whole.into_iter().flat_map(|whole| &whole.parts).filter(move |part| part.told < version);
         parts.map(move |part| {
             let lines: Vec<LineCounts> = part.lines.iter().map(|line| line.units).collect();
-            (part.slot, Follow { reservation, deadline, version, lines })
+            let filled = part.lines.iter().map(|line| line.filled).collect();
+            (part.slot, Follow { reservation, deadline, version, lines, filled })
         })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Field, InvalidArgument, LogTime};
+use crate::{Field, InvalidArgument, LogTime, MAX_UNITS};
 
 /// Longest name, brand, category or time zone, in bytes.
 pub const MAX_TEXT_BYTES: usize = 255;
@@ -33,7 +33,7 @@ impl fmt::Display for ItemStatus {
     }
 }
 
-/// What may be promised without stock.
+/// What may be promised without stock, at each location.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Backorder {
     /// Nothing.
@@ -41,14 +41,14 @@ pub enum Backorder {
     None,
     /// Up to so many units.
     UpTo {
-        /// Units promised at one time.
+        /// Units promised at one time at one location, 1 to [`MAX_UNITS`].
         cap: u64,
     },
-    /// Before the item is out.
+    /// Before the item is out; from then on only what is there.
     Preorder {
         /// Nothing is shipped before.
         release_at: LogTime,
-        /// Units promised at one time.
+        /// Units promised at one time at one location, at most [`MAX_UNITS`].
         cap: u64,
     },
 }
@@ -140,11 +140,13 @@ impl ItemSpec {
         if self.lot_tracked && !self.tracked {
             return Err(InvalidArgument::of(Field::LotTracked));
         }
-        // Stock on backorder is not kept yet: better a refusal than a promise that is not.
-        if self.backorder != Backorder::None {
-            return Err(InvalidArgument::of(Field::Backorder));
-        }
-        Ok(())
+        let is_backorder_valid = match self.backorder {
+            Backorder::None => true,
+            Backorder::UpTo { cap } => (1..=u64::from(MAX_UNITS)).contains(&cap),
+            // Without a cap of its own a preorder sells what is there, and ships it later.
+            Backorder::Preorder { release_at, cap } => release_at > LogTime(0) && cap <= u64::from(MAX_UNITS),
+        };
+        if is_backorder_valid { Ok(()) } else { Err(InvalidArgument::of(Field::Backorder)) }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::commands::FULL_RETRY_MS;
 use crate::shelf::Shelf;
 use crate::state::{LimitNo, LineRecord, LocationNo, SkuNo};
 use crate::turn::Turn;
-use crate::{CustomerHash, Refusal};
+use crate::{CustomerHash, LineCounts, Refusal};
 
 /// What is asked for so far.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,25 @@ struct PlaceDemand {
     location: LocationNo,
     asked: u64,
     left: Left,
+    /// Units that may be promised without stock, where any may.
+    backorders_left: Option<u64>,
+}
+
+/// What a line gets of what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Promise {
+    /// Units that are there.
+    pub(crate) held: u64,
+    /// Units that are not.
+    pub(crate) backordered: u64,
+}
+
+impl Promise {
+    /// Counts the units with those of a line that are not sold.
+    pub(crate) fn count(self, units: &mut LineCounts) {
+        units.held += self.held;
+        units.backordered += self.backordered;
+    }
 }
 
 /// What may still be promised at a place.
@@ -30,8 +49,8 @@ struct PlaceDemand {
 enum Left {
     /// So many units.
     Units(u64),
-    /// By lot, of what is above the safety stock.
-    ByLot { shelf: Shelf, safety_stock: u64 },
+    /// By lot, of what is above the safety stock, and what backorders are about to get.
+    ByLot { shelf: Shelf, safety_stock: u64, waited_for: u64 },
 }
 
 impl Demand {
@@ -40,27 +59,31 @@ impl Demand {
         Self { customer, ..Self::default() }
     }
 
-    /// Asks for that many units more, for a line of that number.
+    /// Asks for that many units more, for a line of that number: what is there, and the rest without stock, where item and line
+    /// allow it. A line that names a lot asks for those very units, so that all of them must be there.
     ///
     /// # Errors
     ///
-    /// `InsufficientStock` where all that is asked for is more than may be promised; then nothing was asked.
-    pub(crate) fn require(
+    /// `InsufficientStock` or `BackorderCapExceeded` where all that is asked for is more than may be promised; then nothing was
+    /// asked.
+    pub(crate) fn promise(
         &mut self,
         turn: &Turn<'_>,
         line: &LineRecord,
         number: usize,
         units: u64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Promise, Refusal> {
         self.require_of_limits(turn, line.sku, number, units)?;
-        if line.counted {
-            self.require_of_stock(turn, line, number, units)?;
-        }
+        let promise = if line.counted {
+            self.promise_of_stock(turn, line, number, units)?
+        } else {
+            Promise { held: units, backordered: 0 }
+        };
         for (no, _) in turn.state.active_limits_of(line.sku) {
             let left = self.limits.iter_mut().filter(|(limit, _)| *limit == no);
             left.for_each(|(_, left)| *left = left.saturating_sub(units));
         }
-        Ok(())
+        Ok(promise)
     }
 
     /// Whether every limit of the item leaves the customer so many.
@@ -85,29 +108,49 @@ impl Demand {
         Ok(())
     }
 
-    fn require_of_stock(
+    fn promise_of_stock(
         &mut self,
         turn: &Turn<'_>,
         line: &LineRecord,
         number: usize,
         units: u64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Promise, Refusal> {
         let is_it = |place: &PlaceDemand| (place.sku, place.location) == (line.sku, line.location);
         let at = self.places.iter().position(is_it).unwrap_or_else(|| {
-            let left = Left::of(turn, line);
-            self.places.push(PlaceDemand { sku: line.sku, location: line.location, asked: 0, left });
+            let (left, backorders_left) = (Left::of(turn, line), backorders_left(turn, line));
+            self.places.push(PlaceDemand { sku: line.sku, location: line.location, asked: 0, left, backorders_left });
             self.places.len() - 1
         });
         let place = &mut self.places[at];
         let left = place.left.for_line(line);
+        let (mut held, mut backordered) = (units, 0);
         if units > left + u64::from(is_on(Mutation::AtpOffByOne)) {
-            let available = left + place.asked;
-            return Err(Refusal::InsufficientStock { available, line: number as u32, recorded: true });
+            (held, backordered) = (left, units - left);
+            let (may_wait, line) = (!line.stock_only && line.named_lot().is_none(), number as u32);
+            match &mut place.backorders_left {
+                Some(more) if may_wait && (backordered <= *more || is_on(Mutation::BackorderCapIgnored)) => {
+                    *more = more.saturating_sub(backordered);
+                }
+                Some(more) if may_wait => {
+                    let available = left + place.asked + *more;
+                    return Err(Refusal::BackorderCapExceeded { available, line });
+                }
+                _ => {
+                    return Err(Refusal::InsufficientStock { available: left + place.asked, line, recorded: true });
+                }
+            }
         }
         place.asked += units;
-        place.left.take(line, units);
-        Ok(())
+        place.left.take(line, held);
+        Ok(Promise { held, backordered })
     }
+}
+
+/// Units more that may be promised at a line's place without stock; `None` where the item has no such promises.
+fn backorders_left(turn: &Turn<'_>, line: &LineRecord) -> Option<u64> {
+    let cap = turn.state.item(line.sku).spec.backorder.cap_at(turn.now())?;
+    let backordered = turn.state.stock(line.sku).place(line.location).map_or(0, |place| place.backordered);
+    Some(cap.saturating_sub(backordered))
 }
 
 impl Left {
@@ -117,7 +160,8 @@ impl Left {
             (None, _) => Self::Units(0),
             (Some(place), None) => Self::Units(turn.state.atp(line.sku, place)),
             (Some(place), Some(_)) => {
-                Self::ByLot { shelf: Shelf::of(turn.state, place), safety_stock: place.safety_stock }
+                let (safety_stock, waited_for) = (place.safety_stock, place.waited_for());
+                Self::ByLot { shelf: Shelf::of(turn.state, place), safety_stock, waited_for }
             }
         }
     }
@@ -125,9 +169,9 @@ impl Left {
     fn for_line(&self, line: &LineRecord) -> u64 {
         match self {
             Self::Units(left) => *left,
-            Self::ByLot { shelf, safety_stock } => {
+            Self::ByLot { shelf, safety_stock, waited_for } => {
                 let left = line.named_lot().map_or_else(|| shelf.left_for(line.need()), |lot| shelf.left_of(lot));
-                left.min(shelf.left_for(crate::LogTime(0)).saturating_sub(*safety_stock))
+                left.min(shelf.left_for(crate::LogTime(0)).saturating_sub(*safety_stock)).saturating_sub(*waited_for)
             }
         }
     }

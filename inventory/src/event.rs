@@ -109,6 +109,10 @@ pub enum EventKind {
     ReconciliationDrift,
     /// The books were brought to what another system's records say.
     ReconciliationRepaired,
+    /// Units are promised without stock.
+    BackorderCreated,
+    /// Units that were promised without stock are there.
+    BackorderFilled,
 }
 
 impl EventKind {
@@ -160,6 +164,8 @@ impl EventKind {
             Self::StockShortfall => "stock.shortfall",
             Self::ReconciliationDrift => "reconciliation.drift",
             Self::ReconciliationRepaired => "reconciliation.repaired",
+            Self::BackorderCreated => "backorder.created",
+            Self::BackorderFilled => "backorder.filled",
         }
     }
 }
@@ -370,6 +376,17 @@ pub enum Subject {
         discrepancy: Discrepancy,
         /// How many units more (above 0) or fewer it says are there.
         delta: i64,
+    },
+    /// Units that are promised without stock, or were.
+    Backorder {
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units of the reservation that are promised so, or are filled.
+        units: u64,
+        /// Units of all reservations that are promised so there now.
+        backordered: u64,
     },
 }
 

@@ -40,6 +40,7 @@ impl Inventory {
         self.state.forget_ended_documents(most);
         self.state.forget_idle_counters(most);
         self.sweep(&mut out.events);
+        self.go_on_filling(&mut out.events);
         let mut rest = entry.commands.as_slice();
         while let Some((first, after)) = rest.split_first() {
             if first.linked {
@@ -71,6 +72,13 @@ impl Inventory {
                 }
                 _ => break,
             }
+        }
+    }
+
+    /// Goes on at one place where more backorders wait than an earlier entry has filled.
+    fn go_on_filling(&mut self, events: &mut Vec<Event>) {
+        if let Some(&(sku, location)) = self.state.indexes.filling.first() {
+            Turn::of_time(&mut self.state, events).go_on_filling(sku, location);
         }
     }
 
@@ -227,8 +235,9 @@ impl Inventory {
     pub fn next_due(&self) -> Option<LogTime> {
         let reservation = self.state.indexes.due.first().map(|(due_at, _)| *due_at);
         let lot = self.state.indexes.lots_due.first().map(|(due_at, _)| *due_at);
+        let filling = (!self.state.indexes.filling.is_empty()).then_some(self.state.header.now);
         // A part of a reservation that another shard decides is in the index, since it holds, and never due.
-        reservation.into_iter().chain(lot).filter(|due_at| *due_at != LogTime(u64::MAX)).min()
+        reservation.into_iter().chain(lot).chain(filling).filter(|due_at| *due_at != LogTime(u64::MAX)).min()
     }
 
     // Leaving memory and coming back.

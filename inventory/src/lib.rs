@@ -5,6 +5,7 @@
 //! for byte. Leaves the log, the disk, the wire and the clock to others: nothing here awaits, reads a clock or does IO.
 
 mod answer;
+mod backorder;
 mod between_shards;
 mod catalogue;
 mod command;
@@ -35,6 +36,7 @@ mod types;
 pub mod untrusted;
 
 pub use answer::{Answer, Applied, Success};
+pub use backorder::{BackorderCursor, BackorderEntry, BackorderFilter, NoBackorderCursor};
 pub use between_shards::SpreadPlan;
 pub use catalogue::{
     Backorder, Condition, ItemSpec, ItemStatus, LocationKind, LocationSpec, MAX_ATTRIBUTES_BYTES, MAX_TEXT_BYTES,

@@ -319,6 +319,7 @@ impl Inventory {
                 revision: place.revision,
                 in_transit: place.in_transit,
                 incoming: place.incoming,
+                backordered: place.backordered,
             }
         };
         self.state.stock(no).places.iter().map(show).collect()

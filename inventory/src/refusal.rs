@@ -383,6 +383,20 @@ pub enum Refusal {
         /// The count that is open.
         count: CountId,
     },
+    /// More would be promised without stock than the item allows.
+    #[error("line {line} asks for more than the {available} units that are available, with or without stock")]
+    BackorderCapExceeded {
+        /// Units that could be promised, those that are there included.
+        available: u64,
+        /// The first line that fails, from 0.
+        line: u32,
+    },
+    /// The item is not out yet.
+    #[error("nothing of the item is shipped before {release_at}")]
+    NotReleased {
+        /// When it is.
+        release_at: LogTime,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -475,6 +489,8 @@ impl Refusal {
             | Self::CustomerLimitExceeded { .. }
             | Self::CountNotFound
             | Self::CountInProgress { .. }
+            | Self::BackorderCapExceeded { .. }
+            | Self::NotReleased { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
@@ -500,6 +516,7 @@ impl Refusal {
         match &mut self {
             Self::InsufficientStock { line, .. }
             | Self::CustomerLimitExceeded { line, .. }
+            | Self::BackorderCapExceeded { line, .. }
             | Self::ExceedsHeldQuantity { line, .. }
             | Self::ExceedsFulfilled { line, .. }
             | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),

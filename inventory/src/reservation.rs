@@ -109,7 +109,7 @@ pub struct LotUnits {
 pub struct LineCounts {
     /// Held.
     pub held: u64,
-    /// Promised by choice, without stock.
+    /// Promised by choice, without stock, and not sold.
     pub backordered: u64,
     /// Held, and the stock went away.
     pub short: u64,
@@ -127,9 +127,26 @@ pub struct LineCounts {
     pub expired: u64,
     /// Shipped and come back.
     pub returned: u64,
+    /// Sold, and promised without stock by choice.
+    pub backordered_sold: u64,
 }
 
 impl LineCounts {
+    /// What lives as long as the hold does: held, or promised and not there.
+    pub(crate) const fn unsold(&self) -> u64 {
+        self.held + self.backordered + self.short
+    }
+
+    /// What is sold and not shipped, whether it is there or not.
+    pub(crate) const fn sold(&self) -> u64 {
+        self.committed + self.short_sold + self.backordered_sold
+    }
+
+    /// What is promised by choice without stock, sold or not.
+    pub(crate) const fn all_backordered(&self) -> u64 {
+        self.backordered + self.backordered_sold
+    }
+
     /// All that was asked for and amended since. `None` where the counts are none that a reservation can have.
     pub(crate) fn all(&self) -> Option<u64> {
         let parts = [
@@ -142,6 +159,7 @@ impl LineCounts {
             self.cancelled,
             self.released,
             self.expired,
+            self.backordered_sold,
         ];
         parts.into_iter().try_fold(0_u64, u64::checked_add)
     }

@@ -85,6 +85,8 @@ pub struct StockLevel {
     pub in_transit: u64,
     /// Units still expected from suppliers.
     pub incoming: u64,
+    /// Units promised without stock by choice, sold or not.
+    pub backordered: u64,
 }
 
 /// The sums over all locations of one item, for checks over a whole cluster [H-CONSERVE].

@@ -433,6 +433,7 @@ fn lines_of(lines: &[(&str, u32)]) -> Vec<Line> {
         units: Units(*units),
         lot: None,
         optional: false,
+        no_backorder: false,
     };
     lines.iter().map(line).collect()
 }

@@ -210,6 +210,7 @@ impl Model {
                     units: Units(units),
                     lot: None,
                     optional: false,
+                    no_backorder: false,
                 }];
                 let reserve = Reserve {
                     reservation: reservation_id(number),

@@ -28,7 +28,14 @@ fn a_reservation_is_held_sold_and_shipped() {
     let mut inventory = Inventory::new(Limits::default());
     let (sku, location): (_, holdfast_inventory::LocationId) = ("ROUGE-1".parse().unwrap(), "PAR".parse().unwrap());
     let id = ReservationId::mint(1_000, slot_of(&sku), 42);
-    let line = Line { sku: sku.clone(), location: location.clone(), units: Units(3), lot: None, optional: false };
+    let line = Line {
+        sku: sku.clone(),
+        location: location.clone(),
+        units: Units(3),
+        lot: None,
+        optional: false,
+        no_backorder: false,
+    };
     let applied = run(
         &mut inventory,
         1_000,

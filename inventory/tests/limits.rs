@@ -10,9 +10,9 @@ use holdfast_inventory::commands::{
     Return,
 };
 use holdfast_inventory::{
-    Applied, BodyHash, Command, CommandId, Condition, CustomerHash, Entry, Inventory, ItemSpec, LimitId, LimitSpec,
-    LimitWindow, Limits, LineCounts, LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, Success,
-    Units, invariants,
+    Applied, Backorder, BodyHash, Command, CommandId, Condition, CustomerHash, Entry, Inventory, ItemSpec, LimitId,
+    LimitSpec, LimitWindow, Limits, LineCounts, LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot,
+    Success, Units, invariants,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -112,7 +112,8 @@ impl Model {
             for ((_, limits), units) in made.lines.iter().zip(&made.units) {
                 if counts_now && limits.contains(&limit) {
                     let returned = if returns_restore(limit) { units.returned } else { 0 };
-                    sum += units.held + units.committed + units.fulfilled + units.short + units.short_sold - returned;
+                    let waiting = units.backordered + units.backordered_sold + units.short + units.short_sold;
+                    sum += units.held + units.committed + units.fulfilled + waiting - returned;
                 }
             }
         }
@@ -162,9 +163,12 @@ impl World {
             PutLocation { location: "PAR".parse().unwrap(), spec: LocationSpec::default(), if_revision: None };
         world.ask(Operation::PutLocation(Box::new(location))).unwrap();
         for number in 0..2 {
-            let put = PutItem { sku: sku(number), spec: ItemSpec::default(), if_revision: None, if_absent: false };
+            // Of the second there is little, and the rest is promised without stock.
+            let backorder = if number == 0 { Backorder::None } else { Backorder::UpTo { cap: 1_000_000 } };
+            let spec = ItemSpec { backorder, ..ItemSpec::default() };
+            let put = PutItem { sku: sku(number), spec, if_revision: None, if_absent: false };
             world.ask(Operation::PutItem(Box::new(put))).unwrap();
-            let (location, units) = ("PAR".parse().unwrap(), Units(1_000_000));
+            let (location, units) = ("PAR".parse().unwrap(), Units(if number == 0 { 1_000_000 } else { 5 }));
             let receive = Receive { sku: sku(number), location, lot: None, lot_spec: None, units, receipt: None };
             world.ask(Operation::Receive(receive)).unwrap();
         }
@@ -243,6 +247,7 @@ impl World {
             units: Units(*units),
             lot: None,
             optional: *optional,
+            no_backorder: false,
         };
         let reserve = Operation::Reserve(Reserve {
             reservation: id,
@@ -288,7 +293,8 @@ impl World {
             let created_at = self.model.now;
             self.model.made.push(Made { id, customer, created_at, lines, units: vec![] });
             self.model.look(&self.inventory);
-            let held: Vec<bool> = self.model.made.last().unwrap().units.iter().map(|units| units.held > 0).collect();
+            let held: Vec<bool> =
+                self.model.made.last().unwrap().units.iter().map(|units| units.held + units.backordered > 0).collect();
             prop_assert_eq!(held, is_held);
         }
         Ok(())
@@ -298,13 +304,13 @@ impl World {
     fn amend(&mut self, back: u8, number: u8, units: u32) -> Result<(), TestCaseError> {
         let Some(at) = self.model.recent(back) else { return Ok(()) };
         let made = &self.model.made[at];
-        let is_held = made.units.iter().any(|units| units.held > 0);
-        let sold = |units: &LineCounts| units.committed + units.fulfilled > 0;
+        let is_held = made.units.iter().any(|units| units.held + units.backordered > 0);
+        let sold = |units: &LineCounts| units.committed + units.fulfilled + units.backordered_sold > 0;
         if !is_held || made.units.iter().any(sold) || made.lines.iter().filter(|(sku, _)| *sku == number).count() > 1 {
             return Ok(());
         }
         let line = made.lines.iter().position(|(sku, _)| *sku == number);
-        let before = line.map_or(0, |line| made.units[line].held);
+        let before = line.map_or(0, |line| made.units[line].held + made.units[line].backordered);
         let mut more = [0; 2];
         more[usize::from(number)] = u64::from(units).saturating_sub(before);
         let is_done = self.model.allows(made.customer, &more) && !(units == 0 && line.is_none());
@@ -315,6 +321,7 @@ impl World {
             units: Units(units),
             lot: None,
             optional: false,
+            no_backorder: false,
         };
         let outcome = self.ask(Operation::Amend(Amend { reservation: id, lines: vec![line_of] }));
         if units > 0 || line.is_some() {
@@ -341,7 +348,7 @@ impl World {
     fn commit(&mut self, back: u8, units: Option<u32>, retake: bool) -> Result<(), TestCaseError> {
         let Some(at) = self.model.recent(back) else { return Ok(()) };
         let made = &self.model.made[at];
-        let is_held = made.units.iter().any(|units| units.held > 0);
+        let is_held = made.units.iter().any(|units| units.held + units.backordered > 0);
         let expired: u64 = made.units.iter().map(|units| units.expired).sum();
         let mut more = [0_u64; 2];
         for ((sku, _), units) in made.lines.iter().zip(&made.units) {

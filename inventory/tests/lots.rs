@@ -132,6 +132,7 @@ fn operation(wish: &Wish, reservations: &mut u8) -> Option<Operation> {
                 units: Units(*units),
                 lot: optional_lot(*lot),
                 optional: false,
+                no_backorder: false,
             };
             Operation::Reserve(Reserve {
                 reservation: id(*reservations),
@@ -147,7 +148,7 @@ fn operation(wish: &Wish, reservations: &mut u8) -> Option<Operation> {
         }
         Wish::Amend { reservation, location, units } => {
             let (location, units) = (location_of(*location), Units(*units));
-            let lines = vec![Line { sku: sku(), location, units, lot: None, optional: false }];
+            let lines = vec![Line { sku: sku(), location, units, lot: None, optional: false, no_backorder: false }];
             Operation::Amend(Amend { reservation: recent(*reservation, *reservations), lines })
         }
         Wish::Commit { reservation, units, last, retake } => Operation::Commit(Commit {

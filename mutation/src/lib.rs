@@ -90,6 +90,10 @@ mutations! {
     TransferTakesPromisedUnits = "transfer-takes-promised-units", "Units are sent that holds need which are bound to no lot yet.";
     TransferReceivedTwice = "transfer-received-twice", "What of a transfer arrived is still on its way, and arrives again.";
     LostUnitsComeBack = "lost-units-come-back", "What is lost on the way is still on its way, and goes back to its source.";
+    BackorderCapIgnored = "backorder-cap-ignored", "More is promised without stock than the cap allows.";
+    BackorderFilledOutOfOrder = "backorder-filled-out-of-order", "Of what is promised without stock the newest is filled first.";
+    BackorderShippedBeforeRelease = "backorder-shipped-before-release", "A preorder is shipped before its item is out.";
+    BackorderedUnitCountedAsStock = "backordered-unit-counted-as-stock", "A unit that was promised without stock and is given back counts as one that is there.";
     ReceiptStillExpected = "receipt-still-expected", "What a closed receipt lacks is still expected.";
     CountAppliedTwice = "count-applied-twice", "A count that was applied can be applied again.";
     CountAgainstThePresent = "count-against-the-present", "A count is compared with what lies there when it is applied, not when it was recorded.";

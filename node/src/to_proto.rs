@@ -1,9 +1,10 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
 use holdfast_inventory::{
-    Answer, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, LimitWindow,
-    LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation,
-    ReservationLine, ReservationState, ShortReservation, StockCounts, StockLevel, Success, Transfer, TransferState,
+    Answer, Backorder, BackorderEntry, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item,
+    ItemStatus, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
+    Refusal, Reservation, ReservationLine, ReservationState, ShortReservation, StockCounts, StockLevel, Success,
+    Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -37,6 +38,7 @@ fn command_success(success: Success) -> v1::CommandSuccess {
         expires_at_ms: success.expires_at.map_or(0, |at| at.0),
         state: success.state.map_or(v1::ReservationState::Unspecified, reservation_state).into(),
         held: success.held.map(Vec::from).unwrap_or_default(),
+        backordered: success.backordered.map(Vec::from).unwrap_or_default(),
     }
 }
 
@@ -55,6 +57,10 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
             }
             error
         }
+        Refusal::BackorderCapExceeded { available, line } => {
+            of(ErrorReason::BackorderCapExceeded).at(format!("lines[{line}].units")).with("available", available)
+        }
+        Refusal::NotReleased { release_at } => of(ErrorReason::NotReleased).with("release_at_ms", release_at.0),
         Refusal::QuantityOverflow => of(ErrorReason::QuantityOverflow),
         Refusal::ItemNotSellable { sku, status } => {
             of(ErrorReason::ItemNotSellable).with("sku", sku).with("status", status)
@@ -175,6 +181,28 @@ pub(crate) fn item(item: Item) -> v1::Item {
         max_hold_s: spec.max_hold_s.unwrap_or(0),
         low_stock_threshold: spec.low_stock_threshold,
         revision: item.revision.0,
+        backorder: backorder_terms(spec.backorder),
+    }
+}
+
+const fn backorder_terms(backorder: Backorder) -> Option<v1::BackorderTerms> {
+    match backorder {
+        Backorder::None => None,
+        Backorder::UpTo { cap } => Some(v1::BackorderTerms { cap, release_at_ms: 0 }),
+        Backorder::Preorder { release_at, cap } => Some(v1::BackorderTerms { cap, release_at_ms: release_at.0 }),
+    }
+}
+
+pub(crate) fn backorder(entry: &BackorderEntry) -> v1::Backorder {
+    v1::Backorder {
+        sku: entry.sku.as_str().to_owned(),
+        location_id: entry.location.as_str().to_owned(),
+        reservation_id: Some(id(entry.reservation.0)),
+        units: entry.units,
+        sold: entry.is_sold,
+        created_at_ms: entry.created_at.0,
+        expires_at_ms: entry.expires_at.map_or(0, |at| at.0),
+        order_ref: entry.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -201,6 +229,7 @@ pub(crate) fn stock_level(level: &StockLevel) -> v1::StockLevel {
         incoming: level.incoming,
         sent: level.flow.sent,
         arrived: level.flow.arrived,
+        backordered: level.backordered,
     }
 }
 
@@ -244,6 +273,7 @@ fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
         optional: line.optional,
         short_sold: line.units.short_sold,
         lots: line.lots.iter().map(lot_units).collect(),
+        backordered_sold: line.units.backordered_sold,
     }
 }
 

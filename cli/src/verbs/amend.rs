@@ -25,6 +25,9 @@ pub struct Amend {
     /// Which lot a SKU's line is bound to by name: SKU=LOT; repeatable.
     #[arg(long = "lot", value_name = "SKU=LOT")]
     lots: Vec<SkuLot>,
+    /// More must be there, whatever the items allow to be promised without stock.
+    #[arg(long)]
+    no_backorder: bool,
     #[command(flatten)]
     asking: Asking,
 }
@@ -39,7 +42,8 @@ impl Amend {
         }
         check_lots(&self.lots, &self.lines)?;
         let reservation_id = Some(self.reservation.id());
-        let lines = self.lines.iter().map(|line| line.line(&self.location, &self.lots)).collect();
+        let line = |line: &SkuUnits| line.line(&self.location, &self.lots, self.no_backorder);
+        let lines = self.lines.iter().map(line).collect();
         self.asking.ask(Operation::Amend(v1::Amend { reservation_id, lines }), format).await
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::ask::Asking;
 use crate::connect::Reading;
+use crate::dates;
 use crate::failure::Failure;
 use crate::output::{Answer, Format};
 
@@ -94,6 +95,15 @@ pub struct Put {
     /// Say so when stock falls below.
     #[arg(long, value_name = "UNITS", default_value_t = 0, hide_default_value = true)]
     low_stock_threshold: u64,
+    /// Promise so many units without stock, at each location at one time.
+    #[arg(long, value_name = "UNITS", conflicts_with = "preorder_at", value_parser = clap::value_parser!(u64).range(1..))]
+    backorder: Option<u64>,
+    /// A preorder: nothing is shipped before this time, such as 2027-05-31T09:00:00Z.
+    #[arg(long, value_name = "TIME", requires = "cap", value_parser = dates::instant)]
+    preorder_at: Option<u64>,
+    /// Of a preorder: promise so many units without stock, at each location at one time; 0: none, only what is there.
+    #[arg(long, value_name = "UNITS", requires = "preorder_at")]
+    cap: Option<u64>,
     /// Only if its revision is still this.
     #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
     if_revision: u64,
@@ -131,6 +141,10 @@ struct ItemRow {
     max_per_order: u32,
     max_hold_s: u32,
     low_stock_threshold: u64,
+    /// Units that may be promised without stock, at each location; none where it is not there.
+    backorder_cap: Option<u64>,
+    /// Before it nothing is shipped; empty: at once.
+    release_at: String,
     revision: u64,
 }
 
@@ -179,10 +193,16 @@ impl Put {
             max_hold_s: self.max_hold_s,
             low_stock_threshold: self.low_stock_threshold,
             revision: 0,
+            backorder: backorder_terms(self.backorder, self.preorder_at, self.cap),
         };
         let put = v1::PutItem { item: Some(item), if_revision: self.if_revision, if_absent: self.if_absent };
         self.asking.ask(Operation::PutItem(put), format).await
     }
+}
+
+fn backorder_terms(backorder: Option<u64>, preorder_at: Option<u64>, cap: Option<u64>) -> Option<v1::BackorderTerms> {
+    let preorder = preorder_at.map(|release_at_ms| v1::BackorderTerms { cap: cap.unwrap_or(0), release_at_ms });
+    preorder.or_else(|| backorder.map(|cap| v1::BackorderTerms { cap, release_at_ms: 0 }))
 }
 
 impl ItemRow {
@@ -223,6 +243,8 @@ impl From<v1::Item> for ItemRow {
             max_per_order: item.max_per_order,
             max_hold_s: item.max_hold_s,
             low_stock_threshold: item.low_stock_threshold,
+            backorder_cap: item.backorder.map(|terms| terms.cap),
+            release_at: dates::instant_text(item.backorder.map_or(0, |terms| terms.release_at_ms)),
             revision: item.revision,
         }
     }

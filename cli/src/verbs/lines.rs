@@ -34,7 +34,7 @@ impl FromStr for SkuUnits {
 
 impl SkuUnits {
     /// The line at that location; empty: the cluster's default.
-    pub(super) fn line(&self, location_id: &str, lots: &[SkuLot]) -> v1::Line {
+    pub(super) fn line(&self, location_id: &str, lots: &[SkuLot], no_backorder: bool) -> v1::Line {
         let lot = lots.iter().find(|lot| lot.sku == self.sku);
         v1::Line {
             sku: self.sku.clone(),
@@ -42,6 +42,7 @@ impl SkuUnits {
             units: self.units,
             lot_id: lot.map(|lot| lot.lot.clone()).unwrap_or_default(),
             optional: false,
+            no_backorder,
         }
     }
 }

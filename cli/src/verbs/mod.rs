@@ -1,6 +1,7 @@
 //! The tree of verbs: what `holdfast help` shows, a file a verb.
 
 mod amend;
+mod backorder;
 mod bench;
 mod cancel;
 mod cluster;
@@ -79,6 +80,7 @@ pub enum Verb {
     #[command(subcommand)]
     Count(count::Count),
     Reconcile(reconcile::Reconcile),
+    Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
     Extend(extend::Extend),
@@ -114,6 +116,7 @@ impl Verb {
             Self::Receipt(verb) => verb.run(format).await,
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
+            Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
             Self::Extend(verb) => verb.run(format).await,

@@ -92,6 +92,7 @@ struct LineRow {
     returned: u64,
     /// The lots of what is sold.
     lots: Vec<LotRow>,
+    backordered_sold: u64,
 }
 
 #[derive(Serialize)]
@@ -141,12 +142,13 @@ impl Reservation {
     }
 }
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 13] = [
     "reservation",
     "state",
     "sku",
     "location",
     "held",
+    "backordered",
     "short",
     "committed",
     "fulfilled",
@@ -158,7 +160,7 @@ const HEADER: [&str; 12] = [
 
 impl ReservationRow {
     /// A row for each line.
-    fn table(&self) -> Vec<[String; 12]> {
+    fn table(&self) -> Vec<[String; 13]> {
         let rows = self.lines.iter().map(|line| {
             let n = |units: u64| units.to_string();
             [
@@ -167,6 +169,7 @@ impl ReservationRow {
                 line.sku.clone(),
                 line.location.clone(),
                 n(line.held),
+                n(line.backordered + line.backordered_sold),
                 n(line.short + line.short_sold),
                 n(line.committed),
                 n(line.fulfilled),
@@ -205,6 +208,7 @@ impl From<v1::Reservation> for ReservationRow {
             released: line.released,
             expired: line.expired,
             returned: line.returned,
+            backordered_sold: line.backordered_sold,
         });
         Self {
             lines: lines.collect(),

@@ -36,6 +36,9 @@ pub struct Reserve {
     /// Leave out lines that cannot be held, instead of refusing all.
     #[arg(long)]
     partial_ok: bool,
+    /// Hold only what is there, whatever the items allow to be promised without stock.
+    #[arg(long)]
+    no_backorder: bool,
     #[command(flatten)]
     asking: Asking,
 }
@@ -45,7 +48,7 @@ impl Reserve {
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         check_lots(&self.lots, &self.lines)?;
         let reserve = v1::Reserve {
-            lines: self.lines.iter().map(|line| line.line(&self.location, &self.lots)).collect(),
+            lines: self.lines.iter().map(|line| line.line(&self.location, &self.lots, self.no_backorder)).collect(),
             // 0 on the wire is the cluster's default.
             ttl_s: self.ttl.unwrap_or(0),
             customer: self.customer,

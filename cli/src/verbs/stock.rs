@@ -142,6 +142,7 @@ struct LevelRow {
     returned: u64,
     sent: u64,
     arrived: u64,
+    backordered: u64,
     revision: u64,
 }
 
@@ -216,6 +217,7 @@ impl Get {
                     n(l.quality_control),
                     n(l.atp),
                     n(l.short),
+                    n(l.backordered),
                     n(l.safety_stock),
                     n(l.in_transit),
                     n(l.incoming),
@@ -239,6 +241,7 @@ impl Get {
             "qc",
             "atp",
             "short",
+            "backordered",
             "safety",
             "in transit",
             "incoming",
@@ -276,6 +279,7 @@ impl From<v1::StockLevel> for LevelRow {
             returned: level.returned,
             sent: level.sent,
             arrived: level.arrived,
+            backordered: level.backordered,
             revision: level.revision,
         }
     }

@@ -32,6 +32,12 @@ impl Reserve {
         self.line_of(v1::Line { sku: sku.into(), location_id: location_id.into(), units, ..v1::Line::default() })
     }
 
+    /// Adds units of a SKU at the default location that must be there: none of them is promised without stock.
+    #[must_use]
+    pub fn line_in_stock(self, sku: impl Into<String>, units: u32) -> Self {
+        self.line_of(v1::Line { sku: sku.into(), units, no_backorder: true, ..v1::Line::default() })
+    }
+
     /// Adds a line with a lot, or an optional one.
     #[must_use]
     pub fn line_of(mut self, line: v1::Line) -> Self {

@@ -18,6 +18,24 @@ impl PutItem {
         Self(v1::PutItem { item: Some(item), ..v1::PutItem::default() })
     }
 
+    /// So many units may be promised without stock at one time at each location.
+    #[must_use]
+    pub fn backorder(self, cap: u64) -> Self {
+        self.terms(v1::BackorderTerms { cap, release_at_ms: 0 })
+    }
+
+    /// Nothing is shipped before that instant, in milliseconds since the Unix epoch; until then so many units may be promised without
+    /// stock at one time at each location.
+    #[must_use]
+    pub fn preorder(self, release_at_ms: u64, cap: u64) -> Self {
+        self.terms(v1::BackorderTerms { cap, release_at_ms })
+    }
+
+    fn terms(mut self, terms: v1::BackorderTerms) -> Self {
+        self.0.item.get_or_insert_default().backorder = Some(terms);
+        self
+    }
+
     /// Only if the item's revision is this.
     #[must_use]
     pub fn if_revision(mut self, revision: u64) -> Self {

@@ -226,6 +226,13 @@ impl InventoryService for Node {
         Err(Status::unimplemented("not in this script"))
     }
 
+    async fn list_backorders(
+        &self,
+        _: Request<v1::ListBackordersRequest>,
+    ) -> Result<Response<v1::ListBackordersResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
     async fn list_receipts(
         &self,
         _: Request<v1::ListReceiptsRequest>,

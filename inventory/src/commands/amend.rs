@@ -6,7 +6,9 @@ use crate::commands::{Line, MAX_LINES};
 use crate::demand::Demand;
 use crate::state::{CountedLine, LineRecord, ReservationNo};
 use crate::turn::Turn;
-use crate::{EventKind, Field, InvalidArgument, MAX_UNITS, Refusal, ReservationId, ReservationState, Success};
+use crate::{
+    EventKind, Field, InvalidArgument, LineCounts, MAX_UNITS, Refusal, ReservationId, ReservationState, Success,
+};
 
 /// New quantities for lines of a hold, found by item, location and lot: more is a new hold, less a release, 0 gives the
 /// line back, another item, location or lot is a new line. Lines that are not named stay. Refused whole, the old hold
@@ -62,8 +64,10 @@ impl Amend {
                 if let Some(limit) = spec.max_hold_s {
                     max_expires_at = max_expires_at.min(created_at.plus_seconds(limit));
                 }
-                let kept = lines.iter().find(|kept| is_same(kept, &at));
-                demand.require(turn, kept.unwrap_or(&at), number, more)?;
+                let kept = lines.iter_mut().find(|kept| is_same(kept, &at)).expect("the line is there or was made");
+                kept.stock_only = line.no_backorder;
+                let promise = demand.promise(turn, kept, number, more)?;
+                promise.count(&mut kept.units);
             }
         }
         if max_expires_at <= turn.now() {
@@ -84,7 +88,8 @@ impl Amend {
             let Some(limit) = item.spec.max_per_order else { continue };
             let same = lines.iter().filter(|other| other.sku == line.sku);
             let is_named = self.lines.iter().any(|named| named.sku == item.sku);
-            if is_named && same.map(|other| other.units.held).sum::<u64>() > u64::from(limit) {
+            let promised = same.map(|other| other.units.held + other.units.backordered);
+            if is_named && promised.sum::<u64>() > u64::from(limit) {
                 return Err(Refusal::OrderLimitExceeded { sku: item.sku.clone(), limit });
             }
         }
@@ -102,13 +107,18 @@ impl Amend {
     }
 
     fn apply(&self, turn: &mut Turn<'_>, no: ReservationNo, lines: Vec<LineRecord>, max_expires_at: crate::LogTime) {
-        let before: Vec<u64> = turn.state.reservation(no).lines.iter().map(|line| line.units.held).collect();
+        let before = turn.state.reservation(no).lines.clone();
         // What is given back goes first, so that no count is above what is there in between.
         for is_more in [false, true] {
             for (at, line) in lines.iter().enumerate() {
-                let change = line.units.held as i64 - before.get(at).copied().unwrap_or(0) as i64;
-                if change != 0 && (change > 0) == is_more {
-                    turn.change_held(line, change);
+                let change = |of: fn(&LineCounts) -> u64| {
+                    let change = of(&line.units) as i64 - before.get(at).map_or(0, |line| of(&line.units)) as i64;
+                    if (change > 0) == is_more { change } else { 0 }
+                };
+                turn.change_held(line, change(|units| units.held));
+                match change(|units| units.backordered) {
+                    more @ 1.. => turn.promise_backorder(line, more.unsigned_abs()),
+                    less => turn.change_backordered(line, less),
                 }
             }
         }
@@ -119,7 +129,9 @@ impl Amend {
             record.max_expires_at = max_expires_at;
             record.expires_at = record.expires_at.min(max_expires_at);
         });
-        turn.record(EventKind::ReservationAmended, Some(no), None);
+        turn.record_changes(EventKind::ReservationAmended, Some(no), None);
+        turn.record_backorders(no, &before);
+        turn.finish();
     }
 }
 
@@ -127,31 +139,29 @@ fn is_same(a: &LineRecord, b: &LineRecord) -> bool {
     (a.sku, a.location, a.named_lot()) == (b.sku, b.location, b.named_lot())
 }
 
-/// Moves the lines of one item, location and lot to a new sum. Answers how many units more they hold.
+/// Takes the lines of one item, location and lot down to a new sum, or answers how many units more they are to have.
 fn amend_line(turn: &Turn<'_>, lines: &mut Vec<LineRecord>, new: &Line) -> Result<u64, Refusal> {
     let (sku, location) = (turn.sku(&new.sku)?, turn.location(&new.location)?);
     let lot = new.lot.as_ref().map(|lot| turn.lot(sku, lot)).transpose()?;
     let is_it = |line: &LineRecord| (line.sku, line.location, line.named_lot()) == (sku, location, lot);
-    let held: u64 = lines.iter().filter(|line| is_it(line)).map(|line| line.units.held).sum();
+    let held: u64 = lines.iter().filter(|line| is_it(line)).map(|line| line.units.held + line.units.backordered).sum();
     let asked = new.units.count();
     if asked > held {
         let more = asked - held;
-        match lines.iter_mut().find(|line| is_it(line)) {
-            Some(line) => line.units.held += more,
-            None => {
-                let mut line = turn.new_line(new)?;
-                line.units.held = more;
-                lines.push(line);
-            }
+        if !lines.iter().any(is_it) {
+            lines.push(turn.new_line(new)?);
         }
         return Ok(more);
     }
     let mut less = held - asked;
     for line in lines.iter_mut().rev().filter(|line| is_it(line)) {
-        let part = less.min(line.units.held);
-        line.units.held -= part;
-        line.units.released += part;
-        less -= part;
+        // What is not there goes first.
+        for units in [&mut line.units.backordered, &mut line.units.held] {
+            let part = less.min(*units);
+            *units -= part;
+            line.units.released += part;
+            less -= part;
+        }
     }
     Ok(0)
 }

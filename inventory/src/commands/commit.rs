@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::demand::Demand;
+use crate::demand::{Demand, Promise};
 use crate::parts::units_of_lines;
 use crate::state::{LineRecord, LotNo, ReservationNo, ReservationRecord};
 use crate::turn::Turn;
@@ -52,19 +52,26 @@ impl Commit {
         if record.spread.is_some() && !(self.parts.is_empty() && self.if_expired == IfExpired::Fail) {
             return Err(Refusal::LinesSpanShards);
         }
+        let mut retaken: Option<Vec<LineRecord>> = None;
         if record.is_holding() {
-            let units = units_of_lines(record, &self.parts, |units| units.held, exceeds_held);
+            let units = units_of_lines(record, &self.parts, |units| units.held + units.backordered, exceeds_held);
             self.check_short(record, units.is_err())?;
             let units = units?;
             self.sell_held(turn, no, &units);
         } else if self.if_expired == IfExpired::Retake && record.has(|units| units.expired) {
             let units = units_of_lines(record, &self.parts, |units| units.expired, exceeds_held)?;
-            let lines = self.check_retake(turn, no, &units)?;
-            self.sell_expired(turn, no, lines, &units);
+            let taken = self.check_retake(turn, no, &units)?;
+            let before = taken.iter().map(|(line, _)| line.clone()).collect();
+            self.sell_expired(turn, no, taken);
+            retaken = Some(before);
         } else {
             return Err(record.refuse_without_hold());
         }
-        turn.record(EventKind::ReservationCommitted, Some(no), None);
+        turn.record_changes(EventKind::ReservationCommitted, Some(no), None);
+        if let Some(before) = retaken {
+            turn.record_backorders(no, &before);
+        }
+        turn.finish();
         Ok(turn.reservation_success(no))
     }
 
@@ -72,24 +79,32 @@ impl Commit {
         let (now, lines) = (turn.now(), turn.state.reservation(no).lines.clone());
         let mut bound = Vec::with_capacity(lines.len());
         for (line, &units) in lines.iter().zip(sold) {
-            bound.push(turn.sell(line, units));
+            // What is there is sold first, then what is promised without stock.
+            let held = units.min(line.units.held);
+            bound.push(turn.sell(line, held));
             if self.last {
-                turn.change_held(line, -((line.units.held - units) as i64));
+                turn.change_held(line, -((line.units.held - held) as i64));
                 turn.change_short(line, -(line.units.short as i64));
+                turn.change_backordered(line, -((line.units.backordered - (units - held)) as i64));
             }
         }
         turn.state.change_reservation(no, |record| {
             record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
             for ((line, &units), bound) in record.lines.iter_mut().zip(sold).zip(&bound) {
-                line.units.held -= units;
-                line.commit(units, bound);
+                let held = units.min(line.units.held);
+                line.units.held -= held;
+                line.units.backordered -= units - held;
+                line.commit(held, bound);
+                line.units.backordered_sold += units - held;
                 if self.last {
-                    line.units.released += std::mem::take(&mut line.units.held) + std::mem::take(&mut line.units.short);
+                    line.units.released += line.units.unsold();
+                    (line.units.held, line.units.backordered, line.units.short) = (0, 0, 0);
                 }
             }
             // The other shards follow: what is held there can be sold, or is short there and sold without stock.
             for line in record.remote_lines_mut() {
                 line.units.committed += std::mem::take(&mut line.units.held);
+                line.units.backordered_sold += std::mem::take(&mut line.units.backordered);
             }
         });
     }
@@ -102,8 +117,14 @@ impl Commit {
     }
 
     /// What expired is tried for as a new hold would be. Answers the lines as they would be held now.
-    fn check_retake(&self, turn: &mut Turn<'_>, no: ReservationNo, units: &[u64]) -> Result<Vec<LineRecord>, Refusal> {
+    fn check_retake(
+        &self,
+        turn: &mut Turn<'_>,
+        no: ReservationNo,
+        units: &[u64],
+    ) -> Result<Vec<(LineRecord, Promise)>, Refusal> {
         let mut lines = turn.state.reservation(no).lines.clone();
+        let mut promises = vec![Promise { held: 0, backordered: 0 }; lines.len()];
         for line in &lines {
             turn.end_what_is_due_of(line.sku);
         }
@@ -124,32 +145,35 @@ impl Commit {
                 // It is another kind of stock now than what was held.
                 _ => return Err(turn.state.reservation(no).refuse_without_hold()),
             }
-            demand.require(turn, line, number, units)?;
+            promises[number] = demand.promise(turn, line, number, units)?;
         }
-        Ok(lines)
+        Ok(lines.into_iter().zip(promises).collect())
     }
 
-    fn sell_expired(&self, turn: &mut Turn<'_>, no: ReservationNo, lines: Vec<LineRecord>, sold: &[u64]) {
+    fn sell_expired(&self, turn: &mut Turn<'_>, no: ReservationNo, taken: Vec<(LineRecord, Promise)>) {
         let now = turn.now();
         // All are held before the first is bound: what one line names, another must not be bound to.
-        for (line, &units) in lines.iter().zip(sold) {
-            turn.change_held(line, units as i64);
+        for (line, promise) in &taken {
+            turn.change_held(line, promise.held as i64);
+            turn.promise_backorder(line, promise.backordered);
         }
-        let bound: Vec<_> = lines.iter().zip(sold).map(|(line, &units)| turn.sell(line, units)).collect();
+        let bound: Vec<_> = taken.iter().map(|(line, promise)| turn.sell(line, promise.held)).collect();
+        let sell = |((mut line, promise), bound): ((LineRecord, Promise), &Vec<(LotNo, u64)>)| {
+            line.units.expired -= promise.held + promise.backordered;
+            line.commit(promise.held, bound);
+            line.units.backordered_sold += promise.backordered;
+            line
+        };
         turn.state.change_reservation(no, |record| {
             record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
-            record.lines = lines;
-            for ((line, &units), bound) in record.lines.iter_mut().zip(sold).zip(&bound) {
-                line.units.expired -= units;
-                line.commit(units, bound);
-            }
+            record.lines = taken.into_iter().zip(&bound).map(sell).collect();
         });
     }
 }
 
 impl LineRecord {
     /// Counts units as sold, of the lots that they are of.
-    pub(super) fn commit(&mut self, units: u64, bound: &[(LotNo, u64)]) {
+    pub(crate) fn commit(&mut self, units: u64, bound: &[(LotNo, u64)]) {
         self.units.committed += units;
         if let Some(by_lot) = &mut self.by_lot {
             for (lot, units) in bound {

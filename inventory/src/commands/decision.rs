@@ -39,7 +39,8 @@ impl Turn<'_> {
     }
 }
 
-/// Asks the deciding shard whether a reservation was made. If it was, the part is told where it stands; if it was not and cannot
+/// Asks the deciding shard whether a reservation was made, and tells it what was filled of the part. If it was, the part is told
+/// where it stands; if it was not and cannot
 /// be any more, the answer is `ReservationNotFound`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskDecision {
@@ -49,6 +50,8 @@ pub struct AskDecision {
     pub slot: Slot,
     /// The deadline of its part.
     pub deadline: LogTime,
+    /// Units of each of its lines that were promised without stock and are there since; empty: none.
+    pub filled: Vec<u64>,
 }
 
 impl AskDecision {
@@ -62,12 +65,31 @@ impl AskDecision {
         if !turn.state.reservation(no).whole().is_some_and(has_part) {
             return Err(Refusal::ReservationNotFound);
         }
+        self.note_filled(turn, no);
         turn.state.change_spread(no, |spread| {
             if let Spread::Whole(whole) = spread {
                 whole.parts.iter_mut().filter(|part| part.slot == self.slot).for_each(|part| part.told = 0);
             }
         });
         Ok(turn.reservation_success(no))
+    }
+}
+
+impl AskDecision {
+    /// Counts as there what the part has got since, of what was promised without stock.
+    fn note_filled(&self, turn: &mut Turn<'_>, no: ReservationNo) {
+        let of_part = |part: &&RemotePart| part.slot == self.slot;
+        let parts = turn.state.reservation(no).whole().into_iter().flat_map(|whole| &whole.parts);
+        let known = parts.filter(of_part).flat_map(|part| &part.lines).map(|line| line.filled);
+        if known.zip(&self.filled).all(|(known, filled)| *filled <= known) {
+            return;
+        }
+        turn.state.change_reservation(no, |record| {
+            let parts = record.whole_mut().into_iter().flat_map(|whole| &mut whole.parts);
+            let lines = parts.filter(|part| part.slot == self.slot).flat_map(|part| &mut part.lines);
+            lines.zip(&self.filled).for_each(|(line, filled)| line.note_filled(*filled));
+        });
+        turn.record(EventKind::BackorderFilled, Some(no), None);
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Follow {
     pub version: u32,
     /// What each line of the part is to have, in its order.
     pub lines: Vec<LineCounts>,
+    /// What the whole knows to be filled of each line.
+    pub filled: Vec<u64>,
 }
 
 /// Units of one line on their way from one state to the next.
@@ -26,11 +28,13 @@ pub struct Follow {
 struct Step {
     /// From held to sold.
     sold: u64,
+    /// From promised without stock to sold without stock.
+    sold_backordered: u64,
     /// From short to sold without stock.
     sold_short: u64,
-    /// From held and short, given back.
+    /// From what is not sold, given back.
     released: u64,
-    /// From held and short, because the time was over.
+    /// From what is not sold, because the time was over.
     expired: u64,
     /// From sold, given back.
     cancelled: u64,
@@ -51,11 +55,17 @@ impl Follow {
         let no = turn.state.find_reservation(self.reservation).ok_or(Refusal::ReservationNotFound)?;
         let record = turn.state.reservation(no);
         let Some(part) = record.part() else { return Err(Refusal::Exists) };
+        let is_filled_known = !part.is_filled_told && part.filled == self.filled;
         let is_done = part.phase == PartPhase::Decided && part.version >= self.version;
-        if is_done || part.phase == PartPhase::Aborted {
+        let is_over = is_done || part.phase == PartPhase::Aborted;
+        if is_filled_known {
+            turn.state.change_part(no, |part| part.is_filled_told = true);
+        }
+        if is_over {
             return Ok(turn.reservation_success(no));
         }
-        if part.taken_for > self.deadline {
+        let record = turn.state.reservation(no);
+        if record.part().is_some_and(|part| part.taken_for > self.deadline) {
             turn.abandon(no);
             return Ok(turn.reservation_success(no));
         }
@@ -79,6 +89,8 @@ impl Follow {
         for ((line, step), bound) in after.iter_mut().zip(&steps).zip(&bound) {
             line.commit(step.sold, bound);
             line.units.held -= step.sold;
+            line.units.backordered -= step.sold_backordered;
+            line.units.backordered_sold += step.sold_backordered;
             line.units.short -= step.sold_short;
             line.units.short_sold += step.sold_short;
             step.give_back(turn, line);
@@ -116,18 +128,19 @@ impl Step {
     /// What leads from one to the other, as far as it can be gone: a part never does what the whole has not decided, and what is
     /// short here is short for the whole.
     fn between(from: &LineCounts, to: &LineCounts) -> Self {
-        let sold_units = |units: &LineCounts| units.committed + units.short_sold + units.fulfilled + units.cancelled;
-        let to_sell = sold_units(to).saturating_sub(sold_units(from)).min(from.held + from.short);
+        let sold_units = |units: &LineCounts| units.sold() + units.fulfilled + units.cancelled;
+        let to_sell = sold_units(to).saturating_sub(sold_units(from)).min(from.unsold());
         let sold = to_sell.min(from.held);
-        let excess =
-            from.all().unwrap_or(0).saturating_sub(to.all().unwrap_or(u64::MAX)).min(from.held + from.short - to_sell);
-        let left = from.held + from.short - to_sell - excess;
+        let sold_backordered = (to_sell - sold).min(from.backordered);
+        let excess = from.all().unwrap_or(0).saturating_sub(to.all().unwrap_or(u64::MAX)).min(from.unsold() - to_sell);
+        let left = from.unsold() - to_sell - excess;
         let released = to.released.saturating_sub(from.released).min(left);
         let expired = to.expired.saturating_sub(from.expired).min(left - released);
-        let is_sold = from.committed + from.short_sold + to_sell;
+        let is_sold = from.sold() + to_sell;
         Self {
             sold,
-            sold_short: to_sell - sold,
+            sold_backordered,
+            sold_short: to_sell - sold - sold_backordered,
             released,
             expired,
             cancelled: to.cancelled.saturating_sub(from.cancelled).min(is_sold),
@@ -139,7 +152,7 @@ impl Step {
     fn kind(&self) -> Option<EventKind> {
         [
             (self.cancelled, EventKind::ReservationCancelled),
-            (self.sold + self.sold_short, EventKind::ReservationCommitted),
+            (self.sold + self.sold_backordered + self.sold_short, EventKind::ReservationCommitted),
             (self.released + self.excess, EventKind::ReservationReleased),
             (self.expired, EventKind::ReservationExpired),
         ]
@@ -151,16 +164,24 @@ impl Step {
     fn give_back(&self, turn: &mut Turn<'_>, line: &mut LineRecord) {
         let ended = self.released + self.expired + self.excess;
         let of_held = ended.min(line.units.held);
+        let of_backordered = (ended - of_held).min(line.units.backordered);
+        let of_short = ended - of_held - of_backordered;
         turn.change_held(line, -(of_held as i64));
-        turn.change_short(line, -((ended - of_held) as i64));
+        turn.change_backordered(line, -(of_backordered as i64));
+        turn.change_short(line, -(of_short as i64));
         line.units.held -= of_held;
-        line.units.short -= ended - of_held;
+        line.units.backordered -= of_backordered;
+        line.units.short -= of_short;
         line.units.released += self.released;
         line.units.expired += self.expired;
 
         let of_sold = self.cancelled.min(line.units.committed);
-        turn.change_short(line, -((self.cancelled - of_sold) as i64));
-        line.units.short_sold -= self.cancelled - of_sold;
+        let of_backordered = (self.cancelled - of_sold).min(line.units.backordered_sold);
+        let of_short = self.cancelled - of_sold - of_backordered;
+        turn.change_backordered(line, -(of_backordered as i64));
+        turn.change_short(line, -(of_short as i64));
+        line.units.backordered_sold -= of_backordered;
+        line.units.short_sold -= of_short;
         line.units.committed -= of_sold;
         line.units.cancelled += self.cancelled;
         let Some(by_lot) = &mut line.by_lot else {
@@ -197,6 +218,7 @@ mod tests {
             deadline: LogTime(OPENING + 10_000),
             version,
             lines: vec![units],
+            filled: Vec::new(),
         })))
     }
 
@@ -216,6 +238,7 @@ mod tests {
         released: 0,
         expired: 0,
         returned: 0,
+        backordered_sold: 0,
     };
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::parts::units_of_lines;
 use crate::shelf::Shelf;
 use crate::state::{LineRecord, LocationNo, LotNo, SkuNo};
-use crate::turn::{Move, Turn};
+use crate::turn::{Move, Turn, check_released_at};
 use crate::{
     EventKind, Field, InvalidArgument, LineUnits, LotId, LotStatus, Refusal, ReservationId, StockDelta, StockFlow,
     Success, Units, validate_parts,
@@ -50,10 +50,12 @@ impl Fulfil {
             return Err(exceeds(0, 0));
         }
         let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;
+        check_released_at(record.whole().and_then(|whole| whole.release_at), turn.now())?;
         let mut lines = record.lines.clone();
         let mut moves = Vec::new();
         for (number, (line, &units)) in lines.iter_mut().zip(&shipped).enumerate().filter(|(_, (_, units))| **units > 0)
         {
+            turn.check_released(line.sku)?;
             let picked = self.parts.iter().find(|part| part.line as usize == number).and_then(|part| part.lot.as_ref());
             ship(turn, line, units, picked, &mut moves)?;
         }

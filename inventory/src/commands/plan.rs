@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::MAX_LINES;
+use super::{Line, MAX_LINES};
 use crate::{BodyHash, Field, InvalidArgument, Revision, Sku, Units};
 
 /// Most lines that the lines of one request may become.
@@ -66,13 +66,26 @@ impl Plan {
         Self { of, ..self.clone() }
     }
 
-    /// Units held of each asked line, by those of the lines that it became: all that was asked for, or none.
-    pub(super) fn held(&self, lines: &[u32]) -> Vec<u32> {
-        let mut held = vec![0; self.asked.len()];
-        for (number, _) in self.of.iter().zip(lines).filter(|(_, units)| **units > 0) {
-            held[usize::from(*number)] = self.asked[usize::from(*number)].units.0;
+    /// Units held and units promised without stock of each asked line, by those of the lines that it became: together all that was
+    /// asked for, or none. A kit waits for the component that waits for most.
+    pub(super) fn of_asked(&self, lines: &[Line], held: &[u32], backordered: &[u32]) -> (Vec<u32>, Vec<u32>) {
+        let (mut of_held, mut of_backordered) = (vec![0; self.asked.len()], vec![0; self.asked.len()]);
+        for (at, number) in self.of.iter().map(|number| usize::from(*number)).enumerate() {
+            let asked = &self.asked[number];
+            if held[at] == 0 && backordered[at] == 0 {
+                continue;
+            }
+            let waits: &mut u32 = &mut of_backordered[number];
+            *waits = match asked.kit {
+                None => *waits + backordered[at],
+                Some(_) => {
+                    let kits = u64::from(backordered[at]) * asked.units.count();
+                    (*waits).max(kits.div_ceil(lines[at].units.count().max(1)) as u32)
+                }
+            };
+            of_held[number] = asked.units.0.saturating_sub(*waits);
         }
-        held
+        (of_held, of_backordered)
     }
 }
 
@@ -135,7 +148,13 @@ mod tests {
         let asked: &[Asked<'_>] = &[(false, &[("rouge", 2)]), (true, &[("far", 3), ("mascara", 3)])];
         let spread = ReserveSpread {
             reserve: planned(asked),
-            parts: vec![PreparedPart { slot: Slot::new(77).unwrap(), numbers: vec![1], held: vec![3] }],
+            parts: vec![PreparedPart {
+                slot: Slot::new(77).unwrap(),
+                numbers: vec![1],
+                held: vec![3],
+                backordered: vec![],
+                release_at: None,
+            }],
             refused: None,
             deadline: LogTime(OPENING + 10_000),
             not_after: LogTime(OPENING + 60_000),

@@ -51,6 +51,8 @@ impl Prepare {
             phase: PartPhase::Prepared,
             version: 1,
             numbers: self.numbers.clone(),
+            filled: Vec::new(),
+            is_filled_told: true,
         };
         self.reserve.decide_as(turn, Role::Part(part)).map_err(|refusal| refusal.of_lines(&self.numbers))
     }
@@ -97,11 +99,27 @@ impl Prepare {
         let record = turn.state.reservation(no);
         let skus: Vec<_> = record.lines.iter().map(|line| line.sku).collect();
         let asked = self.reserve.lines.iter().map(|line| line.units.count());
-        let held: Vec<u32> = record.lines.iter().map(|line| line.units.all().unwrap_or_default() as u32).collect();
-        let is_whole = held.iter().map(|units| u64::from(*units)).eq(asked);
+        let taken: Vec<u64> = record.lines.iter().map(|line| line.units.all().unwrap_or_default()).collect();
+        // As it was promised first: what was filled since, the deciding shard is told.
+        let filled = record.part().map(|part| part.filled.clone()).unwrap_or_default();
+        let filled = filled.into_iter().chain(std::iter::repeat(0));
+        let lines = record.lines.iter().zip(filled);
+        let backordered: Vec<u64> =
+            lines.map(|(line, filled)| line.units.all_backordered().saturating_add(filled)).collect();
+        let is_whole = taken.iter().copied().eq(asked);
+        let is_backordered = backordered.iter().any(|units| *units > 0);
+        let held = taken.iter().zip(&backordered).map(|(taken, units)| taken.saturating_sub(*units) as u32);
+        let held: Vec<u32> = held.collect();
+        let release_at = skus.iter().filter_map(|sku| turn.state.item(*sku).spec.backorder.release_at()).max();
         let max_hold_s = skus.iter().filter_map(|sku| turn.state.item(*sku).spec.max_hold_s).min();
         let max_hold_s = max_hold_s.unwrap_or(u32::MAX).min(turn.state.header.limits.max_hold_s);
         let expires_at = Some(record.created_at.plus_seconds(max_hold_s));
-        Ok(Some(Success { held: (!is_whole).then(|| held.into()), expires_at, ..turn.reservation_success(no) }))
+        Ok(Some(Success {
+            held: (!is_whole || is_backordered).then(|| held.into()),
+            backordered: is_backordered.then(|| backordered.iter().map(|units| *units as u32).collect()),
+            release_at,
+            expires_at,
+            ..turn.reservation_success(no)
+        }))
     }
 }

@@ -120,10 +120,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_yet_is_refused_by_its_field() {
+    fn a_cap_and_a_release_that_cannot_be_right_are_refused() {
         let mut shop = Shop::new();
-        let backorder = ItemSpec { backorder: Backorder::UpTo { cap: 5 }, ..ItemSpec::default() };
-        let refused = shop.put_item("serum", backorder);
-        assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::Backorder))));
+        let too_many = u64::from(MAX_UNITS) + 1;
+        for backorder in [
+            Backorder::UpTo { cap: 0 },
+            Backorder::UpTo { cap: too_many },
+            Backorder::Preorder { release_at: LogTime(0), cap: 1 },
+            Backorder::Preorder { release_at: LogTime(1), cap: too_many },
+        ] {
+            let refused = shop.put_item("serum", ItemSpec { backorder, ..ItemSpec::default() });
+            assert_eq!(refused, Err(Refusal::InvalidArgument(InvalidArgument::of(Field::Backorder))));
+        }
+        let backorder = Backorder::Preorder { release_at: LogTime(1), cap: 0 };
+        shop.put_item("serum", ItemSpec { backorder, ..ItemSpec::default() }).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan};
-use crate::demand::Demand;
+use crate::demand::{Demand, Promise};
 use crate::state::{
     CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, Spread, Whole,
 };
@@ -37,6 +37,8 @@ pub struct Line {
     pub lot: Option<LotId>,
     /// Its lack does not fail the rest.
     pub optional: bool,
+    /// All of it must be there, whatever the item allows to be promised without stock.
+    pub no_backorder: bool,
 }
 
 /// Takes a hold on 1 to [`MAX_LINES`] lines, all or nothing but for what is optional.
@@ -146,10 +148,10 @@ impl Reserve {
                 let got = if missing.contains(&number) {
                     Err(Refusal::InsufficientStock { available: 0, line: first as u32, recorded: true })
                 } else {
-                    self.require(turn, &mut demand, lines, group.clone())
+                    self.promise(turn, &mut demand, lines, group.clone())
                 };
                 match got {
-                    Ok(()) => group.for_each(|at| lines[at].units.held = self.lines[at].units.count()),
+                    Ok(promises) => group.zip(promises).for_each(|(at, promise)| promise.count(&mut lines[at].units)),
                     Err(lack) if is_optional => {
                         missing.insert(number);
                         first_lack.get_or_insert(lack);
@@ -160,29 +162,33 @@ impl Reserve {
         }
         role.go_without(&missing);
         match first_lack {
-            Some(lack) if !role.holds_elsewhere() && lines.iter().all(|line| line.units.held == 0) => Err(lack),
+            Some(lack) if !role.holds_elsewhere() && lines.iter().all(|line| line.units.unsold() == 0) => Err(lack),
             _ => Ok(role),
         }
     }
 
     /// Asks for the units of those lines, of all or of none.
-    fn require(
+    fn promise(
         &self,
         turn: &Turn<'_>,
         demand: &mut Demand,
         lines: &[LineRecord],
         group: Range<usize>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<Promise>, Refusal> {
         let before = (group.len() > 1).then(|| demand.clone());
+        let mut promises = Vec::with_capacity(group.len());
         for at in group {
-            if let Err(lack) = demand.require(turn, &lines[at], at, self.lines[at].units.count()) {
-                if let Some(before) = before {
-                    *demand = before;
+            match demand.promise(turn, &lines[at], at, self.lines[at].units.count()) {
+                Ok(promise) => promises.push(promise),
+                Err(lack) => {
+                    if let Some(before) = before {
+                        *demand = before;
+                    }
+                    return Err(lack);
                 }
-                return Err(lack);
             }
         }
-        Ok(())
+        Ok(promises)
     }
 
     /// The lines from that one on that come from the same asked line.
@@ -210,10 +216,12 @@ impl Reserve {
 
     fn hold(&self, turn: &mut Turn<'_>, lines: Vec<LineRecord>, max_hold_s: u32, role: Role<'_>) -> Success {
         let taken = if is_on(Mutation::SecondLineNotHeld) { 1 } else { lines.len() };
-        for line in lines.iter().take(taken).filter(|line| line.units.held > 0) {
+        for line in lines.iter().take(taken) {
             turn.change_held(line, line.units.held as i64);
+            turn.promise_backorder(line, line.units.backordered);
         }
-        let held = self.held(&lines, &role);
+        let (held, backordered) = self.told(&lines, &role);
+        let release_at = role.release_at(turn, &lines);
         let now = turn.now();
         let allowed = now.plus_seconds(max_hold_s);
         let is_part = matches!(role, Role::Part(_));
@@ -236,23 +244,39 @@ impl Reserve {
             lines,
             spread,
         });
-        turn.record(kind, Some(no), None);
+        turn.record_changes(kind, Some(no), None);
+        turn.record_backorders(no, &[]);
+        turn.finish();
         let success = turn.reservation_success(no);
         // A part ends when the deciding shard says so; how long its items would allow a hold is for that shard to know.
-        Success { held, expires_at: if is_part { Some(allowed) } else { success.expires_at }, ..success }
+        let expires_at = if is_part { Some(allowed) } else { success.expires_at };
+        Success { held, backordered, release_at, expires_at, ..success }
     }
 
-    /// Units held of each line as it was asked for, where some have less. A part tells each of its lines, and the whole is told by
-    /// whoever decides it.
-    fn held(&self, lines: &[LineRecord], role: &Role<'_>) -> Option<Box<[u32]>> {
+    /// Units held of each line as it was asked for, where some have less, and units promised without stock, where any are. A part
+    /// tells each of its lines, and the whole is told by whoever decides it.
+    fn told(&self, lines: &[LineRecord], role: &Role<'_>) -> (Option<Box<[u32]>>, Option<Box<[u32]>>) {
         if lines.iter().zip(&self.lines).all(|(line, asked)| line.units.held == asked.units.count()) {
-            return None;
+            return (None, None);
         }
-        let held: Vec<u32> = lines.iter().map(|line| line.units.held as u32).collect();
-        match (&self.plan, role) {
-            (Some(plan), Role::Alone) => Some(plan.held(&held).into()),
-            _ => Some(held.into()),
-        }
+        let each = |of: fn(&LineCounts) -> u64| lines.iter().map(|line| of(&line.units) as u32).collect();
+        let (held, backordered): (Vec<u32>, Vec<u32>) = (each(|units| units.held), each(|units| units.backordered));
+        self.told_of(held, backordered, matches!(role, Role::Alone))
+    }
+
+    /// The same of all lines, by their units.
+    pub(super) fn told_of(
+        &self,
+        held: Vec<u32>,
+        backordered: Vec<u32>,
+        is_all: bool,
+    ) -> (Option<Box<[u32]>>, Option<Box<[u32]>>) {
+        let (held, backordered) = match &self.plan {
+            Some(plan) if is_all => plan.of_asked(&self.lines, &held, &backordered),
+            _ => (held, backordered),
+        };
+        let is_backordered = backordered.iter().any(|units| *units > 0);
+        (Some(held.into()), is_backordered.then(|| backordered.into()))
     }
 
     fn details(&self, plan: Option<&Plan>, counted: Vec<CountedLine>) -> Option<Box<ReservationDetails>> {
@@ -288,7 +312,7 @@ impl Role<'_> {
     fn holds_elsewhere(&self) -> bool {
         match self {
             Self::Whole { whole, .. } => {
-                whole.parts.iter().flat_map(|part| &part.lines).any(|line| line.units.held > 0)
+                whole.parts.iter().flat_map(|part| &part.lines).any(|line| line.units.unsold() > 0)
             }
             Self::Alone | Self::Part(_) => false,
         }
@@ -298,7 +322,7 @@ impl Role<'_> {
     fn missing(&self) -> BTreeSet<u16> {
         let Self::Whole { whole, reserve, .. } = self else { return BTreeSet::new() };
         let lines = whole.parts.iter().flat_map(|part| &part.lines);
-        let lacks = |line: &&RemoteLine| line.units.held < reserve.lines[usize::from(line.number)].units.count();
+        let lacks = |line: &&RemoteLine| line.units.unsold() < reserve.lines[usize::from(line.number)].units.count();
         lines.filter(lacks).map(|line| reserve.asked_of(line.number)).collect()
     }
 
@@ -308,9 +332,9 @@ impl Role<'_> {
         if missing.is_empty() {
             return;
         }
-        for line in whole.parts.iter_mut().flat_map(|part| &mut part.lines).filter(|line| line.units.held > 0) {
+        for line in whole.parts.iter_mut().flat_map(|part| &mut part.lines).filter(|line| line.units.unsold() > 0) {
             if missing.contains(&reserve.asked_of(line.number)) {
-                line.units.held = 0;
+                (line.units.held, line.units.backordered) = (0, 0);
                 whole.version = 2;
             }
         }
@@ -322,6 +346,12 @@ impl Role<'_> {
             Self::Whole { reserve, .. } => reserve.plan.as_deref(),
             Self::Alone | Self::Part(_) => None,
         }
+    }
+
+    /// Before which instant a part's lines may not be shipped: the deciding shard does not know its items.
+    fn release_at(&self, turn: &Turn<'_>, lines: &[LineRecord]) -> Option<LogTime> {
+        let release_at = |line: &LineRecord| turn.state.item(line.sku).spec.backorder.release_at();
+        if matches!(self, Self::Part(_)) { lines.iter().filter_map(release_at).max() } else { None }
     }
 
     /// Until when it may be held at most, where its items allow `allowed`; how it is told; and what is kept beside its lines.
@@ -378,6 +408,7 @@ impl Turn<'_> {
             optional: line.optional,
             counted: spec.tracked,
             units: LineCounts::default(),
+            stock_only: line.no_backorder,
         })
     }
 }

@@ -16,6 +16,18 @@ pub struct PreparedPart {
     pub numbers: Vec<u16>,
     /// Units that it holds of each.
     pub held: Vec<u32>,
+    /// Units of each that it promises without stock; empty: none.
+    pub backordered: Vec<u32>,
+    /// Before this instant some of it may not be shipped.
+    pub release_at: Option<LogTime>,
+}
+
+impl PreparedPart {
+    /// What each of its lines has: its number, units held, and units promised without stock.
+    fn lines(&self) -> impl Iterator<Item = (u16, u32, u32)> {
+        let backordered = self.backordered.iter().copied().chain(std::iter::repeat(0));
+        self.numbers.iter().zip(&self.held).zip(backordered).map(|((number, held), units)| (*number, *held, units))
+    }
 }
 
 /// Decides a reservation: the lines of this shard are held in the same entry, all or nothing with the others'.
@@ -39,12 +51,17 @@ impl ReserveSpread {
         let lines = self.reserve.lines.len();
         let mut is_taken = vec![false; lines];
         for part in &self.parts {
-            if part.numbers.len() != part.held.len() || part.numbers.is_empty() {
+            let lines = part.numbers.len();
+            let fits = part.held.len() == lines && [0, lines].contains(&part.backordered.len());
+            if !fits || lines == 0 {
                 return Err(InvalidArgument::of(Field::Lines));
             }
-            for (number, held) in part.numbers.iter().map(|number| usize::from(*number)).zip(&part.held) {
+            for (number, held, backordered) in part.lines() {
+                let number = usize::from(number);
                 let line = self.reserve.lines.get(number).ok_or(InvalidArgument::of(Field::LineNumber))?;
-                if std::mem::replace(&mut is_taken[number], true) || u64::from(*held) > line.units.count() {
+                if std::mem::replace(&mut is_taken[number], true)
+                    || u64::from(held) + u64::from(backordered) > line.units.count()
+                {
                     return Err(InvalidArgument::in_line(Field::LineNumber, number));
                 }
             }
@@ -67,45 +84,48 @@ impl ReserveSpread {
         }
         let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();
         let parts = self.parts.iter().map(|part| self.remote_part(part)).collect();
-        let whole = Whole { own: own.clone(), deadline: self.deadline, parts, version: 1 };
+        let release_at = self.parts.iter().filter_map(|part| part.release_at).max();
+        let whole = Whole { own: own.clone(), deadline: self.deadline, parts, version: 1, release_at };
         let plan = self.reserve.plan.as_ref().map(|plan| Box::new(plan.of_lines(&own)));
         let reserve = Reserve { lines, plan, ..self.reserve.clone() };
         let role = Role::Whole { whole, not_after: self.not_after, reserve: &self.reserve };
         let success = reserve.decide_as(turn, role);
         let success = success.map_err(|refusal| self.reserve.of_asked(refusal.of_lines(&own)))?;
-        Ok(Success { held: self.held(turn, &own), ..success })
+        Ok(self.of_whole(turn, &own, success))
     }
 
     fn remote_part(&self, part: &PreparedPart) -> RemotePart {
-        let line = |(number, held): (&u16, &u32)| {
-            let asked = &self.reserve.lines[usize::from(*number)];
+        let line = |(number, held, backordered): (u16, u32, u32)| {
+            let asked = &self.reserve.lines[usize::from(number)];
             RemoteLine {
-                number: *number,
+                number,
                 sku: asked.sku.clone(),
                 location: asked.location.clone(),
                 lot: asked.lot.clone(),
                 optional: asked.optional,
-                units: LineCounts { held: u64::from(*held), ..LineCounts::default() },
+                units: LineCounts { held: held.into(), backordered: backordered.into(), ..LineCounts::default() },
+                filled: 0,
             }
         };
-        RemotePart { slot: part.slot, told: 1, lines: part.numbers.iter().zip(&part.held).map(line).collect() }
+        RemotePart { slot: part.slot, told: 1, lines: part.lines().map(line).collect() }
     }
 
-    /// Units held of each asked line, where some have less than was asked for.
-    fn held(&self, turn: &Turn<'_>, own: &[u16]) -> Option<Box<[u32]>> {
-        let no = turn.state.find_reservation(self.reserve.reservation)?;
+    /// The success of this shard's lines as that of the whole: units held of each asked line, where some have less than was asked for,
+    /// and units promised without stock, where any are.
+    fn of_whole(&self, turn: &Turn<'_>, own: &[u16], of_own: Success) -> Success {
+        let Some(no) = turn.state.find_reservation(self.reserve.reservation) else { return of_own };
         let record = turn.state.reservation(no);
-        let mut all = vec![0; self.reserve.lines.len()];
-        for (number, line) in own.iter().zip(&record.lines) {
-            all[usize::from(*number)] = line.units.held as u32;
+        let (mut held, mut backordered) = (vec![0; self.reserve.lines.len()], vec![0; self.reserve.lines.len()]);
+        let own = own.iter().copied().zip(record.lines.iter().map(|line| &line.units));
+        for (number, units) in own.chain(record.remote_lines().map(|line| (line.number, &line.units))) {
+            held[usize::from(number)] = units.held as u32;
+            backordered[usize::from(number)] = units.backordered as u32;
         }
-        for line in record.remote_lines() {
-            all[usize::from(line.number)] = line.units.held as u32;
+        if held.iter().zip(&self.reserve.lines).all(|(held, asked)| *held == asked.units.0) {
+            return Success { held: None, backordered: None, ..of_own };
         }
-        if all.iter().zip(&self.reserve.lines).all(|(held, asked)| *held == asked.units.0) {
-            return None;
-        }
-        Some(self.reserve.plan.as_ref().map_or_else(|| all.clone(), |plan| plan.held(&all)).into())
+        let (held, backordered) = self.reserve.told_of(held, backordered, true);
+        Success { held, backordered, ..of_own }
     }
 }
 
@@ -127,7 +147,13 @@ mod tests {
         let Operation::Reserve(reserve) = reserve(1, &[("rouge", rouge), ("far", elsewhere)]) else { unreachable!() };
         ReserveSpread {
             reserve,
-            parts: vec![PreparedPart { slot: slot(), numbers: vec![1], held: vec![elsewhere] }],
+            parts: vec![PreparedPart {
+                slot: slot(),
+                numbers: vec![1],
+                held: vec![elsewhere],
+                backordered: Vec::new(),
+                release_at: None,
+            }],
             refused: None,
             deadline: DEADLINE,
             not_after: LogTime(OPENING + 60_000),
@@ -177,7 +203,9 @@ mod tests {
     #[test]
     fn after_its_deadline_nothing_is_decided_and_a_part_that_asks_is_told_so() {
         let mut shop = Shop::with_rouge(5);
-        let ask = || Operation::AskDecision(AskDecision { reservation: id(1), slot: slot(), deadline: DEADLINE });
+        let ask = || {
+            Operation::AskDecision(AskDecision { reservation: id(1), slot: slot(), deadline: DEADLINE, filled: vec![] })
+        };
         assert_eq!(shop.after_s(10).run(ask()), Err(Refusal::OrderUndecided));
         assert_eq!(shop.after_s(11).run(ask()), Err(Refusal::ReservationNotFound));
         assert_eq!(decide(&mut shop, spread(2, 3)), Err(Refusal::OrderUndecided));

@@ -1,6 +1,7 @@
 //! [H-ATP] What may be promised at a location is what is free, less what is kept back. Of an item tracked by lot it is, for a
 //! need of life beyond d, the least over all d' ≤ d of the sellable units with life beyond d' less the unbound holds that need
-//! it. No allocations exist yet, so nothing is ring-fenced.
+//! it. Sale comes after what was promised without stock: units that such a promise could get are given to it in the same entry, or, where
+//! one entry may not fill all of them, kept from sale until they are. No allocations exist yet, so nothing is ring-fenced.
 
 use crate::Inventory;
 use crate::state::{SkuNo, State, StockPlace};
@@ -13,9 +14,17 @@ pub(super) fn check(inventory: &Inventory) -> Vec<String> {
         for level in inventory.stock(&item.sku).unwrap_or_default() {
             let location = state.find_location(&level.location).expect("it was shown a moment ago");
             let place = state.stock(sku).place(location).expect("it was shown a moment ago");
-            let left = if item.spec.lot_tracked { least_by_lot(state, sku, place) } else { free_of_all(place) };
+            let need = item.spec.need_at(state.header.now);
+            let left = if item.spec.lot_tracked { least_by_lot(state, place, need) } else { free_of_all(place) };
             let is_active = state.location(location).spec.active;
-            let expected = if is_active { left.saturating_sub(place.safety_stock) } else { 0 };
+            let waited_for = if place.is_filling { place.backordered } else { 0 };
+            let left = left.saturating_sub(place.safety_stock);
+            let expected = if is_active { left.saturating_sub(waited_for) } else { 0 };
+            let left = if item.spec.lot_tracked { left_for_who_waits(state, sku, place) } else { left };
+            if left > 0 && place.backordered > 0 && !place.is_filling {
+                let units = place.backordered;
+                findings.push(format!("{} at {}: {left} for {units} backordered", item.sku, level.location));
+            }
             if level.atp != expected {
                 findings.push(format!("{} at {}: atp is {}, not {expected}", item.sku, level.location, level.atp));
             }
@@ -31,9 +40,8 @@ fn free_of_all(place: &StockPlace) -> u64 {
 }
 
 /// The least over every instant at which it could be: at each need, and just after each removal.
-fn least_by_lot(state: &State, sku: SkuNo, place: &StockPlace) -> u64 {
+fn least_by_lot(state: &State, place: &StockPlace, need: LogTime) -> u64 {
     let now = state.header.now;
-    let need = state.item(sku).spec.need_at(now);
     let lots: Vec<(LogTime, u64)> = place
         .cells
         .iter()
@@ -49,4 +57,14 @@ fn least_by_lot(state: &State, sku: SkuNo, place: &StockPlace) -> u64 {
     let instants =
         lots.iter().map(|(removal, _)| removal.plus_ms(1)).chain(place.unbound.iter().map(|(need, _)| *need));
     instants.filter(|at| *at <= need).chain([need]).map(left_at).min().unwrap_or(0)
+}
+
+/// The most that anybody could get at a place who waits there.
+fn left_for_who_waits(state: &State, sku: SkuNo, place: &StockPlace) -> u64 {
+    let waiting = state.backorders_at(sku, place.location).map(|(_, no)| state.reservation(no));
+    let lines = waiting
+        .flat_map(|record| &record.lines)
+        .filter(|line| (line.sku, line.location) == (sku, place.location) && line.units.all_backordered() > 0);
+    let above = least_by_lot(state, place, LogTime(0)).saturating_sub(place.safety_stock);
+    lines.map(|line| least_by_lot(state, place, line.need()).min(above)).max().unwrap_or(0)
 }

@@ -1,6 +1,7 @@
 //! [H-CAPS] Of each transfer `sent = in transit + received + lost + returned`; what is on its way to a place, and expected there, is
 //! what the transfers and receipts say; what a count wrote off is no more than it missed, and a place has one open count at most;
-//! and those that have ended are known as such. No allocations exist yet. What limits count is checked in `counters.rs`.
+//! and those that have ended are known as such. At each place `backordered ≤ cap`, the cap under which the latest of them was
+//! promised: a lower one counts for new ones only. No allocations exist yet. What limits count is checked in `counters.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,11 @@ pub(super) fn check(state: &State) -> Vec<String> {
     }
     for sku in state.skus() {
         for place in &state.stock(sku).places {
+            if place.backordered > place.backorder_cap {
+                let (item, location) = (&state.item(sku).sku, &state.location(place.location).id);
+                let (units, cap) = (place.backordered, place.backorder_cap);
+                findings.push(format!("{item} at {location}: {units} backordered, the cap was {cap}"));
+            }
             let said = on_the_way.remove(&(sku, place.location)).unwrap_or_default();
             if said != (place.in_transit, place.incoming) {
                 let (item, location) = (&state.item(sku).sku, &state.location(place.location).id);

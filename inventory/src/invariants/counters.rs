@@ -20,7 +20,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
             let back = if mark.returns_restore { units.returned } else { 0 };
             let sums = said.entry((mark.limit, customer, since)).or_default();
             sums.0 += units.held + units.backordered + units.short;
-            sums.1 += units.committed + units.short_sold + units.fulfilled - back;
+            sums.1 += units.committed + units.short_sold + units.backordered_sold + units.fulfilled - back;
         }
     }
     let mut findings = Vec::new();

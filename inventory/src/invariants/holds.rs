@@ -33,7 +33,7 @@ impl Bound {
     }
 
     fn add_line(&mut self, line: &LineRecord) {
-        self.backordered += line.units.backordered;
+        self.backordered += line.units.all_backordered();
         self.short += line.units.short + line.units.short_sold;
         match &line.by_lot {
             None => self.add(None, line.units.held, line.units.committed),
@@ -87,7 +87,7 @@ fn check_indexes(state: &State) -> Vec<String> {
     let mut due_by_sku = vec![BTreeSet::new(); state.indexes.due_by_sku.len()];
     let mut sold_by_sku = vec![BTreeSet::new(); state.indexes.sold_by_sku.len()];
     let (mut ended, mut by_lot, mut short) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let (mut in_doubt, mut behind) = (BTreeSet::new(), BTreeSet::new());
+    let (mut in_doubt, mut behind, mut backordered) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut findings = Vec::new();
     for (no, record) in state.reservations_from(ReservationNo(0)) {
         if let Some(due_at) = record.due_at() {
@@ -104,6 +104,9 @@ fn check_indexes(state: &State) -> Vec<String> {
         behind.extend(record.is_ahead_of_parts().then_some(no));
         for line in &record.lines {
             by_lot.extend(line.lots().map(|lot| (lot, no)));
+            for (units, unsold) in [(line.units.backordered_sold, false), (line.units.backordered, true)] {
+                backordered.extend((units > 0).then_some((line.sku, line.location, unsold, no)));
+            }
             if line.units.short + line.units.short_sold > 0 {
                 short.insert((line.sku, no));
             }
@@ -119,6 +122,7 @@ fn check_indexes(state: &State) -> Vec<String> {
         ("what falls due", due == state.indexes.due && due_by_sku == state.indexes.due_by_sku),
         ("what has ended", ended == state.indexes.ended),
         ("what is of which lot", by_lot == state.indexes.by_lot),
+        ("what is backordered", backordered == state.indexes.backordered),
         ("what is short", short == state.indexes.short),
         ("what is sold of no lot", sold_by_sku == state.indexes.sold_by_sku),
         ("what is in doubt", in_doubt == state.indexes.in_doubt),

@@ -77,7 +77,8 @@ impl CountedLine {
     fn count(&self, units: &LineCounts) -> (u64, u64) {
         let returned = if self.returns_restore { units.returned } else { 0 };
         let given_back = units.cancelled.saturating_add(units.released).saturating_add(units.expired);
-        let sold = units.committed.saturating_add(units.short_sold).saturating_add(units.fulfilled);
+        let without_stock = units.short_sold.saturating_add(units.backordered_sold);
+        let sold = units.committed.saturating_add(without_stock).saturating_add(units.fulfilled);
         let held = units.all().unwrap_or(u64::MAX).saturating_sub(given_back).saturating_sub(sold);
         (held, sold.saturating_sub(returned))
     }

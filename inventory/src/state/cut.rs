@@ -369,7 +369,7 @@ impl State {
     }
 
     /// Whether the quantities lie at locations and in lots that are there, and each at its own place.
-    fn check_stock(&self) -> Result<(), LoadError> {
+    fn check_stock(&mut self) -> Result<(), LoadError> {
         let lot_fits = |sku: SkuNo, lot: Option<LotNo>| lot.is_none_or(|lot| self.is_lot_of(sku, lot));
         let place_fits = |sku: SkuNo, place: &StockPlace| {
             u64::from(place.location.0) < self.locations.live()
@@ -385,7 +385,15 @@ impl State {
                 record.places.iter().all(|place| place_fits(sku, place))
                     && record.places.is_sorted_by(|a, b| a.location < b.location)
             });
-        if fits { Ok(()) } else { Err(LoadError::Inconsistent { kind: ChunkKind::Stock }) }
+        if !fits {
+            return Err(LoadError::Inconsistent { kind: ChunkKind::Stock });
+        }
+        for (ordinal, record) in self.stock.iter() {
+            for place in record.places.iter().filter(|place| place.is_filling) {
+                self.indexes.note_filling(SkuNo(ordinal as u32), place.location, true);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn is_lot_of(&self, sku: SkuNo, lot: LotNo) -> bool {

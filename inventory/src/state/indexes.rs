@@ -54,6 +54,11 @@ pub(crate) struct Indexes {
     pub(crate) open_counts: BTreeMap<(SkuNo, LocationNo), DocumentNo>,
     /// The reservations of each item with units that are sold and of no lot.
     pub(crate) sold_by_sku: Vec<BTreeSet<ReservationNo>>,
+    /// Reservations with units at a place that are promised without stock by choice, in the order in which they are filled: sold
+    /// ones first (`false`), then those that are not, oldest first.
+    pub(crate) backordered: BTreeSet<(SkuNo, LocationNo, bool, ReservationNo)>,
+    /// Places with free units that backorders wait for.
+    pub(crate) filling: BTreeSet<(SkuNo, LocationNo)>,
     /// Transfers and expected receipts that have ended, and when.
     pub(crate) ended_documents: BTreeSet<(LogTime, DocumentNo)>,
     pub(super) limits: BTreeMap<LimitId, LimitNo>,
@@ -90,6 +95,17 @@ impl Indexes {
             limits_by_sku: BTreeSet::new(),
             counters: HashIndex::new(),
             idle_counters: BTreeSet::new(),
+            backordered: BTreeSet::new(),
+            filling: BTreeSet::new(),
+        }
+    }
+
+    /// Whether units are free at a place that backorders wait for.
+    pub(super) fn note_filling(&mut self, sku: SkuNo, location: LocationNo, is_filling: bool) {
+        if is_filling {
+            self.filling.insert((sku, location));
+        } else {
+            self.filling.remove(&(sku, location));
         }
     }
 
@@ -176,6 +192,10 @@ impl Indexes {
         for line in record.lines.iter().filter(|line| line.is_sold_of_no_lot()) {
             self.sold_by_sku[line.sku.0 as usize].insert(no);
         }
+
+        for line in record.lines.iter().filter(|line| line.units.all_backordered() > 0) {
+            self.backordered.extend(waiting(no, line));
+        }
     }
 
     pub(super) fn unschedule(&mut self, no: ReservationNo, record: &ReservationRecord) {
@@ -204,6 +224,10 @@ impl Indexes {
         }
         for line in record.lines.iter().filter(|line| line.is_sold_of_no_lot()) {
             self.sold_by_sku[line.sku.0 as usize].remove(&no);
+        }
+
+        for entry in record.lines.iter().flat_map(|line| waiting(no, line)) {
+            self.backordered.remove(&entry);
         }
     }
 
@@ -250,6 +274,16 @@ impl Standing {
     pub(super) fn is_of_one_line(&self) -> bool {
         self.lines == 1
     }
+}
+
+/// Under what a line is found whose units are promised without stock by choice: as sold, as not sold, or as both.
+pub(crate) fn waiting(
+    no: ReservationNo,
+    line: &LineRecord,
+) -> impl Iterator<Item = (SkuNo, LocationNo, bool, ReservationNo)> {
+    let (sku, location) = (line.sku, line.location);
+    let kinds = [(line.units.backordered_sold, false), (line.units.backordered, true)];
+    kinds.into_iter().filter(|(units, _)| *units > 0).map(move |(_, unsold)| (sku, location, unsold, no))
 }
 
 impl ReservationRecord {

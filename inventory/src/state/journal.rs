@@ -86,7 +86,12 @@ impl State {
                 self.indexes.remove_last_sku(&record.sku, no);
             }
             Undo::Item(no, old) => *self.items.get_mut(u64::from(no.0)).expect(BELIEF) = old,
-            Undo::Stock(no, old) => *self.stock.get_mut(u64::from(no.0)).expect(BELIEF) = old,
+            Undo::Stock(no, old) => {
+                let record = self.stock.get_mut(u64::from(no.0)).expect(BELIEF);
+                record.places.iter().for_each(|place| self.indexes.note_filling(no, place.location, false));
+                *record = old;
+                record.places.iter().for_each(|place| self.indexes.note_filling(no, place.location, place.is_filling));
+            }
             Undo::LotAdded(no) => {
                 let record = self.lots.undo_push(u64::from(no.0)).expect(BELIEF);
                 self.indexes.remove_lot(no, &record);

@@ -236,6 +236,25 @@ impl State {
         no
     }
 
+    /// Who waits at a place for units that are promised without stock, and whether unpaid, in the order in which they are filled.
+    pub(crate) fn backorders_at(
+        &self,
+        sku: SkuNo,
+        location: LocationNo,
+    ) -> impl DoubleEndedIterator<Item = (bool, ReservationNo)> {
+        let from = (sku, location, false, ReservationNo(0));
+        let to = (sku, location, true, ReservationNo(u64::MAX));
+        self.indexes.backordered.range(from..=to).map(|(_, _, unsold, no)| (*unsold, *no))
+    }
+
+    /// Notes whether units are free at a place that backorders wait for.
+    pub(crate) fn set_filling(&mut self, sku: SkuNo, location: LocationNo, is_filling: bool) {
+        if self.stock(sku).place(location).is_some_and(|place| place.is_filling != is_filling) {
+            self.stock_mut(sku).place_mut(location).is_filling = is_filling;
+            self.indexes.note_filling(sku, location, is_filling);
+        }
+    }
+
     /// Changes a reservation, and counts the change.
     pub(crate) fn change_reservation(&mut self, no: ReservationNo, change: impl FnOnce(&mut ReservationRecord)) {
         const BELIEF: &str = "a reservation's number is only kept as long as it";
@@ -245,32 +264,15 @@ impl State {
             journal.note(Undo::Reservation(no, record.clone()));
         }
         let before = Standing::of(record);
+        let waits = |record: &ReservationRecord| record.lines[0].units.all_backordered() > 0;
         let is_alone = before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.spread.is_none();
-        if is_alone && !record.is_counted() {
+        if is_alone && !record.is_counted() && !waits(record) {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;
             change(record);
             record.revision = record.revision.next();
             record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
-            if before != Standing::of(record) {
-                self.indexes.unschedule_one(no, sku, &before);
-                self.indexes.schedule(no, record);
-            }
-            if record.is_counted() {
-                let (customer, created_at, counted) = (record.customer(), record.created_at, record.counted());
-                self.count(customer, created_at, &BTreeMap::new(), &counted);
-            }
-            return;
-        }
-
-        let before = Standing::of(record);
-        if before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.spread.is_none() {
-            // The common case has one item, so its place in the indexes is known without the old record.
-            let sku = record.lines[0].sku;
-            change(record);
-            record.revision = record.revision.next();
-            record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
-            if before != Standing::of(record) {
+            if before != Standing::of(record) || waits(record) {
                 self.indexes.unschedule_one(no, sku, &before);
                 self.indexes.schedule(no, record);
             }
@@ -367,6 +369,8 @@ impl StockPlace {
             flow: crate::StockFlow::default(),
             cells: Vec::new(),
             in_transit: 0,
+            backorder_cap: 0,
+            is_filling: false,
         }
     }
 

@@ -78,6 +78,7 @@ pub(crate) struct StockPlace {
     pub(crate) safety_stock: u64,
     /// Still expected from suppliers, by the receipts that are open.
     pub(crate) incoming: u64,
+    /// Promised by choice without stock, sold or not.
     pub(crate) backordered: u64,
     /// Promised, held or sold, and the stock went away.
     pub(crate) short: u64,
@@ -87,6 +88,10 @@ pub(crate) struct StockPlace {
     pub(crate) cells: Vec<Cell>,
     /// On its way here from other locations, of whatever lot: the transfers have it by lot.
     pub(crate) in_transit: u64,
+    /// The cap under which the latest backorder was promised here [H-CAPS].
+    pub(crate) backorder_cap: u64,
+    /// Units are free that backorders wait for: one entry fills a bounded number of them.
+    pub(crate) is_filling: bool,
 }
 
 /// The quantities of one item, location and lot.
@@ -187,6 +192,8 @@ pub(crate) struct LineRecord {
     /// Its units are counted in the stock; false for an item that was untracked when it was reserved.
     pub(crate) counted: bool,
     pub(crate) units: LineCounts,
+    /// Its units must be there when they are promised.
+    pub(crate) stock_only: bool,
 }
 
 /// What a line has of which lots.
@@ -267,7 +274,7 @@ impl ReservationRecord {
 
     /// The summary of its lines.
     pub(crate) fn state(&self) -> ReservationState {
-        let committed = self.has(|units| units.committed + units.short_sold);
+        let committed = self.has(LineCounts::sold);
         let live = committed || self.is_holding();
         if self.has(|units| units.fulfilled) {
             return if live { ReservationState::PartiallyFulfilled } else { ReservationState::Fulfilled };
@@ -288,13 +295,13 @@ impl ReservationRecord {
     }
 
     pub(crate) fn is_holding(&self) -> bool {
-        self.has(|units| units.held + units.backordered + units.short)
+        self.has(LineCounts::unsold)
     }
 
     /// When something of it falls due next.
     pub(crate) fn due_at(&self) -> Option<LogTime> {
         let expiry = self.is_holding().then_some(self.expires_at);
-        let cancel = self.cancel_at.filter(|_| self.has(|units| units.committed + units.short_sold));
+        let cancel = self.cancel_at.filter(|_| self.has(LineCounts::sold));
         match (expiry, cancel) {
             (Some(expiry), Some(cancel)) => Some(expiry.min(cancel)),
             (expiry, cancel) => expiry.or(cancel),

@@ -29,6 +29,8 @@ pub(crate) struct Whole {
     pub(crate) parts: Vec<RemotePart>,
     /// Raised whenever the parts have something to follow; 1 when it is made, which parts need not be told.
     pub(crate) version: u32,
+    /// Before this instant something of the parts may not be shipped, and so nothing of the whole.
+    pub(crate) release_at: Option<LogTime>,
 }
 
 /// What the deciding shard knows of the lines of another.
@@ -50,6 +52,8 @@ pub(crate) struct RemoteLine {
     pub(crate) lot: Option<LotId>,
     pub(crate) optional: bool,
     pub(crate) units: LineCounts,
+    /// Of the units that were promised without stock those that the part has told to be there since.
+    pub(crate) filled: u64,
 }
 
 /// What another shard keeps.
@@ -68,6 +72,10 @@ pub(crate) struct Part {
     pub(crate) version: u32,
     /// The numbers of its lines in the whole.
     pub(crate) numbers: Vec<u16>,
+    /// Units of each line that were promised without stock and are there since; empty where none were.
+    pub(crate) filled: Vec<u64>,
+    /// The deciding shard knows that.
+    pub(crate) is_filled_told: bool,
 }
 
 /// Whether a part stands.
@@ -140,9 +148,14 @@ impl ReservationRecord {
         self.part().is_some_and(|part| part.phase == PartPhase::Prepared)
     }
 
-    /// When the deciding shard is to be asked.
+    /// When the deciding shard is to be asked; at once where it is to learn what was filled of a part that stands.
     pub(crate) fn ask_at(&self) -> Option<LogTime> {
-        self.part().filter(|part| part.phase == PartPhase::Prepared).map(|part| part.deadline)
+        let part = self.part()?;
+        match part.phase {
+            PartPhase::Prepared => Some(part.deadline),
+            PartPhase::Decided if !part.is_filled_told && self.ended_at.is_none() => Some(LogTime(0)),
+            PartPhase::Decided | PartPhase::Aborted => None,
+        }
     }
 
     /// Since when it may be forgotten; a whole only when all parts know how it ended.
@@ -157,7 +170,9 @@ impl ReservationRecord {
         };
         match self.spread.as_deref() {
             None => true,
-            Some(Spread::Part(part)) => numbers_fit(&part.numbers),
+            Some(Spread::Part(part)) => {
+                numbers_fit(&part.numbers) && [0, self.lines.len()].contains(&part.filled.len())
+            }
             Some(Spread::Whole(whole)) => {
                 let slots = whole.parts.iter().map(|part| part.slot.number());
                 numbers_fit(&whole.own)
@@ -168,7 +183,29 @@ impl ReservationRecord {
     }
 }
 
+impl Part {
+    /// Counts units of each line that were promised without stock and are there now.
+    pub(crate) fn note_filled(&mut self, filled: &[u64]) {
+        self.filled.resize(filled.len(), 0);
+        self.filled.iter_mut().zip(filled).for_each(|(sum, units)| *sum = sum.saturating_add(*units));
+        self.is_filled_told = false;
+    }
+}
+
 impl RemoteLine {
+    /// Moves units that the part has told to be there since, as far as they are still wanted: those that are not sold become held,
+    /// the others sold. How many were filled in all is known then.
+    pub(crate) fn note_filled(&mut self, filled: u64) {
+        let more = filled.saturating_sub(self.filled);
+        self.filled = self.filled.max(filled);
+        let unsold = more.min(self.units.backordered);
+        let sold = (more - unsold).min(self.units.backordered_sold);
+        self.units.backordered -= unsold;
+        self.units.held += unsold;
+        self.units.backordered_sold -= sold;
+        self.units.committed += sold;
+    }
+
     /// The line as it is shown: which lots its units are of, its own shard knows.
     pub(crate) fn show(&self) -> ReservationLine {
         ReservationLine {

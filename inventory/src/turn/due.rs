@@ -17,7 +17,7 @@ impl Turn<'_> {
             self.record(EventKind::ReservationExpired, Some(no), None);
         }
         let record = self.state.reservation(no);
-        let is_sold = record.has(|units| units.committed + units.short_sold);
+        let is_sold = record.has(LineCounts::sold);
         if record.cancel_at.is_some_and(|at| at <= now) && is_sold {
             self.give_back(no, GiveBack::CancelSold);
             self.record(EventKind::ReservationCancelled, Some(no), None);
@@ -105,6 +105,7 @@ impl Turn<'_> {
             if what.gives_holds() {
                 self.change_held(line, -(line.units.held as i64));
                 self.change_short(line, -(line.units.short as i64));
+                self.give_back_backordered(line, line.units.backordered);
             }
             if what.gives_sold() {
                 match &line.by_lot {
@@ -116,6 +117,7 @@ impl Turn<'_> {
                     }
                 }
                 self.change_short(line, -(line.units.short_sold as i64));
+                self.change_backordered(line, -(line.units.backordered_sold as i64));
             }
         }
         self.state.change_reservation(no, |record| {
@@ -151,11 +153,13 @@ impl GiveBack {
 
     fn count(self, units: &mut LineCounts) {
         if self.gives_holds() {
-            let held = std::mem::take(&mut units.held) + std::mem::take(&mut units.short);
-            *(if self == Self::Expire { &mut units.expired } else { &mut units.released }) += held;
+            let unsold = units.unsold();
+            (units.held, units.backordered, units.short) = (0, 0, 0);
+            *(if self == Self::Expire { &mut units.expired } else { &mut units.released }) += unsold;
         }
         if self.gives_sold() {
-            units.cancelled += std::mem::take(&mut units.committed) + std::mem::take(&mut units.short_sold);
+            units.cancelled += units.sold();
+            (units.committed, units.short_sold, units.backordered_sold) = (0, 0, 0);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Rules check first and change after: once a turn has changed anything, it may not refuse. A turn gathers the changes of
 //! quantities and writes them into one event.
 
+mod backorders;
 mod due;
 mod events;
 mod places;
@@ -10,6 +11,7 @@ mod quantities;
 mod settle;
 mod shortfall;
 
+pub(crate) use backorders::check_released_at;
 pub(crate) use due::GiveBack;
 pub(crate) use quantities::Move;
 pub(crate) use shortfall::CellOf;
@@ -142,6 +144,8 @@ impl<'a> Turn<'a> {
             expires_at: record.is_holding().then_some(record.expires_at),
             state: Some(record.state()),
             held: None,
+            backordered: None,
+            release_at: None,
         }
     }
 }

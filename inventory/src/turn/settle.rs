@@ -1,7 +1,8 @@
 //! What was promised and what is there, brought together again.
 //!
 //! Stock may go away beneath promises: a lot is blocked or leaves sale. Then units become short, the newest unpaid holds first,
-//! and orders last; and what becomes free goes to what is short before it is sold anew: orders first, then holds, oldest first.
+//! and orders last; and what becomes free goes to what is short before it is sold anew: orders first, then holds, oldest first. Then to what was
+//! promised without stock by choice (`backorders.rs`).
 
 use holdfast_mutation::{Mutation, is_on};
 
@@ -14,7 +15,7 @@ impl Turn<'_> {
     /// Settles a place, whose promises may be more than what is left of its stock.
     pub(super) fn settle(&mut self, sku: SkuNo, location: LocationNo, may_lack: bool) {
         let Some(place) = self.state.stock(sku).place(location) else { return };
-        if place.short == 0 && !may_lack {
+        if place.short + place.backordered == 0 && !may_lack && !place.is_filling {
             return;
         }
         if place.short > 0 && !is_on(Mutation::ShortNeverFilled) {
@@ -24,9 +25,13 @@ impl Turn<'_> {
         if self.place(sku, location).short > 0 && !is_on(Mutation::ShortNeverFilled) {
             self.fill_held(sku, location);
         }
+        let place = self.place(sku, location);
+        if place.backordered > 0 || place.is_filling {
+            self.fill_backorders(sku, location);
+        }
     }
 
-    fn place(&self, sku: SkuNo, location: LocationNo) -> &StockPlace {
+    pub(super) fn place(&self, sku: SkuNo, location: LocationNo) -> &StockPlace {
         self.state.stock(sku).place(location).expect("a place is never removed")
     }
 

@@ -115,6 +115,7 @@ impl Script {
             | Operation::Abandon(_)
             | Operation::AskDecision(_)
             | Operation::Told(_)
+            | Operation::PutLimit(_)
             | Operation::OpenCount(_)
             | Operation::RecordCount(_)
             | Operation::ApplyCount(_)
@@ -220,8 +221,9 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn line() -> impl Strategy<Value = Line> {
-    (seldom_unknown_sku(), location(), units(), prop::bool::weighted(0.2))
-        .prop_map(|(sku, location, units, optional)| Line { sku, location, units, lot: None, optional })
+    (seldom_unknown_sku(), location(), units(), prop::bool::weighted(0.2)).prop_map(
+        |(sku, location, units, optional)| Line { sku, location, units, lot: None, optional, no_backorder: false },
+    )
 }
 
 fn parts() -> impl Strategy<Value = Vec<LineUnits>> {

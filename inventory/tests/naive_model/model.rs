@@ -264,7 +264,8 @@ impl Model {
             | Operation::Abandon(_)
             | Operation::AskDecision(_)
             | Operation::Told(_) => unreachable!("the generator makes none: it has one shard"),
-            Operation::OpenCount(_)
+            Operation::PutLimit(_)
+            | Operation::OpenCount(_)
             | Operation::RecordCount(_)
             | Operation::ApplyCount(_)
             | Operation::CancelCount(_)
@@ -409,6 +410,7 @@ impl Model {
             expires_at: (sum(reservation, |units| units.held) > 0).then_some(reservation.expires_at),
             state: Some(reservation.state),
             held: None,
+            ..Success::default()
         }
     }
 }

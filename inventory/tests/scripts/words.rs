@@ -114,6 +114,7 @@ fn lines(words: &[&str]) -> Vec<Line> {
             units: Units(units.trim_end_matches('?').parse().unwrap()),
             lot: None,
             optional: units.ends_with('?'),
+            no_backorder: false,
         })
     };
     words.iter().filter_map(of_line).collect()

@@ -43,7 +43,7 @@ fn what_may_stand(field: Field) -> String {
         Field::ManufacturedAt => "a day".to_owned(),
         Field::BestBefore => "a day that is not before the day of manufacture".to_owned(),
         Field::ExpiresAt => "a day that is not before the day of manufacture or best_before".to_owned(),
-        Field::Backorder => "backorders are not kept yet: leave it unset".to_owned(),
+        Field::Backorder => format!("a cap of 1 to {MAX_UNITS} units, of a preorder 0 too, or nothing"),
         Field::ShelfLifeDays => "days, whose sum with the others fits".to_owned(),
         Field::MaxPerOrder => "at least 1, or 0 for no limit".to_owned(),
         Field::MaxHold => format!("1 to {MAX_TTL_S} seconds, or 0 for the cluster's maximum"),

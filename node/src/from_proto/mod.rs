@@ -20,8 +20,8 @@ use holdfast_proto::v1::{self, CommandError};
 pub(crate) use dates::Zones;
 pub(crate) use fields::{invalid, invalid_argument};
 pub(crate) use reads::{
-    Freshness, customer, document_filter, freshness, location, location_id, lot_id, page_limit, page_token,
-    reservation_state, sku,
+    Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
+    page_token, reservation_state, sku,
 };
 
 /// What the cluster's records add to what a caller says.

@@ -7,8 +7,8 @@ use holdfast_inventory::commands::{
 };
 use holdfast_inventory::{
     Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LimitId, LimitSpec, LimitWindow,
-    LineUnits, LogTime, LotId, LotStatus, MAX_ATTRIBUTES_BYTES, MAX_ROLLING_UNITS, MAX_WINDOW_S, Operation, OrderRef,
-    ReceiptId, Revision, Units, slot_of,
+    LineUnits, LogTime, LotId, LotStatus, MAX_ATTRIBUTES_BYTES, MAX_ROLLING_UNITS, MAX_UNITS, MAX_WINDOW_S, Operation,
+    OrderRef, ReceiptId, Revision, Units, slot_of,
 };
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
@@ -108,10 +108,23 @@ fn put_item(wire: v1::PutItem) -> Result<PutItem, CommandError> {
             max_per_order: (item.max_per_order > 0).then_some(item.max_per_order),
             max_hold_s: (item.max_hold_s > 0).then_some(item.max_hold_s),
             low_stock_threshold: item.low_stock_threshold,
-            backorder: Backorder::None,
+            backorder: backorder(item.backorder)?,
         },
         if_revision: (wire.if_revision > 0).then_some(Revision(wire.if_revision)),
         if_absent: wire.if_absent,
+    })
+}
+
+fn backorder(wire: Option<v1::BackorderTerms>) -> Result<Backorder, CommandError> {
+    let Some(v1::BackorderTerms { cap, release_at_ms }) = wire else { return Ok(Backorder::None) };
+    let least = u64::from(release_at_ms == 0);
+    if !(least..=u64::from(MAX_UNITS)).contains(&cap) {
+        let hint = format!("{least} to {MAX_UNITS} units, or no backorder at all");
+        return Err(invalid("item.backorder.cap", &format!("is {cap}"), &hint));
+    }
+    Ok(match release_at_ms {
+        0 => Backorder::UpTo { cap },
+        at => Backorder::Preorder { release_at: LogTime(at), cap },
     })
 }
 
@@ -208,6 +221,7 @@ fn lines(wire: &[v1::Line], words: &Words) -> Result<Vec<Line>, CommandError> {
             units: Units(line.units),
             lot: lot_at(|| format!("lines[{at}].lot_id"), &line.lot_id)?,
             optional: line.optional,
+            no_backorder: line.no_backorder,
         })
     };
     wire.iter().enumerate().map(translate).collect()

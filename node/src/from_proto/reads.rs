@@ -1,7 +1,7 @@
 //! The arguments of reads, and of the cluster's own records.
 
 use holdfast_inventory::{
-    CustomerHash, DocumentFilter, LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku,
+    BackorderFilter, CustomerHash, DocumentFilter, LocationId, LocationKind, LocationSpec, LotId, ReservationState, Sku,
 };
 use holdfast_proto::v1::{self, CommandError, consistency::Level};
 
@@ -84,6 +84,12 @@ pub(crate) fn document_filter(open_only: bool, sku: &str, location: &str) -> Res
         location: if location.is_empty() { None } else { Some(location_id("location_id", location)?) },
         open_only,
     })
+}
+
+/// Which backorders to list.
+pub(crate) fn backorder_filter(sku: &str, location: &str) -> Result<BackorderFilter, CommandError> {
+    let DocumentFilter { sku, location, .. } = document_filter(false, sku, location)?;
+    Ok(BackorderFilter { sku, location })
 }
 
 /// The state of the reservations to list; `None`: any.

@@ -81,6 +81,7 @@ fn bad_lines_are_refused_by_their_number() {
 #[test]
 fn bad_fields_are_refused_by_their_name() {
     let sku = || "A".to_owned();
+    let terms = |cap, release_at_ms| Some(v1::BackorderTerms { cap, release_at_ms });
     let item = |item: v1::Item| Wire::PutItem(v1::PutItem { item: Some(item), ..Default::default() });
     let lines = [
         refused(Wire::Receive(v1::Receive { sku: sku(), units: 0, ..Default::default() })),
@@ -103,6 +104,9 @@ fn bad_fields_are_refused_by_their_name() {
         refused(item(v1::Item { sku: sku(), name: "x".repeat(256), ..Default::default() })),
         refused(item(v1::Item { sku: sku(), lot_tracked: true, untracked: true, ..Default::default() })),
         refused(item(v1::Item { sku: sku(), max_hold_s: 20_000, ..Default::default() })),
+        refused(item(v1::Item { backorder: terms(0, 0), sku: sku(), ..Default::default() })),
+        refused(item(v1::Item { backorder: terms(2_000_000_001, 0), sku: sku(), ..Default::default() })),
+        refused(item(v1::Item { backorder: terms(2_000_000_001, 9), sku: sku(), ..Default::default() })),
     ];
     insta::assert_snapshot!(lines.join("\n"));
 }

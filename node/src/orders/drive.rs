@@ -89,7 +89,7 @@ async fn tell(core: &Core, slot: Slot, follow: Follow) -> Option<(ReservationId,
 
 /// Asks the deciding shard, which tells the part later where the whole stands; gives the part back where there is no whole.
 async fn ask(core: &Core, ask: AskDecision) -> Option<(ReservationId, Slot)> {
-    let AskDecision { reservation, slot, deadline } = ask.clone();
+    let AskDecision { reservation, slot, deadline, .. } = ask;
     let until = Instant::now() + SAID_WITHIN;
     match carry(core, reservation.slot(), Operation::AskDecision(ask), until).await {
         Ok(Err(Refusal::ReservationNotFound)) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_inventory::{
-    DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, ReservationCursor, Sku, slot_of,
+    BackorderCursor, DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, ReservationCursor, Sku, slot_of,
 };
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::inventory_service_server::InventoryService;
@@ -360,6 +360,24 @@ impl InventoryService for Inventory {
         Ok(Response::new(v1::ListCountsResponse {
             counts: counts.iter().map(to_proto::count).collect(),
             next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
+
+    async fn list_backorders(
+        &self,
+        request: Request<v1::ListBackordersRequest>,
+    ) -> Result<Response<v1::ListBackordersResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (from, limit) = (page_token::<BackorderCursor>(&request.page_token)?, page_limit(request.limit)?);
+        let filter = from_proto::backorder_filter(&request.sku, &request.location_id)?;
+        let page = |shard: &holdfast_inventory::Inventory| shard.backorders(from, &filter, limit);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let ((backorders, next), freshness) = read;
+        Ok(Response::new(v1::ListBackordersResponse {
+            backorders: backorders.iter().map(to_proto::backorder).collect(),
+            next_page_token: next.map(|cursor| cursor.to_string()).unwrap_or_default(),
             freshness: Some(freshness),
         }))
     }

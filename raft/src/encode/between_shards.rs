@@ -37,6 +37,8 @@ pub(super) fn reserve_spread_to_log(it: &ReserveSpread) -> log::ReserveSpread {
         slot: part.slot.number().into(),
         lines: lines(&part.numbers),
         held: part.held.clone(),
+        backordered: part.backordered.clone(),
+        release_at_ms: part.release_at.map_or(0, |at| at.0),
     };
     log::ReserveSpread {
         reserve: Some(to_log::reserve(&it.reserve)),
@@ -49,7 +51,13 @@ pub(super) fn reserve_spread_to_log(it: &ReserveSpread) -> log::ReserveSpread {
 
 pub(super) fn reserve_spread_from_log(it: log::ReserveSpread) -> Result<ReserveSpread, DecodeError> {
     let part = |part: log::PreparedPart| {
-        Ok(PreparedPart { slot: slot(part.slot)?, numbers: numbers(&part.lines)?, held: part.held })
+        Ok(PreparedPart {
+            slot: slot(part.slot)?,
+            numbers: numbers(&part.lines)?,
+            held: part.held,
+            backordered: part.backordered,
+            release_at: Some(LogTime(part.release_at_ms)).filter(|at| at.0 > 0),
+        })
     };
     let refused = match it.refused.as_slice() {
         [] => None,
@@ -96,10 +104,12 @@ pub(super) fn follow_to_log(it: &Follow) -> log::Follow {
         released: units.released,
         expired: units.expired,
         returned: units.returned,
+        backordered_sold: units.backordered_sold,
     };
     let lines = it.lines.iter().map(line).collect();
     let deadline_ms = it.deadline.0;
-    log::Follow { reservation_high, reservation_low, version: it.version, lines, deadline_ms }
+    let filled = it.filled.clone();
+    log::Follow { reservation_high, reservation_low, version: it.version, lines, deadline_ms, filled }
 }
 
 pub(super) fn follow_from_log(it: &log::Follow) -> Follow {
@@ -114,12 +124,14 @@ pub(super) fn follow_from_log(it: &log::Follow) -> Follow {
         released: units.released,
         expired: units.expired,
         returned: units.returned,
+        backordered_sold: units.backordered_sold,
     };
     Follow {
         reservation: reservation(it.reservation_high, it.reservation_low),
         deadline: LogTime(it.deadline_ms),
         version: it.version,
         lines: it.lines.iter().map(line).collect(),
+        filled: it.filled.clone(),
     }
 }
 
@@ -136,12 +148,14 @@ pub(super) fn abandon_from_log(it: &log::Abandon) -> Abandon {
 pub(super) fn ask_to_log(it: &AskDecision) -> log::AskDecision {
     let (reservation_high, reservation_low) = halves(it.reservation);
     let slot = it.slot.number().into();
-    log::AskDecision { reservation_high, reservation_low, slot, deadline_ms: it.deadline.0 }
+    let filled = it.filled.clone();
+    log::AskDecision { reservation_high, reservation_low, slot, deadline_ms: it.deadline.0, filled }
 }
 
 pub(super) fn ask_from_log(it: &log::AskDecision) -> Result<AskDecision, DecodeError> {
     let reservation = reservation(it.reservation_high, it.reservation_low);
-    Ok(AskDecision { reservation, slot: slot(it.slot)?, deadline: LogTime(it.deadline_ms) })
+    let (deadline, filled) = (LogTime(it.deadline_ms), it.filled.clone());
+    Ok(AskDecision { reservation, slot: slot(it.slot)?, deadline, filled })
 }
 
 pub(super) fn told_to_log(it: &Told) -> log::Told {

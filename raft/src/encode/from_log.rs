@@ -297,6 +297,7 @@ fn line(it: &log::Line) -> Result<Line, DecodeError> {
         units: Units(it.units),
         lot: optional(&it.lot_id, LotId::new)?,
         optional: it.optional,
+        no_backorder: it.no_backorder,
     })
 }
 

@@ -246,6 +246,7 @@ fn line(it: &Line) -> log::Line {
         units: it.units.0,
         lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
         optional: it.optional,
+        no_backorder: it.no_backorder,
     }
 }
 

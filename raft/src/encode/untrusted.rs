@@ -31,7 +31,14 @@ pub(super) fn reservation() -> ReservationId {
 }
 
 fn line() -> Line {
-    Line { sku: sku(), location: location(), units: Units(2), lot: LotId::new("L1").ok(), optional: true }
+    Line {
+        sku: sku(),
+        location: location(),
+        units: Units(2),
+        lot: LotId::new("L1").ok(),
+        optional: true,
+        no_backorder: true,
+    }
 }
 
 fn parts() -> Vec<LineUnits> {
@@ -215,7 +222,13 @@ fn between_shards() -> Vec<Operation> {
     vec![
         Operation::ReserveSpread(Box::new(ReserveSpread {
             reserve: reserve(),
-            parts: vec![PreparedPart { slot: Slot::new(13).unwrap(), numbers: vec![1], held: vec![2] }],
+            parts: vec![PreparedPart {
+                slot: Slot::new(13).unwrap(),
+                numbers: vec![1],
+                held: vec![2],
+                backordered: vec![3],
+                release_at: Some(LogTime(12)),
+            }],
             refused: None,
             deadline: LogTime(5),
             not_after: LogTime(u64::MAX),
@@ -238,12 +251,14 @@ fn between_shards() -> Vec<Operation> {
             deadline: LogTime(11),
             version: 3,
             lines: vec![odd_counts()],
+            filled: vec![16],
         })),
         Operation::Abandon(Abandon { reservation: reservation(), deadline: LogTime(9) }),
         Operation::AskDecision(AskDecision {
             reservation: reservation(),
             slot: Slot::new(14).unwrap(),
             deadline: LogTime(10),
+            filled: vec![17, 0],
         }),
         Operation::Told(Told { reservation: reservation(), slot: Slot::new(15).unwrap(), version: 4 }),
     ]
@@ -262,6 +277,7 @@ fn odd_counts() -> LineCounts {
         released: 8,
         expired: 9,
         returned: 10,
+        backordered_sold: 11,
     }
 }
 

@@ -67,7 +67,14 @@ fn operation(group: GroupId, number: u64, dice: &mut Dice) -> Operation {
         }),
         _ => Operation::Reserve(Reserve {
             reservation: ReservationId::mint(number, slot_of(&sku(of)), number),
-            lines: vec![Line { sku: sku(of), location, units: Units(1), lot: None, optional: false }],
+            lines: vec![Line {
+                sku: sku(of),
+                location,
+                units: Units(1),
+                lot: None,
+                optional: false,
+                no_backorder: false,
+            }],
             ttl_s: 1 + dice.below(20) as u32,
             partial_ok: false,
             order_ref: None,

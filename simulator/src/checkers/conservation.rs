@@ -57,8 +57,8 @@ pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
         let sold = stock.committed + stock.fulfilled;
         let least = told.committed.certain.saturating_sub(told.cancelled.most());
         let most = told.committed.most().saturating_sub(told.cancelled.certain);
-        // What was sold and lost its stock to a block stands among what is short.
-        within("sold", sold, least.saturating_sub(stock.short), most, &mut find);
+        // What was sold and lost its stock to a block stands among what is short; what was sold without stock, among what is backordered.
+        within("sold", sold, least.saturating_sub(stock.short + stock.backordered), most, &mut find);
         let came = came(stock);
         if i128::from(sold) > came {
             find(format!("{sold} units of {sku} are sold of {came} that came"));
@@ -96,19 +96,20 @@ fn came(stock: &StockSeen) -> i128 {
 
 /// [H-HOLDS] from outside: the reservations' units are the SKUs'.
 fn account(inventory: &Inventory, find: &mut impl FnMut(String)) {
-    let mut sums: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+    let mut sums: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
     for line in inventory.reservations.values().flat_map(|seen| &seen.lines) {
-        let [held, committed, fulfilled] = sums.entry(&line.sku).or_default();
+        let [held, committed, fulfilled, backordered] = sums.entry(&line.sku).or_default();
         *held += line.held;
         *committed += line.committed;
         *fulfilled += line.fulfilled;
+        *backordered += line.backordered;
     }
     for (sku, stock) in &inventory.stocks {
         let of_reservations = sums.get(sku.as_str()).copied().unwrap_or_default();
-        let of_stock = [stock.reserved, stock.committed, stock.fulfilled];
+        let of_stock = [stock.reserved, stock.committed, stock.fulfilled, stock.backordered];
         if of_reservations != of_stock {
             find(format!(
-                "H-HOLDS: {sku} has {of_stock:?} units reserved, committed and shipped, its reservations {of_reservations:?}"
+                "H-HOLDS: {sku} has {of_stock:?} units reserved, committed, shipped and backordered, its reservations {of_reservations:?}"
             ));
         }
     }
@@ -166,7 +167,9 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                 Request::Cancel { .. } if done.is_none_or(|done| done.phase == Some(Phase::Cancelled)) => {
                     each(|told| &mut told.cancelled);
                 }
-                Request::PutItem { sku } | Request::PutItemByLot { sku } => drop(told.entry(sku).or_default()),
+                Request::PutItem { sku } | Request::PutItemByLot { sku } | Request::PutItemToWaitFor { sku, .. } => {
+                    told.entry(sku).or_default();
+                }
                 Request::Cancel { .. }
                 | Request::Reserve { .. }
                 | Request::Extend { .. }

@@ -89,7 +89,7 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
     }
     for (id, seen) in &inventory.reservations {
         let of_line = |line: &crate::history::LineSeen| {
-            line.held + line.committed + line.fulfilled + line.given_back + line.short
+            line.held + line.committed + line.fulfilled + line.given_back + line.short + line.backordered
         };
         let units: u64 = seen.lines.iter().map(of_line).sum();
         match reserved.get(id) {

@@ -1,6 +1,7 @@
 //! What must hold of what clients saw, a file a property. Each checker takes a history, and what else it needs, and gives
 //! what it finds; none knows a simulation, so that a history from anywhere can be judged.
 
+mod backorders;
 pub mod conservation;
 pub mod exactly_once;
 pub mod healed;

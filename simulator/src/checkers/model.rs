@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::backorders::{HoldThatWaits, Terms};
 use super::limits::CustomerLimit;
 use super::lots::{HoldOfLots, Lots};
 use super::shared_holds::SharedHolds;
@@ -32,6 +33,9 @@ pub struct Stock {
     pub(super) sent: u64,
     pub(super) arrived: u64,
     pub(super) limit: Option<CustomerLimit>,
+    /// Of an item of which units may be promised without stock.
+    pub(super) terms: Option<Terms>,
+    pub(super) backordered: u64,
 }
 
 impl Stock {
@@ -42,6 +46,13 @@ impl Stock {
     /// What may be promised.
     pub(super) fn atp(&self) -> u64 {
         self.lots.as_ref().map_or_else(|| self.free(), |lots| lots.free().saturating_sub(self.reserved))
+    }
+
+    /// Units that were sold leave.
+    pub(super) fn ship(&mut self, units: u64) {
+        self.on_hand -= units;
+        self.committed -= units;
+        self.shipped += units;
     }
 
     fn seen(&self) -> StockSeen {
@@ -60,6 +71,7 @@ impl Stock {
             incoming: self.incoming,
             sent: self.sent,
             arrived: self.arrived,
+            backordered: self.backordered,
         }
     }
 }
@@ -70,7 +82,7 @@ pub struct Hold {
     pub(super) phase: Phase,
     pub(super) revision: u64,
     /// Which of the model's sets of lines it has.
-    lines: usize,
+    pub(super) lines: usize,
     /// The customer whose count it is in; 0: nobody's.
     customer: u8,
     /// When it expires at the earliest, in log time.
@@ -79,6 +91,8 @@ pub struct Hold {
     latest: Option<u64>,
     /// Where its one line is of an item that is tracked by lot.
     pub(super) of_lots: Option<HoldOfLots>,
+    /// Where its one line is of an item of which units may be promised without stock.
+    pub(super) waits: Option<HoldThatWaits>,
 }
 
 impl Hold {
@@ -91,7 +105,16 @@ impl Hold {
 impl Hold {
     /// One that is held.
     pub(super) fn held(earliest: u64) -> Self {
-        Self { phase: Phase::Held, revision: 1, lines: 0, customer: 0, earliest, latest: None, of_lots: None }
+        Self {
+            phase: Phase::Held,
+            revision: 1,
+            lines: 0,
+            customer: 0,
+            earliest,
+            latest: None,
+            of_lots: None,
+            waits: None,
+        }
     }
 }
 
@@ -102,8 +125,8 @@ pub struct State {
     pub now: u64,
     pub(super) stocks: Vec<Stock>,
     pub(super) holds: SharedHolds,
-    /// How many reservations of stock by lot were made: the older have the lower numbers.
-    made: u64,
+    /// How many reservations were made of stock by lot, and of what may be promised without stock: the older have the lower numbers.
+    pub(super) made: u64,
     pub(super) underway: Underway,
     pub(super) counting: Counting,
 }
@@ -120,6 +143,7 @@ struct ModelLine {
 #[derive(Clone, Debug)]
 enum Act {
     PutItem { sku: usize, by_lot: bool },
+    PutTerms { sku: usize, terms: Terms },
     Receive { sku: usize, units: u64 },
     ReceiveLot { sku: usize, lot: u8, units: u64 },
     Block { sku: usize, lot: u8, is_blocked: bool },
@@ -156,6 +180,8 @@ pub(super) enum Refusal {
     CustomerLimitExceeded { line: usize, remaining: u64 },
     CountNotFound,
     CountInProgress,
+    BackorderCapExceeded { line: usize, available: u64 },
+    NotReleased,
 }
 
 /// What the model says of a command that it does.
@@ -168,6 +194,8 @@ pub(super) struct Told {
     pub(super) expires: Expires,
     pub(super) phase: Option<Phase>,
     pub(super) hold: Option<usize>,
+    /// Of a reserve: units that are promised without stock.
+    pub(super) backordered: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -284,6 +312,11 @@ impl Model {
                 self.given[sku] = false;
                 Act::PutItem { sku, by_lot: matches!(request, Request::PutItemByLot { .. }) }
             }
+            Request::PutItemToWaitFor { sku, cap, release_at_ms } => {
+                let sku = *self.skus.get(sku)?;
+                self.given[sku] = false;
+                Act::PutTerms { sku, terms: Terms { cap: *cap, is_preorder: *release_at_ms > 0 } }
+            }
             Request::ReceiveLot { sku, lot, units } => {
                 Act::ReceiveLot { sku: *self.skus.get(sku)?, lot: *lot, units: u64::from(*units) }
             }
@@ -355,7 +388,9 @@ impl Model {
         }
         // What one gives back may fill another, so that the order tells: as they are over, the older first.
         over.sort_by_key(|at| {
-            state.holds.get(*at).map(|hold| (hold.earliest, hold.of_lots.as_ref().map(|it| it.number)))
+            let number =
+                |hold: &Hold| hold.of_lots.as_ref().map(|it| it.number).or(hold.waits.as_ref().map(|it| it.number));
+            state.holds.get(*at).map(|hold| (hold.earliest, number(hold)))
         });
         for at in over {
             self.give_back(&mut state, at, Phase::Expired);
@@ -469,6 +504,11 @@ impl Model {
                 let is_it = refused.reason == "CUSTOMER_LIMIT_EXCEEDED" && line_of(refused) == Some(*line);
                 is_it && number("remaining") == Some(*remaining)
             }
+            Refusal::BackorderCapExceeded { line, available } => {
+                let is_it = refused.reason == "BACKORDER_CAP_EXCEEDED";
+                is_it && line_of(refused) == Some(*line) && number("available") == Some(*available)
+            }
+            Refusal::NotReleased => refused.reason == "NOT_RELEASED",
             Refusal::RevisionMismatch { actual } => {
                 refused.reason == "REVISION_MISMATCH" && number("actual") == Some(*actual)
             }
@@ -528,6 +568,9 @@ impl Model {
             if let Some(of_lots) = &hold.of_lots {
                 return of_lots.fits(hold.phase, line.units, seen);
             }
+            if let Some(waits) = &hold.waits {
+                return waits.fits(hold.phase, line.units, seen);
+            }
             let LineSeen { held, committed, fulfilled, given_back, .. } = seen;
             let of = |phases: &[Phase]| if phases.contains(&hold.phase) { line.units } else { 0 };
             let gone = of(&[Phase::Cancelled, Phase::Released, Phase::Expired]);
@@ -541,6 +584,10 @@ impl Model {
         let Some(hold) = state.holds.get_mut(at) else { return };
         if hold.of_lots.is_some() {
             self.give_back_lots(state, at, phase);
+            return;
+        }
+        if hold.waits.is_some() {
+            self.give_back_waiting(state, at, phase);
             return;
         }
         let before = hold.phase;
@@ -559,7 +606,7 @@ impl Model {
     }
 
     /// Changes each SKU of the lines, whose revision rises once however many lines it has.
-    fn change_stocks(&self, state: &mut State, lines: usize, change: impl Fn(&mut Stock, u64)) {
+    pub(super) fn change_stocks(&self, state: &mut State, lines: usize, change: impl Fn(&mut Stock, u64)) {
         let lines = &self.lines[lines].lines;
         for (at, line) in lines.iter().enumerate() {
             let stock = &mut state.stocks[line.sku];
@@ -582,6 +629,10 @@ impl Model {
                 }
                 Ok(Told::default())
             }
+            Act::PutTerms { sku, terms } => {
+                state.stocks[*sku].exists = true;
+                Ok(self.put_terms(state, *sku, *terms))
+            }
             Act::ReceiveLot { sku, lot, units } => {
                 let stock = existing(state, *sku)?;
                 stock.on_hand += units;
@@ -601,7 +652,8 @@ impl Model {
                 stock.on_hand += units;
                 stock.received += units;
                 stock.revision += 1;
-                Ok(Told::of_stock(stock))
+                self.fill(state, *sku);
+                Ok(Told::of_stock(&state.stocks[*sku]))
             }
             Act::Set { sku, on_hand, if_revision } => {
                 let stock = existing(state, *sku)?;
@@ -632,21 +684,7 @@ impl Model {
                 (hold.earliest, hold.latest) = ((hold.earliest + 1).max(now + ttl_ms), None);
                 Ok(self.told_of_hold(state, *at))
             }
-            Act::Commit { hold: at } if is_of_lots(state, *at) => {
-                holding(state, *at)?;
-                self.commit_lots(state, *at).map_err(|units| Refusal::HoldShort { units })?;
-                Ok(self.told_of_hold(state, *at))
-            }
-            Act::Commit { hold: at } => {
-                let hold = holding(state, *at)?;
-                (hold.phase, hold.revision) = (Phase::Committed, hold.revision + 1);
-                let lines = hold.lines;
-                self.change_stocks(state, lines, |stock, units| {
-                    stock.reserved -= units;
-                    stock.committed += units;
-                });
-                Ok(self.told_of_hold(state, *at))
-            }
+            Act::Commit { hold } => self.commit(state, *hold),
             Act::Release { hold } => {
                 holding(state, *hold)?;
                 self.give_back(state, *hold, Phase::Released);
@@ -654,12 +692,14 @@ impl Model {
             }
             Act::Fulfil { hold: at } => {
                 let hold = Some(live(state, *at)?).filter(|hold| !hold.is_held()).ok_or(Refusal::ExceedsHeld)?;
+                if hold.waits.is_some() {
+                    self.fulfil_waiting(state, *at)?;
+                    return Ok(self.told_of_hold(state, *at));
+                }
                 (hold.phase, hold.revision) = (Phase::Fulfilled, hold.revision + 1);
                 let lines = hold.lines;
                 self.change_stocks(state, lines, |stock, units| {
-                    stock.on_hand -= units;
-                    stock.committed -= units;
-                    stock.shipped += units;
+                    stock.ship(units);
                 });
                 Ok(self.told_of_hold(state, *at))
             }
@@ -696,7 +736,12 @@ impl Model {
         if asked.iter().any(|line| !state.stocks[line.sku].exists) {
             return Err(Refusal::UnknownSku);
         }
-        for (number, line) in asked.iter().enumerate() {
+        // Only reservations of one line are taken of what may be promised without stock.
+        let waits = match asked.first() {
+            Some(line) => Self::promise(state, line.sku, line.number, line.units)?,
+            None => None,
+        };
+        for (number, line) in asked.iter().enumerate().filter(|_| waits.is_none()) {
             let before = asked[..number].iter().filter(|other| other.sku == line.sku);
             let units = before.map(|other| other.units).sum::<u64>() + line.units;
             if let Some(limit) = &state.stocks[line.sku].limit {
@@ -707,23 +752,26 @@ impl Model {
                 return Err(Refusal::InsufficientStock { line: line.number, available });
             }
         }
-        self.change_stocks(state, lines, |stock, units| {
-            stock.reserved += units;
-            if let Some(limit) = &mut stock.limit {
-                limit.take(customer, units);
-            }
-        });
+        if waits.is_none() {
+            self.change_stocks(state, lines, |stock, units| {
+                stock.reserved += units;
+                if let Some(limit) = &mut stock.limit {
+                    limit.take(customer, units);
+                }
+            });
+        }
         let earliest = state.now + ttl_ms;
         let latest = is_exact.then_some(earliest);
         let of_lots = asked.first().filter(|line| state.stocks[line.sku].lots.is_some()).map(|line| {
             state.made += 1;
             HoldOfLots::new(line.sku, line.units, state.made)
         });
-        state.holds.put(at, Hold { phase: Phase::Held, revision: 1, lines, customer, earliest, latest, of_lots });
-        Ok(self.told_of_hold(state, at))
+        let hold = Hold { phase: Phase::Held, revision: 1, lines, customer, earliest, latest, of_lots, waits };
+        state.holds.put(at, hold);
+        Ok(Told { backordered: Self::waits_of(state, at), ..self.told_of_hold(state, at) })
     }
 
-    fn told_of_hold(&self, state: &State, at: usize) -> Told {
+    pub(super) fn told_of_hold(&self, state: &State, at: usize) -> Told {
         let Some(hold) = state.holds.get(at) else { return Told::default() };
         let expires = match (hold.phase, hold.latest) {
             (Phase::Held, Some(latest)) => Expires::At(latest),
@@ -737,6 +785,7 @@ impl Model {
             expires,
             phase: Some(hold.phase),
             hold: Some(at),
+            backordered: 0,
         }
     }
 }
@@ -756,10 +805,6 @@ fn has_revision(state: &State, at: usize, revision: u64) -> bool {
     state.holds.get(at).is_some_and(|hold| hold.revision == revision)
 }
 
-fn is_of_lots(state: &State, at: usize) -> bool {
-    state.holds.get(at).is_some_and(|hold| hold.of_lots.is_some())
-}
-
 pub(super) fn existing(state: &mut State, sku: usize) -> Result<&mut Stock, Refusal> {
     Some(&mut state.stocks[sku]).filter(|stock| stock.exists).ok_or(Refusal::UnknownSku)
 }
@@ -769,7 +814,7 @@ fn live(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
     unless_gone(state, at, &[Phase::Held, Phase::Committed])
 }
 
-fn holding(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
+pub(super) fn holding(state: &mut State, at: usize) -> Result<&mut Hold, Refusal> {
     unless_gone(state, at, &[Phase::Held])
 }
 
@@ -786,7 +831,8 @@ fn unless_gone<'a>(state: &'a mut State, at: usize, phases: &[Phase]) -> Result<
 fn told_fits(state: &mut State, told: &Told, done: &Done) -> bool {
     let fits = told.revision.is_none_or(|revision| revision == done.revision)
         && told.atp_after.is_none_or(|atp| atp == done.atp_after)
-        && told.phase == done.phase;
+        && told.phase == done.phase
+        && told.backordered == done.backordered;
     fits && match told.expires {
         Expires::Never => done.expires_at_ms == 0,
         Expires::At(at) => done.expires_at_ms == at,

@@ -68,6 +68,7 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
                     Request::PutItem { .. }
                     | Request::PutItemByLot { .. }
                     | Request::BlockLot { .. }
+                    | Request::PutItemToWaitFor { .. }
                     | Request::Send { .. }
                     | Request::Arrive { .. }
                     | Request::Lose { .. }

@@ -181,6 +181,12 @@ pub enum Request {
         count: Id,
         sku: String,
     },
+    /// An item of which so many units may be promised without stock, and of which nothing may be shipped before that instant.
+    PutItemToWaitFor {
+        sku: String,
+        cap: u64,
+        release_at_ms: u64,
+    },
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -226,6 +232,7 @@ impl Request {
             | Self::RecordCount { .. }
             | Self::ApplyCount { .. }
             | Self::CancelCount { .. }
+            | Self::PutItemToWaitFor { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Ship { reservation, .. }
@@ -251,6 +258,7 @@ impl Request {
             | Self::RecordCount { sku, .. }
             | Self::ApplyCount { sku, .. }
             | Self::CancelCount { sku, .. } => (Some(sku), &[]),
+            Self::PutItemToWaitFor { sku, .. } | Self::CloseReceipt { sku, .. } => (Some(sku), &[]),
             Self::PutItem { sku }
             | Self::PutItemByLot { sku }
             | Self::Receive { sku, .. }
@@ -358,6 +366,9 @@ pub struct Done {
     pub position: Option<Position>,
     /// It was decided by an earlier attempt.
     pub replayed: bool,
+    /// Of a reserve: units that are promised without stock.
+    #[serde(default)]
+    pub backordered: u64,
 }
 
 /// Why a command was not done.
@@ -405,6 +416,8 @@ pub struct StockSeen {
     pub sent: u64,
     #[serde(default)]
     pub arrived: u64,
+    #[serde(default)]
+    pub backordered: u64,
 }
 
 /// Units of one line of a reservation as it was read.
@@ -423,6 +436,9 @@ pub struct LineSeen {
     /// Sold and not shipped, by lot, in the order in which they were bound.
     #[serde(default)]
     pub lots: Vec<(u8, u64)>,
+    /// Promised without stock by choice, sold or not.
+    #[serde(default)]
+    pub backordered: u64,
 }
 
 /// A reservation as it was read.

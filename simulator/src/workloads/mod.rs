@@ -1,6 +1,7 @@
 //! What customers do in a run, a small file a workload. Each has SKUs of its own, so that what one of them asks can be
 //! judged without the others; each run draws some of them from its seed.
 
+mod backorders;
 mod carts;
 mod chains;
 mod counts;
@@ -66,6 +67,8 @@ pub enum Workload {
     Limits,
     /// Stock by lot that is counted while it is sold.
     Stocktakes,
+    /// Units promised without stock, and filled as more arrives.
+    Backorders,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -95,7 +98,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -109,6 +112,7 @@ impl Workload {
         Self::Orders,
         Self::Limits,
         Self::Stocktakes,
+        Self::Backorders,
     ];
 
     /// Those of one run.
@@ -144,6 +148,7 @@ impl Workload {
             Self::Orders => "orders",
             Self::Limits => "limits",
             Self::Stocktakes => "stocktakes",
+            Self::Backorders => "backorders",
         }
     }
 
@@ -159,8 +164,8 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-            // Their shelves are filled lot by lot.
-            Self::Lots | Self::Transfers | Self::Limits | Self::Stocktakes => Vec::new(),
+            // Their shelves are filled otherwise.
+            Self::Lots | Self::Transfers | Self::Limits | Self::Stocktakes | Self::Backorders => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -184,6 +189,9 @@ impl Workload {
         if self == Self::Transfers {
             return transfers::opening(&in_season(transfers::SKU, season));
         }
+        if self == Self::Backorders {
+            return backorders::opening(&in_season(backorders::SKU, season), &in_season(backorders::NOT_OUT, season));
+        }
         let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
         self.shelves(client, season).into_iter().flat_map(put).collect()
     }
@@ -204,6 +212,7 @@ impl Workload {
             Self::Orders => orders::order(shopper).await,
             Self::Limits => limits::order(shopper).await,
             Self::Stocktakes => stocktakes::order(shopper).await,
+            Self::Backorders => backorders::order(shopper).await,
         }
     }
 }

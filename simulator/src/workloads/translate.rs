@@ -25,6 +25,10 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             let (sku, name) = (item_of(sku).to_owned(), format!("Item {}", item_of(sku)));
             PutItem::new(v1::Item { sku, name, lot_tracked: true, ..v1::Item::default() }).into()
         }
+        Request::PutItemToWaitFor { sku, cap, release_at_ms } => {
+            let item = v1::Item { sku: sku.clone(), name: format!("Item {sku}"), ..v1::Item::default() };
+            PutItem::new(item).preorder(*release_at_ms, *cap).into()
+        }
         Request::Receive { sku, units } => Receive::of(sku, *units).into(),
         Request::ReceiveLot { sku, lot, units } => {
             Receive::of(item_of(sku), *units).at(place_of(sku)).lot(lot.to_string()).lot_spec(lot_spec(*lot)).into()
@@ -121,6 +125,7 @@ fn done(success: Success) -> Answer {
         phase: phase(success.state),
         position: success.token.map(position),
         replayed: success.replayed,
+        backordered: success.backordered.iter().map(|units| u64::from(*units)).sum(),
     })
 }
 
@@ -178,6 +183,7 @@ pub(crate) fn level(level: &v1::StockLevel) -> StockSeen {
         incoming: level.incoming,
         sent: level.sent,
         arrived: level.arrived,
+        backordered: level.backordered,
     }
 }
 
@@ -195,6 +201,7 @@ pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSe
         given_back: line.cancelled + line.released + line.expired,
         short: line.short + line.short_sold,
         lots: line.lots.iter().filter(|lot| lot.committed > 0).map(sold_of_lot).collect(),
+        backordered: line.backordered + line.backordered_sold,
     };
     Some(ReservationSeen {
         phase: phase(reservation.state())?,
