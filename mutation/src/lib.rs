@@ -98,7 +98,6 @@ mutations! {
     CountAppliedTwice = "count-applied-twice", "A count that was applied can be applied again.";
     CountAgainstThePresent = "count-against-the-present", "A count is compared with what lies there when it is applied, not when it was recorded.";
     CountShortfallNotTold = "count-shortfall-not-told", "A count does not say whose units are missing.";
-    CountOfOrdersFirst = "count-of-orders-first", "What a count misses is taken from orders before it is from holds.";
 }
 
 /// How a mutation shows.

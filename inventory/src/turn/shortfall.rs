@@ -47,15 +47,8 @@ impl Turn<'_> {
         self.expect_lack(sku, location);
         if condition == Condition::Resellable {
             let unneeded = self.units_to_take(sku, location, lot, condition).min(gone);
-            if is_on(Mutation::CountOfOrdersFirst) {
-                let sold = self.state.stock(sku).place(location).map_or(0, |place| place.counts_of(lot).committed);
-                let taken = sold.min(gone - unneeded);
-                self.shorten_sold(cell, taken);
-                self.shorten_holds(cell, gone, unneeded + taken);
-            } else {
-                let lack = self.shorten_holds(cell, gone, unneeded);
-                self.shorten_sold(cell, lack);
-            }
+            let lack = self.shorten_holds(cell, gone, unneeded);
+            self.shorten_sold(cell, lack);
         }
         let delta = StockDelta::of_condition(condition, -(gone as i64));
         let flow = StockFlow { written_off: gone, ..StockFlow::default() };
