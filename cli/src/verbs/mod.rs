@@ -80,6 +80,7 @@ pub enum Verb {
     #[command(subcommand)]
     Count(count::Count),
     Reconcile(reconcile::Reconcile),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),

@@ -255,7 +255,7 @@ impl Reserve {
 
     /// Units held of each line as it was asked for, where some have less, and units promised without stock, where any are. A part
     /// tells each of its lines, and the whole is told by whoever decides it.
-    fn told(&self, lines: &[LineRecord], role: &Role<'_>) -> (Option<Box<[u32]>>, Option<Box<[u32]>>) {
+    fn told(&self, lines: &[LineRecord], role: &Role<'_>) -> (UnitsOfLines, UnitsOfLines) {
         if lines.iter().zip(&self.lines).all(|(line, asked)| line.units.held == asked.units.count()) {
             return (None, None);
         }
@@ -265,12 +265,7 @@ impl Reserve {
     }
 
     /// The same of all lines, by their units.
-    pub(super) fn told_of(
-        &self,
-        held: Vec<u32>,
-        backordered: Vec<u32>,
-        is_all: bool,
-    ) -> (Option<Box<[u32]>>, Option<Box<[u32]>>) {
+    pub(super) fn told_of(&self, held: Vec<u32>, backordered: Vec<u32>, is_all: bool) -> (UnitsOfLines, UnitsOfLines) {
         let (held, backordered) = match &self.plan {
             Some(plan) if is_all => plan.of_asked(&self.lines, &held, &backordered),
             _ => (held, backordered),
@@ -296,6 +291,9 @@ impl Reserve {
         is_said.then(|| Box::new(details))
     }
 }
+
+/// Units of each line; `None` where there is nothing to tell of them.
+type UnitsOfLines = Option<Box<[u32]>>;
 
 /// What the lines of a reserve are of the reservation.
 pub(super) enum Role<'a> {

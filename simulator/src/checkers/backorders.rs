@@ -1,7 +1,8 @@
 //! The model's units that are promised without stock: reservations of one line of a SKU that allows it, and what fills them. Of each
 //! unit that is free who has paid gets it first, then who has not, the oldest before the others, and nobody else before them.
 
-use super::model::{Model, Refusal, State, Stock, Told, holding};
+use super::model::{Model, State, Stock, holding};
+use super::told::{Refusal, Told};
 use crate::history::{LineSeen, Phase};
 
 /// What a SKU allows.

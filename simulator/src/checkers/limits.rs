@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::Refusal;
+use super::told::Refusal;
 
 /// The limit of one SKU, for ever, and what each customer has under it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -47,7 +47,7 @@ impl CustomerLimit {
 #[cfg(test)]
 mod tests {
     use super::CustomerLimit;
-    use crate::checkers::model::Refusal;
+    use crate::checkers::told::Refusal;
 
     #[test]
     fn a_customer_has_no_more_than_the_limit_and_gets_back_what_was_given_back() {

@@ -19,6 +19,7 @@ mod stocktakes;
 #[cfg(test)]
 pub(crate) mod stories;
 pub mod tokens;
+mod told;
 mod transfers;
 pub mod whole;
 

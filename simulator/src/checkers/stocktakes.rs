@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::model::{Model, Refusal, State, Told, existing};
+use super::model::{Model, State, existing};
+use super::told::{Refusal, Told};
 use crate::history::{CountPhase, CountSeen, Id, Request};
 
 /// The counts. States share what is equal, for they differ in little.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::model::{Model, Refusal, State, Told, existing};
+use super::model::{Model, State, existing};
+use super::told::{Refusal, Told};
 use crate::history::{Id, Request};
 
 /// What is on its way, and what is expected. States share what is equal, for they differ in little.

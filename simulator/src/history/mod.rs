@@ -257,8 +257,8 @@ impl Request {
             | Self::OpenCount { sku, .. }
             | Self::RecordCount { sku, .. }
             | Self::ApplyCount { sku, .. }
-            | Self::CancelCount { sku, .. } => (Some(sku), &[]),
-            Self::PutItemToWaitFor { sku, .. } | Self::CloseReceipt { sku, .. } => (Some(sku), &[]),
+            | Self::CancelCount { sku, .. }
+            | Self::PutItemToWaitFor { sku, .. } => (Some(sku), &[]),
             Self::PutItem { sku }
             | Self::PutItemByLot { sku }
             | Self::Receive { sku, .. }
