@@ -70,7 +70,8 @@ impl SpreadPlan {
                         .as_deref()
                         .map_or_else(|| lines.iter().map(|line| line.units.0).collect(), <[u32]>::to_vec)
                 }
-                Err(Refusal::InsufficientStock { .. })
+                // One that is not recorded lost a race that another plan may win.
+                Err(Refusal::InsufficientStock { recorded: true, .. })
                     if prepare.reserve.partial_ok || lines.iter().all(|line| line.optional) =>
                 {
                     vec![0; lines.len()]

@@ -4,13 +4,16 @@ use holdfast_mutation::{Mutation, is_on};
 
 use crate::Refusal;
 use crate::shelf::Shelf;
-use crate::state::{LineRecord, LocationNo, SkuNo};
+use crate::sources::Through;
+use crate::state::{LineRecord, LocationNo, SkuNo, State};
 use crate::turn::Turn;
 
 /// What is asked for so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Demand {
     places: Vec<PlaceDemand>,
+    /// The channel that the lines are sourced from.
+    through: Option<Through>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +34,11 @@ enum Left {
 }
 
 impl Demand {
+    /// Of lines that a channel sources, or of any.
+    pub(crate) fn through(through: Option<Through>) -> Self {
+        Self { places: Vec::new(), through }
+    }
+
     /// Asks for that many units more, for a line of that number.
     ///
     /// # Errors
@@ -46,14 +54,9 @@ impl Demand {
         if !line.counted {
             return Ok(());
         }
-        let is_it = |place: &PlaceDemand| (place.sku, place.location) == (line.sku, line.location);
-        let at = self.places.iter().position(is_it).unwrap_or_else(|| {
-            let left = Left::of(turn, line);
-            self.places.push(PlaceDemand { sku: line.sku, location: line.location, asked: 0, left });
-            self.places.len() - 1
-        });
+        let left = self.left_at(turn.state, line);
+        let at = self.place_at(turn.state, line);
         let place = &mut self.places[at];
-        let left = place.left.for_line(line);
         if units > left + u64::from(is_on(Mutation::AtpOffByOne)) {
             let available = left + place.asked;
             return Err(Refusal::InsufficientStock { available, line: number as u32, recorded: true });
@@ -62,17 +65,38 @@ impl Demand {
         place.left.take(line, units);
         Ok(())
     }
+
+    /// What a line may still have where it lies.
+    pub(crate) fn left_at(&mut self, state: &State, line: &LineRecord) -> u64 {
+        let at = self.place_at(state, line);
+        let left = self.places[at].left.for_line(line);
+        self.through.as_ref().map_or(left, |through| through.left_of(left, line.location))
+    }
+
+    /// What it may still have anywhere through the channel: at all of its locations together, or at the one that has most.
+    pub(crate) fn left_through(&mut self, state: &State, line: &LineRecord, split: bool) -> u64 {
+        let Some(through) = self.through.clone() else { return self.left_at(state, line) };
+        let left = through.active(state).map(|location| self.left_at(state, &LineRecord { location, ..line.clone() }));
+        left.fold(0, |most, left| if split { most.saturating_add(left) } else { most.max(left) })
+    }
+
+    fn place_at(&mut self, state: &State, line: &LineRecord) -> usize {
+        let is_it = |place: &PlaceDemand| (place.sku, place.location) == (line.sku, line.location);
+        self.places.iter().position(is_it).unwrap_or_else(|| {
+            let left = Left::of(state, line);
+            self.places.push(PlaceDemand { sku: line.sku, location: line.location, asked: 0, left });
+            self.places.len() - 1
+        })
+    }
 }
 
 impl Left {
-    fn of(turn: &Turn<'_>, line: &LineRecord) -> Self {
-        let place = turn.state.stock(line.sku).place(line.location);
+    fn of(state: &State, line: &LineRecord) -> Self {
+        let place = state.stock(line.sku).place(line.location);
         match (place, &line.by_lot) {
             (None, _) => Self::Units(0),
-            (Some(place), None) => Self::Units(turn.state.atp(line.sku, place)),
-            (Some(place), Some(_)) => {
-                Self::ByLot { shelf: Shelf::of(turn.state, place), safety_stock: place.safety_stock }
-            }
+            (Some(place), None) => Self::Units(state.atp(line.sku, place)),
+            (Some(place), Some(_)) => Self::ByLot { shelf: Shelf::of(state, place), safety_stock: place.safety_stock },
         }
     }
 

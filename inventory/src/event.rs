@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cause, CommandId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId, ReservationState, Revision, Sku,
-    StockCounts, StockDelta, TransferId, TransferState,
+    Cause, ChannelId, CommandId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId, ReservationState,
+    Revision, Sku, StockCounts, StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -92,6 +92,8 @@ pub enum EventKind {
     OrderPrepared,
     /// The reservation for which they were held was not made.
     OrderAborted,
+    /// A channel was made or changed.
+    ChannelChanged,
 }
 
 impl EventKind {
@@ -135,6 +137,7 @@ impl EventKind {
             Self::ReceiptClosed => "receipt.closed",
             Self::OrderPrepared => "order.prepared",
             Self::OrderAborted => "order.aborted",
+            Self::ChannelChanged => "channel.changed",
         }
     }
 }
@@ -298,6 +301,13 @@ pub enum Subject {
         location: LocationId,
         /// Units that are still expected.
         expected: u64,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// A channel.
+    Channel {
+        /// Which.
+        channel: ChannelId,
         /// Its revision after.
         revision: Revision,
     },

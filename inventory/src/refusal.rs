@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
+use crate::{ChannelId, Condition, ItemStatus, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub enum Field {
     ToLocation,
     DocumentLines,
     ReceiptId,
+    ChannelLocations,
+    Buffer,
 }
 
 impl Field {
@@ -97,6 +99,8 @@ impl Field {
             Self::ToLocation => "to_location_id",
             Self::DocumentLines => "lines",
             Self::ReceiptId => "receipt_id",
+            Self::ChannelLocations => "location_ids",
+            Self::Buffer => "buffer",
         }
     }
 }
@@ -348,6 +352,12 @@ pub enum Refusal {
     /// What is asked would change a line that was worked out from what was asked for, without the others of it.
     #[error("the lines come from a kit, or from one line that was split: they change together only")]
     LinesMoveTogether,
+    /// There is no such channel, or it is not active.
+    #[error("there is no active channel {channel}")]
+    UnknownChannel {
+        /// The channel.
+        channel: ChannelId,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -436,6 +446,7 @@ impl Refusal {
             | Self::ExceedsInTransit { .. }
             | Self::LinesSpanShards
             | Self::LinesMoveTogether
+            | Self::UnknownChannel { .. }
             | Self::InvalidArgument(_) => true,
         }
     }

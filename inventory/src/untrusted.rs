@@ -11,7 +11,7 @@ pub mod chunk {
     use crate::{ChunkId, Inventory};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 9;
+    pub const PIECES: usize = 10;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
@@ -25,6 +25,7 @@ pub mod chunk {
         shop.receive("mascara", "PAR", 2).unwrap();
         shop.send(1, "mascara", &[(None, 2)]).unwrap();
         shop.expect(2, "cream", &[(Some("C"), 2), (None, 1)]).unwrap();
+        shop.put_channel("web", &["PAR", "LYO"], 1).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);

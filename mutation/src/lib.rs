@@ -88,6 +88,10 @@ mutations! {
     TransferReceivedTwice = "transfer-received-twice", "What of a transfer arrived is still on its way, and arrives again.";
     LostUnitsComeBack = "lost-units-come-back", "What is lost on the way is still on its way, and goes back to its source.";
     ReceiptStillExpected = "receipt-still-expected", "What a closed receipt lacks is still expected.";
+    BufferIgnored = "buffer-ignored", "What a channel keeps back at its locations is sold through it.";
+    ChannelLocationIgnored = "channel-location-ignored", "Through a channel is sold from locations that are none of its own.";
+    SplitWithoutLeave = "split-without-leave", "A line is split over locations though the caller does not want it.";
+    LostRaceRecorded = "lost-race-recorded", "A plan that lost a race is refused for good.";
 }
 
 /// How a mutation shows.

@@ -3,6 +3,7 @@
 mod amend;
 mod bench;
 mod cancel;
+mod channel;
 mod cluster;
 mod commit;
 mod completions;
@@ -62,6 +63,8 @@ pub enum Verb {
     #[command(subcommand)]
     Location(location::Location),
     #[command(subcommand)]
+    Channel(channel::Channel),
+    #[command(subcommand)]
     Stock(stock::Stock),
     #[command(subcommand)]
     Lot(lot::Lot),
@@ -97,6 +100,7 @@ impl Verb {
             Self::Cluster(verb) => verb.run(format).await,
             Self::Item(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
+            Self::Channel(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,

@@ -29,11 +29,13 @@ pub enum ChunkKind {
     KeyedResults,
     /// Transfers and expected receipts, by age.
     Documents,
+    /// Channels.
+    Channels,
 }
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Locations,
         Self::Items,
         Self::Stock,
@@ -42,6 +44,7 @@ impl ChunkKind {
         Self::Results,
         Self::KeyedResults,
         Self::Documents,
+        Self::Channels,
     ];
 
     const fn code(self) -> u8 {
@@ -54,6 +57,7 @@ impl ChunkKind {
             Self::Results => 6,
             Self::KeyedResults => 7,
             Self::Documents => 8,
+            Self::Channels => 10,
         }
     }
 }

@@ -8,8 +8,8 @@ use super::chunk::{ChunkError, ChunkId, ChunkKind};
 use super::documents::DocumentRecord;
 use super::header::StoredHeader;
 use super::records::{
-    ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
-    ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
+    ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord,
+    ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
 };
 use super::{State, hash_id};
 
@@ -43,6 +43,7 @@ pub struct Cut {
     results: ArenaCut<ResultRecord>,
     keyed_results: ArenaCut<KeyedResultRecord>,
     documents: ArenaCut<DocumentRecord>,
+    channels: ArenaCut<ChannelRecord>,
 }
 
 macro_rules! each_kind {
@@ -77,6 +78,10 @@ macro_rules! each_kind {
         }
         {
             let $arena = &$of.documents;
+            $do
+        }
+        {
+            let $arena = &$of.channels;
             $do
         }
     }};
@@ -115,8 +120,9 @@ impl Cut {
         let results = self.results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let keyed_results = self.keyed_results.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let documents = self.documents.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let channels = self.channels.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let catalogue = locations.chain(items).chain(stock).chain(lots);
-        catalogue.chain(reservations).chain(results).chain(keyed_results).chain(documents)
+        catalogue.chain(reservations).chain(results).chain(keyed_results).chain(documents).chain(channels)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -163,6 +169,7 @@ impl State {
                 self.results.next_ordinal(),
                 self.keyed_results.next_ordinal(),
                 self.documents.next_ordinal(),
+                self.channels.next_ordinal(),
             ],
         }
     }
@@ -182,6 +189,7 @@ impl State {
             results: self.results.cut(),
             keyed_results: self.keyed_results.cut(),
             documents: self.documents.cut(),
+            channels: self.channels.cut(),
         }
     }
 
@@ -201,6 +209,7 @@ impl State {
                 ChunkKind::Results => self.results.mark_changed(number),
                 ChunkKind::KeyedResults => self.keyed_results.mark_changed(number),
                 ChunkKind::Documents => self.documents.mark_changed(number),
+                ChunkKind::Channels => self.channels.mark_changed(number),
             }
         }
     }
@@ -214,6 +223,7 @@ impl State {
         self.results.mark_all_changed();
         self.keyed_results.mark_all_changed();
         self.documents.mark_all_changed();
+        self.channels.mark_all_changed();
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -244,6 +254,7 @@ impl State {
             ChunkKind::Results => self.results.encode_chunk(id.number),
             ChunkKind::KeyedResults => self.keyed_results.encode_chunk(id.number),
             ChunkKind::Documents => self.documents.encode_chunk(id.number),
+            ChunkKind::Channels => self.channels.encode_chunk(id.number),
         }
     }
 
@@ -255,7 +266,8 @@ impl State {
         let stored = StoredHeader::decode(header).ok_or(LoadError::Header)?;
         let mut state = Self::new(stored.header.limits.clone());
         state.header = stored.header;
-        let [locations, items, stock, lots, reservations, results, keyed_results, documents] = stored.next_ordinals;
+        let [locations, items, stock, lots, reservations, results, keyed_results, documents, channels] =
+            stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
         state.stock.begin_load(stock);
@@ -264,6 +276,7 @@ impl State {
         state.results.begin_load(results);
         state.keyed_results.begin_load(keyed_results);
         state.documents.begin_load(documents);
+        state.channels.begin_load(channels);
         for (id, bytes) in chunks {
             let (number, bytes) = (id.number, bytes.as_ref());
             match id.kind {
@@ -275,6 +288,7 @@ impl State {
                 ChunkKind::Results => state.results.load_chunk(number, bytes),
                 ChunkKind::KeyedResults => state.keyed_results.load_chunk(number, bytes),
                 ChunkKind::Documents => state.documents.load_chunk(number, bytes),
+                ChunkKind::Channels => state.channels.load_chunk(number, bytes),
             }
             .map_err(|source| LoadError::Chunk { id, source })?;
         }
@@ -292,7 +306,9 @@ impl State {
         fits(ChunkKind::Results, self.results.end_load())?;
         fits(ChunkKind::KeyedResults, self.keyed_results.end_load())?;
         fits(ChunkKind::Documents, self.documents.end_load())?;
+        fits(ChunkKind::Channels, self.channels.end_load())?;
         self.index_catalogue()?;
+        self.index_channels()?;
         self.index_lots()?;
         self.check_stock()?;
         self.index_reservations()?;
@@ -321,6 +337,22 @@ impl State {
             return Err(LoadError::Inconsistent { kind: ChunkKind::Items });
         }
         Ok(())
+    }
+
+    fn index_channels(&mut self) -> Result<(), LoadError> {
+        let refused = LoadError::Inconsistent { kind: ChunkKind::Channels };
+        let fits = |record: &ChannelRecord| {
+            record.locations.iter().all(|location| u64::from(location.0) < self.locations.live())
+        };
+        if self.channels.live() != self.channels.next_ordinal() || self.channels.next_ordinal() > u64::from(u32::MAX) {
+            return Err(refused);
+        }
+        if !self.channels.iter().all(|(_, record)| fits(record)) {
+            return Err(refused);
+        }
+        let channels = self.channels.iter().map(|(no, record)| (record.id.clone(), ChannelNo(no as u32)));
+        self.indexes.channels = channels.collect();
+        if self.indexes.channels.len() as u64 == self.channels.live() { Ok(()) } else { Err(refused) }
     }
 
     fn index_lots(&mut self) -> Result<(), LoadError> {

@@ -2,7 +2,8 @@
 
 use super::documents::{DocumentNo, DocumentRecord};
 use super::records::{
-    ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo, StockRecord,
+    ChannelNo, ChannelRecord, ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
+    ReservationRecord, SkuNo, StockRecord,
 };
 use super::{Header, State};
 
@@ -20,6 +21,8 @@ pub(super) enum Undo {
     Reservation(ReservationNo, ReservationRecord),
     DocumentAdded(DocumentNo),
     Document(DocumentNo, DocumentRecord),
+    ChannelAdded(ChannelNo),
+    Channel(ChannelNo, ChannelRecord),
 }
 
 /// The changes of an open chain, oldest first.
@@ -105,6 +108,11 @@ impl State {
             }
             Undo::DocumentAdded(no) => self.take_back_document_added(no),
             Undo::Document(no, old) => self.take_back_document(no, old),
+            Undo::ChannelAdded(no) => {
+                let record = self.channels.undo_push(u64::from(no.0)).expect(BELIEF);
+                self.indexes.channels.remove(&record.id);
+            }
+            Undo::Channel(no, old) => *self.channels.get_mut(u64::from(no.0)).expect(BELIEF) = old,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every change of a record goes through here, so that the indexes always match it and a chain can be rolled back.
 
 mod arena;
+mod channels;
 mod chunk;
 mod cut;
 mod documents;
@@ -23,9 +24,9 @@ use indexes::Indexes;
 pub(crate) use indexes::hash_id;
 use journal::{Journal, Undo};
 pub(crate) use records::{
-    BoundUnits, Cell, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo, LocationRecord, LotNo,
-    LotRecord, LotTold, ReservationDetails, ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace,
-    StockRecord,
+    BoundUnits, Cell, ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo,
+    LocationRecord, LotNo, LotRecord, LotTold, ReservationDetails, ReservationNo, ReservationRecord, ResultRecord,
+    SkuNo, StockPlace, StockRecord,
 };
 
 pub(crate) use spread::{Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
@@ -46,6 +47,7 @@ pub(crate) struct State {
     pub(crate) results: Arena<ResultRecord>,
     pub(crate) keyed_results: Arena<KeyedResultRecord>,
     documents: Arena<DocumentRecord>,
+    channels: Arena<ChannelRecord>,
     pub(crate) indexes: Indexes,
     /// Open while a chain is decided.
     journal: Option<Journal>,
@@ -63,6 +65,7 @@ impl State {
             results: Arena::new(),
             keyed_results: Arena::new(),
             documents: Arena::new(),
+            channels: Arena::new(),
             indexes: Indexes::new(),
             journal: None,
         }

@@ -14,6 +14,7 @@ use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
 use super::places;
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
+use crate::planning::as_asked;
 
 /// Longest customer string, in bytes. It is hashed, not kept.
 const MAX_CUSTOMER_BYTES: usize = 255;
@@ -225,6 +226,7 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         let message = format!("there is no campaign {}; campaigns are not kept yet", wire.campaign_id);
         return Err(CommandError::of(ErrorReason::UnknownCampaign, message).at("campaign_id"));
     }
+    let plan = wire.sourcing.as_ref().map(|_| Box::new(as_asked(wire, &lines)));
     Ok(Reserve {
         reservation,
         lines,
@@ -234,7 +236,7 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         customer: hash_customer(&wire.customer, &words.customer_key),
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
         campaign: None,
-        plan: None,
+        plan,
     })
 }
 

@@ -2,7 +2,8 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil,
-    IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutLocation, PutLot, Receive, Reserve, Return, Set,
+    IfExpired, Line, MoveUnits, Picked, Plan, PutChannel, PutItem, PutLocation, PutLot, Receive, Reserve, Return, Set,
+    Sourced,
 };
 use holdfast_inventory::{
     Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
@@ -103,6 +104,7 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::Abandon(it) => LogOperation::Abandon(between_shards::abandon_to_log(it)),
         Operation::AskDecision(it) => LogOperation::AskDecision(between_shards::ask_to_log(it)),
         Operation::Told(it) => LogOperation::Told(between_shards::told_to_log(it)),
+        Operation::PutChannel(it) => LogOperation::PutChannel(put_channel(it)),
     }
 }
 
@@ -154,6 +156,21 @@ fn put_location(it: &PutLocation) -> log::PutLocation {
         priority: spec.priority,
         inactive: !spec.active,
         if_revision: it.if_revision.map_or(0, |revision| revision.0),
+    }
+}
+
+fn sourced(it: &Sourced) -> log::Sourced {
+    let nearest = it.nearest.iter().map(|location| location.as_str().to_owned()).collect();
+    log::Sourced { allow_split: it.allow_split, last: it.last, nearest }
+}
+
+fn put_channel(it: &PutChannel) -> log::PutChannel {
+    log::PutChannel {
+        channel_id: it.channel.as_str().to_owned(),
+        location_ids: it.spec.locations.iter().map(|location| location.as_str().to_owned()).collect(),
+        buffer: it.spec.buffer,
+        inactive: !it.spec.active,
+        revision: it.revision.0,
     }
 }
 
@@ -284,6 +301,7 @@ fn plan(it: &Plan) -> log::Plan {
         request_low: it.request.0 as u64,
         asked: it.asked.iter().map(asked).collect(),
         of: it.of.iter().map(|of| u32::from(*of)).collect(),
+        sourced: it.sourced.as_ref().map(sourced),
     }
 }
 

@@ -5,13 +5,13 @@
 use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer,
-    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release,
-    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutChannel, PutItem, PutLocation, PutLot, Receive, ReceiveTransfer,
+    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Sourced, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
-    Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
-    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
+    Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec,
+    ItemStatus, Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId,
+    LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -75,6 +75,11 @@ pub(super) fn every_operation() -> Vec<Operation> {
     vec![
         Operation::PutItem(Box::new(PutItem { sku: sku(), spec, if_revision: Some(Revision(3)), if_absent: true })),
         Operation::PutLocation(Box::new(PutLocation { location: location(), spec: place, if_revision: None })),
+        Operation::PutChannel(Box::new(PutChannel {
+            channel: "web".parse().unwrap(),
+            spec: ChannelSpec { locations: vec![location()], buffer: 3, active: false },
+            revision: Revision(5),
+        })),
         Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
         Operation::Receive(Receive {
             sku: sku(),
@@ -241,6 +246,7 @@ pub(super) fn plan(of: &[u16]) -> Plan {
         request: BodyHash(1 << 90 | 5),
         asked: vec![asked.clone(), AskedLine { kit: None, ..asked }],
         of: of.to_vec(),
+        sourced: Some(Sourced { allow_split: true, last: false, nearest: vec![location()] }),
     }
 }
 
@@ -252,7 +258,7 @@ fn reserve() -> Reserve {
         partial_ok: true,
         order_ref: OrderRef::new("web-1").ok(),
         customer: Some(CustomerHash(u128::MAX - 7)),
-        channel: None,
+        channel: "web".parse().ok(),
         campaign: None,
         plan: Some(Box::new(plan(&[0, 0]))),
     }
