@@ -34,18 +34,20 @@ pub(crate) struct Through {
 }
 
 impl Through {
-    fn of(record: &ChannelRecord) -> Self {
+    fn of(state: &State, record: &ChannelRecord) -> Self {
         let buffer = if is_on(Mutation::BufferIgnored) { 0 } else { u64::from(record.buffer) };
-        Self { locations: record.locations.clone(), buffer }
+        // Every location there is, for whoever chooses too.
+        let locations = if is_on(Mutation::ChannelLocationIgnored) {
+            (0..state.location_count() as u32).map(LocationNo).collect()
+        } else {
+            record.locations.clone()
+        };
+        Self { locations, buffer }
     }
 
     /// What may be sold through it of units that could be promised at a location: nothing where it does not sell from.
     pub(crate) fn left_of(&self, left: u64, location: LocationNo) -> u64 {
-        if self.locations.contains(&location) || is_on(Mutation::ChannelLocationIgnored) {
-            left.saturating_sub(self.buffer)
-        } else {
-            0
-        }
+        if self.locations.contains(&location) { left.saturating_sub(self.buffer) } else { 0 }
     }
 
     /// Its locations that are active, in its order.
@@ -74,7 +76,7 @@ impl Turn<'_> {
 impl State {
     fn through(&self, channel: &ChannelId) -> Option<Through> {
         let record = self.channel(self.find_channel(channel)?);
-        record.active.then(|| Through::of(record))
+        record.active.then(|| Through::of(self, record))
     }
 
     /// A line as it would be held at that location; `None` where there is no such item or lot.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_inventory::{ChannelId, ChannelSpec, Field, LocationId, MAX_CHANNEL_LOCATIONS, MAX_UNITS};
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 
@@ -36,10 +37,19 @@ pub(crate) fn sourcing(
     let spec = channels.get(&channel).filter(|spec| spec.active).ok_or_else(|| unknown_channel("channel", &channel))?;
     Ok(Some(Sourcing {
         strategy: strategy(how, &channel, spec)?,
-        locations: spec.locations.clone(),
+        locations: locations_of(spec, channels),
         allow_split: how.allow_split,
         channel,
     }))
+}
+
+fn locations_of(spec: &ChannelSpec, channels: &BTreeMap<ChannelId, ChannelSpec>) -> Vec<LocationId> {
+    let mut locations = spec.locations.clone();
+    if is_on(Mutation::ChannelLocationIgnored) {
+        let others: Vec<_> = channels.values().flat_map(|other| &other.locations).cloned().collect();
+        locations.extend(others.into_iter().filter(|id| !spec.locations.contains(id)));
+    }
+    locations
 }
 
 fn strategy(how: &v1::Sourcing, channel: &ChannelId, spec: &ChannelSpec) -> Result<Strategy, CommandError> {

@@ -11,6 +11,9 @@ use holdfast_mutation::{Mutation, is_on};
 /// pairs up to 45. Beyond that the set is grown greedily, and may be larger than need be.
 const SETS_TRIED: usize = 1_024;
 
+/// What could be had of an item that is never refused, however much of it is taken.
+const NEVER_LESS: u64 = u64::MAX;
+
 /// How a channel is to choose among its locations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Strategy {
@@ -98,7 +101,10 @@ impl Chooser<'_> {
             let lines = self.wanted.iter().enumerate();
             for (at, line) in lines.filter(|(at, line)| line.optional == optional && is_meant(*at)) {
                 let row = line.item * self.locations;
-                let left = |location: usize| line.available[location].saturating_sub(taken[row + location]);
+                let left = |location: usize| match line.available[location] {
+                    NEVER_LESS => NEVER_LESS,
+                    available => available.saturating_sub(taken[row + location]),
+                };
                 let order = order(line, &left);
                 let whole = || order.iter().find(|at| left(**at) >= line.units).map(|at| vec![(*at, line.units)]);
                 let split = || if self.allow_split { split_over(line.units, &order, &left, 1 + spare) } else { None };

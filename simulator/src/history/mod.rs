@@ -93,6 +93,13 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         over_shards: bool,
     },
+    /// The lines are of items: a channel chooses where they lie.
+    ReserveThrough {
+        reservation: Id,
+        lines: Vec<Line>,
+        ttl_s: u32,
+        through: Through,
+    },
     Extend {
         reservation: Id,
         ttl_s: u32,
@@ -152,6 +159,21 @@ pub enum Request {
     },
 }
 
+/// A channel as a request means it: what the run's opening made of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    /// Its name.
+    pub channel: String,
+    /// Whether it sells from the default location too, beside [`AWAY`].
+    pub everywhere: bool,
+    /// Units of each item that it keeps back at each of its locations.
+    pub buffer: u32,
+    /// How it chooses, by the protocol's number.
+    pub strategy: i32,
+    /// A line may lie at both.
+    pub allow_split: bool,
+}
+
 /// Where an item lies beside the default location, where it does.
 pub const AWAY: &str = "away";
 
@@ -187,6 +209,7 @@ impl Request {
             | Self::CloseReceipt { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
+            | Self::ReserveThrough { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -212,7 +235,7 @@ impl Request {
             | Self::BlockLot { sku, .. }
             | Self::UnblockLot { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
-            Self::Reserve { lines, .. } => (None, lines),
+            Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
             Self::Extend { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
@@ -374,6 +397,14 @@ pub struct LineSeen {
     /// Sold and not shipped, by lot, in the order in which they were bound.
     #[serde(default)]
     pub lots: Vec<(u8, u64)>,
+}
+
+impl LineSeen {
+    /// All units that it was made with.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.held + self.committed + self.fulfilled + self.given_back + self.short
+    }
 }
 
 /// A reservation as it was read.

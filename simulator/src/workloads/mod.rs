@@ -13,6 +13,7 @@ mod reads;
 mod retries;
 mod shop;
 mod shopper;
+mod sources;
 mod strangers;
 mod transfers;
 mod translate;
@@ -60,6 +61,8 @@ pub enum Workload {
     Transfers,
     /// Reservations of SKUs of several shards.
     Orders,
+    /// Reservations whose locations a channel chooses.
+    Sources,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -89,7 +92,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -101,6 +104,7 @@ impl Workload {
         Self::Lots,
         Self::Transfers,
         Self::Orders,
+        Self::Sources,
     ];
 
     /// Those of one run.
@@ -134,6 +138,7 @@ impl Workload {
             Self::Lots => "lots",
             Self::Transfers => "transfers",
             Self::Orders => "orders",
+            Self::Sources => "sources",
         }
     }
 
@@ -149,15 +154,19 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-            // Their shelves are filled lot by lot.
-            Self::Lots | Self::Transfers => Vec::new(),
+            // Their shelves are filled lot by lot, or place by place.
+            Self::Lots | Self::Transfers | Self::Sources => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
 
     /// Makes what its opening needs. False: that cannot be had.
     async fn prepare(self, client: &Client, season: &str) -> bool {
-        self != Self::Transfers || transfers::make_place(client, &in_season(transfers::SKU, season)).await
+        match self {
+            Self::Transfers => transfers::make_place(client, &in_season(transfers::SKU, season)).await,
+            Self::Sources => sources::make_channels(client).await,
+            _ => true,
+        }
     }
 
     /// What the keeper asks for before the shop opens.
@@ -167,6 +176,9 @@ impl Workload {
         }
         if self == Self::Transfers {
             return transfers::opening(&in_season(transfers::SKU, season));
+        }
+        if self == Self::Sources {
+            return sources::opening(client, &in_season(sources::NAME, season));
         }
         let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
         self.shelves(client, season).into_iter().flat_map(put).collect()
@@ -186,6 +198,7 @@ impl Workload {
             Self::Lots => lots::order(shopper).await,
             Self::Transfers => transfers::order(shopper).await,
             Self::Orders => orders::order(shopper).await,
+            Self::Sources => sources::order(shopper).await,
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             let (sku, name) = (item_of(sku).to_owned(), format!("Item {}", item_of(sku)));
             PutItem::new(v1::Item { sku, name, lot_tracked: true, ..v1::Item::default() }).into()
         }
-        Request::Receive { sku, units } => Receive::of(sku, *units).into(),
+        Request::Receive { sku, units } => Receive::of(item_of(sku), *units).at(place_of(sku)).into(),
         Request::ReceiveLot { sku, lot, units } => {
             Receive::of(item_of(sku), *units).at(place_of(sku)).lot(lot.to_string()).lot_spec(lot_spec(*lot)).into()
         }
@@ -38,6 +38,17 @@ pub(super) fn command(command: &Command) -> ClientCommand {
                 reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
             };
             lines.iter().fold(reserve, line).into()
+        }
+        Request::ReserveThrough { reservation, lines, ttl_s, through } => {
+            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
+            let strategy = v1::SourcingStrategy::try_from(through.strategy).unwrap_or_default();
+            let reserve = if strategy == v1::SourcingStrategy::Nearest {
+                reserve.sourced_nearest(&through.channel, [AWAY])
+            } else {
+                reserve.sourced(&through.channel, strategy)
+            };
+            let reserve = if through.allow_split { reserve.allow_split() } else { reserve };
+            lines.iter().fold(reserve, |reserve, line| reserve.line(&line.sku, line.units)).into()
         }
         Request::Extend { reservation, ttl_s } => Extend::of(of(*reservation), whole(*ttl_s)).into(),
         Request::Commit { reservation } => Commit::of(of(*reservation)).into(),
