@@ -219,11 +219,12 @@ impl From<v1::Reservation> for ReservationRow {
             expired: line.expired,
             returned: line.returned,
         });
-        let asked = reservation.asked.into_iter().map(|asked| AskedRow {
-            sku: asked.sku,
+        let asked = reservation.asked.iter().map(|asked| AskedRow {
+            sku: asked.sku.clone(),
             units: asked.units,
             optional: asked.optional,
         });
+        let asked: Vec<AskedRow> = asked.collect();
         Self {
             lines: lines.collect(),
             reservation: reservation.reservation_id.map(|id| ReservationId::from(id).to_string()).unwrap_or_default(),
@@ -235,7 +236,7 @@ impl From<v1::Reservation> for ReservationRow {
             ended_at_ms: reservation.ended_at_ms,
             order_ref: reservation.order_ref,
             channel: reservation.channel_id,
-            asked: asked.collect(),
+            asked,
             revision: reservation.revision,
         }
     }
