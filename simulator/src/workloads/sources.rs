@@ -12,8 +12,10 @@ use crate::history::{AWAY, Freshness, Id, Line, Request, Subject, Through, name_
 pub(super) const NAME: &str = "SOURCE";
 const SKUS: usize = 2;
 /// Units at each place, so few that plans meet.
-const UNITS: u32 = 14;
+const UNITS: u32 = 8;
 const KEPT_BACK: u32 = 2;
+/// Reservations of one round, without a pause between them: the customers are to meet.
+const AT_A_TIME: u64 = 4;
 /// How often it is looked whether the channels are known.
 const LOOKS: u32 = 600;
 
@@ -63,11 +65,17 @@ async fn put(client: &Client) -> Result<(), holdfast_client::Error> {
 }
 
 pub(super) async fn order(shopper: &mut Shopper) {
+    for _ in 0..shopper.dice.between(1, AT_A_TIME) {
+        reserve(shopper).await;
+    }
+}
+
+async fn reserve(shopper: &mut Shopper) {
     let skus = skus(shopper.client(), &shopper.sku(NAME));
     let first = shopper.dice.below(skus.len() as u64) as usize;
     let count = shopper.dice.between(1, SKUS as u64) as usize;
     let line = |at: usize, units: u32| Line { sku: skus[(first + at) % skus.len()].clone(), units };
-    let lines: Vec<Line> = (0..count).map(|at| line(at, shopper.dice.between(1, 5) as u32)).collect();
+    let lines: Vec<Line> = (0..count).map(|at| line(at, shopper.dice.between(1, 4) as u32)).collect();
     let everywhere = shopper.dice.below(4) > 0;
     let channel = if everywhere { "both" } else { "away" }.to_owned();
     let strategies = [
@@ -81,18 +89,18 @@ pub(super) async fn order(shopper: &mut Shopper) {
     let through = Through { channel, everywhere, buffer: KEPT_BACK, strategy, allow_split };
     let (now, random) = (shopper.client().cluster_time_ms(), shopper.random());
     let reservation = Id(ReservationId::mint(now, slot_of(&lines[0].sku), random).0);
-    let ttl_s = if shopper.dice.below(4) == 0 { 2 } else { 600 };
+    let ttl_s = if shopper.dice.below(2) == 0 { 2 } else { 600 };
     let shelf = lines[0].sku.clone();
     if shopper.ask_done(Request::ReserveThrough { reservation, lines, ttl_s, through }).await {
         match shopper.dice.below(10) {
             // Its time ends it, or the shop's closing finds it held.
             0 => {}
-            1 => {
+            // What is sold is gone, and most is given back: so that there is something to race for.
+            1 if shopper.dice.below(3) == 0 => {
                 if shopper.ask_done(Request::Commit { reservation }).await && shopper.dice.below(2) == 0 {
                     shopper.ask_done(Request::Cancel { reservation }).await;
                 }
             }
-            // What is sold is gone: most is given back, so that there is something to race for.
             _ => drop(shopper.ask_done(Request::Release { reservation }).await),
         }
         shopper.read(Subject::Reservation(reservation), Freshness::Linearizable).await;
