@@ -6,9 +6,7 @@ mod cluster;
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, PATIENCE, Raw, Shop, pause, receive, reservation_id, reserve};
-use holdfast_client::{
-    Client, Command, CommandKey, Commit, Consistency, Error, PutItem, Receive, Release, Reservations, Reserve,
-};
+use holdfast_client::{Client, Command, CommandKey, Commit, Error, PutItem, Receive, Release, Reserve};
 use holdfast_client::{Stock, ids::CommandId, v1};
 use holdfast_proto::v1::ErrorReason;
 use rustix::process::Signal;
@@ -30,27 +28,6 @@ async fn stock(client: &Client, sku: &str) -> Stock {
 
 fn reserved(stock: &Stock) -> u64 {
     stock.levels.iter().map(|level| level.reserved).sum()
-}
-
-/// Pain 1: the last unit sold twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_clients_that_race_for_the_last_unit_exactly_one_gets_it() {
-    let cluster = Cluster::of_three().await;
-    let (one, other) = (Shop::client(&cluster).await, Shop::client(&cluster).await);
-    for round in 0..100 {
-        let sku = format!("LAST-{round}");
-        stocked(&one, &sku, 1).await;
-        let answers = tokio::join!(one.reserve(hold(&sku, 1)), other.reserve(hold(&sku, 1)));
-        let refused = match answers {
-            (Ok(_), Err(Error::Refused(refused))) | (Err(Error::Refused(refused)), Ok(_)) => refused,
-            other => panic!("round {round}: {other:?}"),
-        };
-        assert_eq!(refused.reason, ErrorReason::InsufficientStock, "round {round}");
-        assert_eq!(refused.metadata.get("available").map(String::as_str), Some("0"), "round {round}");
-        let stock = stock(&one, &sku).await;
-        assert_eq!((reserved(&stock), stock.atp), (1, 0), "round {round}");
-    }
-    cluster.replicas_agree().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,107 +69,6 @@ async fn the_same_id_with_another_body_is_refused_and_changes_nothing() {
         assert_eq!(other.unwrap_err().reason(), ErrorReason::ExistsWithDifferent);
         assert!(client.execute(first).await.expect("the first again").replayed);
         assert_eq!(reserved(&stock(&client, "SKU").await), already as u64 + 1);
-    }
-}
-
-/// Pain 2: each of two lines of one SKU passes, and together they are too much.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_sku_twice_in_one_cart_counts_twice() {
-    let cluster = Cluster::of_three().await;
-    let client = Shop::client(&cluster).await;
-    stocked(&client, "SKU", 3).await;
-    let refused = client.reserve(hold("SKU", 2).line("SKU", 2)).await.unwrap_err();
-    assert_eq!(refused.reason(), ErrorReason::InsufficientStock);
-    assert_eq!(reserved(&stock(&client, "SKU").await), 0);
-    let held = client.reserve(hold("SKU", 2).line("SKU", 1)).await.expect("three of three");
-    assert_eq!(reserved(&stock(&client, "SKU").await), 3);
-    client.commit(reservation_id(&held)).await.expect("a sale of both lines");
-    assert_eq!(stock(&client, "SKU").await.levels[0].committed, 3);
-}
-
-/// Pain 3: holds that never leave, or leave twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hold_leaves_by_itself_at_its_time_and_never_twice() {
-    let cluster = Cluster::of_three().await;
-    let client = Shop::client(&cluster).await;
-    stocked(&client, "SKU", 5).await;
-    let brief = client.reserve(Reserve::new().line("SKU", 2).ttl(Duration::from_secs(1))).await.expect("a brief hold");
-    let long = client.reserve(hold("SKU", 3)).await.expect("a long hold");
-    let deadline = Instant::now() + PATIENCE;
-    while reserved(&stock(&client, "SKU").await) != 3 {
-        assert!(Instant::now() < deadline, "the brief hold stays");
-        pause().await;
-    }
-    let late = client.commit(reservation_id(&brief)).await.unwrap_err();
-    assert_eq!(late.reason(), ErrorReason::ReservationExpired);
-    client.release(reservation_id(&long)).await.expect("a first release");
-    // Whatever a second release is answered, units come back once.
-    let _ = client.release(reservation_id(&long)).await;
-    let stock = stock(&client, "SKU").await;
-    assert_eq!((reserved(&stock), stock.atp, stock.levels[0].on_hand), (0, 5, 5));
-}
-
-/// Pain 4: the counter and the holds part ways.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_reserved_counter_is_the_sum_of_the_holds() {
-    let cluster = Cluster::of_three().await;
-    let client = Shop::client(&cluster).await;
-    let skus: Vec<String> = (0..4).map(|number| format!("SKU-{number}")).collect();
-    for sku in &skus {
-        stocked(&client, sku, 200).await;
-    }
-    let customer = |number: usize| {
-        let (client, skus) = (client.clone(), skus.clone());
-        async move {
-            for turn in 0..40 {
-                let sku = &skus[(number + turn) % skus.len()];
-                let Ok(held) = client.reserve(hold(sku, 1 + (turn % 5) as u32)).await else { continue };
-                let id = reservation_id(&held);
-                let then = match turn % 4 {
-                    0 => client.commit(id).await,
-                    1 => client.release(id).await,
-                    2 => client.execute(Commit::of(id).line(0, 1)).await,
-                    _ => continue,
-                };
-                then.expect("what is held can be ended");
-            }
-        }
-    };
-    futures_util::future::join_all((0..12).map(customer)).await;
-    let listing = client.reader(Consistency::Linearizable).reservations(Reservations::default());
-    let reservations = listing.take(10_000).await.expect("the reservations are listed");
-    assert!(!reservations.is_empty());
-    for sku in &skus {
-        let lines = reservations.iter().flat_map(|it| &it.lines).filter(|line| line.sku == *sku);
-        let sums = lines.fold((0, 0), |(held, committed), line| (held + line.held, committed + line.committed));
-        let stock = stock(&client, sku).await;
-        let counters = (stock.levels[0].reserved, stock.levels[0].committed);
-        assert_eq!(counters, sums, "{sku}: reserved and committed, by the counters and by the holds");
-    }
-    cluster.replicas_agree().await;
-}
-
-/// Pain 10: reads that lag behind holds.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_client_holds_another_sees_at_once() {
-    let cluster = Cluster::of_three().await;
-    let (one, other) = (Shop::client(&cluster).await, Shop::client(&cluster).await);
-    let raw = Raw::of(&cluster).await;
-    stocked(&one, "SKU", 100).await;
-    for held in 1..=50 {
-        let success = one.reserve(hold("SKU", 1)).await.expect("a hold");
-        let seen = stock(&other, "SKU").await;
-        assert_eq!((reserved(&seen), seen.atp), (held, 100 - held));
-        let token = success.token.expect("an answer has a position");
-        for node in 1..=3 {
-            let request = v1::GetStockRequest {
-                sku: "SKU".to_owned(),
-                consistency: Some(v1::Consistency { level: Some(v1::consistency::Level::AtLeast(token)) }),
-                ..v1::GetStockRequest::default()
-            };
-            let answer = raw.inventory(node).get_stock(request).await.expect("any replica answers");
-            assert_eq!(answer.into_inner().atp, 100 - held, "node {node}");
-        }
     }
 }
 

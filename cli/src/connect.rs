@@ -67,6 +67,16 @@ impl ClusterFlags {
     pub async fn put_location(&self, location: v1::Location) -> Result<v1::Location, Failure> {
         self.connect().await?.put_location(location).await.map_err(failure_of)
     }
+
+    /// Every channel, or one of them.
+    pub async fn channels(&self, id: Option<&str>) -> Result<Vec<v1::Channel>, Failure> {
+        self.connect().await?.channels(id).await.map_err(failure_of)
+    }
+
+    /// Creates a channel, or replaces what is said of it.
+    pub async fn put_channel(&self, channel: v1::Channel) -> Result<v1::Channel, Failure> {
+        self.connect().await?.put_channel(channel).await.map_err(failure_of)
+    }
 }
 
 /// Flags of every read.

@@ -127,6 +127,7 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
     match reason {
         ErrorReason::UnknownSku => Some("`holdfast item put SKU` makes an item"),
         ErrorReason::UnknownLocation => Some("`holdfast location list` shows the locations, `location put` makes one"),
+        ErrorReason::UnknownChannel => Some("`holdfast channel list` shows the channels, `channel put` makes one"),
         ErrorReason::InsufficientStock => Some("`holdfast stock get SKU` shows what is free"),
         ErrorReason::RevisionMismatch => Some(
             "read the present revision with `holdfast stock get SKU`, of an item with `item get SKU`, and ask again",

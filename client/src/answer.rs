@@ -216,6 +216,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::UnknownLocation
         | Reason::UnknownLot
         | Reason::UnknownCampaign
+        | Reason::UnknownChannel
         | Reason::TransferNotFound
         | Reason::ReceiptNotFound
         | Reason::AlreadyEnded

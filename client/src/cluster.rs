@@ -100,6 +100,24 @@ impl Client {
         Ok(reply.locations)
     }
 
+    /// Creates a channel, or replaces what is said of it.
+    pub async fn put_channel(&self, channel: v1::Channel) -> Result<v1::Channel, Error> {
+        let question = v1::PutChannelRequest { channel: Some(channel) };
+        let ask = |channel, request| async move { cluster(channel).put_channel(request).await };
+        let calling = self.at_length(Target::MetaLeader, Nature::Change, self.core().options.deadline);
+        let reply: v1::PutChannelResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.channel.unwrap_or_default())
+    }
+
+    /// All channels, or one that must be there.
+    pub async fn channels(&self, channel_id: Option<&str>) -> Result<Vec<v1::Channel>, Error> {
+        let calling = self.core().reading(Target::MetaLeader);
+        let ask = |channel, request| async move { cluster(channel).list_channels(request).await };
+        let question = v1::ListChannelsRequest { channel_id: channel_id.unwrap_or_default().to_owned() };
+        let reply: v1::ListChannelsResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.channels)
+    }
+
     /// Replaces a member that may not vote by the fresh node at `peer_address`. Answers when it is done.
     pub async fn replace_node(
         &self,

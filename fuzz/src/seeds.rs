@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use holdfast_inventory::untrusted::{chunk, event};
-use holdfast_inventory::{Inventory, LocationSpec};
+use holdfast_inventory::{ChannelSpec, Inventory, LocationSpec};
 use holdfast_node::untrusted::{command, configuration};
 use holdfast_proto::peer::v1 as peer;
 use holdfast_proto::v1;
@@ -78,6 +78,10 @@ fn meta_entries() -> Vec<Vec<u8>> {
         MetaChange::RemoveMember { node: 1 },
         MetaChange::PutLocation { id: "store-1".into(), spec },
         MetaChange::PutSetting { name: "a".into(), value: "b".into() },
+        MetaChange::PutChannel {
+            id: "web".into(),
+            spec: ChannelSpec { locations: vec!["store-1".parse().unwrap()], buffer: 1, active: true },
+        },
     ];
     let mut inputs: Vec<Vec<u8>> = changes
         .iter()

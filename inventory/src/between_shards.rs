@@ -73,9 +73,12 @@ impl SpreadPlan {
                         .as_deref()
                         .map_or_else(|| lines.iter().map(|line| line.units.0).collect(), <[u32]>::to_vec)
                 }
-                Err(Refusal::InsufficientStock { .. } | Refusal::BackorderCapExceeded { .. })
-                    if prepare.reserve.partial_ok || lines.iter().all(|line| line.optional) =>
-                {
+                // A lack that is not recorded lost a race that another plan may win.
+                Err(
+                    Refusal::InsufficientStock { recorded: true, .. }
+                    | Refusal::BackorderCapExceeded { .. }
+                    | Refusal::CustomerLimitExceeded { .. },
+                ) if prepare.reserve.partial_ok || lines.iter().all(|line| line.optional) => {
                     vec![0; lines.len()]
                 }
                 Err(refusal) if refusal.is_recorded() && is_on(Mutation::OrderHalfDecided) => vec![0; lines.len()],

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Field, InvalidArgument, LogTime, MAX_UNITS};
+use crate::{Field, InvalidArgument, LocationId, LogTime, MAX_UNITS};
 
 /// Longest name, brand, category or time zone, in bytes.
 pub const MAX_TEXT_BYTES: usize = 255;
@@ -190,6 +190,41 @@ impl LocationSpec {
         }
         if self.time_zone.len() > MAX_TEXT_BYTES {
             return Err(InvalidArgument::of(Field::TimeZone));
+        }
+        Ok(())
+    }
+}
+
+/// Most locations of one channel.
+pub const MAX_CHANNEL_LOCATIONS: usize = 64;
+/// Most channels of a cluster.
+pub const MAX_CHANNELS: usize = 1_000;
+
+/// Through what a shop sells: from which locations, and what it keeps back there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelSpec {
+    /// 1 to [`MAX_CHANNEL_LOCATIONS`], each once; asked in this order.
+    pub locations: Vec<LocationId>,
+    /// Units of each item at each of the locations that are not sold through the channel, at most [`MAX_UNITS`].
+    pub buffer: u32,
+    /// False: nothing new is sold through it.
+    pub active: bool,
+}
+
+impl ChannelSpec {
+    /// Whether it is one, whatever locations there are.
+    ///
+    /// # Errors
+    ///
+    /// The first field at fault.
+    pub fn validate(&self) -> Result<(), InvalidArgument> {
+        let count = self.locations.len();
+        let is_twice = |(at, id): (usize, &LocationId)| self.locations[..at].contains(id);
+        if count == 0 || count > MAX_CHANNEL_LOCATIONS || self.locations.iter().enumerate().any(is_twice) {
+            return Err(InvalidArgument::of(Field::ChannelLocations));
+        }
+        if self.buffer > MAX_UNITS {
+            return Err(InvalidArgument::of(Field::Buffer));
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, OpenCount, Prepare,
-    PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, Reserve,
-    ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release,
+    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -120,6 +120,8 @@ pub enum Operation {
     CancelCount(CancelCount),
     /// Another system's records say something else.
     Reconcile(Reconcile),
+    /// Creates a channel or replaces what is said of it.
+    PutChannel(Box<PutChannel>),
 }
 
 impl Operation {
@@ -178,6 +180,7 @@ impl Command {
             Operation::RecordCount(command) => command.validate(),
             Operation::ApplyCount(_) | Operation::CancelCount(_) => Ok(()),
             Operation::Reconcile(command) => command.validate(),
+            Operation::PutChannel(command) => command.validate(),
         }
     }
 }

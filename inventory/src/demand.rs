@@ -4,7 +4,8 @@ use holdfast_mutation::{Mutation, is_on};
 
 use crate::commands::FULL_RETRY_MS;
 use crate::shelf::Shelf;
-use crate::state::{LimitNo, LineRecord, LocationNo, SkuNo};
+use crate::sources::Through;
+use crate::state::{LimitNo, LineRecord, LocationNo, SkuNo, State};
 use crate::turn::Turn;
 use crate::{CustomerHash, LineCounts, Refusal};
 
@@ -15,6 +16,8 @@ pub(crate) struct Demand {
     places: Vec<PlaceDemand>,
     /// What limits leave the customer.
     limits: Vec<(LimitNo, u64)>,
+    /// The channel that the lines are sourced from.
+    through: Option<Through>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,9 +57,9 @@ enum Left {
 }
 
 impl Demand {
-    /// Of that customer.
-    pub(crate) fn of(customer: Option<CustomerHash>) -> Self {
-        Self { customer, ..Self::default() }
+    /// Of that customer; of lines that a channel sources, or of any.
+    pub(crate) fn of(customer: Option<CustomerHash>, through: Option<Through>) -> Self {
+        Self { customer, through, ..Self::default() }
     }
 
     /// Asks for that many units more, for a line of that number: what is there, and the rest without stock, where item and line
@@ -115,14 +118,9 @@ impl Demand {
         number: usize,
         units: u64,
     ) -> Result<Promise, Refusal> {
-        let is_it = |place: &PlaceDemand| (place.sku, place.location) == (line.sku, line.location);
-        let at = self.places.iter().position(is_it).unwrap_or_else(|| {
-            let (left, backorders_left) = (Left::of(turn, line), backorders_left(turn, line));
-            self.places.push(PlaceDemand { sku: line.sku, location: line.location, asked: 0, left, backorders_left });
-            self.places.len() - 1
-        });
+        let left = self.left_at(turn.state, line);
+        let at = self.place_at(turn.state, line);
         let place = &mut self.places[at];
-        let left = place.left.for_line(line);
         let (mut held, mut backordered) = (units, 0);
         if units > left + u64::from(is_on(Mutation::AtpOffByOne)) {
             (held, backordered) = (left, units - left);
@@ -144,24 +142,47 @@ impl Demand {
         place.left.take(line, held);
         Ok(Promise { held, backordered })
     }
+
+    /// What a line may still have where it lies.
+    pub(crate) fn left_at(&mut self, state: &State, line: &LineRecord) -> u64 {
+        let at = self.place_at(state, line);
+        let left = self.places[at].left.for_line(line);
+        self.through.as_ref().map_or(left, |through| through.left_of(left, line.location))
+    }
+
+    /// What it may still have anywhere through the channel: at all of its locations together, or at the one that has most.
+    pub(crate) fn left_through(&mut self, state: &State, line: &LineRecord, split: bool) -> u64 {
+        let Some(through) = self.through.clone() else { return self.left_at(state, line) };
+        let left = through.active(state).map(|location| self.left_at(state, &LineRecord { location, ..line.clone() }));
+        left.fold(0, |most, left| if split { most.saturating_add(left) } else { most.max(left) })
+    }
+
+    fn place_at(&mut self, state: &State, line: &LineRecord) -> usize {
+        let is_it = |place: &PlaceDemand| (place.sku, place.location) == (line.sku, line.location);
+        self.places.iter().position(is_it).unwrap_or_else(|| {
+            let (left, backorders_left) = (Left::of(state, line), backorders_left(state, line));
+            self.places.push(PlaceDemand { sku: line.sku, location: line.location, asked: 0, left, backorders_left });
+            self.places.len() - 1
+        })
+    }
 }
 
 /// Units more that may be promised at a line's place without stock; `None` where the item has no such promises.
-fn backorders_left(turn: &Turn<'_>, line: &LineRecord) -> Option<u64> {
-    let cap = turn.state.item(line.sku).spec.backorder.cap_at(turn.now())?;
-    let backordered = turn.state.stock(line.sku).place(line.location).map_or(0, |place| place.backordered);
+fn backorders_left(state: &State, line: &LineRecord) -> Option<u64> {
+    let cap = state.item(line.sku).spec.backorder.cap_at(state.header.now)?;
+    let backordered = state.stock(line.sku).place(line.location).map_or(0, |place| place.backordered);
     Some(cap.saturating_sub(backordered))
 }
 
 impl Left {
-    fn of(turn: &Turn<'_>, line: &LineRecord) -> Self {
-        let place = turn.state.stock(line.sku).place(line.location);
+    fn of(state: &State, line: &LineRecord) -> Self {
+        let place = state.stock(line.sku).place(line.location);
         match (place, &line.by_lot) {
             (None, _) => Self::Units(0),
-            (Some(place), None) => Self::Units(turn.state.atp(line.sku, place)),
+            (Some(place), None) => Self::Units(state.atp(line.sku, place)),
             (Some(place), Some(_)) => {
                 let (safety_stock, waited_for) = (place.safety_stock, place.waited_for());
-                Self::ByLot { shelf: Shelf::of(turn.state, place), safety_stock, waited_for }
+                Self::ByLot { shelf: Shelf::of(state, place), safety_stock, waited_for }
             }
         }
     }

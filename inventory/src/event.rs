@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::Discrepancy;
 use crate::{
-    Cause, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId, ReservationId,
-    ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId, TransferState,
+    Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId,
+    ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId,
+    TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -113,6 +114,8 @@ pub enum EventKind {
     BackorderCreated,
     /// Units that were promised without stock are there.
     BackorderFilled,
+    /// A channel was made or changed.
+    ChannelChanged,
 }
 
 impl EventKind {
@@ -166,6 +169,7 @@ impl EventKind {
             Self::ReconciliationRepaired => "reconciliation.repaired",
             Self::BackorderCreated => "backorder.created",
             Self::BackorderFilled => "backorder.filled",
+            Self::ChannelChanged => "channel.changed",
         }
     }
 }
@@ -387,6 +391,13 @@ pub enum Subject {
         units: u64,
         /// Units of all reservations that are promised so there now.
         backordered: u64,
+    },
+    /// A channel.
+    Channel {
+        /// Which.
+        channel: ChannelId,
+        /// Its revision after.
+        revision: Revision,
     },
 }
 

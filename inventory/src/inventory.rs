@@ -227,6 +227,7 @@ impl Inventory {
             Operation::ApplyCount(apply) => apply.decide(turn),
             Operation::CancelCount(cancel) => cancel.decide(turn),
             Operation::Reconcile(reconcile) => reconcile.decide(turn),
+            Operation::PutChannel(put) => put.decide(turn),
         }
     }
 

@@ -25,6 +25,7 @@ mod queries;
 mod refusal;
 mod reservation;
 mod shelf;
+mod sources;
 mod state;
 mod stock;
 #[cfg(any(test, fuzzing))]
@@ -39,7 +40,8 @@ pub use answer::{Answer, Applied, Success};
 pub use backorder::{BackorderCursor, BackorderEntry, BackorderFilter, NoBackorderCursor};
 pub use between_shards::SpreadPlan;
 pub use catalogue::{
-    Backorder, Condition, ItemSpec, ItemStatus, LocationKind, LocationSpec, MAX_ATTRIBUTES_BYTES, MAX_TEXT_BYTES,
+    Backorder, ChannelSpec, Condition, ItemSpec, ItemStatus, LocationKind, LocationSpec, MAX_ATTRIBUTES_BYTES,
+    MAX_CHANNEL_LOCATIONS, MAX_CHANNELS, MAX_TEXT_BYTES,
 };
 pub use command::{Cause, Command, Entry, MAX_CAUSE_BYTES, MAX_CHAIN, Operation};
 pub use customer_limit::{
@@ -62,9 +64,10 @@ pub use lot::{Lot, LotDates, LotSpec, LotStatus};
 pub use once::ResultWindow;
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
-pub use queries::{Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
+pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
 pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
 pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
+pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{

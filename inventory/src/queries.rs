@@ -7,9 +7,9 @@ use crate::state::{
     BoundUnits, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace,
 };
 use crate::{
-    Answer, CommandId, CustomerCount, CustomerHash, CustomerLimit, EventHash, Inventory, ItemSpec, Limits, LocationId,
-    LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine,
-    ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
+    Answer, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash, CustomerLimit, EventHash, Inventory,
+    ItemSpec, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId,
+    ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
 };
 
 /// An item as it stands.
@@ -31,6 +31,17 @@ pub struct Location {
     /// Its attributes.
     pub spec: LocationSpec,
     /// How often it was changed.
+    pub revision: Revision,
+}
+
+/// A channel as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// The channel.
+    pub id: ChannelId,
+    /// Its locations and its buffer.
+    pub spec: ChannelSpec,
+    /// In the cluster's own records.
     pub revision: Revision,
 }
 
@@ -143,6 +154,15 @@ impl Inventory {
     pub fn location(&self, id: &LocationId) -> Option<Location> {
         let record = self.state.location(self.state.find_location(id)?);
         Some(Location { id: record.id.clone(), spec: record.spec.clone(), revision: record.revision })
+    }
+
+    /// The channel.
+    #[must_use]
+    pub fn channel(&self, id: &ChannelId) -> Option<Channel> {
+        let record = self.state.channel(self.state.find_channel(id)?);
+        let locations = record.locations.iter().map(|no| self.state.location(*no).id.clone()).collect();
+        let spec = ChannelSpec { locations, buffer: record.buffer, active: record.active };
+        Some(Channel { id: record.id.clone(), spec, revision: record.revision })
     }
 
     /// The item's quantities at every location where it ever was, in the order the locations were made. `None` for an

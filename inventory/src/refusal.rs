@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku};
+use crate::{
+    ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku,
+};
 
 /// A field of a command, for [`InvalidArgument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,8 @@ pub enum Field {
     CountReference,
     CountedUnits,
     Discrepancy,
+    ChannelLocations,
+    Buffer,
 }
 
 impl Field {
@@ -107,6 +111,8 @@ impl Field {
             Self::CountReference => "reference",
             Self::CountedUnits => "units",
             Self::Discrepancy => "discrepancy",
+            Self::ChannelLocations => "location_ids",
+            Self::Buffer => "buffer",
         }
     }
 }
@@ -397,6 +403,12 @@ pub enum Refusal {
         /// When it is.
         release_at: LogTime,
     },
+    /// There is no such channel, or it is not active.
+    #[error("there is no active channel {channel}")]
+    UnknownChannel {
+        /// The channel.
+        channel: ChannelId,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -491,6 +503,7 @@ impl Refusal {
             | Self::CountInProgress { .. }
             | Self::BackorderCapExceeded { .. }
             | Self::NotReleased { .. }
+            | Self::UnknownChannel { .. }
             | Self::InvalidArgument(_) => true,
         }
     }

@@ -3,13 +3,14 @@
 use crate::commands::{
     Adjust, Amend, ApplyCount, ArrivedUnits, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Commit,
     CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, Line,
-    LoseTransfer, MoveUnits, OpenCount, Picked, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
-    Reconcile, RecordCount, Release, Reserve, Return, Set,
+    LoseTransfer, MoveUnits, OpenCount, Picked, PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive,
+    ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, Return, Set,
 };
 use crate::{
-    Answer, Applied, BodyHash, Command, CommandId, Condition, CountId, Digest, Entry, EventKind, Inventory, ItemSpec,
-    LimitSpec, LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation,
-    ReceiptId, Refusal, Reservation, ReservationId, Revision, Slot, StockLevel, Success, TransferId, Units, invariants,
+    Answer, Applied, BodyHash, ChannelSpec, Command, CommandId, Condition, CountId, Digest, Entry, EventKind,
+    Inventory, ItemSpec, LimitSpec, LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec,
+    LotStatus, Operation, ReceiptId, Refusal, Reservation, ReservationId, Revision, Slot, StockLevel, Success,
+    TransferId, Units, invariants,
 };
 
 /// A day, in seconds.
@@ -119,6 +120,15 @@ impl Shop {
         let spec = LocationSpec { active, ..LocationSpec::default() };
         let put = PutLocation { location: location.parse().expect("a name"), spec, if_revision: None };
         self.run(Operation::PutLocation(Box::new(put)))
+    }
+
+    /// Of the next revision.
+    pub(crate) fn put_channel(&mut self, id: &str, locations: &[&str], buffer: u32) -> Result<Success, Refusal> {
+        let channel = id.parse().expect("a name");
+        let locations = locations.iter().map(|id| id.parse().expect("a name")).collect();
+        let revision = self.inventory.channel(&channel).map_or(Revision(1), |known| known.revision.next());
+        let spec = ChannelSpec { locations, buffer, active: true };
+        self.run(Operation::PutChannel(Box::new(PutChannel { channel, spec, revision })))
     }
 
     pub(crate) fn put_item(&mut self, sku: &str, spec: ItemSpec) -> Result<Success, Refusal> {

@@ -11,7 +11,7 @@ pub mod chunk {
     use crate::{ChunkId, CustomerHash, Inventory, Operation};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 11;
+    pub const PIECES: usize = 12;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
@@ -29,6 +29,7 @@ pub mod chunk {
         let Operation::Reserve(mut limited) = reserve(9, &[("rouge", 1)]) else { unreachable!("it is one") };
         limited.customer = Some(CustomerHash(7));
         shop.run(Operation::Reserve(limited)).unwrap();
+        shop.put_channel("web", &["PAR", "LYO"], 1).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);

@@ -231,7 +231,7 @@ impl World {
             line.optional = asked.last().unwrap().optional;
             of.push(asked.len() as u16 - 1);
         }
-        reserve.plan = Some(Box::new(Plan { request: BodyHash(7), asked, of }));
+        reserve.plan = Some(Box::new(Plan { request: BodyHash(7), asked, of, sourced: None }));
         reserve
     }
 

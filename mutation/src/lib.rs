@@ -98,6 +98,10 @@ mutations! {
     CountAppliedTwice = "count-applied-twice", "A count that was applied can be applied again.";
     CountAgainstThePresent = "count-against-the-present", "A count is compared with what lies there when it is applied, not when it was recorded.";
     CountShortfallNotTold = "count-shortfall-not-told", "A count does not say whose units are missing.";
+    BufferIgnored = "buffer-ignored", "What a channel keeps back at its locations is sold through it.";
+    ChannelLocationIgnored = "channel-location-ignored", "Through a channel is sold from locations that are none of its own.";
+    SplitWithoutLeave = "split-without-leave", "A line is split over locations though the caller does not want it.";
+    LostRaceRecorded = "lost-race-recorded", "A plan that lost a race is refused for good.";
 }
 
 /// How a mutation shows.

@@ -192,14 +192,19 @@ impl Core {
         for shard in shards.iter() {
             let (records, number) = (&routes.for_shards, shard.shard());
             let lacks = shard.group().read_shard(|shard| {
-                (records.unknown_limits(shard).is_some(), records.unknown_locations(shard).next().is_some())
+                let limits = records.unknown_limits(shard).is_some();
+                let channels = records.unknown_channels(shard).next().is_some();
+                (limits, records.unknown_locations(shard).next().is_some(), channels)
             });
-            let (limits, locations) = lacks.unwrap_or((true, true));
+            let (limits, locations, channels) = lacks.unwrap_or((true, true, true));
             if limits {
                 missing.push(format!("shard {number} does not have the cluster's limits yet"));
             }
             if locations {
                 missing.push(format!("shard {number} does not know every location yet"));
+            }
+            if channels {
+                missing.push(format!("shard {number} does not know every channel yet"));
             }
         }
         for (group, what) in self.host.damage() {

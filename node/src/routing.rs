@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_inventory::{LocationId, Slot};
+use holdfast_inventory::{ChannelId, ChannelSpec, LocationId, Revision, Slot};
 use holdfast_raft::meta::{Member, Meta};
 use holdfast_raft::types::NodeId;
 
 use crate::from_proto::{Words, Zones};
-use crate::shard::ShardRecords;
+use crate::shard::{KnownChannel, ShardRecords};
 
 /// The cluster's records at one revision.
 #[derive(Debug)]
@@ -19,10 +19,12 @@ pub(crate) struct Routes {
     pub(crate) shards: u32,
     pub(crate) members: BTreeMap<NodeId, Member>,
     pub(crate) words: Words,
-    /// What every shard must know: the locations and its limits.
+    /// What every shard must know: the locations, the channels and its limits.
     pub(crate) for_shards: Arc<ShardRecords>,
     /// Revisions of the locations, in their order.
     pub(crate) location_revisions: Vec<u64>,
+    /// The channels, as the services ask for them.
+    pub(crate) channels: BTreeMap<ChannelId, ChannelSpec>,
     /// (first slot, last slot, shard), in the order of the slots.
     pub(crate) ranges: Vec<(u16, u16, u32)>,
 }
@@ -42,6 +44,14 @@ impl Routes {
             Some(((id, location.spec.clone()), location.revision))
         });
         let (locations, location_revisions): (Vec<_>, Vec<_>) = known.unzip();
+        let channels: Vec<KnownChannel> = meta
+            .channels()
+            .iter()
+            .filter_map(|(id, channel)| {
+                let id = ChannelId::new(id).ok()?;
+                Some(KnownChannel { id, spec: channel.spec.clone(), revision: Revision(channel.revision) })
+            })
+            .collect();
         Some(Self {
             cluster_id: meta.cluster_id().to_owned(),
             epoch: meta.epoch(),
@@ -53,7 +63,8 @@ impl Routes {
                 zones: Zones::of(&locations),
                 customer_key,
             },
-            for_shards: Arc::new(ShardRecords { limits: Some(meta.shard_limits().clone()), locations }),
+            channels: channels.iter().map(|channel| (channel.id.clone(), channel.spec.clone())).collect(),
+            for_shards: Arc::new(ShardRecords { limits: Some(meta.shard_limits().clone()), locations, channels }),
             location_revisions,
             ranges: meta.slot_ranges(),
         })

@@ -1,10 +1,11 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
+use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
-    Answer, Backorder, BackorderEntry, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item,
-    ItemStatus, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
-    Refusal, Reservation, ReservationLine, ReservationState, ShortReservation, StockCounts, StockLevel, Success,
-    Transfer, TransferState,
+    Answer, Backorder, BackorderEntry, ChannelId, ChannelSpec, Condition, Count, CountLine, CountState, CustomerCount,
+    CustomerLimit, Item, ItemStatus, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus,
+    LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Revision, ShortReservation,
+    StockCounts, StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -104,6 +105,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
         Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
+        Refusal::UnknownChannel { channel } => of(ErrorReason::UnknownChannel).with("channel", channel),
         Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
         Refusal::HoldShort { units } => of(ErrorReason::HoldShort).with("units", units),
@@ -243,7 +245,7 @@ pub(crate) fn reservation(reservation: &Reservation) -> v1::Reservation {
     v1::Reservation {
         reservation_id: Some(id(reservation.id.0)),
         state: reservation_state(reservation.state).into(),
-        lines: reservation.lines.iter().map(reservation_line).collect(),
+        lines: reservation_lines(reservation),
         expires_at_ms: if is_live { reservation.expires_at.0 } else { 0 },
         created_at_ms: reservation.created_at.0,
         order_ref: reservation.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -253,6 +255,42 @@ pub(crate) fn reservation(reservation: &Reservation) -> v1::Reservation {
         ended_at_ms: reservation.ended_at.map_or(0, |at| at.0),
         channel_id: reservation.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
         campaign_id: reservation.campaign.as_ref().map(ToString::to_string).unwrap_or_default(),
+        asked: asked_lines(reservation),
+    }
+}
+
+/// The lines, each with the number of the asked one that it comes from.
+fn reservation_lines(reservation: &Reservation) -> Vec<v1::ReservationLine> {
+    let of = |at: usize| reservation.plan.as_ref().and_then(|plan| plan.of.get(at)).map_or(0, |of| u32::from(*of));
+    let lines = reservation.lines.iter().map(reservation_line).enumerate();
+    lines.map(|(at, line)| v1::ReservationLine { of: of(at), ..line }).collect()
+}
+
+/// What was asked for, where the lines were worked out from that.
+fn asked_lines(reservation: &Reservation) -> Vec<v1::AskedLine> {
+    let Some(plan) = &reservation.plan else { return Vec::new() };
+    let first_of = |number: usize| plan.of.iter().position(|of| usize::from(*of) == number);
+    let sku_of = |number: usize| Some(reservation.lines.get(first_of(number)?)?.sku.clone());
+    let asked = |(number, asked): (usize, &AskedLine)| v1::AskedLine {
+        sku: match &asked.kit {
+            Some(kit) => kit.sku.as_str().to_owned(),
+            None => sku_of(number).map(|sku| sku.to_string()).unwrap_or_default(),
+        },
+        units: asked.units.0,
+        optional: asked.optional,
+        kit: asked.kit.is_some(),
+        kit_revision: asked.kit.as_ref().map_or(0, |kit| kit.revision.0),
+    };
+    plan.asked.iter().enumerate().map(asked).collect()
+}
+
+pub(crate) fn channel(id: &ChannelId, spec: &ChannelSpec, revision: Revision) -> v1::Channel {
+    v1::Channel {
+        channel_id: id.as_str().to_owned(),
+        location_ids: spec.locations.iter().map(|location| location.as_str().to_owned()).collect(),
+        buffer: spec.buffer,
+        inactive: !spec.active,
+        revision: revision.0,
     }
 }
 
@@ -274,6 +312,7 @@ fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
         short_sold: line.units.short_sold,
         lots: line.lots.iter().map(lot_units).collect(),
         backordered_sold: line.units.backordered_sold,
+        of: 0,
     }
 }
 

@@ -125,9 +125,11 @@ impl ErrorReason {
             Self::CountInProgress => state(Retry::NewKey),
 
             // They may be made, and what was refused stays refused under its id.
-            Self::UnknownSku | Self::UnknownLocation | Self::UnknownLot | Self::UnknownCampaign => {
-                absent(Retry::NewKey)
-            }
+            Self::UnknownSku
+            | Self::UnknownLocation
+            | Self::UnknownLot
+            | Self::UnknownCampaign
+            | Self::UnknownChannel => absent(Retry::NewKey),
 
             Self::NotLeader | Self::StaleRoute | Self::Unavailable | Self::StorageFull | Self::OrderUndecided => {
                 elsewhere_or_later()

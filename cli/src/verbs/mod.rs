@@ -4,6 +4,7 @@ mod amend;
 mod backorder;
 mod bench;
 mod cancel;
+mod channel;
 mod cluster;
 mod commit;
 mod completions;
@@ -66,6 +67,8 @@ pub enum Verb {
     #[command(subcommand)]
     Location(location::Location),
     #[command(subcommand)]
+    Channel(channel::Channel),
+    #[command(subcommand)]
     Stock(stock::Stock),
     #[command(subcommand)]
     Lot(lot::Lot),
@@ -108,6 +111,7 @@ impl Verb {
             Self::Cluster(verb) => verb.run(format).await,
             Self::Item(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
+            Self::Channel(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,

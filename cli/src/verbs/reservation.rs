@@ -79,6 +79,8 @@ struct LineRow {
     sku: String,
     location: String,
     lot: String,
+    /// Which of `asked` it comes from, where that is not empty.
+    of: u32,
     optional: bool,
     held: u64,
     backordered: u64,
@@ -114,7 +116,17 @@ struct ReservationRow {
     cancel_at_ms: u64,
     ended_at_ms: u64,
     order_ref: String,
+    channel: String,
+    /// What was asked for, where the lines were worked out from that.
+    asked: Vec<AskedRow>,
     revision: u64,
+}
+
+#[derive(Serialize)]
+struct AskedRow {
+    sku: String,
+    units: u32,
+    optional: bool,
 }
 
 impl Reservation {
@@ -196,6 +208,7 @@ impl From<v1::Reservation> for ReservationRow {
             sku: line.sku.clone(),
             location: line.location_id.clone(),
             lot: line.lot_id.clone(),
+            of: line.of,
             optional: line.optional,
             held: line.held,
             backordered: line.backordered,
@@ -210,6 +223,12 @@ impl From<v1::Reservation> for ReservationRow {
             returned: line.returned,
             backordered_sold: line.backordered_sold,
         });
+        let asked = reservation.asked.iter().map(|asked| AskedRow {
+            sku: asked.sku.clone(),
+            units: asked.units,
+            optional: asked.optional,
+        });
+        let asked: Vec<AskedRow> = asked.collect();
         Self {
             lines: lines.collect(),
             reservation: reservation.reservation_id.map(|id| ReservationId::from(id).to_string()).unwrap_or_default(),
@@ -220,6 +239,8 @@ impl From<v1::Reservation> for ReservationRow {
             cancel_at_ms: reservation.cancel_at_ms,
             ended_at_ms: reservation.ended_at_ms,
             order_ref: reservation.order_ref,
+            channel: reservation.channel_id,
+            asked,
             revision: reservation.revision,
         }
     }

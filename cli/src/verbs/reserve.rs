@@ -1,6 +1,6 @@
 //! `holdfast reserve`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
@@ -16,7 +16,7 @@ pub struct Reserve {
     #[arg(required = true, value_name = "SKU[=UNITS]")]
     lines: Vec<SkuUnits>,
     /// Where from; the cluster's default location if not given.
-    #[arg(long, default_value = "", hide_default_value = true)]
+    #[arg(long, default_value = "", hide_default_value = true, conflicts_with_all = ["strategy", "nearest"])]
     location: String,
     /// Bind a SKU to a lot by name, rather than to those that leave sale first: SKU=LOT; repeatable.
     #[arg(long = "lot", value_name = "SKU=LOT")]
@@ -30,9 +30,18 @@ pub struct Reserve {
     /// The shop's own reference of the order, up to 64 bytes.
     #[arg(long, default_value = "", hide_default_value = true)]
     order_ref: String,
-    /// The sales channel.
+    /// The sales channel. With --strategy or --nearest it chooses the locations; else it is a word that is kept.
     #[arg(long, default_value = "", hide_default_value = true)]
     channel: String,
+    /// How the channel chooses among its locations.
+    #[arg(long, value_enum, requires = "channel")]
+    strategy: Option<Strategy>,
+    /// The channel chooses among these of its locations, the first one first.
+    #[arg(long, value_delimiter = ',', value_name = "LOCATION,…", requires = "channel")]
+    nearest: Vec<String>,
+    /// A line may be held at several of the channel's locations.
+    #[arg(long)]
+    allow_split: bool,
     /// Leave out lines that cannot be held, instead of refusing all.
     #[arg(long)]
     partial_ok: bool,
@@ -43,10 +52,43 @@ pub struct Reserve {
     asking: Asking,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Strategy {
+    /// Its own order.
+    Priority,
+    /// The order of --nearest.
+    Nearest,
+    /// Where most of it is first.
+    MostStock,
+    /// As few locations for all lines as can be.
+    FewestSplits,
+}
+
 impl Reserve {
+    /// How the channel is to choose, if it is.
+    fn sourcing(&self) -> Result<Option<v1::Sourcing>, Failure> {
+        let strategy = match (self.strategy, self.nearest.is_empty()) {
+            (None, true) if self.allow_split => {
+                return Err(Failure::usage("--allow-split is for a channel that chooses: add --strategy or --nearest"));
+            }
+            (None, true) => return Ok(None),
+            (None | Some(Strategy::Nearest), false) => v1::SourcingStrategy::Nearest,
+            (Some(Strategy::Nearest), true) => {
+                return Err(Failure::usage("--strategy nearest needs --nearest LOCATION,…"));
+            }
+            (Some(_), false) => return Err(Failure::usage("--nearest is for --strategy nearest")),
+            (Some(Strategy::Priority), true) => v1::SourcingStrategy::Priority,
+            (Some(Strategy::MostStock), true) => v1::SourcingStrategy::MostStock,
+            (Some(Strategy::FewestSplits), true) => v1::SourcingStrategy::FewestSplits,
+        };
+        let nearest = self.nearest.clone();
+        Ok(Some(v1::Sourcing { strategy: strategy.into(), allow_split: self.allow_split, nearest }))
+    }
+
     /// Asks for the hold.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         check_lots(&self.lots, &self.lines)?;
+        let sourcing = self.sourcing()?;
         let reserve = v1::Reserve {
             lines: self.lines.iter().map(|line| line.line(&self.location, &self.lots, self.no_backorder)).collect(),
             // 0 on the wire is the cluster's default.
@@ -55,6 +97,7 @@ impl Reserve {
             order_ref: self.order_ref,
             channel: self.channel,
             partial_ok: self.partial_ok,
+            sourcing,
             ..v1::Reserve::default()
         };
         self.asking.ask(Operation::Reserve(reserve), format).await

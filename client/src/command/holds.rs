@@ -73,6 +73,40 @@ impl Reserve {
         self
     }
 
+    /// The channel that it is sold through: a word that is kept, unless [`Reserve::sourced`] lets it choose the locations.
+    #[must_use]
+    pub fn channel(mut self, channel: impl Into<String>) -> Self {
+        self.0.channel = channel.into();
+        self
+    }
+
+    /// That channel chooses the locations of the lines, which name none: by that strategy, each line at one location.
+    #[must_use]
+    pub fn sourced(mut self, channel: impl Into<String>, strategy: v1::SourcingStrategy) -> Self {
+        self.0.channel = channel.into();
+        self.0.sourcing.get_or_insert_default().strategy = strategy.into();
+        self
+    }
+
+    /// The channel chooses, and takes the first of these locations first, and no other. 1 to 64, each once.
+    #[must_use]
+    pub fn sourced_nearest(
+        self,
+        channel: impl Into<String>,
+        locations: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let mut reserve = self.sourced(channel, v1::SourcingStrategy::Nearest);
+        reserve.0.sourcing.get_or_insert_default().nearest = locations.into_iter().map(Into::into).collect();
+        reserve
+    }
+
+    /// A line may be held at several locations, where the channel chooses them.
+    #[must_use]
+    pub fn allow_split(mut self) -> Self {
+        self.0.sourcing.get_or_insert_default().allow_split = true;
+        self
+    }
+
     /// Lines that cannot be held whole are left out instead of failing the rest.
     #[must_use]
     pub fn partial_ok(mut self) -> Self {

@@ -280,6 +280,8 @@ not_in_this_script! {
     get_replica: GetReplicaRequest => GetReplicaResponse,
     put_location: PutLocationRequest => PutLocationResponse,
     list_locations: ListLocationsRequest => ListLocationsResponse,
+    put_channel: PutChannelRequest => PutChannelResponse,
+    list_channels: ListChannelsRequest => ListChannelsResponse,
     transfer_leadership: TransferLeadershipRequest => TransferLeadershipResponse,
     checkpoint: CheckpointRequest => CheckpointResponse,
 }

@@ -53,7 +53,7 @@ impl Amend {
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();
-        let mut demand = Demand::of(record.customer());
+        let mut demand = Demand::of(record.customer(), None);
         for (number, line) in self.lines.iter().enumerate() {
             let sku = turn.sku(&line.sku)?;
             turn.end_what_is_due_of(sku);

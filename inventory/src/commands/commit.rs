@@ -128,7 +128,9 @@ impl Commit {
         for line in &lines {
             turn.end_what_is_due_of(line.sku);
         }
-        let mut demand = Demand::of(turn.state.reservation(no).customer());
+        let record = turn.state.reservation(no);
+        let sourced = record.plan().and_then(|plan| plan.sourced.as_ref());
+        let mut demand = Demand::of(record.customer(), turn.through(record.channel(), sourced)?);
         for (number, (line, &units)) in lines.iter_mut().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
             turn.check_sellable(line.sku)?;
             let location = turn.state.location(line.location);

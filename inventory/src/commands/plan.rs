@@ -6,8 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use holdfast_mutation::{Mutation, is_on};
+
 use super::{Line, MAX_LINES};
-use crate::{BodyHash, Field, InvalidArgument, Revision, Sku, Units};
+use crate::{BodyHash, Field, InvalidArgument, LocationId, MAX_CHANNEL_LOCATIONS, Revision, Sku, Units};
 
 /// Most lines that the lines of one request may become.
 pub const MAX_PLANNED_LINES: usize = 256;
@@ -21,6 +23,20 @@ pub struct Plan {
     pub asked: Vec<AskedLine>,
     /// For each line that is held the number of the asked one that it comes from, in ascending order.
     pub of: Vec<u16>,
+    /// How the reserve's channel chose the locations, where it did.
+    pub sourced: Option<Sourced>,
+}
+
+/// Lines whose locations a channel chose: each at one of its locations, and none of what it keeps back there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sourced {
+    /// A line may have become several, at several locations.
+    pub allow_split: bool,
+    /// It is not planned anew: where another plan might do, that is a refusal for good. Else such a plan is not decided, and nothing is
+    /// kept under the command's id.
+    pub last: bool,
+    /// Only these of the channel's locations; empty: all.
+    pub nearest: Vec<LocationId>,
 }
 
 /// A line as it was asked for.
@@ -58,6 +74,32 @@ impl Plan {
             Some(at) => Err(InvalidArgument::in_line(Field::Units, at)),
             None => Ok(()),
         }
+    }
+
+    /// Whether lines that a channel sources are what was asked for: each whole, and at one location where it may not be split.
+    pub(crate) fn validate_sources(&self, lines: &[Line]) -> Result<(), InvalidArgument> {
+        let Some(sourced) = &self.sourced else { return Ok(()) };
+        if sourced.nearest.len() > MAX_CHANNEL_LOCATIONS {
+            return Err(InvalidArgument::of(Field::ChannelLocations));
+        }
+        let mut rest = lines.iter().zip(&self.of).peekable();
+        while let Some((first, of)) = rest.next() {
+            let (mut units, mut is_split, mut is_one) = (first.units.count(), false, true);
+            while let Some((line, _)) = rest.next_if(|(_, other)| *other == of) {
+                units += line.units.count();
+                is_split |= line.location != first.location;
+                is_one &= (&line.sku, &line.lot, line.optional) == (&first.sku, &first.lot, first.optional);
+            }
+            let asked = &self.asked[usize::from(*of)];
+            // What becomes of a kit is for its recipe to say.
+            if asked.kit.is_none() && (units != asked.units.count() || !is_one) {
+                return Err(InvalidArgument::in_line(Field::Lines, usize::from(*of)));
+            }
+            if is_split && asked.kit.is_none() && !sourced.allow_split && !is_on(Mutation::SplitWithoutLeave) {
+                return Err(InvalidArgument::in_line(Field::LocationId, usize::from(*of)));
+            }
+        }
+        Ok(())
     }
 
     /// The same of some of the lines, by their numbers.
@@ -108,7 +150,7 @@ mod tests {
             line.optional = asked[usize::from(*of)].0;
         }
         let asked = asked.iter().map(|(optional, _)| AskedLine { units: Units(7), optional: *optional, kit: None });
-        reserve.plan = Some(Box::new(Plan { request: BodyHash(1), asked: asked.collect(), of }));
+        reserve.plan = Some(Box::new(Plan { request: BodyHash(1), asked: asked.collect(), of, sourced: None }));
         reserve
     }
 

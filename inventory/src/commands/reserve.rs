@@ -6,7 +6,7 @@ use std::ops::Range;
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
-use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan};
+use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan, Sourced};
 use crate::demand::{Demand, Promise};
 use crate::state::{
     CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, Spread, Whole,
@@ -75,6 +75,10 @@ impl Reserve {
         }
         if let Some(plan) = &self.plan {
             plan.validate(self.lines.len())?;
+            plan.validate_sources(&self.lines)?;
+            if plan.sourced.is_some() && self.channel.is_none() {
+                return Err(InvalidArgument::of(Field::ChannelId));
+            }
         }
         if let Some(at) = self.lines.iter().position(|line| !line.units.is_askable()) {
             return Err(InvalidArgument::in_line(Field::Units, at));
@@ -110,7 +114,7 @@ impl Reserve {
         let mut max_hold_s = limits.max_hold_s;
         let mut lines = Vec::with_capacity(self.lines.len());
         for (at, line) in self.lines.iter().enumerate() {
-            let record = turn.new_line(line)?;
+            let record = turn.new_line(line).map_err(|refusal| self.planned_anew(refusal, at))?;
             let spec = &turn.state.item(record.sku).spec;
             max_hold_s = max_hold_s.min(spec.max_hold_s.unwrap_or(u32::MAX));
             if let Some(limit) = spec.max_per_order {
@@ -133,7 +137,7 @@ impl Reserve {
     /// Decides what each line gets: what is required first, summed, and then in order what is optional. Lines that come from one
     /// asked line get all or nothing together, those of other shards included.
     fn take<'b>(&self, turn: &Turn<'_>, lines: &mut [LineRecord], mut role: Role<'b>) -> Result<Role<'b>, Refusal> {
-        let mut demand = Demand::of(self.customer);
+        let mut demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?);
         let mut missing = role.missing();
         let mut first_lack = None;
         for is_optional in [false, true] {
@@ -152,7 +156,7 @@ impl Reserve {
                 };
                 match got {
                     Ok(promises) => group.zip(promises).for_each(|(at, promise)| promise.count(&mut lines[at].units)),
-                    Err(lack) if is_optional => {
+                    Err(lack) if is_optional && lack.is_recorded() => {
                         missing.insert(number);
                         first_lack.get_or_insert(lack);
                     }
@@ -177,18 +181,51 @@ impl Reserve {
     ) -> Result<Vec<Promise>, Refusal> {
         let before = (group.len() > 1).then(|| demand.clone());
         let mut promises = Vec::with_capacity(group.len());
-        for at in group {
+        for at in group.clone() {
             match demand.promise(turn, &lines[at], at, self.lines[at].units.count()) {
                 Ok(promise) => promises.push(promise),
                 Err(lack) => {
                     if let Some(before) = before {
                         *demand = before;
                     }
-                    return Err(lack);
+                    return Err(self.lack_through_channel(turn, demand, lines, group, lack));
                 }
             }
         }
         Ok(promises)
+    }
+
+    fn sourced(&self) -> Option<&Sourced> {
+        self.plan.as_ref()?.sourced.as_ref()
+    }
+
+    /// A location that its channel chose and that is not active any more: another one may do.
+    fn planned_anew(&self, refusal: Refusal, line: usize) -> Refusal {
+        match (refusal, self.sourced()) {
+            (Refusal::UnknownLocation { .. }, Some(sourced)) if !sourced.last => {
+                Refusal::InsufficientStock { available: 0, line: line as u32, recorded: false }
+            }
+            (refusal, _) => refusal,
+        }
+    }
+
+    /// A lack of a line whose location its channel chose is told of all its locations. Where they have enough the plan has lost a
+    /// race, which is no decision as long as another plan is tried.
+    fn lack_through_channel(
+        &self,
+        turn: &Turn<'_>,
+        demand: &mut Demand,
+        lines: &[LineRecord],
+        group: Range<usize>,
+        lack: Refusal,
+    ) -> Refusal {
+        let (Some(sourced), Refusal::InsufficientStock { line, .. }) = (self.sourced(), &lack) else { return lack };
+        let lacking = &lines[*line as usize];
+        let is_same = |at: &usize| (lines[*at].sku, lines[*at].named_lot()) == (lacking.sku, lacking.named_lot());
+        let asked: u64 = group.filter(is_same).map(|at| self.lines[at].units.count()).sum();
+        let available = demand.left_through(turn.state, lacking, sourced.allow_split);
+        let recorded = available < asked || sourced.last || is_on(Mutation::LostRaceRecorded);
+        Refusal::InsufficientStock { available, line: *line, recorded }
     }
 
     /// The lines from that one on that come from the same asked line.

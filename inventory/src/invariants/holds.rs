@@ -1,11 +1,12 @@
 //! [H-HOLDS] The live lines of a (SKU, location) sum to what is held and sold of each lot, by name or of none yet, and to what
 //! is backordered and short. And no hold is left behind: each that ends by time is among what falls due, by reservation and by
-//! item, each that is short or has units of a lot is found by it, and nothing else is.
+//! item, each that is short or has units of a lot is found by it, and nothing else is. And of lines that come from one asked line
+//! all were held, or none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::LogTime;
-use crate::state::{LineRecord, LocationNo, LotNo, ReservationNo, SkuNo, State, StockPlace};
+use crate::state::{LineRecord, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, State, StockPlace};
+use crate::{LineCounts, LogTime};
 
 /// What is promised of one item at one location.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -117,6 +118,7 @@ fn check_indexes(state: &State) -> Vec<String> {
         if state.find_reservation(record.id) != Some(no) {
             findings.push(format!("reservation {} is not the one that its id finds", record.id));
         }
+        findings.extend(check_asked(record));
     }
     for (what, is_same) in [
         ("what falls due", due == state.indexes.due && due_by_sku == state.indexes.due_by_sku),
@@ -133,4 +135,21 @@ fn check_indexes(state: &State) -> Vec<String> {
         }
     }
     findings
+}
+
+fn check_asked(record: &ReservationRecord) -> Option<String> {
+    let plan = record.plan()?;
+    let mut units: Vec<(u16, LineCounts)> = match record.whole() {
+        Some(whole) => whole.own.iter().copied().zip(record.lines.iter().map(|line| line.units)).collect(),
+        None => (0..).zip(record.lines.iter().map(|line| line.units)).collect(),
+    };
+    units.extend(record.remote_lines().map(|line| (line.number, line.units)));
+    units.sort_by_key(|(number, _)| *number);
+    let asked = |(number, _): &(u16, LineCounts)| plan.of.get(usize::from(*number)).copied();
+    let was_held = |(_, units): &(u16, LineCounts)| units.all().is_some_and(|units| units > 0);
+    let torn = units.chunk_by(|a, b| asked(a) == asked(b)).find(|lines| {
+        let held = lines.iter().filter(|line| was_held(line)).count();
+        held > 0 && held < lines.len()
+    })?;
+    Some(format!("reservation {}: only some lines of one that was asked for were held: {torn:?}", record.id))
 }

@@ -33,11 +33,13 @@ pub enum ChunkKind {
     CustomerLimits,
     /// What customers have under them.
     CustomerCounters,
+    /// Channels.
+    Channels,
 }
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Locations,
         Self::Items,
         Self::Stock,
@@ -48,6 +50,7 @@ impl ChunkKind {
         Self::Documents,
         Self::CustomerLimits,
         Self::CustomerCounters,
+        Self::Channels,
     ];
 
     const fn code(self) -> u8 {
@@ -62,6 +65,7 @@ impl ChunkKind {
             Self::Documents => 8,
             Self::CustomerLimits => 9,
             Self::CustomerCounters => 10,
+            Self::Channels => 11,
         }
     }
 }

@@ -9,8 +9,8 @@ use super::customer_limits::{CounterRecord, LimitRecord};
 use super::documents::DocumentRecord;
 use super::header::StoredHeader;
 use super::records::{
-    ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
-    ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
+    ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord,
+    ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
 };
 use super::{State, hash_id};
 
@@ -46,6 +46,7 @@ pub struct Cut {
     documents: ArenaCut<DocumentRecord>,
     limits: ArenaCut<LimitRecord>,
     counters: ArenaCut<CounterRecord>,
+    channels: ArenaCut<ChannelRecord>,
 }
 
 macro_rules! each_kind {
@@ -90,6 +91,10 @@ macro_rules! each_kind {
             let $arena = &$of.counters;
             $do
         }
+        {
+            let $arena = &$of.channels;
+            $do
+        }
     }};
 }
 
@@ -128,9 +133,10 @@ impl Cut {
         let documents = self.documents.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let limits = self.limits.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let counters = self.counters.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let channels = self.channels.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let catalogue = locations.chain(items).chain(stock).chain(lots);
         let decided = reservations.chain(results).chain(keyed_results);
-        catalogue.chain(decided).chain(documents).chain(limits).chain(counters)
+        catalogue.chain(decided).chain(documents).chain(limits).chain(counters).chain(channels)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -179,6 +185,7 @@ impl State {
                 self.documents.next_ordinal(),
                 self.limits.next_ordinal(),
                 self.counters.next_ordinal(),
+                self.channels.next_ordinal(),
             ],
         }
     }
@@ -200,6 +207,7 @@ impl State {
             documents: self.documents.cut(),
             limits: self.limits.cut(),
             counters: self.counters.cut(),
+            channels: self.channels.cut(),
         }
     }
 
@@ -221,6 +229,7 @@ impl State {
                 ChunkKind::Documents => self.documents.mark_changed(number),
                 ChunkKind::CustomerLimits => self.limits.mark_changed(number),
                 ChunkKind::CustomerCounters => self.counters.mark_changed(number),
+                ChunkKind::Channels => self.channels.mark_changed(number),
             }
         }
     }
@@ -236,6 +245,7 @@ impl State {
         self.documents.mark_all_changed();
         self.limits.mark_all_changed();
         self.counters.mark_all_changed();
+        self.channels.mark_all_changed();
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -268,6 +278,7 @@ impl State {
             ChunkKind::Documents => self.documents.encode_chunk(id.number),
             ChunkKind::CustomerLimits => self.limits.encode_chunk(id.number),
             ChunkKind::CustomerCounters => self.counters.encode_chunk(id.number),
+            ChunkKind::Channels => self.channels.encode_chunk(id.number),
         }
     }
 
@@ -279,8 +290,20 @@ impl State {
         let stored = StoredHeader::decode(header).ok_or(LoadError::Header)?;
         let mut state = Self::new(stored.header.limits.clone());
         state.header = stored.header;
-        let [locations, items, stock, lots, reservations, results, keyed_results, documents, limits, counters] =
-            stored.next_ordinals;
+        let [
+            locations,
+            items,
+            stock,
+            lots,
+            reservations,
+            results,
+            keyed_results,
+            documents,
+            limits,
+            counters,
+            channels,
+        ] = stored.next_ordinals;
+        stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
         state.stock.begin_load(stock);
@@ -291,6 +314,7 @@ impl State {
         state.documents.begin_load(documents);
         state.limits.begin_load(limits);
         state.counters.begin_load(counters);
+        state.channels.begin_load(channels);
         for (id, bytes) in chunks {
             let (number, bytes) = (id.number, bytes.as_ref());
             match id.kind {
@@ -304,6 +328,7 @@ impl State {
                 ChunkKind::Documents => state.documents.load_chunk(number, bytes),
                 ChunkKind::CustomerLimits => state.limits.load_chunk(number, bytes),
                 ChunkKind::CustomerCounters => state.counters.load_chunk(number, bytes),
+                ChunkKind::Channels => state.channels.load_chunk(number, bytes),
             }
             .map_err(|source| LoadError::Chunk { id, source })?;
         }
@@ -323,7 +348,9 @@ impl State {
         fits(ChunkKind::Documents, self.documents.end_load())?;
         fits(ChunkKind::CustomerLimits, self.limits.end_load())?;
         fits(ChunkKind::CustomerCounters, self.counters.end_load())?;
+        fits(ChunkKind::Channels, self.channels.end_load())?;
         self.index_catalogue()?;
+        self.index_channels()?;
         self.index_lots()?;
         self.check_stock()?;
         self.index_limits()?;
@@ -353,6 +380,22 @@ impl State {
             return Err(LoadError::Inconsistent { kind: ChunkKind::Items });
         }
         Ok(())
+    }
+
+    fn index_channels(&mut self) -> Result<(), LoadError> {
+        let refused = LoadError::Inconsistent { kind: ChunkKind::Channels };
+        let fits = |record: &ChannelRecord| {
+            record.locations.iter().all(|location| u64::from(location.0) < self.locations.live())
+        };
+        if self.channels.live() != self.channels.next_ordinal() || self.channels.next_ordinal() > u64::from(u32::MAX) {
+            return Err(refused);
+        }
+        if !self.channels.iter().all(|(_, record)| fits(record)) {
+            return Err(refused);
+        }
+        let channels = self.channels.iter().map(|(no, record)| (record.id.clone(), ChannelNo(no as u32)));
+        self.indexes.channels = channels.collect();
+        if self.indexes.channels.len() as u64 == self.channels.live() { Ok(()) } else { Err(refused) }
     }
 
     fn index_lots(&mut self) -> Result<(), LoadError> {

@@ -8,8 +8,10 @@ use super::arena::Arena;
 use super::customer_limits::{CounterNo, LimitNo};
 use super::documents::DocumentNo;
 use super::hash_index::HashIndex;
-use super::records::{ItemRecord, LineRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo};
-use crate::{LimitId, LocationId, LogTime, LotId, OrderRef, Sku};
+use super::records::{
+    ChannelNo, ItemRecord, LineRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo,
+};
+use crate::{ChannelId, LimitId, LocationId, LogTime, LotId, OrderRef, Sku};
 
 /// The hash that an id is found by.
 pub(crate) fn hash_id(id: u128) -> u64 {
@@ -24,6 +26,7 @@ fn hash_sku(sku: &Sku) -> u64 {
 #[derive(Clone, Debug)]
 pub(crate) struct Indexes {
     pub(super) locations: BTreeMap<LocationId, LocationNo>,
+    pub(super) channels: BTreeMap<ChannelId, ChannelNo>,
     skus: HashIndex,
     /// For lists in the order of the SKUs.
     pub(crate) skus_in_order: BTreeMap<Sku, SkuNo>,
@@ -73,6 +76,7 @@ impl Indexes {
     pub(super) fn new() -> Self {
         Self {
             locations: BTreeMap::new(),
+            channels: BTreeMap::new(),
             skus: HashIndex::new(),
             skus_in_order: BTreeMap::new(),
             lots_by_sku: Vec::new(),
@@ -289,5 +293,9 @@ pub(crate) fn waiting(
 impl ReservationRecord {
     pub(super) fn order_ref(&self) -> Option<&OrderRef> {
         self.details.as_ref()?.order_ref.as_ref()
+    }
+
+    pub(crate) fn channel(&self) -> Option<&ChannelId> {
+        self.details.as_ref()?.channel.as_ref()
     }
 }

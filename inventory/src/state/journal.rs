@@ -3,7 +3,8 @@
 use super::customer_limits::{CounterNo, CounterRecord, LimitNo, LimitRecord};
 use super::documents::{DocumentNo, DocumentRecord};
 use super::records::{
-    ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo, StockRecord,
+    ChannelNo, ChannelRecord, ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
+    ReservationRecord, SkuNo, StockRecord,
 };
 use super::{Header, State};
 
@@ -25,6 +26,8 @@ pub(super) enum Undo {
     Limit(LimitNo, LimitRecord),
     CounterAdded(CounterNo),
     Counter(CounterNo, CounterRecord),
+    ChannelAdded(ChannelNo),
+    Channel(ChannelNo, ChannelRecord),
 }
 
 /// The changes of an open chain, oldest first.
@@ -119,6 +122,11 @@ impl State {
             Undo::Limit(no, old) => self.take_back_limit(no, old),
             Undo::CounterAdded(no) => self.take_back_counter_added(no),
             Undo::Counter(no, old) => self.take_back_counter(no, old),
+            Undo::ChannelAdded(no) => {
+                let record = self.channels.undo_push(u64::from(no.0)).expect(BELIEF);
+                self.indexes.channels.remove(&record.id);
+            }
+            Undo::Channel(no, old) => *self.channels.get_mut(u64::from(no.0)).expect(BELIEF) = old,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every change of a record goes through here, so that the indexes always match it and a chain can be rolled back.
 
 mod arena;
+mod channels;
 mod chunk;
 mod counts;
 mod customer_limits;
@@ -27,9 +28,9 @@ pub(crate) use indexes::hash_id;
 use indexes::{Indexes, Standing};
 use journal::{Journal, Undo};
 pub(crate) use records::{
-    BoundUnits, Cell, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo, LocationRecord, LotNo,
-    LotRecord, LotTold, ReservationDetails, ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace,
-    StockRecord,
+    BoundUnits, Cell, ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo,
+    LocationRecord, LotNo, LotRecord, LotTold, ReservationDetails, ReservationNo, ReservationRecord, ResultRecord,
+    SkuNo, StockPlace, StockRecord,
 };
 
 pub(crate) use spread::{Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
@@ -55,6 +56,7 @@ pub(crate) struct State {
     documents: Arena<DocumentRecord>,
     limits: Arena<LimitRecord>,
     counters: Arena<CounterRecord>,
+    channels: Arena<ChannelRecord>,
     pub(crate) indexes: Indexes,
     /// Open while a chain is decided.
     journal: Option<Journal>,
@@ -74,6 +76,7 @@ impl State {
             documents: Arena::new(),
             limits: Arena::new(),
             counters: Arena::new(),
+            channels: Arena::new(),
             indexes: Indexes::new(),
             journal: None,
         }

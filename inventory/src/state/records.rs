@@ -42,6 +42,25 @@ impl Record for LocationRecord {
     const PER_CHUNK: usize = 64;
 }
 
+/// The ordinal of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct ChannelNo(pub(crate) u32);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChannelRecord {
+    pub(crate) id: ChannelId,
+    /// In the channel's order, each once.
+    pub(crate) locations: Vec<LocationNo>,
+    pub(crate) buffer: u32,
+    pub(crate) active: bool,
+    pub(crate) revision: Revision,
+}
+
+impl Record for ChannelRecord {
+    const KIND: ChunkKind = ChunkKind::Channels;
+    const PER_CHUNK: usize = 64;
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ItemRecord {
     pub(crate) sku: Sku,

@@ -2,7 +2,7 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN,
+    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_CHANNEL_LOCATIONS,
     MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
@@ -67,6 +67,8 @@ fn what_may_stand(field: Field) -> String {
         Field::CountedUnits => format!("0 to {MAX_UNITS} units, each lot and condition once"),
         Field::Discrepancy => "missing_sale, double_shipment, manual_override or drift".to_owned(),
         Field::DocumentLines => format!("1 to {MAX_DOCUMENT_LINES} lines"),
+        Field::ChannelLocations => format!("1 to {MAX_CHANNEL_LOCATIONS} locations, each once"),
+        Field::Buffer => format!("at most {MAX_UNITS} units"),
     }
 }
 

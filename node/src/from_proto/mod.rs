@@ -10,6 +10,7 @@ mod fields;
 mod operations;
 mod places;
 mod reads;
+mod sourcing;
 
 use holdfast_inventory::{
     Cause, Command, CommandId, CountId, LocationId, LogTime, Operation, ReceiptId, ReservationId, Slot, TransferId,
@@ -23,6 +24,7 @@ pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
 };
+pub(crate) use sourcing::{channel, channel_id, sourcing, unknown_channel};
 
 /// What the cluster's records add to what a caller says.
 #[derive(Debug)]
@@ -122,8 +124,8 @@ pub(crate) fn count_id(wire: Option<v1::Id>) -> Result<CountId, CommandError> {
 pub(crate) fn slot_of_command(command: &Command) -> Slot {
     match &command.operation {
         Operation::PutItem(it) => slot_of(&it.sku),
-        // Locations and limits come from the meta group, to every shard: no caller sends one.
-        Operation::PutLocation(_) | Operation::SetLimits(_) => Slot::default(),
+        // Locations, channels and limits come from the meta group, to every shard: no caller sends one.
+        Operation::PutLocation(_) | Operation::SetLimits(_) | Operation::PutChannel(_) => Slot::default(),
         Operation::Receive(it) => slot_of(&it.sku),
         Operation::Adjust(it) => slot_of(&it.sku),
         Operation::Set(it) => slot_of(&it.sku),

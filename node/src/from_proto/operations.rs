@@ -16,6 +16,7 @@ use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
 use super::{counts, places};
+use crate::planning::as_asked;
 
 /// Longest customer string, in bytes. It is hashed, not kept.
 const MAX_CUSTOMER_BYTES: usize = 255;
@@ -233,7 +234,7 @@ fn ttl_or_default(ttl_s: u32) -> u32 {
 
 fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
     let reservation = reservation_id(wire.reservation_id)?;
-    let lines = lines(&wire.lines, words)?;
+    let mut lines = lines(&wire.lines, words)?;
     if let Some(first) = lines.first().map(|line| slot_of(&line.sku))
         && reservation.slot() != first
     {
@@ -244,6 +245,11 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         let message = format!("there is no campaign {}; campaigns are not kept yet", wire.campaign_id);
         return Err(CommandError::of(ErrorReason::UnknownCampaign, message).at("campaign_id"));
     }
+    if wire.sourcing.is_some() {
+        // Where to wait for stock is for the caller to say.
+        lines.iter_mut().for_each(|line| line.no_backorder = true);
+    }
+    let plan = wire.sourcing.as_ref().map(|_| Box::new(as_asked(wire, &lines)));
     Ok(Reserve {
         reservation,
         lines,
@@ -253,7 +259,7 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         customer: customer_at(&wire.customer, words)?,
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
         campaign: None,
-        plan: None,
+        plan,
     })
 }
 

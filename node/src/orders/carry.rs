@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_inventory::{Answer, BodyHash, Command, CommandId, LogTime, Operation, Refusal, Slot, Success};
-use holdfast_proto::peer::v1::DecideRequest;
 use holdfast_proto::peer::v1::decide_response::Outcome;
 use holdfast_proto::peer::v1::order_service_client::OrderServiceClient;
+use holdfast_proto::peer::v1::{DecideRequest, LookRequest, LookResponse};
 use holdfast_raft::encode::encode_command;
 use holdfast_raft::types::NodeId;
 use holdfast_world::{GrpcChannel, Lane};
@@ -107,6 +107,27 @@ async fn attempt(
         Some(Outcome::NotDecided(why)) => Err(format!("node {leader}: {why}")),
         None => Err(format!("node {leader} gave no outcome")),
     }
+}
+
+/// Asks the leader of a shard what could be had there.
+///
+/// # Errors
+///
+/// It is not known, or did not answer in time.
+pub(crate) async fn ask_to_look(
+    core: &Core,
+    shard: u32,
+    request: LookRequest,
+    deadline: Instant,
+) -> Result<LookResponse, String> {
+    let routes = core.routes().map_err(|error| error.message)?;
+    let leader = core.shard(shard, &routes).map_err(|error| error.message)?.group().leader();
+    let leader = leader.ok_or_else(|| "no leader is known".to_owned())?;
+    let channel = core.carrier.channel(core, leader)?;
+    let attempt_ends = deadline.min(Instant::now() + ATTEMPT);
+    let response = timeout_at(attempt_ends, OrderServiceClient::new(channel).look(request)).await;
+    let response = response.map_err(|_| format!("node {leader} took too long"))?;
+    Ok(response.map_err(|status| format!("node {leader}: {status}"))?.into_inner())
 }
 
 /// Has a shard that this node leads decide a command between shards.

@@ -18,12 +18,14 @@ use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
 pub(crate) use carry::Carrier;
+pub(crate) use carry::ask_to_look;
 use carry::carry;
 pub(crate) use drive::drive;
 pub(crate) use service::order_service;
 
 use crate::core::Core;
 use crate::from_proto::slots_of_lines;
+use crate::planning::has_lost_race;
 use crate::refusals;
 use crate::routing::Routes;
 use crate::shard::{Decided, EncodedCommand};
@@ -41,7 +43,18 @@ pub(crate) fn spans_shards(command: &Command, routes: &Routes) -> bool {
     slots_of_lines(command).any(|slot| routes.shard_of(slot) != deciding)
 }
 
-/// Takes a hold on lines of several shards, all or nothing, on the shard of the reservation's slot.
+/// What became of an attempt.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It was decided.
+    Decided(Decided),
+    /// The lines were planned, and another plan may do: nothing is held or kept. The next attempt must have a later deadline than this,
+    /// so that what is still said of this one does not count for it.
+    LostRace { until: LogTime },
+}
+
+/// Takes a hold on lines of several shards, all or nothing, on the shard of the reservation's slot. Its deadline is later than
+/// `not_before`.
 ///
 /// # Errors
 ///
@@ -52,7 +65,8 @@ pub(crate) async fn reserve(
     shard: u32,
     route_epoch: u64,
     deadline: Instant,
-) -> Result<Decided, CommandError> {
+    not_before: LogTime,
+) -> Result<Attempt, CommandError> {
     let routes = core.routes()?;
     let handle = core.shard(shard, &routes)?;
     if !handle.group().is_leader() {
@@ -61,7 +75,7 @@ pub(crate) async fn reserve(
     let Operation::Reserve(reserve) = command.operation else {
         return Err(refusals::unavailable(shard, "only a reserve is carried out over several shards"));
     };
-    let decided_until = LogTime(core.log_time_ms()).plus_ms(DECIDED_WITHIN_MS);
+    let decided_until = LogTime(core.log_time_ms()).plus_ms(DECIDED_WITHIN_MS).max(not_before.plus_ms(1));
     let plan = SpreadPlan::of(command.id, &reserve, decided_until, |slot| routes.shard_of(slot));
     let plan = plan.ok_or_else(|| refusals::unavailable(shard, "the slot map has just changed"))?;
 
@@ -73,7 +87,14 @@ pub(crate) async fn reserve(
     let answers: Result<Vec<_>, _> = join_all(prepares).await.into_iter().collect();
     // What is held is given back when the deadline is over: the shards ask.
     let answers = answers.map_err(|why| refusals::unavailable(shard, &format!("of another shard, {why}")))?;
-    let decision = plan.decision(reserve, &answers).map_err(|refusal| to_proto::command_error(&refusal))?;
+    let decision = match plan.decision(reserve, &answers) {
+        Ok(decision) => decision,
+        Err(Refusal::InsufficientStock { recorded: false, .. }) => {
+            give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
+            return Ok(Attempt::LostRace { until: decided_until });
+        }
+        Err(refusal) => return Err(to_proto::command_error(&refusal)),
+    };
 
     let mut command = Command { operation: Operation::ReserveSpread(Box::new(decision)), ..command };
     let bytes = encode_command(&mut command);
@@ -85,10 +106,11 @@ pub(crate) async fn reserve(
     let outcome = submitted.outcomes().await.pop().map(|(_, outcome)| outcome);
     let outcome = outcome.ok_or_else(|| refusals::unavailable(shard, "the shard gave no answer"))?;
     let decided = outcome.map_err(|why| refusals::not_decided(&why, shard, &routes, route_epoch))?;
-    if decided.answers.first().is_some_and(is_refused_for_good) {
+    let has_lost_race = decided.answers.first().is_some_and(has_lost_race);
+    if has_lost_race || decided.answers.first().is_some_and(is_refused_for_good) {
         give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
     }
-    Ok(decided)
+    Ok(if has_lost_race { Attempt::LostRace { until: decided_until } } else { Attempt::Decided(decided) })
 }
 
 fn is_refused_for_good(answer: &Answer) -> bool {

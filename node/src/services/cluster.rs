@@ -1,9 +1,9 @@
-//! `ClusterService`: routing, state, locations and the operator's changes.
+//! `ClusterService`: routing, state, locations, channels and the operator's changes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_inventory::Inventory;
+use holdfast_inventory::{Inventory, LocationId, Revision};
 use holdfast_proto::v1::cluster_service_server::ClusterService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_raft::host::{Group, GroupError, Role, ScrubStatus};
@@ -241,6 +241,46 @@ impl ClusterService for Cluster {
         let known = routes.for_shards.locations.iter().zip(&routes.location_revisions);
         let locations = known.map(|((id, spec), revision)| to_proto::location(id, spec, *revision)).collect();
         Ok(Response::new(v1::ListLocationsResponse { locations }))
+    }
+
+    async fn put_channel(
+        &self,
+        request: Request<v1::PutChannelRequest>,
+    ) -> Result<Response<v1::PutChannelResponse>, Status> {
+        let deadline = self.core.deadline(timeout_of(&request));
+        let routes = self.core.routes()?;
+        let is_location = |id: &LocationId| routes.for_shards.locations.iter().any(|(known, _)| known == id);
+        let (id, spec) = from_proto::channel(request.into_inner().channel, is_location)?;
+        let meta = self.core.meta()?;
+        let change = MetaChange::PutChannel { id: id.as_str().to_owned(), spec: spec.clone() };
+        propose_change(&self.core, meta, change).await.map_err(|error| change_error(&error, &routes))?;
+        let revision = meta.read_meta(|meta| meta.channels().get(id.as_str()).map_or(0, |known| known.revision));
+        let revision = Revision(revision.unwrap_or(0));
+        // A reserve through the channel would be refused, or decided by an older buffer, by a shard that does not know it yet.
+        let is_known = |shard: &Inventory| shard.channel(&id).is_some_and(|known| known.revision >= revision);
+        while Instant::now() < deadline
+            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
+        {
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(Response::new(v1::PutChannelResponse { channel: Some(to_proto::channel(&id, &spec, revision)) }))
+    }
+
+    async fn list_channels(
+        &self,
+        request: Request<v1::ListChannelsRequest>,
+    ) -> Result<Response<v1::ListChannelsResponse>, Status> {
+        let routes = self.core.routes()?;
+        let only = match request.into_inner().channel_id.as_str() {
+            "" => None,
+            text => Some(from_proto::channel_id("channel_id", text)?),
+        };
+        let known = routes.for_shards.channels.iter().filter(|known| only.as_ref().is_none_or(|id| *id == known.id));
+        let channels: Vec<_> = known.map(|known| to_proto::channel(&known.id, &known.spec, known.revision)).collect();
+        if let Some(unknown) = only.filter(|_| channels.is_empty()) {
+            return Err(from_proto::unknown_channel("channel_id", &unknown).into());
+        }
+        Ok(Response::new(v1::ListChannelsResponse { channels }))
     }
 
     async fn replace_node(

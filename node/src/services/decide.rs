@@ -1,7 +1,7 @@
 //! Commands of one request: checked, sent to their shards, and their answers put back in order.
 
 use futures_util::StreamExt;
-use holdfast_inventory::{Command, MAX_CHAIN, Operation};
+use holdfast_inventory::{Command, LogTime, MAX_CHAIN, Operation};
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use holdfast_raft::stages::Stage;
@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
 use crate::from_proto::{self, invalid, slot_of_command, slots_of_lines};
-use crate::orders;
+use crate::orders::{self, Attempt};
+use crate::planning::{self, Sourcing};
 use crate::refusals;
 use crate::routing::Routes;
-use crate::shard::{EncodedCommand, Submitted};
+use crate::shard::{Decided, EncodedCommand, Submitted};
 use crate::to_proto;
 
 /// What became of a request's commands.
@@ -33,11 +34,18 @@ struct Work {
     places: Vec<u32>,
 }
 
-/// How many reserves over several shards one request has under way.
+/// How many reserves over several shards, or planned ones, one request has under way.
 const SPREAD_AT_ONCE: usize = 64;
 
 /// A command that is ready for its shard.
-type Checked = Result<(u32, EncodedCommand), CommandError>;
+struct Ready {
+    shard: u32,
+    command: EncodedCommand,
+    /// A channel chooses the locations of its lines: they are planned when it is decided.
+    sourcing: Option<Sourcing>,
+}
+
+type Checked = Result<Ready, CommandError>;
 
 /// Decides the commands of a request. Those that are not admitted have an error each, the others are decided.
 ///
@@ -72,10 +80,13 @@ pub(super) async fn decide(
     for (place, checked) in checked.into_iter().enumerate() {
         match checked {
             Err(error) => results[place] = Some(to_proto::not_admitted(ids[place], error)),
-            Ok((shard, command)) if orders::spans_shards(&command.command, &routes) => {
-                spread.push((place, shard, command.command));
+            Ok(Ready { shard, command, sourcing: Some(sourcing) }) => {
+                spread.push((place, shard, command.command, Some(sourcing)));
             }
-            Ok((shard, command)) => {
+            Ok(Ready { shard, command, .. }) if orders::spans_shards(&command.command, &routes) => {
+                spread.push((place, shard, command.command, None));
+            }
+            Ok(Ready { shard, command, .. }) => {
                 let at = works.iter().position(|work| work.shard == shard).unwrap_or_else(|| {
                     works.push(Work { shard, commands: Vec::new(), places: Vec::new() });
                     works.len() - 1
@@ -94,8 +105,12 @@ pub(super) async fn decide(
         })
         .collect();
     let mut answer = Results::default();
-    let spread = spread.into_iter().map(|(place, shard, command)| async move {
-        (place, shard, orders::reserve(core, command, shard, route_epoch, deadline).await)
+    let spread = spread.into_iter().map(|(place, shard, command, sourcing)| async move {
+        let decided = match sourcing {
+            Some(sourcing) => planning::reserve(core, command, &sourcing, shard, route_epoch, deadline).await,
+            None => reserve_over_shards(core, command, shard, route_epoch, deadline).await,
+        };
+        (place, shard, decided)
     });
     let spread: Vec<_> = futures_util::stream::iter(spread).buffer_unordered(SPREAD_AT_ONCE).collect().await;
     for (place, shard, decided) in spread {
@@ -120,6 +135,19 @@ pub(super) async fn decide(
     };
     answer.results = results.into_iter().enumerate().map(fill).collect();
     Ok(answer)
+}
+
+async fn reserve_over_shards(
+    core: &Core,
+    command: Command,
+    shard: u32,
+    route_epoch: u64,
+    deadline: Instant,
+) -> Result<Decided, CommandError> {
+    match orders::reserve(core, command, shard, route_epoch, deadline, LogTime(0)).await? {
+        Attempt::Decided(decided) => Ok(decided),
+        Attempt::LostRace { .. } => Err(refusals::unavailable(shard, "nothing was planned, and yet a plan was lost")),
+    }
 }
 
 fn no_answer() -> CommandError {
@@ -183,6 +211,7 @@ async fn collect(
 }
 
 fn check(wire: v1::Command, routes: &Routes) -> Checked {
+    let sourcing = from_proto::sourcing(&wire, &routes.channels)?;
     let mut command = from_proto::command(wire, &routes.words)?;
     let shard = routes.shard_of(slot_of_command(&command));
     check_lines(&command, shard, routes)?;
@@ -191,7 +220,7 @@ fn check(wire: v1::Command, routes: &Routes) -> Checked {
         let message = format!("the command has {} bytes; at most {MAX_COMMAND_BYTES}", bytes.len());
         return Err(CommandError::of(ErrorReason::BatchTooLarge, message));
     }
-    Ok((shard, EncodedCommand { command, bytes }))
+    Ok(Ready { shard, command: EncodedCommand { command, bytes }, sourcing })
 }
 
 /// A reserve may have lines on several shards, one of which decides it; an amend may not.
@@ -236,7 +265,7 @@ fn check_chain(chain: &mut [Checked], is_open: bool, spans_shards: &impl Fn(&Com
         let hint = "the last command of a chain, and of a request, has it unset";
         return refuse_all(chain, invalid("linked", "is set on the last command of the request", hint));
     }
-    let bytes: usize = chain.iter().flatten().map(|(_, command)| command.bytes.len()).sum();
+    let bytes: usize = chain.iter().flatten().map(|ready| ready.command.bytes.len()).sum();
     if chain.len() > MAX_CHAIN || bytes > MAX_CHAIN_BYTES {
         let message =
             format!("a chain of {} commands and {bytes} bytes; at most {MAX_CHAIN} and {MAX_CHAIN_BYTES}", chain.len());
@@ -249,11 +278,15 @@ fn check_chain(chain: &mut [Checked], is_open: bool, spans_shards: &impl Fn(&Com
         }
         return;
     }
-    if chain.iter().flatten().any(|(_, command)| spans_shards(&command.command)) {
+    if chain.iter().flatten().any(|ready| ready.sourcing.is_some()) {
+        let hint = "a plan may have to be made anew: reserve first, then chain what follows, or name the locations";
+        return refuse_all(chain, invalid("linked", "is set in a chain with a reserve whose channel chooses", hint));
+    }
+    if chain.iter().flatten().any(|ready| spans_shards(&ready.command.command)) {
         let message = "a reserve of the chain has lines on several shards; chain only what one shard decides";
         return refuse_all(chain, CommandError::of(ErrorReason::ChainSpansShards, message).at("linked"));
     }
-    let mut shards = chain.iter().flatten().map(|(shard, _)| *shard);
+    let mut shards = chain.iter().flatten().map(|ready| ready.shard);
     let first = shards.next();
     if let Some(other) = shards.find(|shard| Some(*shard) != first) {
         let message = format!(
@@ -267,7 +300,7 @@ fn check_chain(chain: &mut [Checked], is_open: bool, spans_shards: &impl Fn(&Com
 #[cfg(test)]
 mod tests {
     use holdfast_inventory::commands::Release;
-    use holdfast_inventory::{BodyHash, CommandId, LogTime, Operation, ReservationId};
+    use holdfast_inventory::{BodyHash, CommandId, ReservationId};
 
     use super::*;
 
@@ -283,7 +316,7 @@ mod tests {
             operation,
         };
         let bytes = encode_command(&mut command);
-        (Ok((shard, EncodedCommand { command, bytes })), linked)
+        (Ok(Ready { shard, command: EncodedCommand { command, bytes }, sourcing: None }), linked)
     }
 
     fn reasons(commands: Vec<(Checked, bool)>) -> Vec<&'static str> {
@@ -310,6 +343,19 @@ mod tests {
     fn a_chain_over_two_shards_is_refused_whole() {
         let spans = "CHAIN_SPANS_SHARDS";
         assert_eq!(reasons(vec![on_shard(0, true), on_shard(1, false), on_shard(1, false)]), [spans, spans, "ok"]);
+    }
+
+    #[test]
+    fn a_reserve_whose_channel_chooses_is_in_no_chain() {
+        let (mut first, linked) = on_shard(0, true);
+        if let Ok(ready) = &mut first {
+            let locations = vec!["main".parse().unwrap()];
+            let channel = "web".parse().unwrap();
+            let strategy = planning::Strategy::Priority;
+            ready.sourcing = Some(Sourcing { channel, locations, strategy, allow_split: false });
+        }
+        let bad = "INVALID_ARGUMENT";
+        assert_eq!(reasons(vec![(first, linked), on_shard(0, false), on_shard(0, false)]), [bad, bad, "ok"]);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use holdfast_inventory::commands::{PutLocation, SetLimits};
-use holdfast_inventory::{BodyHash, Command, CommandId, Entry, LogTime, Operation};
+use holdfast_inventory::commands::{PutChannel, PutLocation, SetLimits};
+use holdfast_inventory::{BodyHash, Command, CommandId, Entry, Inventory, LogTime, Operation};
 use holdfast_mutation::{Mutation, is_on};
 use holdfast_raft::encode::{EntryBuilder, encode_command};
 use holdfast_raft::host::{Group, ProposeError};
@@ -28,12 +28,15 @@ use tokio::time::{Instant, sleep_until};
 use super::batch::Batch;
 use super::log_time::LogClock;
 use super::submission::{Caller, Decided, NotDecided, Submit};
-use super::{Control, ShardRecords};
+use super::{Control, KnownChannel, ShardRecords};
 use crate::config::NodeLimits;
 use crate::metrics::ShardMetrics;
 
 /// How long an idle shard waits, at most, before it looks again at what is due and at the locations.
 pub(super) const IDLE_LOOK: Duration = Duration::from_millis(500);
+
+/// Most channels that one entry tells the shard.
+const CHANNELS_AT_ONCE: usize = 100;
 
 /// What an actor is made of; made anew at each restart.
 #[derive(Debug)]
@@ -238,7 +241,7 @@ impl ShardActor {
         true
     }
 
-    /// Proposes what no caller asked for, where this node leads: limits and locations the shard does not know, or a tick when
+    /// Proposes what no caller asked for, where this node leads: limits, locations and channels the shard does not know, or a tick when
     /// a hold or a date has fallen due. Says whether it did.
     async fn propose_what_is_due(&mut self) -> bool {
         if Instant::now() < self.own_proposals_from || !self.group.is_leader() {
@@ -250,7 +253,7 @@ impl ShardActor {
             if self.propose_limits(now).await {
                 return true;
             }
-            let unknown = self.unknown_locations();
+            let unknown = self.unknown_records();
             if !unknown.is_empty() {
                 let payload = self.entry_of(unknown, now);
                 self.propose(payload, Vec::new()).await;
@@ -288,6 +291,18 @@ impl ShardActor {
         let put =
             |(location, spec)| Operation::PutLocation(Box::new(PutLocation { location, spec, if_revision: None }));
         unknown.unwrap_or_default().into_iter().map(put).collect()
+    }
+
+    /// The locations that the shard lacks, then the channels, which name them; as many of those as one entry may well hold.
+    fn unknown_records(&self) -> Vec<Operation> {
+        let mut operations = self.unknown_locations();
+        let records = Arc::clone(&self.records);
+        let channels = |shard: &Inventory| records.unknown_channels(shard).take(CHANNELS_AT_ONCE).cloned().collect();
+        let channels: Vec<KnownChannel> = self.group.read_shard(channels).unwrap_or_default();
+        operations.extend(channels.into_iter().map(|KnownChannel { id, spec, revision }| {
+            Operation::PutChannel(Box::new(PutChannel { channel: id, spec, revision }))
+        }));
+        operations
     }
 
     /// An entry of commands that no caller asked for.

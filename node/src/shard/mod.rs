@@ -14,7 +14,9 @@ mod supervisor;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use holdfast_inventory::{Inventory, Limits as ShardLimits, LocationId, LocationSpec};
+use holdfast_inventory::{
+    ChannelId, ChannelSpec, Inventory, Limits as ShardLimits, LocationId, LocationSpec, Revision,
+};
 use holdfast_raft::host::Group;
 use kameo::actor::ActorRef;
 use tokio::sync::mpsc;
@@ -35,12 +37,29 @@ pub(crate) struct ShardRecords {
     pub(crate) limits: Option<ShardLimits>,
     /// In the order of their ids.
     pub(crate) locations: Vec<(LocationId, LocationSpec)>,
+    /// In the order of their ids.
+    pub(crate) channels: Vec<KnownChannel>,
+}
+
+/// A channel as the cluster's own records have it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KnownChannel {
+    pub(crate) id: ChannelId,
+    pub(crate) spec: ChannelSpec,
+    pub(crate) revision: Revision,
 }
 
 impl ShardRecords {
     /// What the shard lacks of its limits.
     pub(crate) fn unknown_limits(&self, shard: &Inventory) -> Option<&ShardLimits> {
         self.limits.as_ref().filter(|limits| shard.limits() != *limits)
+    }
+
+    /// The channels that the shard does not know, or knows as they were earlier.
+    pub(crate) fn unknown_channels(&self, shard: &Inventory) -> impl Iterator<Item = &KnownChannel> {
+        let is_known =
+            |known: &KnownChannel| shard.channel(&known.id).is_some_and(|channel| channel.revision >= known.revision);
+        self.channels.iter().filter(move |known| !is_known(known))
     }
 
     /// The locations that the shard does not know, or knows otherwise.

@@ -3,13 +3,14 @@
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
     DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, Picked, Plan,
-    PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits,
-    SetSafetyStock,
+    PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set,
+    SetLimits, SetSafetyStock, Sourced,
 };
 use holdfast_inventory::{
-    Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Condition, CustomerHash, ItemSpec,
-    ItemStatus, LimitId, LimitSpec, LimitWindow, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates,
-    LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId, Units,
+    Backorder, BodyHash, CampaignId, Cause, ChannelId, ChannelSpec, Command, CommandId, Condition, CustomerHash,
+    ItemSpec, ItemStatus, LimitId, LimitSpec, LimitWindow, LineUnits, LocationId, LocationKind, LocationSpec, LogTime,
+    LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId,
+    Units,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -153,6 +154,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::ApplyCount(_)
         | LogOperation::CancelCount(_)
         | LogOperation::Reconcile(_)) => counts::from_log(other)?,
+        LogOperation::PutChannel(it) => Operation::PutChannel(Box::new(put_channel(it)?)),
     })
 }
 
@@ -290,6 +292,20 @@ pub(super) fn condition(number: u32) -> Result<Condition, DecodeError> {
     }
 }
 
+fn sourced(it: log::Sourced) -> Result<Sourced, DecodeError> {
+    let nearest = it.nearest.iter().map(|id| name(LocationId::new(id))).collect::<Result<_, _>>()?;
+    Ok(Sourced { allow_split: it.allow_split, last: it.last, nearest })
+}
+
+fn put_channel(it: log::PutChannel) -> Result<PutChannel, DecodeError> {
+    let locations = it.location_ids.iter().map(|id| name(LocationId::new(id))).collect::<Result<_, _>>()?;
+    Ok(PutChannel {
+        channel: name(ChannelId::new(&it.channel_id))?,
+        spec: ChannelSpec { locations, buffer: it.buffer, active: !it.inactive },
+        revision: Revision(it.revision),
+    })
+}
+
 fn line(it: &log::Line) -> Result<Line, DecodeError> {
     Ok(Line {
         sku: name(Sku::new(&it.sku))?,
@@ -366,6 +382,7 @@ fn plan(it: log::Plan) -> Result<Plan, DecodeError> {
         request: BodyHash((u128::from(it.request_high) << 64) | u128::from(it.request_low)),
         asked: it.asked.iter().map(asked).collect::<Result<_, DecodeError>>()?,
         of: it.of.iter().map(of).collect::<Result<_, DecodeError>>()?,
+        sourced: it.sourced.map(sourced).transpose()?,
     })
 }
 

@@ -123,7 +123,7 @@ fn body_of(message: &log::Command) -> u128 {
 /// A reserve as it was asked for: without the lines that were worked out from those of the request.
 fn request_of(reserve: &log::Reserve) -> LogOperation {
     let Some(plan) = &reserve.plan else { return LogOperation::Reserve(reserve.clone()) };
-    let plan = log::Plan { asked: Vec::new(), of: Vec::new(), ..plan.clone() };
+    let plan = log::Plan { asked: Vec::new(), of: Vec::new(), sourced: None, ..plan.clone() };
     LogOperation::Reserve(log::Reserve { lines: Vec::new(), plan: Some(plan), ..reserve.clone() })
 }
 

@@ -1,6 +1,6 @@
 //! Every command comes back from the log as it went in.
 
-use holdfast_inventory::commands::{Receive, Release, Reserve};
+use holdfast_inventory::commands::{Plan, Receive, Release, Reserve};
 use holdfast_inventory::{CommandId, Operation, Units};
 
 use super::untrusted::{command, every_operation, location, plan, reservation, sku};
@@ -69,7 +69,7 @@ fn a_request_that_became_other_lines_has_the_same_body_hash_as_long_as_it_is_the
     let first = body(|_| ());
     let elsewhere = body(|reserve| {
         reserve.lines.truncate(1);
-        reserve.plan = Some(Box::new(plan(&[1])));
+        reserve.plan = Some(Box::new(Plan { sourced: None, ..plan(&[1]) }));
     });
     assert_eq!(first, elsewhere);
     assert_ne!(first, body(|reserve| reserve.plan.as_mut().unwrap().request = BodyHash(6)));

@@ -2,7 +2,8 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil,
-    IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutLimit, PutLocation, PutLot, Receive, Reserve, Return, Set,
+    IfExpired, Line, MoveUnits, Picked, Plan, PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, Reserve,
+    Return, Set, Sourced,
 };
 use holdfast_inventory::{
     Backorder, Cause, Command, Condition, ItemStatus, LimitWindow, LineUnits, LocationKind, LogTime, LotSpec,
@@ -109,6 +110,7 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::ApplyCount(it) => LogOperation::ApplyCount(counts::apply_to_log(it)),
         Operation::CancelCount(it) => LogOperation::CancelCount(counts::cancel_to_log(it)),
         Operation::Reconcile(it) => LogOperation::Reconcile(counts::reconcile_to_log(it)),
+        Operation::PutChannel(it) => LogOperation::PutChannel(put_channel(it)),
     }
 }
 
@@ -168,6 +170,21 @@ pub(super) fn condition(condition: Condition) -> u32 {
         Condition::Resellable => 1,
         Condition::Damaged => 2,
         Condition::QualityControl => 3,
+    }
+}
+
+fn sourced(it: &Sourced) -> log::Sourced {
+    let nearest = it.nearest.iter().map(|location| location.as_str().to_owned()).collect();
+    log::Sourced { allow_split: it.allow_split, last: it.last, nearest }
+}
+
+fn put_channel(it: &PutChannel) -> log::PutChannel {
+    log::PutChannel {
+        channel_id: it.channel.as_str().to_owned(),
+        location_ids: it.spec.locations.iter().map(|location| location.as_str().to_owned()).collect(),
+        buffer: it.spec.buffer,
+        inactive: !it.spec.active,
+        revision: it.revision.0,
     }
 }
 
@@ -307,6 +324,7 @@ fn plan(it: &Plan) -> log::Plan {
         request_low: it.request.0 as u64,
         asked: it.asked.iter().map(asked).collect(),
         of: it.of.iter().map(|of| u32::from(*of)).collect(),
+        sourced: it.sourced.as_ref().map(sourced),
     }
 }
 

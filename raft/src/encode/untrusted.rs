@@ -6,14 +6,14 @@ use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
     CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
     Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
-    PreparedPart, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release,
-    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    PreparedPart, PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
+    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Sourced, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CountId, CustomerHash, Inventory, ItemSpec,
-    ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime,
-    LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot,
-    TransferId, Units,
+    Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Condition, CountId, CustomerHash, Inventory,
+    ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind,
+    LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId,
+    Revision, Sku, Slot, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -84,6 +84,11 @@ pub(super) fn every_operation() -> Vec<Operation> {
     vec![
         Operation::PutItem(Box::new(PutItem { sku: sku(), spec, if_revision: Some(Revision(3)), if_absent: true })),
         Operation::PutLocation(Box::new(PutLocation { location: location(), spec: place, if_revision: None })),
+        Operation::PutChannel(Box::new(PutChannel {
+            channel: "web".parse().unwrap(),
+            spec: ChannelSpec { locations: vec![location()], buffer: 3, active: false },
+            revision: Revision(5),
+        })),
         Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
         Operation::Receive(Receive {
             sku: sku(),
@@ -289,6 +294,7 @@ pub(super) fn plan(of: &[u16]) -> Plan {
         request: BodyHash(1 << 90 | 5),
         asked: vec![asked.clone(), AskedLine { kit: None, ..asked }],
         of: of.to_vec(),
+        sourced: Some(Sourced { allow_split: true, last: false, nearest: vec![location()] }),
     }
 }
 
@@ -300,7 +306,7 @@ fn reserve() -> Reserve {
         partial_ok: true,
         order_ref: OrderRef::new("web-1").ok(),
         customer: Some(CustomerHash(u128::MAX - 7)),
-        channel: None,
+        channel: "web".parse().ok(),
         campaign: None,
         plan: Some(Box::new(plan(&[0, 0]))),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_inventory::{Limits, LocationKind, LocationSpec};
+use holdfast_inventory::{ChannelSpec, Limits, LocationId, LocationKind, LocationSpec};
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::meta_entry::Change as LogChange;
 use prost::Message;
@@ -53,6 +53,13 @@ pub enum MetaChange {
         /// Its attributes.
         spec: LocationSpec,
     },
+    /// A channel comes or changes.
+    PutChannel {
+        /// Its id.
+        id: String,
+        /// Its locations and its buffer.
+        spec: ChannelSpec,
+    },
     /// A setting changes.
     PutSetting {
         /// Its name.
@@ -89,6 +96,12 @@ pub fn encode_change(schema: u32, time_ms: u64, id: u128, change: &MetaChange) -
             },
             time_zone: spec.time_zone.clone(),
             priority: spec.priority,
+            inactive: !spec.active,
+        }),
+        MetaChange::PutChannel { id, spec } => LogChange::PutChannel(log::MetaPutChannel {
+            channel_id: id.clone(),
+            location_ids: spec.locations.iter().map(|location| location.as_str().to_owned()).collect(),
+            buffer: spec.buffer,
             inactive: !spec.active,
         }),
         MetaChange::PutSetting { name, value } => {
@@ -139,6 +152,12 @@ pub fn decode_change(bytes: &[u8], known: u32) -> Result<(u128, MetaChange), Dec
             };
             MetaChange::PutLocation { id: put.location_id, spec }
         }
+        LogChange::PutChannel(put) => {
+            let location = |id: &String| LocationId::new(id).map_err(|error| malformed(&error.to_string()));
+            let locations = put.location_ids.iter().map(location).collect::<Result<_, _>>()?;
+            let spec = ChannelSpec { locations, buffer: put.buffer, active: !put.inactive };
+            MetaChange::PutChannel { id: put.channel_id, spec }
+        }
         LogChange::PutSetting(put) => MetaChange::PutSetting { name: put.name, value: put.value },
     };
     Ok((id, change))
@@ -186,6 +205,14 @@ mod tests {
                 spec: LocationSpec { kind: LocationKind::Store, active: false, ..Default::default() },
             },
             MetaChange::PutSetting { name: "a".into(), value: "b".into() },
+            MetaChange::PutChannel {
+                id: "web".into(),
+                spec: ChannelSpec {
+                    locations: vec!["main".parse().unwrap(), "s".parse().unwrap()],
+                    buffer: 2,
+                    active: false,
+                },
+            },
         ];
         for change in changes {
             let id = u128::MAX - 5;

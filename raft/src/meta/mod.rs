@@ -1,4 +1,4 @@
-//! The machine of the meta group: the cluster's own records (members, slot map, settings, locations). Pure, as `inventory` is.
+//! The machine of the meta group: the cluster's own records (members, slot map, settings, locations, channels). Pure, as `inventory` is.
 //!
 //! Its log holds `holdfast.log.v1.MetaEntry`. Like a shard's entry each says its schema; like a shard's command each is decided
 //! once under its id.
@@ -9,7 +9,7 @@ pub mod untrusted;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holdfast_inventory::Limits;
+use holdfast_inventory::{ChannelSpec, Limits, MAX_CHANNELS};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -43,6 +43,15 @@ pub struct MetaLocation {
     pub revision: u64,
 }
 
+/// A channel with the revision the shards are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaChannel {
+    /// Its locations and its buffer.
+    pub spec: ChannelSpec,
+    /// Raised with each change.
+    pub revision: u64,
+}
+
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetaAnswer {
@@ -69,8 +78,10 @@ pub struct Meta {
     revision: u64,
     decided: BTreeMap<u128, MetaAnswer>,
     order: VecDeque<u128>,
-    /// Since version 2. Last, so that an older state is one that ends before it.
+    /// Since version 2. This and what comes after it stand last, so that an older state is one that ends before it.
     shard_limits: Limits,
+    /// Since version 3.
+    channels: BTreeMap<String, MetaChannel>,
 }
 
 impl Meta {
@@ -124,6 +135,7 @@ impl Meta {
                 self.locations.insert(id, MetaLocation { spec, revision });
                 Ok(())
             }
+            MetaChange::PutChannel { id, spec } => self.put_channel(id, spec),
             MetaChange::PutSetting { name, value } => {
                 self.settings.insert(name, value);
                 Ok(())
@@ -144,6 +156,23 @@ impl Meta {
         self.customer_key = founding.customer_key;
         self.shard_limits = founding.shard_limits;
         self.epoch = 1;
+        Ok(())
+    }
+
+    fn put_channel(&mut self, id: String, spec: ChannelSpec) -> Result<(), String> {
+        spec.validate().map_err(|error| format!("of channel {id}: {error}"))?;
+        if let Some(unknown) = spec.locations.iter().find(|location| !self.locations.contains_key(location.as_str())) {
+            return Err(format!("there is no location {unknown}"));
+        }
+        let known = self.channels.get(&id);
+        if known.is_some_and(|known| known.spec == spec) {
+            return Ok(());
+        }
+        if known.is_none() && self.channels.len() >= MAX_CHANNELS {
+            return Err(format!("there are {MAX_CHANNELS} channels already, and there may be no more"));
+        }
+        let revision = known.map_or(0, |known| known.revision) + 1;
+        self.channels.insert(id, MetaChannel { spec, revision });
         Ok(())
     }
 
@@ -175,6 +204,12 @@ impl Meta {
     #[must_use]
     pub fn locations(&self) -> &BTreeMap<String, MetaLocation> {
         &self.locations
+    }
+
+    /// The channels, by id.
+    #[must_use]
+    pub fn channels(&self) -> &BTreeMap<String, MetaChannel> {
+        &self.channels
     }
 
     /// A setting.
@@ -253,9 +288,10 @@ impl Meta {
         let (version, rest) = bytes.split_first()?;
         match *version {
             STATE_VERSION => postcard::from_bytes(rest).ok(),
+            WITHOUT_CHANNELS => postcard::from_bytes(&[rest, &NO_CHANNELS].concat()).ok(),
             WITHOUT_LIMITS => {
                 let limits = postcard::to_stdvec(&Limits::default()).expect("plain numbers are always encoded");
-                postcard::from_bytes(&[rest, &limits].concat()).ok()
+                postcard::from_bytes(&[rest, &limits, &NO_CHANNELS].concat()).ok()
             }
             _ => None,
         }
@@ -268,7 +304,11 @@ impl Meta {
     }
 }
 
-const STATE_VERSION: u8 = 2;
+const STATE_VERSION: u8 = 3;
+/// Written before there were channels.
+const WITHOUT_CHANNELS: u8 = 2;
+/// An empty map, as it is encoded.
+const NO_CHANNELS: [u8; 1] = [0];
 /// Written before a cluster's records had the shards' limits: its shards have the default ones.
 const WITHOUT_LIMITS: u8 = 1;
 
@@ -338,6 +378,27 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_sells_from_locations_that_are_there_and_its_revision_counts_its_changes() {
+        let mut meta = founded(8);
+        let mut put = |id: u128, channel: &str, locations: &[&str], buffer| {
+            let locations = locations.iter().map(|id| id.parse().unwrap()).collect();
+            let spec = ChannelSpec { locations, buffer, active: true };
+            meta.apply(id, MetaChange::PutChannel { id: channel.to_owned(), spec }).refusal
+        };
+        assert_eq!(put(2, "web", &["main"], 1), None);
+        assert_eq!(put(3, "web", &["main"], 1), None);
+        assert_eq!(put(4, "web", &["main", "nowhere"], 1).as_deref(), Some("there is no location nowhere"));
+        assert!(put(5, "web", &["main", "main"], 1).is_some() && put(6, "web", &[], 1).is_some());
+        assert_eq!(put(7, "web", &["main"], 2), None);
+        for id in 1..MAX_CHANNELS {
+            assert_eq!(put(10 + id as u128, &format!("channel-{id}"), &["main"], 0), None);
+        }
+        assert!(put(8, "one-more", &["main"], 0).unwrap().contains("1000 channels"));
+        assert_eq!((meta.channels()["web"].spec.buffer, meta.channels()["web"].revision), (2, 2));
+        assert_eq!(Meta::decode(&meta.encode()), Some(meta));
+    }
+
+    #[test]
     fn the_records_come_back_with_the_same_digest_and_damage_does_not_pass_for_them() {
         let meta = founded(8);
         let bytes = meta.encode();
@@ -353,6 +414,9 @@ mod tests {
         assert_eq!(meta.shard_limits().results, 5_000);
         let limits = postcard::to_stdvec(&meta.shard_limits).unwrap();
         let mut old = meta.encode();
+        old.truncate(old.len() - NO_CHANNELS.len());
+        old[0] = WITHOUT_CHANNELS;
+        assert_eq!(Meta::decode(&old).as_ref(), Some(&meta));
         old[0] = WITHOUT_LIMITS;
         old.truncate(old.len() - limits.len());
         meta.shard_limits = Limits::default();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Inventory};
-use crate::history::{Answer, Asked, History, Id, Line, Phase, Request, Standing, StockSeen, operations};
+use crate::history::{Answer, Asked, History, Id, Line, LineSeen, Phase, Request, Standing, StockSeen, operations};
 
 const NAME: &str = "conservation";
 
@@ -41,7 +41,7 @@ struct Told {
 /// Compares what stands in the end with what was acknowledged.
 #[must_use]
 pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
-    let told = acknowledged(history);
+    let told = acknowledged(history, inventory);
     let mut findings = Vec::new();
     let mut find = |what: String| findings.push(Finding::new(NAME, what));
     for (sku, stock) in &inventory.stocks {
@@ -116,8 +116,8 @@ fn account(inventory: &Inventory, find: &mut impl FnMut(String)) {
 }
 
 /// What was acknowledged, and what may have been done, of each SKU.
-fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
-    let mut lines: BTreeMap<Id, &[Line]> = BTreeMap::new();
+fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<&'a str, Told> {
+    let mut lines: BTreeMap<Id, Vec<(&str, u64)>> = BTreeMap::new();
     let operations = operations(history);
     let commands = || {
         operations.iter().filter_map(|operation| match (operation.asked, &operation.standing) {
@@ -132,7 +132,15 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
             if let Request::Reserve { reservation, lines: asked, .. } = &command.request
                 && !is_refused
             {
-                lines.insert(*reservation, asked);
+                let of_line = |line: &'a Line| (line.sku.as_str(), u64::from(line.units));
+                lines.insert(*reservation, asked.iter().map(of_line).collect());
+            }
+            // Where its lines lie only the reservation itself says.
+            if let Request::ReserveThrough { reservation, .. } = &command.request
+                && let Some(seen) = inventory.reservations.get(reservation)
+            {
+                let of_line = |line: &'a LineSeen| (line.sku.as_str(), line.all());
+                lines.insert(*reservation, seen.lines.iter().map(of_line).collect());
             }
         }
     }
@@ -145,10 +153,11 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                 Some(Answer::Done(done)) => Some(done),
                 None => None,
             };
-            let of_lines = command.request.reservation().and_then(|id| lines.get(&id).copied()).unwrap_or_default();
+            let of_lines =
+                command.request.reservation().and_then(|id| lines.get(&id)).map(Vec::as_slice).unwrap_or_default();
             let mut each = |add: fn(&mut Told) -> &mut Count| {
-                for line in of_lines {
-                    add(told.entry(&line.sku).or_default()).add(u64::from(line.units), done.is_some());
+                for (sku, units) in of_lines {
+                    add(told.entry(sku).or_default()).add(*units, done.is_some());
                 }
             };
             match &command.request {
@@ -172,6 +181,7 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
                 }
                 Request::Cancel { .. }
                 | Request::Reserve { .. }
+                | Request::ReserveThrough { .. }
                 | Request::Extend { .. }
                 | Request::Release { .. }
                 | Request::BlockLot { .. }
@@ -195,7 +205,7 @@ fn acknowledged(history: &History) -> BTreeMap<&str, Told> {
 mod tests {
     use super::*;
     use crate::checkers::stories::{Story, commit, phase, stock, unknown};
-    use crate::history::{LineSeen, ReservationSeen};
+    use crate::history::ReservationSeen;
 
     fn sold_three() -> History {
         let story = Story::stocked().held(2, 10, 12, 3, 7);

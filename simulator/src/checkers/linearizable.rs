@@ -13,7 +13,7 @@ use super::model::Model;
 use super::search::{Bounded, Search, Verdict};
 use super::{Finding, LogTimeBound};
 use crate::history::{
-    Answer, Asked, Freshness, History, Id, MAX_RECORDS, Operation, Request, Standing, Subject, operations,
+    Answer, Asked, Freshness, History, Id, MAX_RECORDS, Operation, Request, Standing, Subject, item_of, operations,
 };
 
 const NAME: &str = "linearizable";
@@ -39,7 +39,7 @@ pub fn check(history: &History, bound: &LogTimeBound, effort: &Effort) -> Vec<Fi
     let operations = operations(history);
     let mut findings = Vec::new();
     let spread = skus_over_shards(&operations);
-    for skus in parts(&operations).into_iter().filter(|skus| skus.is_disjoint(&spread)) {
+    for skus in parts(&operations).into_iter().filter(|skus| !is_spread(skus, &spread)) {
         match judge(&operations, &skus, bound, effort) {
             Part::Explained => {}
             Part::Unexplained(why) => findings.push(Finding::new(NAME, why)),
@@ -64,7 +64,7 @@ pub fn check(history: &History, bound: &LogTimeBound, effort: &Effort) -> Vec<Fi
 pub fn groups(history: &History) -> Vec<BTreeSet<String>> {
     let operations = operations(history);
     let spread = skus_over_shards(&operations);
-    let parts = parts(&operations).into_iter().filter(|part| part.is_disjoint(&spread));
+    let parts = parts(&operations).into_iter().filter(|part| !is_spread(part, &spread));
     parts.map(|part| part.into_iter().map(str::to_owned).collect()).collect()
 }
 
@@ -94,18 +94,26 @@ fn commands_of<'a>(operation: &Operation<'a>) -> &'a [crate::history::Command] {
 fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeSet<&'a str>> {
     let mut skus: BTreeMap<Id, BTreeSet<&str>> = BTreeMap::new();
     for command in operations.iter().flat_map(|operation| commands_of(operation)) {
-        if let Request::Reserve { reservation, .. } = &command.request {
+        if let Request::Reserve { reservation, .. } | Request::ReserveThrough { reservation, .. } = &command.request {
             skus.entry(*reservation).or_default().extend(command.request.skus());
         }
     }
     skus
 }
 
-/// The SKUs of reservations over several shards, which `whole` and `conservation` judge.
+/// The items of reservations over several shards, or whose locations a channel chose, which `whole`, `sources` and `conservation`
+/// judge.
 fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
     let commands = operations.iter().flat_map(|operation| commands_of(operation));
-    let spread = commands.filter(|command| matches!(command.request, Request::Reserve { over_shards: true, .. }));
-    spread.flat_map(|command| command.request.skus()).collect()
+    let is_spread = |request: &Request| {
+        matches!(request, Request::Reserve { over_shards: true, .. } | Request::ReserveThrough { .. })
+    };
+    let spread = commands.filter(|command| is_spread(&command.request));
+    spread.flat_map(|command| command.request.skus()).map(item_of).collect()
+}
+
+fn is_spread(skus: &BTreeSet<&str>, spread: &BTreeSet<&str>) -> bool {
+    skus.iter().any(|sku| spread.contains(item_of(sku)))
 }
 
 /// Groups of SKUs that no operation and no reservation ties to another group.

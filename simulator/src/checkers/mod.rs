@@ -15,6 +15,7 @@ mod model;
 pub mod replicas;
 mod search;
 mod shared_holds;
+pub mod sources;
 mod stocktakes;
 #[cfg(test)]
 pub(crate) mod stories;
@@ -110,6 +111,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(holds::check(history, bound));
     findings.extend(tokens::check(history));
     findings.extend(whole::check(history, None));
+    findings.extend(sources::check(history, None));
     findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings
 }

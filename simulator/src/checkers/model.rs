@@ -295,6 +295,8 @@ impl Model {
                 let ttl_ms = u64::from(*ttl_s) * 1_000;
                 Act::Reserve { hold, lines: self.lines.len() - 1, ttl_ms, customer: *customer }
             }
+            // Where its lines lie is for others to judge.
+            Request::ReserveThrough { .. } => return None,
             Request::Extend { ttl_s, .. } => Act::Extend { hold: hold??, ttl_ms: u64::from(*ttl_s) * 1_000 },
             Request::Commit { .. } => Act::Commit { hold: hold?? },
             Request::Release { .. } => Act::Release { hold: hold?? },

@@ -101,6 +101,13 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "is_nobody")]
         customer: u8,
     },
+    /// The lines are of items: a channel chooses where they lie.
+    ReserveThrough {
+        reservation: Id,
+        lines: Vec<Line>,
+        ttl_s: u32,
+        through: Through,
+    },
     Extend {
         reservation: Id,
         ttl_s: u32,
@@ -194,6 +201,21 @@ const fn is_nobody(customer: &u8) -> bool {
     *customer == 0
 }
 
+/// A channel as a request means it: what the run's opening made of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    /// Its name.
+    pub channel: String,
+    /// Whether it sells from the default location too, beside [`AWAY`].
+    pub everywhere: bool,
+    /// Units of each item that it keeps back at each of its locations.
+    pub buffer: u32,
+    /// How it chooses, by the protocol's number.
+    pub strategy: i32,
+    /// A line may lie at both.
+    pub allow_split: bool,
+}
+
 /// Where an item lies beside the default location, where it does.
 pub const AWAY: &str = "away";
 
@@ -236,6 +258,7 @@ impl Request {
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Ship { reservation, .. }
+            | Self::ReserveThrough { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -267,7 +290,7 @@ impl Request {
             | Self::UnblockLot { sku, .. }
             | Self::PutLimit { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
-            Self::Reserve { lines, .. } => (None, lines),
+            Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
             Self::Extend { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
@@ -439,6 +462,14 @@ pub struct LineSeen {
     /// Promised without stock by choice, sold or not.
     #[serde(default)]
     pub backordered: u64,
+}
+
+impl LineSeen {
+    /// All units that it was made with.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.held + self.committed + self.fulfilled + self.given_back + self.short
+    }
 }
 
 /// A reservation as it was read.

@@ -15,6 +15,7 @@ mod reads;
 mod retries;
 mod shop;
 mod shopper;
+mod sources;
 mod stocktakes;
 mod strangers;
 mod transfers;
@@ -69,6 +70,8 @@ pub enum Workload {
     Stocktakes,
     /// Units promised without stock, and filled as more arrives.
     Backorders,
+    /// Reservations whose locations a channel chooses.
+    Sources,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -98,7 +101,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -113,6 +116,7 @@ impl Workload {
         Self::Limits,
         Self::Stocktakes,
         Self::Backorders,
+        Self::Sources,
     ];
 
     /// Those of one run.
@@ -149,6 +153,7 @@ impl Workload {
             Self::Limits => "limits",
             Self::Stocktakes => "stocktakes",
             Self::Backorders => "backorders",
+            Self::Sources => "sources",
         }
     }
 
@@ -164,15 +169,21 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-            // Their shelves are filled otherwise.
-            Self::Lots | Self::Transfers | Self::Limits | Self::Stocktakes | Self::Backorders => Vec::new(),
+            // Their shelves are filled otherwise: lot by lot, or place by place.
+            Self::Lots | Self::Transfers | Self::Limits | Self::Stocktakes | Self::Backorders | Self::Sources => {
+                Vec::new()
+            }
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
 
     /// Makes what its opening needs. False: that cannot be had.
     async fn prepare(self, client: &Client, season: &str) -> bool {
-        self != Self::Transfers || transfers::make_place(client, &in_season(transfers::SKU, season)).await
+        match self {
+            Self::Transfers => transfers::make_place(client, &in_season(transfers::SKU, season)).await,
+            Self::Sources => sources::make_channels(client).await,
+            _ => true,
+        }
     }
 
     /// What the keeper asks for before the shop opens.
@@ -191,6 +202,9 @@ impl Workload {
         }
         if self == Self::Backorders {
             return backorders::opening(&in_season(backorders::SKU, season), &in_season(backorders::NOT_OUT, season));
+        }
+        if self == Self::Sources {
+            return sources::opening(client, &in_season(sources::NAME, season));
         }
         let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
         self.shelves(client, season).into_iter().flat_map(put).collect()
@@ -213,6 +227,7 @@ impl Workload {
             Self::Limits => limits::order(shopper).await,
             Self::Stocktakes => stocktakes::order(shopper).await,
             Self::Backorders => backorders::order(shopper).await,
+            Self::Sources => sources::order(shopper).await,
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             let item = v1::Item { sku: sku.clone(), name: format!("Item {sku}"), ..v1::Item::default() };
             PutItem::new(item).preorder(*release_at_ms, *cap).into()
         }
-        Request::Receive { sku, units } => Receive::of(sku, *units).into(),
+        Request::Receive { sku, units } => Receive::of(item_of(sku), *units).at(place_of(sku)).into(),
         Request::ReceiveLot { sku, lot, units } => {
             Receive::of(item_of(sku), *units).at(place_of(sku)).lot(lot.to_string()).lot_spec(lot_spec(*lot)).into()
         }
@@ -44,6 +44,17 @@ pub(super) fn command(command: &Command) -> ClientCommand {
                 reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
             };
             lines.iter().fold(reserve, line).into()
+        }
+        Request::ReserveThrough { reservation, lines, ttl_s, through } => {
+            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
+            let strategy = v1::SourcingStrategy::try_from(through.strategy).unwrap_or_default();
+            let reserve = if strategy == v1::SourcingStrategy::Nearest {
+                reserve.sourced_nearest(&through.channel, [AWAY])
+            } else {
+                reserve.sourced(&through.channel, strategy)
+            };
+            let reserve = if through.allow_split { reserve.allow_split() } else { reserve };
+            lines.iter().fold(reserve, |reserve, line| reserve.line(&line.sku, line.units)).into()
         }
         Request::Extend { reservation, ttl_s } => Extend::of(of(*reservation), whole(*ttl_s)).into(),
         Request::Commit { reservation } => Commit::of(of(*reservation)).into(),
