@@ -263,7 +263,8 @@ impl Model {
             | Operation::Follow(_)
             | Operation::Abandon(_)
             | Operation::AskDecision(_)
-            | Operation::Told(_) => unreachable!("the generator makes none: it has one shard"),
+            | Operation::Told(_)
+            | Operation::PutChannel(_) => unreachable!("the generator makes none: it has one shard"),
         }
     }
 
