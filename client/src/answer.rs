@@ -213,6 +213,8 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::ReceiptNotFound
         | Reason::AlreadyEnded
         | Reason::ExceedsInTransit
+        | Reason::SkuIsKit
+        | Reason::KitTooLarge
         | Reason::OutcomeUnknown => false,
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{
     Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
-    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutLocation, PutLot, Receive,
+    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutKit, PutLocation, PutLot, Receive,
     ReceiveTransfer, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
@@ -107,6 +107,8 @@ pub enum Operation {
     AskDecision(AskDecision),
     /// A part has what it was told.
     Told(Told),
+    /// Creates a kit or replaces its recipe.
+    PutKit(Box<PutKit>),
 }
 
 impl Operation {
@@ -160,6 +162,7 @@ impl Command {
             Operation::Prepare(command) => command.validate(),
             Operation::Follow(command) => command.validate(),
             Operation::Abandon(_) | Operation::AskDecision(_) | Operation::Told(_) => Ok(()),
+            Operation::PutKit(command) => command.validate(),
         }
     }
 }

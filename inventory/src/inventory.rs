@@ -212,6 +212,7 @@ impl Inventory {
             Operation::Abandon(abandon) => abandon.decide(turn),
             Operation::AskDecision(ask) => ask.decide(turn),
             Operation::Told(told) => told.decide(turn),
+            Operation::PutKit(put) => put.decide(turn),
         }
     }
 

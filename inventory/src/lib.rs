@@ -14,6 +14,7 @@ mod document;
 mod event;
 pub mod invariants;
 mod inventory;
+mod kit;
 mod limits;
 mod lot;
 mod once;
@@ -46,6 +47,7 @@ pub use event::{
     ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
 };
 pub use inventory::Inventory;
+pub use kit::{Component, Kit, MAX_COMPONENTS, Promisable, SkuKind};
 pub use limits::Limits;
 pub use lot::{Lot, LotDates, LotSpec, LotStatus};
 pub use once::ResultWindow;

@@ -50,6 +50,10 @@ pub enum Field {
     ToLocation,
     DocumentLines,
     ReceiptId,
+    Components,
+    ComponentSku,
+    ComponentUnits,
+    KitRevision,
 }
 
 impl Field {
@@ -97,6 +101,10 @@ impl Field {
             Self::ToLocation => "to_location_id",
             Self::DocumentLines => "lines",
             Self::ReceiptId => "receipt_id",
+            Self::Components => "components",
+            Self::ComponentSku => "sku",
+            Self::ComponentUnits => "units",
+            Self::KitRevision => "kit_revision",
         }
     }
 }
@@ -348,6 +356,48 @@ pub enum Refusal {
     /// What is asked would change a line that was worked out from what was asked for, without the others of it.
     #[error("the lines come from a kit, or from one line that was split: they change together only")]
     LinesMoveTogether,
+    /// The SKU is a kit, of which nothing lies anywhere.
+    #[error("{sku} is a kit: only its components are stocked")]
+    SkuIsKit {
+        /// The SKU.
+        sku: Sku,
+        /// False of a line of a reserve: it is to be worked out anew, and nothing was decided.
+        recorded: bool,
+    },
+    /// Fewer units of a component are there than a line of a kit needs.
+    #[error("line {line} needs more of the component {sku} than the {available} units that are available")]
+    ComponentUnavailable {
+        /// The component.
+        sku: Sku,
+        /// Units of it that could be had.
+        available: u64,
+        /// The first line that fails, from 0.
+        line: u32,
+    },
+    /// The recipe was changed since the caller read it.
+    #[error("line {line} names another revision of the kit {sku} than {actual}")]
+    KitRevisionMismatch {
+        /// The kit.
+        sku: Sku,
+        /// Its `kit_rev` now.
+        actual: Revision,
+        /// The line, from 0.
+        line: u32,
+    },
+    /// A kit is made of itself.
+    #[error("the kit is made of itself: {}", path.iter().map(Sku::as_str).collect::<Vec<_>>().join(" > "))]
+    KitCycle {
+        /// From the kit to itself again.
+        path: Vec<Sku>,
+    },
+    /// A kit is made of kits too deep, or of too much.
+    #[error("line {line}: the kit {sku} nests too deep, or becomes too many lines")]
+    KitTooLarge {
+        /// The kit.
+        sku: Sku,
+        /// The line, from 0.
+        line: u32,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -367,6 +417,8 @@ pub enum DifferentField {
     ExpiresAt,
     /// The supplier's word for the lot.
     SupplierLot,
+    /// Whether the SKU is a kit.
+    Kit,
 }
 
 impl DifferentField {
@@ -381,6 +433,7 @@ impl DifferentField {
             Self::BestBefore => "best_before",
             Self::ExpiresAt => "expires_at",
             Self::SupplierLot => "supplier_lot",
+            Self::Kit => "kit",
         }
     }
 }
@@ -397,7 +450,7 @@ impl Refusal {
     #[must_use]
     pub const fn is_recorded(&self) -> bool {
         match self {
-            Self::InsufficientStock { recorded, .. } => *recorded,
+            Self::InsufficientStock { recorded, .. } | Self::SkuIsKit { recorded, .. } => *recorded,
             Self::ExistsWithDifferent { field } => !matches!(field, DifferentField::Body | DifferentField::Linked),
             Self::IdTooOld { .. }
             | Self::IdFromFuture { .. }
@@ -436,6 +489,10 @@ impl Refusal {
             | Self::ExceedsInTransit { .. }
             | Self::LinesSpanShards
             | Self::LinesMoveTogether
+            | Self::ComponentUnavailable { .. }
+            | Self::KitRevisionMismatch { .. }
+            | Self::KitCycle { .. }
+            | Self::KitTooLarge { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
@@ -455,6 +512,14 @@ impl Refusal {
         }
     }
 
+    /// The same, where the lines of a reserve are to be worked out anew rather than refused for good.
+    pub(crate) fn of_no_decision(self) -> Self {
+        match self {
+            Self::SkuIsKit { sku, .. } => Self::SkuIsKit { sku, recorded: false },
+            other => other,
+        }
+    }
+
     /// The same of a reservation of which these lines, by their numbers, were only a part.
     pub(crate) fn of_lines(mut self, numbers: &[u16]) -> Self {
         let whole = |line: &mut u32| *line = numbers.get(*line as usize).map_or(*line, |number| u32::from(*number));
@@ -462,6 +527,7 @@ impl Refusal {
             Self::InsufficientStock { line, .. }
             | Self::ExceedsHeldQuantity { line, .. }
             | Self::ExceedsFulfilled { line, .. }
+            | Self::ComponentUnavailable { line, .. }
             | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),
             _ => {}
         }

@@ -120,6 +120,8 @@ impl ErrorReason {
             Self::TransferNotFound | Self::ReceiptNotFound => absent(Retry::Never),
             Self::AlreadyEnded | Self::ExceedsInTransit => state(Retry::Never),
 
+            Self::SkuIsKit | Self::KitTooLarge => state(Retry::Never),
+
             // They may be made, and what was refused stays refused under its id.
             Self::UnknownSku | Self::UnknownLocation | Self::UnknownLot | Self::UnknownCampaign => {
                 absent(Retry::NewKey)

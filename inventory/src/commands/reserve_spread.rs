@@ -62,7 +62,8 @@ impl ReserveSpread {
         }
         let is_remote = |number: u16| self.parts.iter().any(|part| part.numbers.contains(&number));
         let own: Vec<u16> = (0..self.reserve.lines.len() as u16).filter(|number| !is_remote(*number)).collect();
-        if own.is_empty() {
+        // What was asked for lies in this slot; what it became may lie on other shards only.
+        if own.is_empty() && (self.reserve.plan.is_none() || self.parts.is_empty()) {
             return Err(InvalidArgument::of(Field::ReservationId).into());
         }
         let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();

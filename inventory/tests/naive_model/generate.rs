@@ -114,7 +114,8 @@ impl Script {
             | Operation::Follow(_)
             | Operation::Abandon(_)
             | Operation::AskDecision(_)
-            | Operation::Told(_) => {}
+            | Operation::Told(_)
+            | Operation::PutKit(_) => {}
         }
         operation
     }

@@ -264,6 +264,7 @@ impl Model {
             | Operation::Abandon(_)
             | Operation::AskDecision(_)
             | Operation::Told(_) => unreachable!("the generator makes none: it has one shard"),
+            Operation::PutKit(_) => unreachable!("the generator makes none: a kit has no stock"),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil,
-    IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutLocation, PutLot, Receive, Reserve, Return, Set,
+    IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutKit, PutLocation, PutLot, Receive, Reserve, Return, Set,
 };
 use holdfast_inventory::{
-    Backorder, Cause, Command, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
+    Backorder, Cause, Command, Component, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
     ReservationId,
 };
 use holdfast_proto::log::v1 as log;
@@ -103,6 +103,7 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::Abandon(it) => LogOperation::Abandon(between_shards::abandon_to_log(it)),
         Operation::AskDecision(it) => LogOperation::AskDecision(between_shards::ask_to_log(it)),
         Operation::Told(it) => LogOperation::Told(between_shards::told_to_log(it)),
+        Operation::PutKit(it) => LogOperation::PutKit(put_kit(it)),
     }
 }
 
@@ -137,6 +138,18 @@ fn put_item(it: &PutItem) -> log::PutItem {
             Backorder::UpTo { cap } => Some(log::Backorder { cap, release_at_ms: 0 }),
             Backorder::Preorder { release_at, cap } => Some(log::Backorder { cap, release_at_ms: release_at.0 }),
         },
+    }
+}
+
+fn put_kit(it: &PutKit) -> log::PutKit {
+    let component =
+        |it: &Component| log::KitComponent { sku: it.sku.as_str().to_owned(), units: it.units.0 };
+    log::PutKit {
+        sku: it.sku.as_str().to_owned(),
+        name: it.name.clone(),
+        components: it.components.iter().map(component).collect(),
+        if_revision: it.if_revision.map_or(0, |revision| revision.0),
+        if_absent: it.if_absent,
     }
 }
 
@@ -233,7 +246,7 @@ fn set(it: &Set) -> log::Set {
     }
 }
 
-fn line(it: &Line) -> log::Line {
+pub(super) fn line(it: &Line) -> log::Line {
     log::Line {
         sku: it.sku.as_str().to_owned(),
         location_id: it.location.as_str().to_owned(),

@@ -5,11 +5,11 @@
 use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer,
-    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutLocation, PutLot, Receive, ReceiveTransfer, Release,
+    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutKit, PutLocation, PutLot, Receive, ReceiveTransfer, Release,
     Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, Command, CommandId, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
+    Applied, Backorder, BodyHash, Cause, Command, CommandId, Component, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
     Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
     LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
 };
@@ -214,6 +214,16 @@ fn between_shards() -> Vec<Operation> {
             deadline: LogTime(10),
         }),
         Operation::Told(Told { reservation: reservation(), slot: Slot::new(15).unwrap(), version: 4 }),
+        Operation::PutKit(Box::new(PutKit {
+            sku: "gift-set".parse().unwrap(),
+            name: "Gift set".to_owned(),
+            components: vec![
+                Component { sku: sku(), units: Units(2) },
+                Component { sku: "ribbon".parse().unwrap(), units: Units(1) },
+            ],
+            if_revision: Some(Revision(3)),
+            if_absent: true,
+        })),
     ]
 }
 
