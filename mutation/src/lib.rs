@@ -88,6 +88,8 @@ mutations! {
     TransferReceivedTwice = "transfer-received-twice", "What of a transfer arrived is still on its way, and arrives again.";
     LostUnitsComeBack = "lost-units-come-back", "What is lost on the way is still on its way, and goes back to its source.";
     ReceiptStillExpected = "receipt-still-expected", "What a closed receipt lacks is still expected.";
+    NestedKitCountedOnce = "nested-kit-counted-once", "A kit within a kit counts once, however many of it are needed.";
+    KitRevisionIgnored = "kit-revision-ignored", "A kit is sold by its present recipe, whatever revision was asked for.";
 }
 
 /// How a mutation shows.

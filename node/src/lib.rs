@@ -16,6 +16,7 @@ mod http;
 pub mod metrics;
 mod node;
 mod orders;
+mod planning;
 mod refusals;
 mod routing;
 mod services;

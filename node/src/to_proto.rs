@@ -1,8 +1,9 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
+use holdfast_inventory::commands::{AskedLine, Plan};
 use holdfast_inventory::{
-    Answer, Item, ItemStatus, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
-    Refusal, Reservation, ReservationLine, ReservationState, StockCounts, StockLevel, Success, Transfer, TransferState,
+    Answer, Component, Item, ItemStatus, Kit, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
+    Refusal, Reservation, ReservationLine, ReservationState, Sku, StockCounts, StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -89,6 +90,27 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
         Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
         Refusal::LinesMoveTogether => of(ErrorReason::LinesMoveTogether),
+        Refusal::SkuIsKit { sku, recorded } => {
+            let mut error = of(ErrorReason::SkuIsKit).at("sku").with("sku", sku);
+            if !recorded {
+                error.set_retry(Retry::SameKey);
+            }
+            error
+        }
+        Refusal::ComponentUnavailable { sku, available, line } => of(ErrorReason::ComponentUnavailable)
+            .at(format!("lines[{line}].units"))
+            .with("sku", sku)
+            .with("available", available),
+        Refusal::KitRevisionMismatch { sku, actual, line } => of(ErrorReason::KitRevisionMismatch)
+            .at(format!("lines[{line}].kit_revision"))
+            .with("sku", sku)
+            .with("actual", actual),
+        Refusal::KitCycle { path } => {
+            of(ErrorReason::KitCycle).with("path", path.iter().map(Sku::as_str).collect::<Vec<_>>().join(" > "))
+        }
+        Refusal::KitTooLarge { sku, line } => {
+            of(ErrorReason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku)
+        }
         Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
         Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
@@ -167,6 +189,7 @@ pub(crate) fn item(item: Item) -> v1::Item {
         max_hold_s: spec.max_hold_s.unwrap_or(0),
         low_stock_threshold: spec.low_stock_threshold,
         revision: item.revision.0,
+        kit: item.is_kit,
     }
 }
 
@@ -203,10 +226,12 @@ pub(crate) fn saturated(number: i128) -> i64 {
 
 pub(crate) fn reservation(reservation: &Reservation) -> v1::Reservation {
     let is_live = !reservation.state.is_ended();
+    let plan = reservation.plan.as_ref();
+    let asked_of = |at: usize| plan.and_then(|plan| plan.of.get(at)).map_or(at as u32, |of| u32::from(*of));
     v1::Reservation {
         reservation_id: Some(id(reservation.id.0)),
         state: reservation_state(reservation.state).into(),
-        lines: reservation.lines.iter().map(reservation_line).collect(),
+        lines: reservation.lines.iter().enumerate().map(|(at, line)| reservation_line(line, asked_of(at))).collect(),
         expires_at_ms: if is_live { reservation.expires_at.0 } else { 0 },
         created_at_ms: reservation.created_at.0,
         order_ref: reservation.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -216,10 +241,41 @@ pub(crate) fn reservation(reservation: &Reservation) -> v1::Reservation {
         ended_at_ms: reservation.ended_at.map_or(0, |at| at.0),
         channel_id: reservation.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
         campaign_id: reservation.campaign.as_ref().map(ToString::to_string).unwrap_or_default(),
+        asked: plan.map(|plan| asked_lines(plan, &reservation.lines)).unwrap_or_default(),
     }
 }
 
-fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
+/// The lines as they were asked for: a kit, or the item of the lines that they became.
+fn asked_lines(plan: &Plan, lines: &[ReservationLine]) -> Vec<v1::AskedLine> {
+    let asked = |(number, asked): (usize, &AskedLine)| {
+        let first = plan.of.iter().position(|of| usize::from(*of) == number);
+        let of_item = || first.and_then(|first| lines.get(first)).map(|line| line.sku.as_str());
+        let sku = asked.kit.as_ref().map(|kit| kit.sku.as_str()).or_else(of_item).unwrap_or_default();
+        v1::AskedLine {
+            sku: sku.to_owned(),
+            units: asked.units.0,
+            optional: asked.optional,
+            kit_revision: asked.kit.as_ref().map_or(0, |kit| kit.revision.0),
+        }
+    };
+    plan.asked.iter().enumerate().map(asked).collect()
+}
+
+pub(crate) fn components(components: &[Component]) -> Vec<v1::KitComponent> {
+    let component = |it: &Component| v1::KitComponent { sku: it.sku.as_str().to_owned(), units: it.units.0 };
+    components.iter().map(component).collect()
+}
+
+pub(crate) fn kit(kit: &Kit) -> v1::Kit {
+    v1::Kit {
+        sku: kit.sku.as_str().to_owned(),
+        name: kit.name.clone(),
+        components: components(&kit.components),
+        revision: kit.revision.0,
+    }
+}
+
+fn reservation_line(line: &ReservationLine, asked_line: u32) -> v1::ReservationLine {
     v1::ReservationLine {
         sku: line.sku.as_str().to_owned(),
         location_id: line.location.as_str().to_owned(),
@@ -236,6 +292,7 @@ fn reservation_line(line: &ReservationLine) -> v1::ReservationLine {
         optional: line.optional,
         short_sold: line.units.short_sold,
         lots: line.lots.iter().map(lot_units).collect(),
+        asked_line,
     }
 }
 

@@ -132,6 +132,7 @@ struct ItemRow {
     max_hold_s: u32,
     low_stock_threshold: u64,
     revision: u64,
+    kit: bool,
 }
 
 impl Item {
@@ -179,6 +180,7 @@ impl Put {
             max_hold_s: self.max_hold_s,
             low_stock_threshold: self.low_stock_threshold,
             revision: 0,
+            kit: false,
         };
         let put = v1::PutItem { item: Some(item), if_revision: self.if_revision, if_absent: self.if_absent };
         self.asking.ask(Operation::PutItem(put), format).await
@@ -192,7 +194,7 @@ impl ItemRow {
             self.name.clone(),
             self.brand.clone(),
             self.category.clone(),
-            self.status.to_owned(),
+            if self.kit { "kit".to_owned() } else { self.status.to_owned() },
             self.revision.to_string(),
         ]
     }
@@ -224,6 +226,7 @@ impl From<v1::Item> for ItemRow {
             max_hold_s: item.max_hold_s,
             low_stock_threshold: item.low_stock_threshold,
             revision: item.revision,
+            kit: item.kit,
         }
     }
 }

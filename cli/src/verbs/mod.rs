@@ -12,6 +12,7 @@ mod extend;
 mod fulfil;
 mod import;
 mod item;
+mod kit;
 mod lines;
 mod location;
 mod lot;
@@ -60,6 +61,8 @@ pub enum Verb {
     #[command(subcommand)]
     Item(item::Item),
     #[command(subcommand)]
+    Kit(kit::Kit),
+    #[command(subcommand)]
     Location(location::Location),
     #[command(subcommand)]
     Stock(stock::Stock),
@@ -96,6 +99,7 @@ impl Verb {
             Self::Start(verb) => verb.run(format).await,
             Self::Cluster(verb) => verb.run(format).await,
             Self::Item(verb) => verb.run(format).await,
+            Self::Kit(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,

@@ -92,6 +92,18 @@ struct LineRow {
     returned: u64,
     /// The lots of what is sold.
     lots: Vec<LotRow>,
+    /// Which of the lines that were asked for it comes from, from 0.
+    asked_line: u32,
+}
+
+/// A line as it was asked for.
+#[derive(Serialize)]
+struct AskedRow {
+    sku: String,
+    units: u32,
+    optional: bool,
+    /// 0: no kit.
+    kit_revision: u64,
 }
 
 #[derive(Serialize)]
@@ -107,6 +119,8 @@ struct ReservationRow {
     reservation: String,
     state: &'static str,
     lines: Vec<LineRow>,
+    /// The lines as they were asked for, where some are kits.
+    asked: Vec<AskedRow>,
     created_at_ms: u64,
     expires_at_ms: u64,
     max_expires_at_ms: u64,
@@ -141,7 +155,7 @@ impl Reservation {
     }
 }
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 13] = [
     "reservation",
     "state",
     "sku",
@@ -154,11 +168,19 @@ const HEADER: [&str; 12] = [
     "released",
     "expired",
     "returned",
+    "of kit",
 ];
+
+impl AskedRow {
+    /// The kit and the recipe it was sold by, where it is one.
+    fn kit(&self) -> String {
+        if self.kit_revision == 0 { String::new() } else { format!("{} r{}", self.sku, self.kit_revision) }
+    }
+}
 
 impl ReservationRow {
     /// A row for each line.
-    fn table(&self) -> Vec<[String; 12]> {
+    fn table(&self) -> Vec<[String; 13]> {
         let rows = self.lines.iter().map(|line| {
             let n = |units: u64| units.to_string();
             [
@@ -174,6 +196,7 @@ impl ReservationRow {
                 n(line.released),
                 n(line.expired),
                 n(line.returned),
+                self.asked.get(line.asked_line as usize).map(AskedRow::kit).unwrap_or_default(),
             ]
         });
         rows.collect()
@@ -205,9 +228,15 @@ impl From<v1::Reservation> for ReservationRow {
             released: line.released,
             expired: line.expired,
             returned: line.returned,
+            asked_line: line.asked_line,
         });
+        let asked = |it: v1::AskedLine| {
+            let v1::AskedLine { sku, units, optional, kit_revision } = it;
+            AskedRow { sku, units, optional, kit_revision }
+        };
         Self {
             lines: lines.collect(),
+            asked: reservation.asked.into_iter().map(asked).collect(),
             reservation: reservation.reservation_id.map(|id| ReservationId::from(id).to_string()).unwrap_or_default(),
             state: state_name(reservation.state()),
             created_at_ms: reservation.created_at_ms,

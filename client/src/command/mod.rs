@@ -4,6 +4,7 @@
 //! Leaves to others where a command goes (`routes`) and what became of it (`answer`).
 
 mod holds;
+mod kits;
 mod places;
 mod seal;
 mod shipments;
@@ -13,6 +14,7 @@ use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
+pub use kits::PutKit;
 pub use places::{
     CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
     SetSafetyStock,
@@ -96,6 +98,7 @@ impl Command {
             Operation::CancelTransfer(_) => "cancel_transfer",
             Operation::ExpectReceipt(_) => "expect_receipt",
             Operation::CloseReceipt(_) => "close_receipt",
+            Operation::PutKit(_) => "put_kit",
         }
     }
 }

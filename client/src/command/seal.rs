@@ -122,6 +122,7 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::CancelTransfer(it) => by_transfer(it.transfer_id),
         Operation::ExpectReceipt(it) => by_receipt(it.receipt_id),
         Operation::CloseReceipt(it) => by_receipt(it.receipt_id),
+        Operation::PutKit(put) => by_sku(put.kit.as_ref().map_or("", |kit| kit.sku.as_str())),
     }
 }
 

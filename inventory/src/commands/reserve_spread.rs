@@ -34,6 +34,13 @@ pub struct ReserveSpread {
 }
 
 impl ReserveSpread {
+    /// One that is refused for good before anything is held, unless its command was decided before.
+    #[must_use]
+    pub fn refused(reserve: Reserve, refusal: Refusal) -> Self {
+        let (deadline, not_after) = (LogTime(u64::MAX), LogTime(u64::MAX));
+        Self { reserve, parts: Vec::new(), refused: Some(refusal), deadline, not_after }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
         self.reserve.validate()?;
         let lines = self.reserve.lines.len();

@@ -2,7 +2,7 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired,
-    Line, LoseTransfer, MAX_LINES, MAX_TTL_S, Picked, PutItem, PutLot, Receive, Release, Reserve, Return, Set,
+    Line, LoseTransfer, MAX_LINES, MAX_PLANNED_LINES, MAX_TTL_S, Picked, PutItem, PutLot, Receive, Release, Reserve, Return, Set,
 };
 use holdfast_inventory::{
     Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime, LotId,
@@ -12,7 +12,7 @@ use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
-use super::places;
+use super::{kits, places};
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
 
 /// Longest customer string, in bytes. It is hashed, not kept.
@@ -63,6 +63,7 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
         }
         Wire::ExpectReceipt(it) => Operation::ExpectReceipt(places::expect_receipt(&it, words)?),
         Wire::CloseReceipt(it) => Operation::CloseReceipt(CloseReceipt { receipt: receipt_id(it.receipt_id)? }),
+        Wire::PutKit(it) => Operation::PutKit(Box::new(kits::put_kit(it)?)),
     })
 }
 
@@ -227,14 +228,14 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
     }
     Ok(Reserve {
         reservation,
-        lines,
         ttl_s: ttl_or_default(wire.ttl_s),
         partial_ok: wire.partial_ok,
         order_ref: optional_name(&wire.order_ref, OrderRef::new, || "order_ref".to_owned())?,
         customer: hash_customer(&wire.customer, &words.customer_key),
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
         campaign: None,
-        plan: None,
+        plan: kits::as_asked(&wire.lines, &lines)?.map(Box::new),
+        lines,
     })
 }
 
@@ -249,6 +250,10 @@ fn hash_customer(customer: &str, key: &[u8; 32]) -> Option<CustomerHash> {
 }
 
 fn amend(wire: &v1::Amend, words: &Words) -> Result<Amend, CommandError> {
+    if let Some(at) = wire.lines.iter().position(|line| line.kit_revision > 0) {
+        let problem = "is of a kit, whose lines are not amended";
+        return Err(invalid(format!("lines[{at}].kit_revision"), problem, "release it and make another one"));
+    }
     Ok(Amend { reservation: reservation_id(wire.reservation_id)?, lines: lines(&wire.lines, words)? })
 }
 
@@ -261,7 +266,7 @@ fn picks(wire: &[v1::PickedUnits]) -> Result<Vec<Picked>, CommandError> {
         let lot = lot_at(|| format!("lines[{at}].lot_id"), &part.lot_id)?;
         Ok(Picked { line: part.line, units: Units(part.units), lot })
     };
-    wire.iter().take(MAX_LINES + 1).enumerate().map(pick).collect()
+    wire.iter().take(MAX_PLANNED_LINES + 1).enumerate().map(pick).collect()
 }
 
 fn commit(wire: &v1::Commit) -> Result<Commit, CommandError> {

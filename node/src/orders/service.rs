@@ -6,13 +6,14 @@ use std::time::Duration;
 use holdfast_inventory::Answer;
 use holdfast_proto::peer::v1::decide_response::Outcome;
 use holdfast_proto::peer::v1::order_service_server::{OrderService, OrderServiceServer};
-use holdfast_proto::peer::v1::{DecideRequest, DecideResponse};
+use holdfast_proto::peer::v1::{DecideRequest, DecideResponse, LookRequest, LookResponse};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::carry::decide_here;
 use crate::core::Core;
+use crate::planning::{look_for_peer, seen_to_peer};
 use crate::shard::EncodedCommand;
 
 /// How long a decision may take; whoever asks has given up earlier.
@@ -48,5 +49,14 @@ impl OrderService for Orders {
             Err(why) => Outcome::NotDecided(why),
         };
         Ok(Response::new(DecideResponse { outcome: Some(outcome) }))
+    }
+
+    async fn look(&self, request: Request<LookRequest>) -> Result<Response<LookResponse>, Status> {
+        let request = request.into_inner();
+        if request.cluster_id != self.core.config.cluster_id {
+            return Err(Status::permission_denied("this node is of another cluster"));
+        }
+        let seen = look_for_peer(&self.core, &request).await?;
+        Ok(Response::new(LookResponse { skus: seen.into_iter().map(seen_to_peer).collect() }))
     }
 }

@@ -9,5 +9,5 @@ mod flatten;
 mod kits;
 mod look;
 
-pub(crate) use kits::{KitAnswer, KnownKits, Planned, answer_kit, plan};
+pub(crate) use kits::{KnownKits, Planned, answer_kit, plan};
 pub(crate) use look::{look_for_peer, seen_to_peer};
