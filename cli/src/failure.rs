@@ -157,7 +157,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::SkuIsKit => Some("`holdfast kit get SKU` shows what it is made of: stock the components"),
         ErrorReason::ComponentUnavailable => Some("`holdfast kit get SKU` shows how many could be held where"),
         ErrorReason::KitRevisionMismatch => Some("`holdfast kit get SKU` shows the recipe as it is now"),
-        ErrorReason::LinesMoveTogether => Some("take the lines of whole kits: `holdfast reservation get ID` shows them"),
+        ErrorReason::LinesMoveTogether => {
+            Some("take the lines of whole kits: `holdfast reservation get ID` shows them")
+        }
         ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
         _ => None,
     }

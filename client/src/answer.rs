@@ -145,12 +145,17 @@ impl From<CommandError> for Error {
         });
         if failure.effect != Effect::None {
             Self::Unknown(failure)
-        } else if never_reaches_the_log(reason) {
+        } else if never_reaches_the_log(reason) || is_to_be_worked_out_anew(&failure) {
             Self::NotAdmitted(failure)
         } else {
             Self::Refused(failure)
         }
     }
+}
+
+/// A reserve whose lines are to be worked out anew: nothing was decided.
+fn is_to_be_worked_out_anew(failure: &Failure) -> bool {
+    failure.reason == ErrorReason::SkuIsKit && failure.retry == Retry::SameKey
 }
 
 /// Reasons given before a command is proposed.

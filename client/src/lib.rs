@@ -46,8 +46,8 @@ pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
     Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Command, CommandKey, Commit, CreateTransfer,
-    ExpectReceipt, Extend, Fulfil, LoseTransfer, MoveUnits, PutItem, PutKit, PutLot, Recall, Receive, ReceiveTransfer, Release,
-    Reserve, Return, Set, SetSafetyStock, UnblockLot,
+    ExpectReceipt, Extend, Fulfil, LoseTransfer, MoveUnits, PutItem, PutKit, PutLot, Recall, Receive, ReceiveTransfer,
+    Release, Reserve, Return, Set, SetSafetyStock, UnblockLot,
 };
 pub use holdfast_proto::{ids, v1};
 pub use listing::{Documents, Listed, Listing, Lots, Reservations};

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{
     Abandon, Adjust, Amend, AskDecision, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
-    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutKit, PutLocation, PutLot, Receive,
-    ReceiveTransfer, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, Prepare, PutItem, PutKit, PutLocation, PutLot,
+    Receive, ReceiveTransfer, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 

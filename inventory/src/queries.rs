@@ -3,12 +3,12 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::state::{BoundUnits, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace};
 use crate::kit::{Kit, Promisable, SkuKind};
+use crate::state::{BoundUnits, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace};
 use crate::{
-    Answer, CommandId, EventHash, Inventory, ItemSpec, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits,
-    ItemStatus, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts,
-    StockFlow, StockLevel, StockTotals,
+    Answer, CommandId, EventHash, Inventory, ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot,
+    LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision,
+    Sku, StockCounts, StockFlow, StockLevel, StockTotals,
 };
 
 /// An item as it stands.
@@ -324,7 +324,12 @@ impl Inventory {
 
     fn show_item(&self, no: SkuNo) -> Item {
         let record = self.state.item(no);
-        Item { sku: record.sku.clone(), spec: Arc::clone(&record.spec), revision: record.revision, is_kit: record.kit.is_some() }
+        Item {
+            sku: record.sku.clone(),
+            spec: Arc::clone(&record.spec),
+            revision: record.revision,
+            is_kit: record.kit.is_some(),
+        }
     }
 
     fn show_stock(&self, no: SkuNo) -> Vec<StockLevel> {

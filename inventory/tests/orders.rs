@@ -11,7 +11,8 @@ use holdfast_inventory::commands::{
 };
 use holdfast_inventory::{
     Applied, BodyHash, Command, CommandId, Entry, Inventory, ItemSpec, Limits, LocationSpec, LogTime, Operation,
-    Refusal, Reservation, ReservationId, ReservationState, Revision, Sku, Slot, SpreadPlan, Success, Units, invariants, slot_of,
+    Refusal, Reservation, ReservationId, ReservationState, Revision, Sku, Slot, SpreadPlan, Success, Units, invariants,
+    slot_of,
 };
 
 const SHARDS: u32 = 3;

@@ -2,8 +2,9 @@
 
 use holdfast_inventory::commands::{AskedLine, Plan};
 use holdfast_inventory::{
-    Answer, Component, Item, ItemStatus, Kit, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
-    Refusal, Reservation, ReservationLine, ReservationState, Sku, StockCounts, StockLevel, Success, Transfer, TransferState,
+    Answer, Component, Item, ItemStatus, Kit, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus,
+    LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Sku, StockCounts, StockLevel, Success,
+    Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -91,7 +92,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
         Refusal::LinesMoveTogether => of(ErrorReason::LinesMoveTogether),
         Refusal::SkuIsKit { sku, recorded } => {
-            let mut error = of(ErrorReason::SkuIsKit).at("sku").with("sku", sku);
+            let mut error = of(ErrorReason::SkuIsKit).at("sku").with("sku", sku).with("recorded", recorded);
             if !recorded {
                 error.set_retry(Retry::SameKey);
             }

@@ -121,7 +121,7 @@ impl Kit {
                 let row = |it: v1::Item| KitRow { sku: it.sku, name: it.name, kit_revision: it.revision };
                 let kits: Vec<KitRow> = items.map(row).collect();
                 let rows = kits.iter().map(|kit| [kit.sku.clone(), kit.name.clone(), kit.kit_revision.to_string()]);
-                Answer::rows(&kits, ["sku", "name", "kit revision"], rows.collect()).print(format);
+                Answer::rows(&kits, ["sku", "name", "kit revision"], rows).print(format);
                 Ok(())
             }
         }

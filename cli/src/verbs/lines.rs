@@ -100,7 +100,8 @@ pub(super) fn kit_revision_of(revisions: &[SkuRevision], sku: &str) -> u64 {
 /// Refuses the revision of a SKU that has no line.
 pub(super) fn check_kit_revisions(revisions: &[SkuRevision], lines: &[SkuUnits]) -> Result<(), Failure> {
     let stray = revisions.iter().find(|it| lines.iter().all(|line| line.sku != it.sku));
-    let refused = |it: &SkuRevision| Failure::usage(format!("--kit-revision names {}, which is none of the SKUs", it.sku));
+    let refused =
+        |it: &SkuRevision| Failure::usage(format!("--kit-revision names {}, which is none of the SKUs", it.sku));
     stray.map_or(Ok(()), |it| Err(refused(it)))
 }
 

@@ -236,9 +236,9 @@ impl From<v1::Reservation> for ReservationRow {
         };
         Self {
             lines: lines.collect(),
-            asked: reservation.asked.into_iter().map(asked).collect(),
             reservation: reservation.reservation_id.map(|id| ReservationId::from(id).to_string()).unwrap_or_default(),
             state: state_name(reservation.state()),
+            asked: reservation.asked.into_iter().map(asked).collect(),
             created_at_ms: reservation.created_at_ms,
             expires_at_ms: reservation.expires_at_ms,
             max_expires_at_ms: reservation.max_expires_at_ms,

@@ -205,7 +205,9 @@ impl Get {
         let (atp, kit_revision) = (read.value.atp, read.value.kit_revision);
         if kit_revision > 0 {
             let sku = &self.sku;
-            eprintln!("{sku} is a kit, of which nothing is stocked: `holdfast kit get {sku}` shows how many could be held");
+            eprintln!(
+                "{sku} is a kit, of which nothing is stocked: `holdfast kit get {sku}` shows how many could be held"
+            );
         }
         let levels: Vec<LevelRow> = read.value.levels.into_iter().map(LevelRow::from).collect();
         let rows: Vec<_> = levels
@@ -256,7 +258,8 @@ impl Get {
             "arrived",
             "revision",
         ];
-        Answer::rows(&StockAnswer { sku: self.sku, atp, levels, token, age_ms, kit_revision }, header, rows).print(format);
+        Answer::rows(&StockAnswer { sku: self.sku, atp, levels, token, age_ms, kit_revision }, header, rows)
+            .print(format);
         Ok(())
     }
 }

@@ -204,7 +204,8 @@ mod tests {
         shop.fulfil(1, &[(0, 2), (1, 1)]).unwrap();
         shop.take_back(1, &[(1, 1)], None, Condition::Resellable).unwrap();
         shop.fulfil(1, &[]).unwrap();
-        let units: Vec<_> = shop.reservation(1).lines.iter().map(|line| (line.units.fulfilled, line.units.held)).collect();
+        let units: Vec<_> =
+            shop.reservation(1).lines.iter().map(|line| (line.units.fulfilled, line.units.held)).collect();
         assert_eq!(units, [(4, 2), (2, 1), (1, 1)]);
     }
 

@@ -89,9 +89,11 @@ fn check_kits(state: &State) -> Vec<String> {
     for (_, record) in state.reservations_from(ReservationNo(0)) {
         let Some(plan) = record.plan() else { continue };
         let remote = record.remote_lines().map(|line| (usize::from(line.number), &line.units));
-        let own = record.lines.iter().enumerate().map(|(at, line)| {
-            (record.whole().map_or(at, |whole| usize::from(whole.own[at])), &line.units)
-        });
+        let own = record
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(at, line)| (record.whole().map_or(at, |whole| usize::from(whole.own[at])), &line.units));
         let mut taken = vec![Vec::new(); plan.asked.len()];
         for (number, units) in own.chain(remote).filter(|(number, _)| plan.is_of_kit(*number)) {
             taken[usize::from(plan.of[number])].push(units.all().unwrap_or(0));

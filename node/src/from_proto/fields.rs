@@ -2,8 +2,8 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_COMPONENTS, MAX_DOCUMENT_LINES,
-    MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
+    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_COMPONENTS,
+    MAX_DOCUMENT_LINES, MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 

@@ -2,7 +2,8 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired,
-    Line, LoseTransfer, MAX_LINES, MAX_PLANNED_LINES, MAX_TTL_S, Picked, PutItem, PutLot, Receive, Release, Reserve, Return, Set,
+    Line, LoseTransfer, MAX_LINES, MAX_PLANNED_LINES, MAX_TTL_S, Picked, PutItem, PutLot, Receive, Release, Reserve,
+    Return, Set,
 };
 use holdfast_inventory::{
     Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LineUnits, LogTime, LotId,
@@ -12,8 +13,8 @@ use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
-use super::{kits, places};
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
+use super::{kits, places};
 
 /// Longest customer string, in bytes. It is hashed, not kept.
 const MAX_CUSTOMER_BYTES: usize = 255;

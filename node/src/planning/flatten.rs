@@ -194,7 +194,12 @@ mod tests {
     }
 
     /// The same by recursion, one line after the other, with sums that cannot leave their range.
-    fn naive(kits: &BTreeMap<Sku, Vec<Component>>, of: &Sku, times: u128, path: &[Sku]) -> Result<Vec<(Sku, u128)>, ()> {
+    fn naive(
+        kits: &BTreeMap<Sku, Vec<Component>>,
+        of: &Sku,
+        times: u128,
+        path: &[Sku],
+    ) -> Result<Vec<(Sku, u128)>, ()> {
         let Some(components) = kits.get(of) else { return Ok(vec![(of.clone(), times)]) };
         if path.contains(of) || path.len() >= MAX_DEPTH {
             return Err(());

@@ -75,7 +75,8 @@ async fn attempt(
     let response = timeout_at(deadline, OrderServiceClient::new(channel).look(request)).await;
     let response = response.map_err(|_| format!("node {leader} took too long"))?;
     let response = response.map_err(|status| format!("node {leader}: {status}"))?.into_inner();
-    let seen: Option<Vec<Seen>> = response.skus.into_iter().zip(skus).map(|(seen, sku)| seen_from_peer(sku, seen)).collect();
+    let seen: Option<Vec<Seen>> =
+        response.skus.into_iter().zip(skus).map(|(seen, sku)| seen_from_peer(sku, seen)).collect();
     let seen = seen.filter(|seen| seen.len() == skus.len());
     seen.ok_or_else(|| format!("node {leader} answers something that is no answer"))
 }
@@ -118,8 +119,7 @@ pub(crate) fn seen_to_peer(seen: Seen) -> peer::SkuSeen {
         SkuKind::Unknown => {}
         SkuKind::Item => wire.set_kind(peer::SkuKind::Item),
         SkuKind::Kit(kit) => {
-            let component =
-                |it: &Component| peer::Component { sku: it.sku.as_str().to_owned(), units: it.units.0 };
+            let component = |it: &Component| peer::Component { sku: it.sku.as_str().to_owned(), units: it.units.0 };
             wire.set_kind(peer::SkuKind::Kit);
             wire.components = kit.components.iter().map(component).collect();
             (wire.name, wire.revision) = (kit.name, kit.revision.0);

@@ -209,7 +209,9 @@ async fn work_out(
         Planned::Lines(reserve) => Operation::Reserve(reserve),
         Planned::Refused(_, refusal) if is_in_chain => return Err(to_proto::command_error(&refusal)),
         // Decided by the shard, since an earlier attempt may have been decided otherwise.
-        Planned::Refused(reserve, refusal) => Operation::ReserveSpread(Box::new(ReserveSpread::refused(reserve, refusal))),
+        Planned::Refused(reserve, refusal) => {
+            Operation::ReserveSpread(Box::new(ReserveSpread::refused(reserve, refusal)))
+        }
     };
     encoded(Command { operation, ..command }).map(Some)
 }

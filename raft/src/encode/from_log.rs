@@ -3,12 +3,13 @@
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
     DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, Picked, Plan,
-    PutItem, PutKit, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits, SetSafetyStock,
+    PutItem, PutKit, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set, SetLimits,
+    SetSafetyStock,
 };
 use holdfast_inventory::{
-    Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Component, Condition, CustomerHash, ItemSpec,
-    ItemStatus, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus,
-    Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId, Units,
+    Backorder, BodyHash, CampaignId, Cause, ChannelId, Command, CommandId, Component, Condition, CustomerHash,
+    ItemSpec, ItemStatus, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
+    LotStatus, Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId, Units,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -256,8 +257,7 @@ fn put_item(it: log::PutItem) -> Result<PutItem, DecodeError> {
 }
 
 fn put_kit(it: log::PutKit) -> Result<PutKit, DecodeError> {
-    let component =
-        |it: &log::KitComponent| Ok(Component { sku: name(Sku::new(&it.sku))?, units: Units(it.units) });
+    let component = |it: &log::KitComponent| Ok(Component { sku: name(Sku::new(&it.sku))?, units: Units(it.units) });
     Ok(PutKit {
         sku: name(Sku::new(&it.sku))?,
         name: it.name,

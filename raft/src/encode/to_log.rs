@@ -5,8 +5,8 @@ use holdfast_inventory::commands::{
     IfExpired, Line, MoveUnits, Picked, Plan, PutItem, PutKit, PutLocation, PutLot, Receive, Reserve, Return, Set,
 };
 use holdfast_inventory::{
-    Backorder, Cause, Command, Component, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus, Operation,
-    ReservationId,
+    Backorder, Cause, Command, Component, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus,
+    Operation, ReservationId,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -142,8 +142,7 @@ fn put_item(it: &PutItem) -> log::PutItem {
 }
 
 fn put_kit(it: &PutKit) -> log::PutKit {
-    let component =
-        |it: &Component| log::KitComponent { sku: it.sku.as_str().to_owned(), units: it.units.0 };
+    let component = |it: &Component| log::KitComponent { sku: it.sku.as_str().to_owned(), units: it.units.0 };
     log::PutKit {
         sku: it.sku.as_str().to_owned(),
         name: it.name.clone(),

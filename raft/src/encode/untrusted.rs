@@ -5,13 +5,13 @@
 use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, DocumentLine, ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer,
-    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutKit, PutLocation, PutLot, Receive, ReceiveTransfer, Release,
-    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    MoveUnits, Picked, Plan, Prepare, PreparedPart, PutItem, PutKit, PutLocation, PutLot, Receive, ReceiveTransfer,
+    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, Command, CommandId, Component, Condition, CustomerHash, Inventory, ItemSpec, ItemStatus,
-    Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
-    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
+    Applied, Backorder, BodyHash, Cause, Command, CommandId, Component, Condition, CustomerHash, Inventory, ItemSpec,
+    ItemStatus, Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId,
+    LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};

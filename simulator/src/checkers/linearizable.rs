@@ -101,10 +101,15 @@ fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeS
     skus
 }
 
-/// The SKUs of reservations over several shards, which `whole` and `conservation` judge.
+/// The SKUs of reservations over several shards and of kits, which `whole`, `kits` and `conservation` judge.
 fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
     let commands = operations.iter().flat_map(|operation| commands_of(operation));
-    let spread = commands.filter(|command| matches!(command.request, Request::Reserve { over_shards: true, .. }));
+    let spread = commands.filter(|command| {
+        matches!(
+            command.request,
+            Request::Reserve { over_shards: true, .. } | Request::ReserveKits { .. } | Request::PutKit { .. }
+        )
+    });
     spread.flat_map(|command| command.request.skus()).collect()
 }
 

@@ -6,6 +6,7 @@ pub mod exactly_once;
 pub mod healed;
 pub mod holds;
 pub mod images;
+pub mod kits;
 pub mod linearizable;
 mod lots;
 pub mod majority;
@@ -106,6 +107,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(holds::check(history, bound));
     findings.extend(tokens::check(history));
     findings.extend(whole::check(history, None));
+    findings.extend(kits::check(history, None));
     findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings
 }

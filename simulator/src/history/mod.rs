@@ -150,6 +150,27 @@ pub enum Request {
         receipt: Id,
         sku: String,
     },
+    PutKit {
+        sku: String,
+        components: Vec<Line>,
+    },
+    /// Lines of kits and of items, of any shards.
+    ReserveKits {
+        reservation: Id,
+        lines: Vec<KitLine>,
+        ttl_s: u32,
+    },
+}
+
+/// A line of kits, or of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct KitLine {
+    pub sku: String,
+    pub units: u32,
+    pub optional: bool,
+    /// 0: any.
+    pub kit_revision: u64,
 }
 
 /// Where an item lies beside the default location, where it does.
@@ -185,8 +206,10 @@ impl Request {
             | Self::Expect { .. }
             | Self::ReceiveExpected { .. }
             | Self::CloseReceipt { .. }
+            | Self::PutKit { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
+            | Self::ReserveKits { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -213,13 +236,20 @@ impl Request {
             | Self::UnblockLot { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } => (None, lines),
+            Self::PutKit { sku, components } => (Some(sku), components),
+            Self::ReserveKits { .. } => (None, &[]),
             Self::Extend { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
             | Self::Fulfil { .. }
             | Self::Cancel { .. } => (None, &[]),
         };
-        one.into_iter().chain(self.destination()).chain(lines.iter().map(|line| line.sku.as_str()))
+        let of_kits: &[KitLine] = match self {
+            Self::ReserveKits { lines, .. } => lines,
+            _ => &[],
+        };
+        let lines = lines.iter().map(|line| line.sku.as_str());
+        one.into_iter().chain(self.destination()).chain(lines).chain(of_kits.iter().map(|line| line.sku.as_str()))
     }
 
     /// Where the units of a transfer go.
@@ -374,6 +404,20 @@ pub struct LineSeen {
     /// Sold and not shipped, by lot, in the order in which they were bound.
     #[serde(default)]
     pub lots: Vec<(u8, u64)>,
+    /// The line that was asked for that it comes from, where some are kits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedSeen>,
+}
+
+/// A line as it was asked for, in a reservation as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the protocol's")]
+pub struct AskedSeen {
+    pub number: u32,
+    pub sku: String,
+    pub units: u32,
+    /// 0: no kit.
+    pub kit_revision: u64,
 }
 
 /// A reservation as it was read.

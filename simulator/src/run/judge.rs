@@ -10,7 +10,9 @@ use super::audit::Audit;
 use crate::checkers::healed::Promise;
 use crate::checkers::images::{self, Image};
 use crate::checkers::replicas::Positions;
-use crate::checkers::{Finding, LogTimeBound, check_history, conservation, exactly_once, healed, replicas, whole};
+use crate::checkers::{
+    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, replicas, whole,
+};
 use crate::history::{Answer, Asked, History, Request, Standing, operations, write};
 use crate::workloads::Shop;
 use crate::world::WALL_AT_ZERO_MS;
@@ -61,6 +63,7 @@ pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
                 findings.extend(exactly_once::check_effects(&history, &audit.inventory));
                 findings.extend(conservation::check(&history, &audit.inventory));
                 findings.extend(whole::check(&history, Some(&audit.inventory)));
+                findings.extend(kits::check(&history, Some(&audit.inventory)));
             }
         }
     }

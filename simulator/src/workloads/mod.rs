@@ -7,6 +7,7 @@ mod counts;
 mod disputes;
 mod expiries;
 mod hot;
+mod kits;
 mod lots;
 mod orders;
 mod reads;
@@ -60,6 +61,8 @@ pub enum Workload {
     Transfers,
     /// Reservations of SKUs of several shards.
     Orders,
+    /// Kits over several shards that share components.
+    Kits,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -89,7 +92,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -101,6 +104,7 @@ impl Workload {
         Self::Lots,
         Self::Transfers,
         Self::Orders,
+        Self::Kits,
     ];
 
     /// Those of one run.
@@ -134,6 +138,7 @@ impl Workload {
             Self::Lots => "lots",
             Self::Transfers => "transfers",
             Self::Orders => "orders",
+            Self::Kits => "kits",
         }
     }
 
@@ -149,8 +154,8 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-            // Their shelves are filled lot by lot.
-            Self::Lots | Self::Transfers => Vec::new(),
+            // Their shelves are filled lot by lot, or with kits too.
+            Self::Lots | Self::Transfers | Self::Kits => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -167,6 +172,9 @@ impl Workload {
         }
         if self == Self::Transfers {
             return transfers::opening(&in_season(transfers::SKU, season));
+        }
+        if self == Self::Kits {
+            return kits::opening(client, |name| in_season(name, season));
         }
         let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
         self.shelves(client, season).into_iter().flat_map(put).collect()
@@ -186,6 +194,7 @@ impl Workload {
             Self::Lots => lots::order(shopper).await,
             Self::Transfers => transfers::order(shopper).await,
             Self::Orders => orders::order(shopper).await,
+            Self::Kits => kits::order(shopper).await,
         }
     }
 }
