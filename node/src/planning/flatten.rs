@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(known.flatten(&sku("a"), Units(1)), Err(Trouble::TooLarge));
     }
 
-    /// The same by recursion, one line after the other, with sums that cannot leave their range.
+    /// The same by recursion, one line after the other, with products that stay at the end of a far wider range.
     fn naive(
         kits: &BTreeMap<Sku, Vec<Component>>,
         of: &Sku,
@@ -207,7 +207,7 @@ mod tests {
         let path: Vec<Sku> = path.iter().cloned().chain([of.clone()]).collect();
         let mut lines = Vec::new();
         for component in components {
-            lines.extend(naive(kits, &component.sku, times * u128::from(component.units.0), &path)?);
+            lines.extend(naive(kits, &component.sku, times.saturating_mul(u128::from(component.units.0)), &path)?);
         }
         Ok(lines)
     }
@@ -243,7 +243,10 @@ mod tests {
                 ),
                 Ok(lines) => {
                     let mut sums: BTreeMap<Sku, u128> = BTreeMap::new();
-                    lines.into_iter().for_each(|(sku, units)| *sums.entry(sku).or_default() += units);
+                    lines.into_iter().for_each(|(sku, units)| {
+                        let sum = sums.entry(sku).or_default();
+                        *sum = sum.saturating_add(units);
+                    });
                     if sums.values().any(|units| *units > u128::from(MAX_UNITS)) {
                         prop_assert_eq!(flat, Err(Trouble::Overflow));
                     } else {
