@@ -103,6 +103,13 @@ impl Reading {
         Ok(self.reader(&client).item(sku).await.map_err(failure_of)?.value)
     }
 
+    /// A kit; an empty location: everywhere.
+    pub async fn kit(&self, sku: &str, location: &str) -> Result<v1::GetKitResponse, Failure> {
+        let client = self.cluster.connect().await?;
+        let location = Some(location).filter(|location| !location.is_empty());
+        self.reader(&client).kit(sku, location).await.map_err(failure_of)
+    }
+
     /// A reservation.
     pub async fn reservation(&self, id: ReservationId) -> Result<v1::Reservation, Failure> {
         let client = self.cluster.connect().await?;

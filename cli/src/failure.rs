@@ -157,6 +157,12 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::ExceedsInTransit => Some("`holdfast transfer get ID` shows what is in transit of each line"),
         ErrorReason::CountNotFound => Some("`holdfast count list` shows the counts there are"),
         ErrorReason::CountInProgress => Some("apply or cancel that count first: `holdfast count get ID` shows it"),
+        ErrorReason::SkuIsKit => Some("`holdfast kit get SKU` shows what it is made of: stock the components"),
+        ErrorReason::ComponentUnavailable => Some("`holdfast kit get SKU` shows how many could be held where"),
+        ErrorReason::KitRevisionMismatch => Some("`holdfast kit get SKU` shows the recipe as it is now"),
+        ErrorReason::LinesMoveTogether => {
+            Some("take the lines of whole kits: `holdfast reservation get ID` shows them")
+        }
         ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
         _ => None,
     }

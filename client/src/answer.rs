@@ -152,12 +152,17 @@ impl From<CommandError> for Error {
         });
         if failure.effect != Effect::None {
             Self::Unknown(failure)
-        } else if never_reaches_the_log(reason) {
+        } else if never_reaches_the_log(reason) || is_to_be_worked_out_anew(&failure) {
             Self::NotAdmitted(failure)
         } else {
             Self::Refused(failure)
         }
     }
+}
+
+/// A reserve whose lines are to be worked out anew: nothing was decided.
+fn is_to_be_worked_out_anew(failure: &Failure) -> bool {
+    failure.reason == ErrorReason::SkuIsKit && failure.retry == Retry::SameKey
 }
 
 /// Reasons given before a command is proposed.
@@ -223,6 +228,8 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::ExceedsInTransit
         | Reason::CountNotFound
         | Reason::CountInProgress
+        | Reason::SkuIsKit
+        | Reason::KitTooLarge
         | Reason::OutcomeUnknown => false,
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::answer::{Error, Success};
 use crate::command::{
-    Adjust, Amend, Cancel, Command, Commit, Extend, Fulfil, PutItem, Receive, Release, Reserve, Return, Set,
+    Adjust, Amend, Cancel, Command, Commit, Extend, Fulfil, PutItem, PutKit, Receive, Release, Reserve, Return, Set,
 };
 use crate::core::Core;
 use crate::ids::{ReservationId, slot_of};
@@ -128,6 +128,11 @@ impl Client {
 
     /// Creates an item, or replaces its attributes.
     pub async fn put_item(&self, put: PutItem) -> Result<Success, Error> {
+        self.execute(put).await
+    }
+
+    /// Creates a kit, or replaces its recipe.
+    pub async fn put_kit(&self, put: PutKit) -> Result<Success, Error> {
         self.execute(put).await
     }
 

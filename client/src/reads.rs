@@ -42,6 +42,8 @@ pub struct Stock {
     pub levels: Vec<v1::StockLevel>,
     /// What may be promised, over them.
     pub atp: u64,
+    /// Not 0: the SKU is a kit of this `kit_rev`, of which nothing is stocked ([`Reader::kit`]).
+    pub kit_revision: u64,
 }
 
 /// Reads of one consistency.
@@ -74,7 +76,18 @@ impl<'a> Reader<'a> {
         let calling = self.core.reading(target);
         let ask = |channel, request| async move { inventory(channel).get_stock(request).await };
         let reply: v1::GetStockResponse = self.core.call(calling, question, ask).await?;
-        Ok(self.read(Stock { levels: reply.levels, atp: reply.atp }, reply.freshness))
+        let v1::GetStockResponse { levels, atp, kit_revision, freshness } = reply;
+        Ok(self.read(Stock { levels, atp, kit_revision }, freshness))
+    }
+
+    /// A kit with what one of it becomes, and how many could be held, at one location or wherever a component is: advice, read from
+    /// several shards. `UNKNOWN_SKU` where there is no such kit. Always of now, whatever the reader's consistency.
+    pub async fn kit(&self, sku: &str, location_id: Option<&str>) -> Result<v1::GetKitResponse, Error> {
+        let target = Target::Leader(self.core.shard_of(slot_of(sku)));
+        let location_id = location_id.unwrap_or_default().to_owned();
+        let question = v1::GetKitRequest { sku: sku.to_owned(), location_id };
+        let ask = |channel, request| async move { inventory(channel).get_kit(request).await };
+        self.core.call(self.core.reading(target), question, ask).await
     }
 
     /// One reservation. `RESERVATION_NOT_FOUND` where there is none.

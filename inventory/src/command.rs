@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, OpenCount, Prepare,
-    PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release,
-    Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
+    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -122,6 +122,8 @@ pub enum Operation {
     Reconcile(Reconcile),
     /// Creates a channel or replaces what is said of it.
     PutChannel(Box<PutChannel>),
+    /// Creates a kit or replaces its recipe.
+    PutKit(Box<PutKit>),
 }
 
 impl Operation {
@@ -181,6 +183,7 @@ impl Command {
             Operation::ApplyCount(_) | Operation::CancelCount(_) => Ok(()),
             Operation::Reconcile(command) => command.validate(),
             Operation::PutChannel(command) => command.validate(),
+            Operation::PutKit(command) => command.validate(),
         }
     }
 }

@@ -228,6 +228,7 @@ impl Inventory {
             Operation::CancelCount(cancel) => cancel.decide(turn),
             Operation::Reconcile(reconcile) => reconcile.decide(turn),
             Operation::PutChannel(put) => put.decide(turn),
+            Operation::PutKit(put) => put.decide(turn),
         }
     }
 

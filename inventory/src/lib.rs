@@ -17,6 +17,7 @@ mod document;
 mod event;
 pub mod invariants;
 mod inventory;
+mod kit;
 mod limits;
 mod lot;
 mod once;
@@ -59,6 +60,7 @@ pub use event::{
     ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
 };
 pub use inventory::Inventory;
+pub use kit::{Component, Kit, MAX_COMPONENTS, Promisable, SkuKind};
 pub use limits::Limits;
 pub use lot::{Lot, LotDates, LotSpec, LotStatus};
 pub use once::ResultWindow;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::commands::MAX_LINES;
+use crate::commands::MAX_PLANNED_LINES;
 use crate::state::ReservationRecord;
 use crate::{Field, InvalidArgument, LineCounts, Refusal, Units};
 
@@ -15,18 +15,17 @@ pub struct LineUnits {
     pub units: Units,
 }
 
-/// Checks that there are at most [`MAX_LINES`] parts, each line at most once, no line beyond the last, units in range.
+/// Checks that there are at most [`MAX_PLANNED_LINES`] parts, each line at most once, no line beyond the last, units in range.
 pub(crate) fn validate_parts(parts: &[LineUnits]) -> Result<(), InvalidArgument> {
-    if parts.len() > MAX_LINES {
+    if parts.len() > MAX_PLANNED_LINES {
         return Err(InvalidArgument::of(Field::Lines));
     }
-    let mut seen = 0_u128;
+    let mut seen = [false; MAX_PLANNED_LINES];
     for part in parts {
-        let bit = 1_u128.checked_shl(part.line).filter(|_| (part.line as usize) < MAX_LINES).unwrap_or(0);
-        if bit == 0 || seen & bit != 0 {
-            return Err(InvalidArgument::in_line(Field::LineNumber, part.line as usize));
+        match seen.get_mut(part.line as usize) {
+            Some(seen) if !*seen => *seen = true,
+            _ => return Err(InvalidArgument::in_line(Field::LineNumber, part.line as usize)),
         }
-        seen |= bit;
         if !part.units.is_askable() {
             return Err(InvalidArgument::in_line(Field::Units, part.line as usize));
         }
@@ -57,4 +56,25 @@ pub(crate) fn units_of_lines(
         units[part.line as usize] = part.units.count();
     }
     Ok(units)
+}
+
+/// Refuses to sell or ship units of a kit's lines where they are not those of whole kits. A return may be of one component. What of a
+/// reservation lies on other shards is shipped whole or not at all.
+pub(crate) fn check_whole_kits(record: &ReservationRecord, units: &[u64]) -> Result<(), Refusal> {
+    let Some(plan) = record.plan() else { return Ok(()) };
+    let number_of = |at: usize| record.whole().map_or(at, |whole| usize::from(whole.own[at]));
+    let own = record.lines.iter().zip(units).enumerate().map(|(at, (line, units))| (number_of(at), line.units, *units));
+    let remote = record.remote_lines().map(|line| (usize::from(line.number), line.units, line.units.committed));
+    let mut kits_of = vec![None; plan.asked.len()];
+    for (number, counts, units) in own.chain(remote).filter(|(number, ..)| plan.is_of_kit(*number)) {
+        let asked = usize::from(plan.of[number]);
+        let of_one = counts.all().unwrap_or(0) / plan.asked[asked].units.count().max(1);
+        // Of each line the units of so many kits, which is the same number for all of them.
+        let kits = units.checked_div(of_one).unwrap_or(0);
+        if kits * of_one != units || kits_of[asked].is_some_and(|others| others != kits) {
+            return Err(Refusal::LinesMoveTogether);
+        }
+        kits_of[asked] = Some(kits);
+    }
+    Ok(())
 }

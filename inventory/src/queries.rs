@@ -3,13 +3,15 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::kit::{Kit, Promisable, SkuKind};
 use crate::state::{
     BoundUnits, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace,
 };
 use crate::{
     Answer, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash, CustomerLimit, EventHash, Inventory,
-    ItemSpec, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId,
-    ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
+    ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation,
+    ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow, StockLevel,
+    StockTotals,
 };
 
 /// An item as it stands.
@@ -19,8 +21,10 @@ pub struct Item {
     pub sku: Sku,
     /// Its attributes.
     pub spec: Arc<ItemSpec>,
-    /// How often it was changed.
+    /// How often it was changed. Of a kit, its `kit_rev`.
     pub revision: Revision,
+    /// It is a kit.
+    pub is_kit: bool,
 }
 
 /// A location as it stands.
@@ -134,7 +138,46 @@ impl Inventory {
         self.state.find_sku(sku).map(|no| self.show_item(no))
     }
 
-    /// Up to `limit` items after that SKU, in the order of the SKUs.
+    /// The kit. `None` where the SKU is none.
+    #[must_use]
+    pub fn kit(&self, sku: &Sku) -> Option<Kit> {
+        let record = self.state.item(self.state.find_sku(sku)?);
+        Some(Kit {
+            sku: record.sku.clone(),
+            name: record.spec.name.clone(),
+            components: Arc::clone(record.kit.as_ref()?),
+            revision: record.revision,
+        })
+    }
+
+    /// What the SKU is.
+    #[must_use]
+    pub fn kind_of(&self, sku: &Sku) -> SkuKind {
+        match (self.state.find_sku(sku), self.kit(sku)) {
+            (None, _) => SkuKind::Unknown,
+            (Some(_), None) => SkuKind::Item,
+            (Some(_), Some(kit)) => SkuKind::Kit(kit),
+        }
+    }
+
+    /// What may be promised of the SKU where, as advice for what is made of it.
+    #[must_use]
+    pub fn promisable(&self, sku: &Sku) -> Promisable {
+        let Some(no) = self.state.find_sku(sku) else { return Promisable::Nothing };
+        let record = self.state.item(no);
+        if record.kit.is_some() || record.spec.status != ItemStatus::Active {
+            return Promisable::Nothing;
+        }
+        if !record.spec.tracked {
+            return Promisable::Anything;
+        }
+        let places = self.state.stock(no).places.iter().filter(|place| self.is_active(place.location));
+        Promisable::At(
+            places.map(|place| (self.state.location(place.location).id.clone(), self.state.atp(no, place))).collect(),
+        )
+    }
+
+    /// Up to `limit` items after that SKU, in the order of the SKUs; kits among them.
     #[must_use]
     pub fn items(&self, after: Option<&Sku>, limit: usize) -> Vec<Item> {
         self.skus_after(after).take(limit).map(|no| self.show_item(no)).collect()
@@ -320,7 +363,12 @@ impl Inventory {
 
     fn show_item(&self, no: SkuNo) -> Item {
         let record = self.state.item(no);
-        Item { sku: record.sku.clone(), spec: Arc::clone(&record.spec), revision: record.revision }
+        Item {
+            sku: record.sku.clone(),
+            spec: Arc::clone(&record.spec),
+            revision: record.revision,
+            is_kit: record.kit.is_some(),
+        }
     }
 
     fn show_stock(&self, no: SkuNo) -> Vec<StockLevel> {

@@ -59,6 +59,10 @@ pub enum Field {
     Discrepancy,
     ChannelLocations,
     Buffer,
+    Components,
+    ComponentSku,
+    ComponentUnits,
+    KitRevision,
 }
 
 impl Field {
@@ -113,6 +117,10 @@ impl Field {
             Self::Discrepancy => "discrepancy",
             Self::ChannelLocations => "location_ids",
             Self::Buffer => "buffer",
+            Self::Components => "components",
+            Self::ComponentSku => "sku",
+            Self::ComponentUnits => "units",
+            Self::KitRevision => "kit_revision",
         }
     }
 }
@@ -397,6 +405,24 @@ pub enum Refusal {
         /// The first line that fails, from 0.
         line: u32,
     },
+    /// The SKU is a kit, of which nothing lies anywhere.
+    #[error("{sku} is a kit: only its components are stocked")]
+    SkuIsKit {
+        /// The SKU.
+        sku: Sku,
+        /// False of a line of a reserve: it is to be worked out anew, and nothing was decided.
+        recorded: bool,
+    },
+    /// Fewer units of a component are there than a line of a kit needs.
+    #[error("line {line} needs more of the component {sku} than the {available} units that are available")]
+    ComponentUnavailable {
+        /// The component.
+        sku: Sku,
+        /// Units of it that could be had.
+        available: u64,
+        /// The first line that fails, from 0.
+        line: u32,
+    },
     /// The item is not out yet.
     #[error("nothing of the item is shipped before {release_at}")]
     NotReleased {
@@ -408,6 +434,30 @@ pub enum Refusal {
     UnknownChannel {
         /// The channel.
         channel: ChannelId,
+    },
+    /// The recipe was changed since the caller read it.
+    #[error("line {line} names another revision of the kit {sku} than {actual}")]
+    KitRevisionMismatch {
+        /// The kit.
+        sku: Sku,
+        /// Its `kit_rev` now.
+        actual: Revision,
+        /// The line, from 0.
+        line: u32,
+    },
+    /// A kit is made of itself.
+    #[error("the kit is made of itself: {}", path.iter().map(Sku::as_str).collect::<Vec<_>>().join(" > "))]
+    KitCycle {
+        /// From the kit to itself again.
+        path: Vec<Sku>,
+    },
+    /// A kit is made of kits too deep, or of too much.
+    #[error("line {line}: the kit {sku} nests too deep, or becomes too many lines")]
+    KitTooLarge {
+        /// The kit.
+        sku: Sku,
+        /// The line, from 0.
+        line: u32,
     },
 }
 
@@ -428,6 +478,8 @@ pub enum DifferentField {
     ExpiresAt,
     /// The supplier's word for the lot.
     SupplierLot,
+    /// Whether the SKU is a kit.
+    Kit,
 }
 
 impl DifferentField {
@@ -442,6 +494,7 @@ impl DifferentField {
             Self::BestBefore => "best_before",
             Self::ExpiresAt => "expires_at",
             Self::SupplierLot => "supplier_lot",
+            Self::Kit => "kit",
         }
     }
 }
@@ -458,7 +511,7 @@ impl Refusal {
     #[must_use]
     pub const fn is_recorded(&self) -> bool {
         match self {
-            Self::InsufficientStock { recorded, .. } => *recorded,
+            Self::InsufficientStock { recorded, .. } | Self::SkuIsKit { recorded, .. } => *recorded,
             Self::ExistsWithDifferent { field } => !matches!(field, DifferentField::Body | DifferentField::Linked),
             Self::IdTooOld { .. }
             | Self::IdFromFuture { .. }
@@ -504,6 +557,10 @@ impl Refusal {
             | Self::BackorderCapExceeded { .. }
             | Self::NotReleased { .. }
             | Self::UnknownChannel { .. }
+            | Self::ComponentUnavailable { .. }
+            | Self::KitRevisionMismatch { .. }
+            | Self::KitCycle { .. }
+            | Self::KitTooLarge { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
@@ -523,6 +580,14 @@ impl Refusal {
         }
     }
 
+    /// The same, where the lines of a reserve are to be worked out anew rather than refused for good.
+    pub(crate) fn of_no_decision(self) -> Self {
+        match self {
+            Self::SkuIsKit { sku, .. } => Self::SkuIsKit { sku, recorded: false },
+            other => other,
+        }
+    }
+
     /// The same of a reservation of which these lines, by their numbers, were only a part.
     pub(crate) fn of_lines(mut self, numbers: &[u16]) -> Self {
         let whole = |line: &mut u32| *line = numbers.get(*line as usize).map_or(*line, |number| u32::from(*number));
@@ -532,6 +597,7 @@ impl Refusal {
             | Self::BackorderCapExceeded { line, .. }
             | Self::ExceedsHeldQuantity { line, .. }
             | Self::ExceedsFulfilled { line, .. }
+            | Self::ComponentUnavailable { line, .. }
             | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),
             _ => {}
         }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use holdfast_inventory::commands::{
-    Abandon, AskDecision, AskedLine, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, Line, Plan, PutItem,
+    Abandon, AskDecision, AskedLine, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, KitOf, Line, Plan, PutItem,
     PutLocation, Receive, Release, Reserve, ReserveSpread, Told,
 };
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Command, CommandId, Entry, Inventory, ItemSpec, Limits, LocationSpec, LogTime,
-    Operation, Refusal, Reservation, ReservationId, ReservationState, Sku, Slot, SpreadPlan, Success, Units,
+    Operation, Refusal, Reservation, ReservationId, ReservationState, Revision, Sku, Slot, SpreadPlan, Success, Units,
     invariants, slot_of,
 };
 
@@ -203,7 +203,10 @@ impl World {
             no_backorder: self.dice.one_in(6),
         });
         let lines: Vec<Line> = lines.collect();
-        let slot = slot_of(&lines[0].sku);
+        let is_planned = self.dice.one_in(3);
+        // What was asked for may be a kit: of what it became its own shard may have nothing.
+        let of_kit = if is_planned { self.dice.below(self.skus.len()) } else { 0 };
+        let slot = slot_of(if is_planned { &self.skus[of_kit] } else { &lines[0].sku });
         let reserve = Reserve {
             reservation: ReservationId::mint(OPENING + number, slot, number),
             lines,
@@ -215,7 +218,7 @@ impl World {
             campaign: None,
             plan: None,
         };
-        let reserve = if self.dice.one_in(3) { self.as_planned(reserve) } else { reserve };
+        let reserve = if is_planned { self.as_planned(reserve) } else { reserve };
         self.orders.push(Order { command: CommandId(u128::from(number) + 1), reserve, decided: None });
         self.try_order(number as usize);
     }
@@ -226,7 +229,9 @@ impl World {
         let mut of = Vec::new();
         for line in &mut reserve.lines {
             if asked.is_empty() || self.dice.one_in(2) {
-                asked.push(AskedLine { units: Units(1), optional: line.optional, kit: None });
+                let kit = KitOf { sku: "KIT".parse().unwrap(), revision: Revision(1) };
+                let kit = Some(kit).filter(|_| self.dice.one_in(2));
+                asked.push(AskedLine { units: Units(1), optional: line.optional, kit });
             }
             line.optional = asked.last().unwrap().optional;
             of.push(asked.len() as u16 - 1);

@@ -102,6 +102,8 @@ mutations! {
     ChannelLocationIgnored = "channel-location-ignored", "Through a channel is sold from locations that are none of its own.";
     SplitWithoutLeave = "split-without-leave", "A line is split over locations though the caller does not want it.";
     LostRaceRecorded = "lost-race-recorded", "A plan that lost a race is refused for good.";
+    NestedKitCountedOnce = "nested-kit-counted-once", "A kit within a kit counts once, however many of it are needed.";
+    KitRevisionIgnored = "kit-revision-ignored", "A kit is sold by its present recipe, whatever revision was asked for.";
 }
 
 /// How a mutation shows.

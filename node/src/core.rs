@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
 use crate::orders::Carrier;
+use crate::planning::KnownKits;
 use crate::refusals;
 use crate::routing::Routes;
 use crate::shard::{ShardHandle, Shards};
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) awaits_founding: watch::Sender<bool>,
     /// Brings what shards say to one another to their leaders.
     pub(crate) carrier: Carrier,
+    /// SKUs that were seen to be kits.
+    pub(crate) known_kits: KnownKits,
     pub(crate) started_at: Instant,
 }
 

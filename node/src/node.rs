@@ -14,6 +14,7 @@ use crate::bootstrap::{bring_up, start_mended};
 use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
 use crate::orders::{self, Carrier};
+use crate::planning::KnownKits;
 use crate::routing::Routes;
 use crate::services::{Introduction, client_routes, introduction_service};
 use crate::shard::ShardRecords;
@@ -161,6 +162,7 @@ impl Node {
             clocks_off: watch::Sender::default(),
             awaits_founding: watch::Sender::new(false),
             carrier: Carrier::default(),
+            known_kits: KnownKits::default(),
             started_at: Instant::now(),
         });
         let (fail, failed) = watch::channel(None);

@@ -2,10 +2,10 @@
 
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
-    Answer, Backorder, BackorderEntry, ChannelId, ChannelSpec, Condition, Count, CountLine, CountState, CustomerCount,
-    CustomerLimit, Item, ItemStatus, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus,
-    LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Revision, ShortReservation,
-    StockCounts, StockLevel, Success, Transfer, TransferState,
+    Answer, Backorder, BackorderEntry, ChannelId, ChannelSpec, Component, Condition, Count, CountLine, CountState,
+    CustomerCount, CustomerLimit, Item, ItemStatus, Kit, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime,
+    Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Revision,
+    ShortReservation, Sku, StockCounts, StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -47,19 +47,14 @@ fn command_success(success: Success) -> v1::CommandSuccess {
 pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let message = refusal.to_string();
     let of = |reason| CommandError::of(reason, message.clone());
+    let of_line = |reason, line: &u32| of(reason).at(format!("lines[{line}].units"));
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
-            let mut error = of(ErrorReason::InsufficientStock)
-                .at(format!("lines[{line}].units"))
-                .with("available", available)
-                .with("recorded", recorded);
-            if !recorded {
-                error.set_retry(Retry::SameKey);
-            }
-            error
+            let error = of_line(ErrorReason::InsufficientStock, line).with("available", available);
+            recorded_or_not(error, *recorded)
         }
         Refusal::BackorderCapExceeded { available, line } => {
-            of(ErrorReason::BackorderCapExceeded).at(format!("lines[{line}].units")).with("available", available)
+            of_line(ErrorReason::BackorderCapExceeded, line).with("available", available)
         }
         Refusal::NotReleased { release_at } => of(ErrorReason::NotReleased).with("release_at_ms", release_at.0),
         Refusal::QuantityOverflow => of(ErrorReason::QuantityOverflow),
@@ -85,10 +80,10 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::AlreadyReleased => of(ErrorReason::AlreadyReleased),
         Refusal::AlreadyFulfilled => of(ErrorReason::AlreadyFulfilled),
         Refusal::ExceedsHeldQuantity { line, available } => {
-            of(ErrorReason::ExceedsHeldQuantity).at(format!("lines[{line}].units")).with("available", available)
+            of_line(ErrorReason::ExceedsHeldQuantity, line).with("available", available)
         }
         Refusal::ExceedsFulfilled { line, available } => {
-            of(ErrorReason::ExceedsFulfilled).at(format!("lines[{line}].units")).with("available", available)
+            of_line(ErrorReason::ExceedsFulfilled, line).with("available", available)
         }
         Refusal::ExtendLimitReached { max_expires_at } => {
             of(ErrorReason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
@@ -97,11 +92,26 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
         Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
         Refusal::CustomerRequired { sku } => of(ErrorReason::CustomerRequired).at("customer").with("sku", sku),
-        Refusal::CustomerLimitExceeded { limit, remaining, line } => of(ErrorReason::CustomerLimitExceeded)
-            .at(format!("lines[{line}].units"))
-            .with("limit_id", limit)
-            .with("remaining", remaining),
+        Refusal::CustomerLimitExceeded { limit, remaining, line } => {
+            of_line(ErrorReason::CustomerLimitExceeded, line).with("limit_id", limit).with("remaining", remaining)
+        }
         Refusal::LinesMoveTogether => of(ErrorReason::LinesMoveTogether),
+        Refusal::SkuIsKit { sku, recorded } => {
+            recorded_or_not(of(ErrorReason::SkuIsKit).at("sku").with("sku", sku), *recorded)
+        }
+        Refusal::ComponentUnavailable { sku, available, line } => {
+            of_line(ErrorReason::ComponentUnavailable, line).with("sku", sku).with("available", available)
+        }
+        Refusal::KitRevisionMismatch { sku, actual, line } => of(ErrorReason::KitRevisionMismatch)
+            .at(format!("lines[{line}].kit_revision"))
+            .with("sku", sku)
+            .with("actual", actual),
+        Refusal::KitCycle { path } => {
+            of(ErrorReason::KitCycle).with("path", path.iter().map(Sku::as_str).collect::<Vec<_>>().join(" > "))
+        }
+        Refusal::KitTooLarge { sku, line } => {
+            of(ErrorReason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku)
+        }
         Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
         Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
@@ -133,7 +143,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::ReceiptNotFound => of(ErrorReason::ReceiptNotFound).at("receipt_id"),
         Refusal::AlreadyEnded => of(ErrorReason::AlreadyEnded),
         Refusal::ExceedsInTransit { line, available } => {
-            of(ErrorReason::ExceedsInTransit).at(format!("lines[{line}].units")).with("available", available)
+            of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
         }
         Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
         Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
@@ -141,6 +151,15 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
             of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
         }
     }
+}
+
+/// What is not recorded may be asked again under the same id.
+fn recorded_or_not(error: CommandError, recorded: bool) -> CommandError {
+    let mut error = error.with("recorded", recorded);
+    if !recorded {
+        error.set_retry(Retry::SameKey);
+    }
+    error
 }
 
 pub(crate) const fn reservation_state(state: ReservationState) -> v1::ReservationState {
@@ -184,6 +203,7 @@ pub(crate) fn item(item: Item) -> v1::Item {
         low_stock_threshold: spec.low_stock_threshold,
         revision: item.revision.0,
         backorder: backorder_terms(spec.backorder),
+        kit: item.is_kit,
     }
 }
 
@@ -291,6 +311,20 @@ pub(crate) fn channel(id: &ChannelId, spec: &ChannelSpec, revision: Revision) ->
         buffer: spec.buffer,
         inactive: !spec.active,
         revision: revision.0,
+    }
+}
+
+pub(crate) fn components(components: &[Component]) -> Vec<v1::KitComponent> {
+    let component = |it: &Component| v1::KitComponent { sku: it.sku.as_str().to_owned(), units: it.units.0 };
+    components.iter().map(component).collect()
+}
+
+pub(crate) fn kit(kit: &Kit) -> v1::Kit {
+    v1::Kit {
+        sku: kit.sku.as_str().to_owned(),
+        name: kit.name.clone(),
+        components: components(&kit.components),
+        revision: kit.revision.0,
     }
 }
 

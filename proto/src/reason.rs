@@ -123,6 +123,7 @@ impl ErrorReason {
             Self::CountNotFound => absent(Retry::Never),
             // The other count ends; what was refused stays refused under its id.
             Self::CountInProgress => state(Retry::NewKey),
+            Self::SkuIsKit | Self::KitTooLarge => state(Retry::Never),
 
             // They may be made, and what was refused stays refused under its id.
             Self::UnknownSku

@@ -146,6 +146,7 @@ struct ItemRow {
     /// Before it nothing is shipped; empty: at once.
     release_at: String,
     revision: u64,
+    kit: bool,
 }
 
 impl Item {
@@ -194,6 +195,7 @@ impl Put {
             low_stock_threshold: self.low_stock_threshold,
             revision: 0,
             backorder: backorder_terms(self.backorder, self.preorder_at, self.cap),
+            kit: false,
         };
         let put = v1::PutItem { item: Some(item), if_revision: self.if_revision, if_absent: self.if_absent };
         self.asking.ask(Operation::PutItem(put), format).await
@@ -212,7 +214,7 @@ impl ItemRow {
             self.name.clone(),
             self.brand.clone(),
             self.category.clone(),
-            self.status.to_owned(),
+            if self.kit { "kit".to_owned() } else { self.status.to_owned() },
             self.revision.to_string(),
         ]
     }
@@ -246,6 +248,7 @@ impl From<v1::Item> for ItemRow {
             backorder_cap: item.backorder.map(|terms| terms.cap),
             release_at: dates::instant_text(item.backorder.map_or(0, |terms| terms.release_at_ms)),
             revision: item.revision,
+            kit: item.kit,
         }
     }
 }

@@ -43,6 +43,7 @@ impl SkuUnits {
             lot_id: lot.map(|lot| lot.lot.clone()).unwrap_or_default(),
             optional: false,
             no_backorder,
+            kit_revision: 0,
         }
     }
 }
@@ -71,6 +72,38 @@ impl FromStr for SkuLot {
 pub(super) fn check_lots(lots: &[SkuLot], lines: &[SkuUnits]) -> Result<(), Failure> {
     let stray = lots.iter().find(|lot| lines.iter().all(|line| line.sku != lot.sku));
     stray.map_or(Ok(()), |lot| Err(Failure::usage(format!("--lot names {}, which is none of the SKUs", lot.sku))))
+}
+
+/// `SKU=REVISION`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SkuRevision {
+    sku: String,
+    revision: u64,
+}
+
+impl FromStr for SkuRevision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.rsplit_once('=').and_then(|(sku, revision)| Some((sku, revision.parse().ok()?)));
+        match parts {
+            Some((sku, revision)) if !sku.is_empty() && revision > 0 => Ok(Self { sku: sku.to_owned(), revision }),
+            _ => Err("write SKU=REVISION".to_owned()),
+        }
+    }
+}
+
+/// The revision that is named of a SKU's recipe; 0: none.
+pub(super) fn kit_revision_of(revisions: &[SkuRevision], sku: &str) -> u64 {
+    revisions.iter().find(|it| it.sku == sku).map_or(0, |it| it.revision)
+}
+
+/// Refuses the revision of a SKU that has no line.
+pub(super) fn check_kit_revisions(revisions: &[SkuRevision], lines: &[SkuUnits]) -> Result<(), Failure> {
+    let stray = revisions.iter().find(|it| lines.iter().all(|line| line.sku != it.sku));
+    let refused =
+        |it: &SkuRevision| Failure::usage(format!("--kit-revision names {}, which is none of the SKUs", it.sku));
+    stray.map_or(Ok(()), |it| Err(refused(it)))
 }
 
 /// `LINE=UNITS`: units of a line by its number, from 0.

@@ -15,6 +15,7 @@ mod extend;
 mod fulfil;
 mod import;
 mod item;
+mod kit;
 mod limit;
 mod lines;
 mod location;
@@ -65,6 +66,8 @@ pub enum Verb {
     #[command(subcommand)]
     Item(item::Item),
     #[command(subcommand)]
+    Kit(kit::Kit),
+    #[command(subcommand)]
     Location(location::Location),
     #[command(subcommand)]
     Channel(channel::Channel),
@@ -110,6 +113,7 @@ impl Verb {
             Self::Start(verb) => verb.run(format).await,
             Self::Cluster(verb) => verb.run(format).await,
             Self::Item(verb) => verb.run(format).await,
+            Self::Kit(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
             Self::Channel(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,

@@ -97,6 +97,17 @@ struct LineRow {
     backordered_sold: u64,
 }
 
+/// A line as it was asked for.
+#[derive(Serialize)]
+struct AskedRow {
+    sku: String,
+    units: u32,
+    optional: bool,
+    kit: bool,
+    /// 0: no kit.
+    kit_revision: u64,
+}
+
 #[derive(Serialize)]
 struct LotRow {
     lot: String,
@@ -120,13 +131,6 @@ struct ReservationRow {
     /// What was asked for, where the lines were worked out from that.
     asked: Vec<AskedRow>,
     revision: u64,
-}
-
-#[derive(Serialize)]
-struct AskedRow {
-    sku: String,
-    units: u32,
-    optional: bool,
 }
 
 impl Reservation {
@@ -154,7 +158,7 @@ impl Reservation {
     }
 }
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "reservation",
     "state",
     "sku",
@@ -168,11 +172,19 @@ const HEADER: [&str; 13] = [
     "released",
     "expired",
     "returned",
+    "of kit",
 ];
+
+impl AskedRow {
+    /// The kit and the recipe it was sold by, where it is one.
+    fn kit(&self) -> String {
+        if !self.kit { String::new() } else { format!("{} r{}", self.sku, self.kit_revision) }
+    }
+}
 
 impl ReservationRow {
     /// A row for each line.
-    fn table(&self) -> Vec<[String; 13]> {
+    fn table(&self) -> Vec<[String; 14]> {
         let rows = self.lines.iter().map(|line| {
             let n = |units: u64| units.to_string();
             [
@@ -189,6 +201,7 @@ impl ReservationRow {
                 n(line.released),
                 n(line.expired),
                 n(line.returned),
+                self.asked.get(line.of as usize).map(AskedRow::kit).unwrap_or_default(),
             ]
         });
         rows.collect()
@@ -223,16 +236,15 @@ impl From<v1::Reservation> for ReservationRow {
             returned: line.returned,
             backordered_sold: line.backordered_sold,
         });
-        let asked = reservation.asked.iter().map(|asked| AskedRow {
-            sku: asked.sku.clone(),
-            units: asked.units,
-            optional: asked.optional,
-        });
-        let asked: Vec<AskedRow> = asked.collect();
+        let asked = |it: v1::AskedLine| {
+            let v1::AskedLine { sku, units, optional, kit, kit_revision } = it;
+            AskedRow { sku, units, optional, kit, kit_revision }
+        };
         Self {
             lines: lines.collect(),
             reservation: reservation.reservation_id.map(|id| ReservationId::from(id).to_string()).unwrap_or_default(),
             state: state_name(reservation.state()),
+            asked: reservation.asked.into_iter().map(asked).collect(),
             created_at_ms: reservation.created_at_ms,
             expires_at_ms: reservation.expires_at_ms,
             max_expires_at_ms: reservation.max_expires_at_ms,
@@ -240,7 +252,6 @@ impl From<v1::Reservation> for ReservationRow {
             ended_at_ms: reservation.ended_at_ms,
             order_ref: reservation.order_ref,
             channel: reservation.channel_id,
-            asked,
             revision: reservation.revision,
         }
     }

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
-use super::lines::{SkuLot, SkuUnits, check_lots};
+use super::lines::{SkuLot, SkuRevision, SkuUnits, check_kit_revisions, check_lots, kit_revision_of};
 use crate::ask::Asking;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -12,9 +12,15 @@ use crate::output::Format;
 /// Hold units for a while: all lines or none. Prints the reservation's id.
 #[derive(Debug, Args)]
 pub struct Reserve {
-    /// What to hold: SKU, or SKU=UNITS; up to 100.
+    /// What to hold, items and kits: SKU, or SKU=UNITS; up to 100.
     #[arg(required = true, value_name = "SKU[=UNITS]")]
     lines: Vec<SkuUnits>,
+    /// What to hold if it is there: its lack does not fail the rest. Repeatable.
+    #[arg(long = "optional", value_name = "SKU[=UNITS]")]
+    optional: Vec<SkuUnits>,
+    /// Only if a kit's recipe is of that revision: SKU=REVISION; repeatable.
+    #[arg(long = "kit-revision", value_name = "SKU=REVISION")]
+    kit_revisions: Vec<SkuRevision>,
     /// Where from; the cluster's default location if not given.
     #[arg(long, default_value = "", hide_default_value = true, conflicts_with_all = ["strategy", "nearest"])]
     location: String,
@@ -87,10 +93,17 @@ impl Reserve {
 
     /// Asks for the hold.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
-        check_lots(&self.lots, &self.lines)?;
         let sourcing = self.sourcing()?;
+        let of_all: Vec<SkuUnits> = self.lines.iter().chain(&self.optional).cloned().collect();
+        check_lots(&self.lots, &of_all)?;
+        check_kit_revisions(&self.kit_revisions, &of_all)?;
+        let line = |at: usize, line: &SkuUnits| v1::Line {
+            optional: at >= self.lines.len(),
+            kit_revision: kit_revision_of(&self.kit_revisions, &line.sku),
+            ..line.line(&self.location, &self.lots, self.no_backorder)
+        };
         let reserve = v1::Reserve {
-            lines: self.lines.iter().map(|line| line.line(&self.location, &self.lots, self.no_backorder)).collect(),
+            lines: of_all.iter().enumerate().map(|(at, it)| line(at, it)).collect(),
             // 0 on the wire is the cluster's default.
             ttl_s: self.ttl.unwrap_or(0),
             customer: self.customer,

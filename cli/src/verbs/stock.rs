@@ -153,6 +153,8 @@ struct StockAnswer {
     levels: Vec<LevelRow>,
     token: Option<String>,
     age_ms: u64,
+    /// Not 0: it is a kit, of which nothing is stocked.
+    kit_revision: u64,
 }
 
 impl Stock {
@@ -201,7 +203,13 @@ impl Get {
     async fn run(self, format: Format) -> Result<(), Failure> {
         let read = self.reading.stock(&self.sku, &self.location).await?;
         let (token, age_ms) = (read.freshness.token.as_ref().map(token_text), read.freshness.age_ms);
-        let atp = read.value.atp;
+        let (atp, kit_revision) = (read.value.atp, read.value.kit_revision);
+        if kit_revision > 0 {
+            let sku = &self.sku;
+            eprintln!(
+                "{sku} is a kit, of which nothing is stocked: `holdfast kit get {sku}` shows how many could be held"
+            );
+        }
         let levels: Vec<LevelRow> = read.value.levels.into_iter().map(LevelRow::from).collect();
         let rows: Vec<_> = levels
             .iter()
@@ -253,7 +261,8 @@ impl Get {
             "arrived",
             "revision",
         ];
-        Answer::rows(&StockAnswer { sku: self.sku, atp, levels, token, age_ms }, header, rows).print(format);
+        Answer::rows(&StockAnswer { sku: self.sku, atp, levels, token, age_ms, kit_revision }, header, rows)
+            .print(format);
         Ok(())
     }
 }

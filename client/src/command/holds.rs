@@ -38,6 +38,12 @@ impl Reserve {
         self.line_of(v1::Line { sku: sku.into(), units, no_backorder: true, ..v1::Line::default() })
     }
 
+    /// Adds kits, only if their recipe is of that `kit_rev`.
+    #[must_use]
+    pub fn kits(self, sku: impl Into<String>, units: u32, kit_revision: u64) -> Self {
+        self.line_of(v1::Line { sku: sku.into(), units, kit_revision, ..v1::Line::default() })
+    }
+
     /// Adds a line with a lot, or an optional one.
     #[must_use]
     pub fn line_of(mut self, line: v1::Line) -> Self {

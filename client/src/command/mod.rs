@@ -5,6 +5,7 @@
 
 mod counts;
 mod holds;
+mod kits;
 mod places;
 mod seal;
 mod shipments;
@@ -15,6 +16,7 @@ use holdfast_proto::v1::command::Operation;
 
 pub use counts::{ApplyCount, CancelCount, OpenCount, Reconcile, RecordCount};
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
+pub use kits::PutKit;
 pub use places::{
     CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
     SetSafetyStock,
@@ -104,6 +106,7 @@ impl Command {
             Operation::ApplyCount(_) => "apply_count",
             Operation::CancelCount(_) => "cancel_count",
             Operation::Reconcile(_) => "reconcile",
+            Operation::PutKit(_) => "put_kit",
         }
     }
 }

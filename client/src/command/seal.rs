@@ -136,6 +136,7 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::ApplyCount(it) => by_count(it.count_id),
         Operation::CancelCount(it) => by_count(it.count_id),
         Operation::Reconcile(it) => by_sku(&it.sku),
+        Operation::PutKit(put) => by_sku(put.kit.as_ref().map_or("", |kit| kit.sku.as_str())),
     }
 }
 

@@ -196,6 +196,10 @@ impl InventoryService for Node {
         Err(Status::unimplemented("not in this script"))
     }
 
+    async fn get_kit(&self, _: Request<v1::GetKitRequest>) -> Result<Response<v1::GetKitResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
     async fn get_limits(&self, _: Request<v1::GetLimitsRequest>) -> Result<Response<v1::GetLimitsResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::demand::{Demand, Promise};
-use crate::parts::units_of_lines;
+use crate::parts::{check_whole_kits, units_of_lines};
 use crate::state::{LineRecord, LotNo, ReservationNo, ReservationRecord};
 use crate::turn::Turn;
 use crate::{EventKind, Field, InvalidArgument, LineUnits, LogTime, Refusal, ReservationId, Success, validate_parts};
@@ -57,9 +57,11 @@ impl Commit {
             let units = units_of_lines(record, &self.parts, |units| units.held + units.backordered, exceeds_held);
             self.check_short(record, units.is_err())?;
             let units = units?;
+            self.check_whole_kits(record, &units)?;
             self.sell_held(turn, no, &units);
         } else if self.if_expired == IfExpired::Retake && record.has(|units| units.expired) {
             let units = units_of_lines(record, &self.parts, |units| units.expired, exceeds_held)?;
+            self.check_whole_kits(record, &units)?;
             let taken = self.check_retake(turn, no, &units)?;
             let before = taken.iter().map(|(line, _)| line.clone()).collect();
             self.sell_expired(turn, no, taken);
@@ -107,6 +109,10 @@ impl Commit {
                 line.units.backordered_sold += std::mem::take(&mut line.units.backordered);
             }
         });
+    }
+
+    fn check_whole_kits(&self, record: &ReservationRecord, units: &[u64]) -> Result<(), Refusal> {
+        if self.parts.is_empty() { Ok(()) } else { check_whole_kits(record, units) }
     }
 
     /// Refuses to sell what was held and is not there any more.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::parts::units_of_lines;
+use crate::parts::{check_whole_kits, units_of_lines};
 use crate::shelf::Shelf;
 use crate::state::{LineRecord, LocationNo, LotNo, SkuNo};
 use crate::turn::{Move, Turn, check_released_at};
@@ -51,6 +51,11 @@ impl Fulfil {
         }
         let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;
         check_released_at(record.whole().and_then(|whole| whole.release_at), turn.now())?;
+        if let Err(refusal) = check_whole_kits(record, &shipped) {
+            // Of a kit of which a component is short nothing is shipped.
+            let units = record.lines.iter().map(|line| line.units.short_sold).sum();
+            return Err(if self.parts.is_empty() { Refusal::HoldShort { units } } else { refusal });
+        }
         let mut lines = record.lines.clone();
         let mut moves = Vec::new();
         for (number, (line, &units)) in lines.iter_mut().zip(&shipped).enumerate().filter(|(_, (_, units))| **units > 0)

@@ -29,6 +29,7 @@ mod expect_receipt;
 mod lose_transfer;
 mod move_units;
 mod plan;
+mod put_kit;
 mod put_limit;
 mod receive_transfer;
 mod set_safety_stock;
@@ -72,6 +73,7 @@ pub use expect_receipt::ExpectReceipt;
 pub use lose_transfer::LoseTransfer;
 pub use move_units::MoveUnits;
 pub use plan::{AskedLine, KitOf, MAX_PLANNED_LINES, Plan, Sourced};
+pub use put_kit::PutKit;
 pub use receive_transfer::{ArrivedUnits, ReceiveTransfer};
 pub use set_safety_stock::SetSafetyStock;
 

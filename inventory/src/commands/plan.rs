@@ -108,6 +108,11 @@ impl Plan {
         Self { of, ..self.clone() }
     }
 
+    /// Whether a line is a component of a kit that was asked for.
+    pub(crate) fn is_of_kit(&self, line: usize) -> bool {
+        self.of.get(line).is_some_and(|of| self.asked[usize::from(*of)].kit.is_some())
+    }
+
     /// Units held and units promised without stock of each asked line, by those of the lines that it became: together all that was
     /// asked for, or none. A kit waits for the component that waits for most.
     pub(super) fn of_asked(&self, lines: &[Line], held: &[u32], backordered: &[u32]) -> (Vec<u32>, Vec<u32>) {
@@ -133,9 +138,9 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::{AskedLine, Plan};
-    use crate::commands::{PreparedPart, Reserve, ReserveSpread};
-    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use super::{AskedLine, KitOf, Plan};
+    use crate::commands::{PreparedPart, Reserve, ReserveSpread, Told};
+    use crate::test_shop::{OPENING, Shop, id, parts_of, reserve};
     use crate::*;
 
     /// An asked line, optional or not, and the lines that it became.
@@ -222,6 +227,96 @@ mod tests {
         assert_eq!(shop.amend(1, &[("rouge", 2)]), Err(Refusal::LinesMoveTogether));
         let plan = shop.inventory.reservation(id(1)).unwrap().plan.unwrap();
         assert_eq!(plan.of, [0, 0]);
+    }
+
+    /// Three kits of two of `rouge` and one of `mascara`, and beside them two of `rouge`.
+    fn kits() -> Reserve {
+        let mut reserve = planned(&[(false, &[("rouge", 6), ("mascara", 3)]), (true, &[("rouge", 2)])]);
+        let plan = reserve.plan.as_mut().unwrap();
+        (plan.asked[0].units, plan.asked[1].units) = (Units(3), Units(2));
+        plan.asked[0].kit = Some(KitOf { sku: "set".parse().unwrap(), revision: Revision(4) });
+        reserve
+    }
+
+    fn shop_of_kits(mascara: u32) -> Shop {
+        let mut shop = Shop::with_rouge(8);
+        shop.receive("mascara", "PAR", mascara).unwrap();
+        shop
+    }
+
+    #[test]
+    fn what_a_kit_lacks_is_a_component() {
+        let refused = shop_of_kits(2).run(Operation::Reserve(kits()));
+        let sku = "mascara".parse().unwrap();
+        assert_eq!(refused, Err(Refusal::ComponentUnavailable { sku, available: 2, line: 0 }));
+    }
+
+    #[test]
+    fn some_kits_are_sold_and_shipped_whole_and_come_back_by_component() {
+        let mut shop = shop_of_kits(3);
+        shop.run(Operation::Reserve(kits())).unwrap();
+        let mut sell = |parts: &[(u32, u32)]| shop.commit_with(1, |commit| commit.parts = parts_of(parts));
+        assert_eq!(sell(&[(0, 2)]), Err(Refusal::LinesMoveTogether));
+        assert_eq!(sell(&[(0, 2), (1, 2)]), Err(Refusal::LinesMoveTogether));
+        assert_eq!(sell(&[(0, 3), (1, 1)]), Err(Refusal::LinesMoveTogether));
+        sell(&[(2, 1)]).unwrap();
+        sell(&[(0, 4), (1, 2)]).unwrap();
+        assert_eq!(shop.fulfil(1, &[(0, 2)]), Err(Refusal::LinesMoveTogether));
+        shop.fulfil(1, &[(0, 2), (1, 1)]).unwrap();
+        shop.take_back(1, &[(1, 1)], None, Condition::Resellable).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        let units: Vec<_> =
+            shop.reservation(1).lines.iter().map(|line| (line.units.fulfilled, line.units.held)).collect();
+        assert_eq!(units, [(4, 2), (2, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn a_reservation_of_which_all_lines_lie_on_other_shards_is_decided_where_it_was_asked_for() {
+        let mut shop = Shop::with_limits(Limits { keep_ended_ms: 1_000, ..Limits::default() });
+        let slot = Slot::new(77).unwrap();
+        let asked: &[Asked<'_>] = &[(false, &[("far", 2), ("farther", 1)])];
+        let spread = |held: Vec<u32>| ReserveSpread {
+            reserve: planned(asked),
+            parts: vec![PreparedPart { slot, numbers: vec![0, 1], held, backordered: vec![], release_at: None }],
+            refused: None,
+            deadline: LogTime(OPENING + 10_000),
+            not_after: LogTime(OPENING + 60_000),
+        };
+        let success = shop.run(Operation::ReserveSpread(Box::new(spread(vec![2, 1])))).unwrap();
+        assert_eq!((success.state, success.held), (Some(ReservationState::Held), None));
+        assert_eq!(shop.inventory.reservations(ReservationCursor::default(), None, 9).0.len(), 1);
+        // Its time ends it, its part is told, and it is forgotten.
+        shop.after_s(60).tick();
+        assert_eq!(shop.reservation(1).state, ReservationState::Expired);
+        let behind = shop.inventory.parts_behind(9);
+        assert_eq!((behind[0].1.lines[0].expired, behind[0].1.lines[1].expired), (2, 1));
+        shop.run(Operation::Told(Told { reservation: id(1), slot, version: behind[0].1.version })).unwrap();
+        shop.after_s(2).tick();
+        assert!(shop.inventory.reservation(id(1)).is_none());
+    }
+
+    #[test]
+    fn a_reservation_of_which_nothing_is_held_anywhere_is_refused() {
+        let mut shop = Shop::new();
+        let slots = [Slot::new(77).unwrap(), Slot::new(78).unwrap()];
+        let asked: &[Asked<'_>] = &[(true, &[("far", 2), ("farther", 1)])];
+        let part = |slot: usize, held| PreparedPart {
+            slot: slots[slot],
+            numbers: vec![slot as u16],
+            held: vec![held],
+            backordered: vec![],
+            release_at: None,
+        };
+        let spread = ReserveSpread {
+            reserve: planned(asked),
+            parts: vec![part(0, 2), part(1, 0)],
+            refused: None,
+            deadline: LogTime(OPENING + 10_000),
+            not_after: LogTime(OPENING + 60_000),
+        };
+        let refused = shop.run(Operation::ReserveSpread(Box::new(spread)));
+        assert_eq!(refused, Err(Refusal::InsufficientStock { available: 0, line: 0, recorded: true }));
+        assert!(shop.inventory.reservation(id(1)).is_none());
     }
 
     #[test]

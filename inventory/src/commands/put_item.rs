@@ -30,6 +30,9 @@ impl PutItem {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let Some(no) = turn.state.find_sku(&self.sku) else { return self.create(turn) };
         let item = turn.state.item(no);
+        if item.kit.is_some() {
+            return Err(Refusal::ExistsWithDifferent { field: DifferentField::Kit });
+        }
         if self.if_absent {
             return Err(Refusal::Exists);
         }
@@ -59,7 +62,8 @@ impl PutItem {
             return Err(Refusal::UnknownSku { sku: self.sku.clone() });
         }
         let revision = Revision::default().next();
-        turn.state.add_item(ItemRecord { sku: self.sku.clone(), spec: Arc::new(self.spec.clone()), revision });
+        let spec = Arc::new(self.spec.clone());
+        turn.state.add_item(ItemRecord { sku: self.sku.clone(), spec, revision, kit: None });
         Ok(self.record(turn, revision))
     }
 

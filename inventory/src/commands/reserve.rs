@@ -93,12 +93,17 @@ impl Reserve {
         self.decide_as(turn, Role::Alone).map_err(|refusal| self.of_asked(refusal))
     }
 
-    /// A refusal of one of the lines, told of the line that was asked for.
+    /// A refusal of one of the lines, told of the line that was asked for: what a kit lacks is a component.
     pub(super) fn of_asked(&self, refusal: Refusal) -> Refusal {
-        match &self.plan {
-            Some(plan) => refusal.of_lines(&plan.of),
-            None => refusal,
-        }
+        let Some(plan) = &self.plan else { return refusal };
+        let refusal = match refusal {
+            Refusal::InsufficientStock { available, line, recorded: true } if plan.is_of_kit(line as usize) => {
+                let sku = self.lines[line as usize].sku.clone();
+                Refusal::ComponentUnavailable { sku, available, line }
+            }
+            other => other,
+        };
+        refusal.of_lines(&plan.of)
     }
 
     /// The same for a reservation of which these lines are all, or those of one of several shards.
@@ -114,7 +119,7 @@ impl Reserve {
         let mut max_hold_s = limits.max_hold_s;
         let mut lines = Vec::with_capacity(self.lines.len());
         for (at, line) in self.lines.iter().enumerate() {
-            let record = turn.new_line(line).map_err(|refusal| self.planned_anew(refusal, at))?;
+            let record = turn.new_line(line).map_err(|refusal| self.planned_anew(refusal.of_no_decision(), at))?;
             let spec = &turn.state.item(record.sku).spec;
             max_hold_s = max_hold_s.min(spec.max_hold_s.unwrap_or(u32::MAX));
             if let Some(limit) = spec.max_per_order {
@@ -165,9 +170,18 @@ impl Reserve {
             }
         }
         role.go_without(&missing);
+        if role.holds_elsewhere() || lines.iter().any(|line| line.units.unsold() > 0) {
+            return Ok(role);
+        }
+        // Nothing is held at all. Where no line is of this shard, its own say nothing of what is lacking.
+        let of_others = || missing.first().map(|number| role.first_line_of(*number));
         match first_lack {
-            Some(lack) if !role.holds_elsewhere() && lines.iter().all(|line| line.units.unsold() == 0) => Err(lack),
-            _ => Ok(role),
+            Some(lack) => Err(lack),
+            None if lines.is_empty() => {
+                let line = of_others().map_or(0, u32::from);
+                Err(Refusal::InsufficientStock { available: 0, line, recorded: true })
+            }
+            None => Ok(role),
         }
     }
 
@@ -359,6 +373,13 @@ impl Role<'_> {
         let lines = whole.parts.iter().flat_map(|part| &part.lines);
         let lacks = |line: &&RemoteLine| line.units.unsold() < reserve.lines[usize::from(line.number)].units.count();
         lines.filter(lacks).map(|line| reserve.asked_of(line.number)).collect()
+    }
+
+    /// The first line of another shard that comes from that asked line.
+    fn first_line_of(&self, asked: u16) -> u16 {
+        let Self::Whole { whole, reserve, .. } = self else { return 0 };
+        let numbers = whole.parts.iter().flat_map(|part| &part.lines).map(|line| line.number);
+        numbers.filter(|number| reserve.asked_of(*number) == asked).min().unwrap_or(0)
     }
 
     /// Gives back what other shards hold for asked lines that are not held whole.

@@ -46,6 +46,13 @@ pub struct ReserveSpread {
 }
 
 impl ReserveSpread {
+    /// One that is refused for good before anything is held, unless its command was decided before.
+    #[must_use]
+    pub fn refused(reserve: Reserve, refusal: Refusal) -> Self {
+        let (deadline, not_after) = (LogTime(u64::MAX), LogTime(u64::MAX));
+        Self { reserve, parts: Vec::new(), refused: Some(refusal), deadline, not_after }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
         self.reserve.validate()?;
         let lines = self.reserve.lines.len();
@@ -79,7 +86,8 @@ impl ReserveSpread {
         }
         let is_remote = |number: u16| self.parts.iter().any(|part| part.numbers.contains(&number));
         let own: Vec<u16> = (0..self.reserve.lines.len() as u16).filter(|number| !is_remote(*number)).collect();
-        if own.is_empty() {
+        // What was asked for lies in this slot; what it became may lie on other shards only.
+        if own.is_empty() && (self.reserve.plan.is_none() || self.parts.is_empty()) {
             return Err(InvalidArgument::of(Field::ReservationId).into());
         }
         let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();

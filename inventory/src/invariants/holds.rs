@@ -21,6 +21,7 @@ struct Bound {
 
 pub(super) fn check(state: &State) -> Vec<String> {
     let mut findings = check_sums(state);
+    findings.extend(check_kits(state));
     findings.extend(check_indexes(state));
     findings
 }
@@ -80,6 +81,32 @@ fn check_sums(state: &State) -> Vec<String> {
     }
     let nowhere = of_lines.into_iter().filter(|(_, bound)| *bound != Bound::default());
     findings.extend(nowhere.map(|((sku, _), bound)| format!("{}: {bound:?} where no stock is", state.item(sku).sku)));
+    findings
+}
+
+/// Of a kit each component was taken, for as many kits as were asked for, or none was.
+fn check_kits(state: &State) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (_, record) in state.reservations_from(ReservationNo(0)) {
+        let Some(plan) = record.plan() else { continue };
+        let remote = record.remote_lines().map(|line| (usize::from(line.number), &line.units));
+        let own = record
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(at, line)| (record.whole().map_or(at, |whole| usize::from(whole.own[at])), &line.units));
+        let mut taken = vec![Vec::new(); plan.asked.len()];
+        for (number, units) in own.chain(remote).filter(|(number, _)| plan.is_of_kit(*number)) {
+            taken[usize::from(plan.of[number])].push(units.all().unwrap_or(0));
+        }
+        for (asked, taken) in plan.asked.iter().zip(taken) {
+            let kits = asked.units.count().max(1);
+            let is_whole = taken.iter().all(|units| *units > 0 && units % kits == 0);
+            if !is_whole && taken.iter().any(|units| *units > 0) {
+                findings.push(format!("reservation {}: {asked:?} has {taken:?} of its components", record.id));
+            }
+        }
+    }
     findings
 }
 

@@ -424,7 +424,9 @@ impl State {
         let fits = is_dense
             && self.stock.iter().all(|(ordinal, record)| {
                 let sku = SkuNo(ordinal as u32);
-                record.places.iter().all(|place| place_fits(sku, place))
+                let is_kit = self.items.get(ordinal).is_some_and(|item| item.kit.is_some());
+                (record.places.is_empty() || !is_kit)
+                    && record.places.iter().all(|place| place_fits(sku, place))
                     && record.places.is_sorted_by(|a, b| a.location < b.location)
             });
         if !fits {

@@ -8,6 +8,7 @@ use super::chunk::{ChunkKind, Record};
 use super::customer_limits::CountedLine;
 use super::spread::{PartPhase, Spread};
 use crate::commands::Plan;
+use crate::kit::Component;
 use crate::{
     BodyHash, CampaignId, ChannelId, CommandId, CustomerHash, ItemSpec, LineCounts, LocationId, LocationSpec, LogTime,
     LotDates, LotId, LotStatus, OrderRef, Refusal, ReservationId, ReservationState, Revision, Sku, StockCounts,
@@ -67,6 +68,8 @@ pub(crate) struct ItemRecord {
     /// Shared, so that a copied chunk does not copy attributes.
     pub(crate) spec: Arc<ItemSpec>,
     pub(crate) revision: Revision,
+    /// Of a kit, what one of it is made of. Nothing of it lies anywhere; of its attributes only the name is said.
+    pub(crate) kit: Option<Arc<Vec<Component>>>,
 }
 
 impl Record for ItemRecord {

@@ -73,8 +73,13 @@ impl<'a> Turn<'a> {
 
     // Lookups that refuse.
 
+    /// The item of that SKU, which is no kit.
     pub(crate) fn sku(&self, sku: &Sku) -> Result<SkuNo, Refusal> {
-        self.state.find_sku(sku).ok_or_else(|| Refusal::UnknownSku { sku: sku.clone() })
+        let no = self.state.find_sku(sku).ok_or_else(|| Refusal::UnknownSku { sku: sku.clone() })?;
+        if self.state.item(no).kit.is_some() {
+            return Err(Refusal::SkuIsKit { sku: sku.clone(), recorded: true });
+        }
+        Ok(no)
     }
 
     pub(crate) fn location(&self, location: &LocationId) -> Result<LocationNo, Refusal> {

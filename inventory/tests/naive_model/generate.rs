@@ -116,6 +116,7 @@ impl Script {
             | Operation::AskDecision(_)
             | Operation::Told(_)
             | Operation::PutLimit(_)
+            | Operation::PutKit(_)
             | Operation::PutChannel(_)
             | Operation::OpenCount(_)
             | Operation::RecordCount(_)

@@ -265,6 +265,7 @@ impl Model {
             | Operation::AskDecision(_)
             | Operation::Told(_) => unreachable!("the generator makes none: it has one shard"),
             Operation::PutLimit(_)
+            | Operation::PutKit(_)
             | Operation::PutChannel(_)
             | Operation::OpenCount(_)
             | Operation::RecordCount(_)

@@ -3,7 +3,7 @@
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
     Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_CHANNEL_LOCATIONS,
-    MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
+    MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 
@@ -16,7 +16,11 @@ pub(crate) fn invalid(field: impl Into<String>, problem: &str, hint: &str) -> Co
 /// A refusal by the domain's own checks, in words.
 pub(crate) fn invalid_argument(refused: &InvalidArgument) -> CommandError {
     let name = refused.field.name();
-    let field = refused.line.map_or_else(|| name.to_owned(), |line| format!("lines[{line}].{name}"));
+    let list = match refused.field {
+        Field::ComponentSku | Field::ComponentUnits => "components",
+        _ => "lines",
+    };
+    let field = refused.line.map_or_else(|| name.to_owned(), |line| format!("{list}[{line}].{name}"));
     invalid(field, "is not valid", &what_may_stand(refused.field))
 }
 
@@ -69,6 +73,10 @@ fn what_may_stand(field: Field) -> String {
         Field::DocumentLines => format!("1 to {MAX_DOCUMENT_LINES} lines"),
         Field::ChannelLocations => format!("1 to {MAX_CHANNEL_LOCATIONS} locations, each once"),
         Field::Buffer => format!("at most {MAX_UNITS} units"),
+        Field::Components => format!("1 to {MAX_COMPONENTS} components"),
+        Field::ComponentSku => "each SKU once: add the units up".to_owned(),
+        Field::ComponentUnits => format!("1 to {MAX_UNITS} units"),
+        Field::KitRevision => "only a line of a kit has one".to_owned(),
     }
 }
 

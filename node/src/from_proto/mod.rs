@@ -7,6 +7,7 @@
 mod counts;
 mod dates;
 mod fields;
+mod kits;
 mod operations;
 mod places;
 mod reads;
@@ -160,6 +161,7 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::AskDecision(it) => it.reservation.slot(),
         Operation::Told(it) => it.reservation.slot(),
         Operation::Prepare(it) => it.reserve.reservation.slot(),
+        Operation::PutKit(it) => slot_of(&it.sku),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, DEFAULT_TTL_S, Extend, Fulfil, IfExpired,
-    Line, LoseTransfer, MAX_LINES, MAX_TTL_S, Picked, PutItem, PutLimit, PutLot, Receive, Release, Reserve, Return,
-    Set,
+    Line, LoseTransfer, MAX_LINES, MAX_PLANNED_LINES, MAX_TTL_S, Picked, PutItem, PutLimit, PutLot, Receive, Release,
+    Reserve, Return, Set,
 };
 use holdfast_inventory::{
     Backorder, CampaignId, ChannelId, Condition, CustomerHash, ItemSpec, ItemStatus, LimitId, LimitSpec, LimitWindow,
@@ -15,7 +15,7 @@ use holdfast_proto::v1::{self, CommandError, ErrorReason};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
-use super::{counts, places};
+use super::{counts, kits, places};
 use crate::planning::as_asked;
 
 /// Longest customer string, in bytes. It is hashed, not kept.
@@ -72,6 +72,7 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
         Wire::ExpectReceipt(it) => Operation::ExpectReceipt(places::expect_receipt(&it, words)?),
         Wire::PutLimit(it) => Operation::PutLimit(put_limit(&it)?),
         Wire::CloseReceipt(it) => Operation::CloseReceipt(CloseReceipt { receipt: receipt_id(it.receipt_id)? }),
+        Wire::PutKit(it) => Operation::PutKit(Box::new(kits::put_kit(it)?)),
     })
 }
 
@@ -249,10 +250,21 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         // Where to wait for stock is for the caller to say.
         lines.iter_mut().for_each(|line| line.no_backorder = true);
     }
-    let plan = wire.sourcing.as_ref().map(|_| Box::new(as_asked(wire, &lines)));
+    let plan = kits::as_asked(&wire.lines, &lines)?;
+    if wire.sourcing.is_some()
+        && let Some(line) = wire.lines.iter().position(|line| line.kit_revision > 0)
+    {
+        let hint = "leave it out: what a channel sells are items; reserve kits by their location";
+        return Err(invalid(
+            format!("lines[{line}].kit_revision"),
+            "is given in a reserve that a channel sources",
+            hint,
+        ));
+    }
+    let plan = if wire.sourcing.is_some() { Some(as_asked(wire, &lines)) } else { plan };
+    let plan = plan.map(Box::new);
     Ok(Reserve {
         reservation,
-        lines,
         ttl_s: ttl_or_default(wire.ttl_s),
         partial_ok: wire.partial_ok,
         order_ref: optional_name(&wire.order_ref, OrderRef::new, || "order_ref".to_owned())?,
@@ -260,6 +272,7 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
         campaign: None,
         plan,
+        lines,
     })
 }
 
@@ -304,6 +317,10 @@ fn hash_customer(customer: &str, key: &[u8; 32]) -> Option<CustomerHash> {
 }
 
 fn amend(wire: &v1::Amend, words: &Words) -> Result<Amend, CommandError> {
+    if let Some(at) = wire.lines.iter().position(|line| line.kit_revision > 0) {
+        let problem = "is of a kit, whose lines are not amended";
+        return Err(invalid(format!("lines[{at}].kit_revision"), problem, "release it and make another one"));
+    }
     Ok(Amend { reservation: reservation_id(wire.reservation_id)?, lines: lines(&wire.lines, words)? })
 }
 
@@ -316,7 +333,7 @@ fn picks(wire: &[v1::PickedUnits]) -> Result<Vec<Picked>, CommandError> {
         let lot = lot_at(|| format!("lines[{at}].lot_id"), &part.lot_id)?;
         Ok(Picked { line: part.line, units: Units(part.units), lot })
     };
-    wire.iter().take(MAX_LINES + 1).enumerate().map(pick).collect()
+    wire.iter().take(MAX_PLANNED_LINES + 1).enumerate().map(pick).collect()
 }
 
 fn commit(wire: &v1::Commit) -> Result<Commit, CommandError> {

@@ -83,6 +83,16 @@ fn bad_fields_are_refused_by_their_name() {
     let sku = || "A".to_owned();
     let terms = |cap, release_at_ms| Some(v1::BackorderTerms { cap, release_at_ms });
     let item = |item: v1::Item| Wire::PutItem(v1::PutItem { item: Some(item), ..Default::default() });
+    let kit = |components: &[(&str, u32)]| {
+        let component = |(sku, units): &(&str, u32)| v1::KitComponent { sku: (*sku).to_owned(), units: *units };
+        let components = components.iter().map(component).collect();
+        Wire::PutKit(v1::PutKit {
+            kit: Some(v1::Kit { sku: sku(), components, ..Default::default() }),
+            ..Default::default()
+        })
+    };
+    let many: Vec<String> = (0..33).map(|number| format!("C{number}")).collect();
+    let many: Vec<(&str, u32)> = many.iter().map(|sku| (sku.as_str(), 1)).collect();
     let lines = [
         refused(Wire::Receive(v1::Receive { sku: sku(), units: 0, ..Default::default() })),
         refused(Wire::Receive(v1::Receive { sku: String::new(), units: 1, ..Default::default() })),
@@ -107,6 +117,16 @@ fn bad_fields_are_refused_by_their_name() {
         refused(item(v1::Item { backorder: terms(0, 0), sku: sku(), ..Default::default() })),
         refused(item(v1::Item { backorder: terms(2_000_000_001, 0), sku: sku(), ..Default::default() })),
         refused(item(v1::Item { backorder: terms(2_000_000_001, 9), sku: sku(), ..Default::default() })),
+        refused(Wire::PutKit(v1::PutKit::default())),
+        refused(kit(&[])),
+        refused(kit(&many)),
+        refused(kit(&[("B", 1), ("C", 0)])),
+        refused(kit(&[("B", 1), ("B", 2)])),
+        refused(kit(&[("B", 1), ("", 2)])),
+        refused(Wire::Amend(v1::Amend {
+            reservation_id: id(9),
+            lines: vec![v1::Line { kit_revision: 1, ..line("A", 1) }],
+        })),
     ];
     insta::assert_snapshot!(lines.join("\n"));
 }

@@ -31,7 +31,7 @@ pub(crate) struct Carrier {
 
 impl Carrier {
     /// The channel to a node; made anew where its address is another now.
-    fn channel(&self, core: &Core, node: NodeId) -> Result<GrpcChannel, String> {
+    pub(crate) fn channel(&self, core: &Core, node: NodeId) -> Result<GrpcChannel, String> {
         let routes = core.routes().map_err(|error| error.message)?;
         let member = routes.members.get(&node).ok_or_else(|| format!("node {node} is no member"))?;
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);

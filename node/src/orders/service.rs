@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_inventory::Answer;
 use holdfast_proto::peer::v1::decide_response::Outcome;
 use holdfast_proto::peer::v1::order_service_server::{OrderService, OrderServiceServer};
-use holdfast_proto::peer::v1::{DecideRequest, DecideResponse, LookRequest, LookResponse};
+use holdfast_proto::peer::v1::{DecideRequest, DecideResponse, LookRequest, LookResponse, SeeRequest, SeeResponse};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -57,5 +57,14 @@ impl OrderService for Orders {
             return Err(Status::permission_denied("this node is of another cluster"));
         }
         planning::answer(&self.core, &request).map(Response::new).map_err(Status::unavailable)
+    }
+
+    async fn see(&self, request: Request<SeeRequest>) -> Result<Response<SeeResponse>, Status> {
+        let request = request.into_inner();
+        if request.cluster_id != self.core.config.cluster_id {
+            return Err(Status::permission_denied("this node is of another cluster"));
+        }
+        let seen = planning::look_for_peer(&self.core, &request).await?;
+        Ok(Response::new(SeeResponse { skus: seen.into_iter().map(planning::seen_to_peer).collect() }))
     }
 }

@@ -5,7 +5,11 @@
 //! with the same request gets the first answer whatever is planned for it, and that it plans at most [`REPLANS`] times more than once:
 //! what is refused then is refused for good. Leaves to the rules that no line takes what it may not.
 
+mod availability;
+mod flatten;
+mod kits;
 mod look;
+mod see;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -20,8 +24,10 @@ use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
+pub(crate) use kits::{KnownKits, Planned, answer_kit, plan as plan_kits};
 pub(crate) use look::answer;
 use look::look;
+pub(crate) use see::{look_for_peer, seen_to_peer};
 pub(crate) use sources::Strategy;
 use sources::{Choice, Order, Wanted, choose};
 

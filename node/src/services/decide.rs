@@ -1,9 +1,12 @@
 //! Commands of one request: checked, sent to their shards, and their answers put back in order.
 
+use bytes::Bytes;
 use futures_util::StreamExt;
+use holdfast_inventory::commands::ReserveSpread;
 use holdfast_inventory::{Command, LogTime, MAX_CHAIN, Operation};
-use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason};
-use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
+use holdfast_proto::v1::command_result::Outcome;
+use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason, Retry};
+use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
 use holdfast_raft::stages::Stage;
 use tokio::time::Instant;
 
@@ -11,7 +14,7 @@ use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
 use crate::from_proto::{self, invalid, slot_of_command, slots_of_lines};
 use crate::orders::{self, Attempt};
-use crate::planning::{self, Sourcing};
+use crate::planning::{self, Planned, Sourcing};
 use crate::refusals;
 use crate::routing::Routes;
 use crate::shard::{Decided, EncodedCommand, Submitted};
@@ -70,12 +73,15 @@ pub(super) async fn decide(
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
+    work_out_lines(core, &routes, &mut checked, &linked, route_epoch, deadline).await;
     check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));
     core.host.stages().note(Stage::Check, begun.elapsed());
 
     let mut results: Vec<Option<CommandResult>> = Vec::with_capacity(checked.len());
     results.resize_with(checked.len(), || None);
     let mut works: Vec<Work> = Vec::with_capacity(1);
+    // Reserves whose lines nobody has looked at.
+    let mut as_sent: Vec<(usize, u32, Bytes)> = Vec::new();
     let mut spread = Vec::new();
     for (place, checked) in checked.into_iter().enumerate() {
         match checked {
@@ -91,6 +97,9 @@ pub(super) async fn decide(
                     works.push(Work { shard, commands: Vec::new(), places: Vec::new() });
                     works.len() - 1
                 });
+                if matches!(&command.command.operation, Operation::Reserve(it) if it.plan.is_none()) && !linked[place] {
+                    as_sent.push((place, shard, command.bytes.clone()));
+                }
                 works[at].commands.push(command);
                 works[at].places.push(place as u32);
             }
@@ -114,18 +123,18 @@ pub(super) async fn decide(
     });
     let spread: Vec<_> = futures_util::stream::iter(spread).buffer_unordered(SPREAD_AT_ONCE).collect().await;
     for (place, shard, decided) in spread {
-        results[place] = Some(match decided {
-            Ok(decided) => {
-                answer.log_time_ms = answer.log_time_ms.max(decided.log_time.0);
-                answer.tokens.push(v1::ConsistencyToken { shard, applied_index: decided.index });
-                let answer = decided.answers.into_iter().next();
-                answer.map_or_else(|| to_proto::not_admitted(ids[place], no_answer()), to_proto::command_result)
-            }
-            Err(error) => to_proto::not_admitted(ids[place], error),
-        });
+        results[place] = Some(result_of(shard, decided, ids[place], &mut answer));
     }
     for (shard, places, submitted) in submitted {
         collect(shard, &places, submitted, &ids, &mut results, &mut answer, &routes, route_epoch).await;
+    }
+    as_sent.retain(|(place, ..)| results[*place].as_ref().is_some_and(is_undecided_kit));
+    let kits = as_sent.into_iter().map(|(place, shard, bytes)| async move {
+        (place, shard, decide_kits(core, shard, &bytes, route_epoch, deadline).await)
+    });
+    let kits: Vec<_> = futures_util::stream::iter(kits).buffer_unordered(SPREAD_AT_ONCE).collect().await;
+    for (place, shard, decided) in kits {
+        results[place] = Some(result_of(shard, decided, ids[place], &mut answer));
     }
     if answer.log_time_ms == 0 {
         answer.log_time_ms = core.log_time_ms();
@@ -148,6 +157,126 @@ async fn reserve_over_shards(
         Attempt::Decided(decided) => Ok(decided),
         Attempt::LostRace { .. } => Err(refusals::unavailable(shard, "nothing was planned, and yet a plan was lost")),
     }
+}
+
+/// The result of a command that was decided by itself.
+fn result_of(
+    shard: u32,
+    decided: Result<Decided, CommandError>,
+    id: Option<v1::Id>,
+    answer: &mut Results,
+) -> CommandResult {
+    match decided {
+        Ok(decided) => {
+            answer.log_time_ms = answer.log_time_ms.max(decided.log_time.0);
+            answer.tokens.push(v1::ConsistencyToken { shard, applied_index: decided.index });
+            let answer = decided.answers.into_iter().next();
+            answer.map_or_else(|| to_proto::not_admitted(id, no_answer()), to_proto::command_result)
+        }
+        Err(error) => to_proto::not_admitted(id, error),
+    }
+}
+
+/// Works out the lines of the reserves of which some may be of kits: those that name a kit's revision or are of a SKU that is known
+/// to be one; and those that lie on several shards or in a chain, which would be in the way of a second attempt. What becomes of
+/// others, [`decide_kits`] sees to.
+async fn work_out_lines(
+    core: &Core,
+    routes: &Routes,
+    checked: &mut [Checked],
+    linked: &[bool],
+    route_epoch: u64,
+    deadline: Instant,
+) {
+    let is_in_chain = |place: usize| linked[place] || place.checked_sub(1).is_some_and(|before| linked[before]);
+    let may_have_kits = |place: usize, command: &Command| match &command.operation {
+        Operation::Reserve(reserve) => {
+            reserve.plan.is_some()
+                || core.known_kits.has_any_of(&reserve.lines)
+                || is_in_chain(place)
+                || orders::spans_shards(command, routes)
+        }
+        _ => false,
+    };
+    let places = checked.iter().enumerate().filter_map(|(place, checked)| {
+        let Ready { shard, command, sourcing } = checked.as_ref().ok()?;
+        let is_it = sourcing.is_none() && may_have_kits(place, &command.command);
+        is_it.then(|| (place, *shard, command.command.clone()))
+    });
+    let places: Vec<(usize, u32, Command)> = places.collect();
+    let planned = places.into_iter().map(|(place, shard, command)| async move {
+        (place, shard, work_out(core, routes, shard, command, is_in_chain(place), route_epoch, deadline).await)
+    });
+    let planned: Vec<_> = futures_util::stream::iter(planned).buffer_unordered(SPREAD_AT_ONCE).collect().await;
+    for (place, shard, command) in planned {
+        match command {
+            Ok(Some(command)) => checked[place] = Ok(Ready { shard, command, sourcing: None }),
+            Ok(None) => {}
+            Err(error) => checked[place] = Err(error),
+        }
+    }
+}
+
+/// A reserve with the lines that it becomes; `None`: it stays as it is.
+async fn work_out(
+    core: &Core,
+    routes: &Routes,
+    shard: u32,
+    command: Command,
+    is_in_chain: bool,
+    route_epoch: u64,
+    deadline: Instant,
+) -> Result<Option<EncodedCommand>, CommandError> {
+    let handle = core.shard(shard, routes)?;
+    if !handle.group().is_leader() {
+        return Err(refusals::not_leader(handle.group().leader(), shard, routes, route_epoch));
+    }
+    let Operation::Reserve(reserve) = &command.operation else { return Ok(None) };
+    let operation = match planning::plan_kits(core, routes, reserve, deadline).await? {
+        Planned::AsAsked => return Ok(None),
+        Planned::Lines(reserve) => Operation::Reserve(reserve),
+        Planned::Refused(_, refusal) if is_in_chain => return Err(to_proto::command_error(&refusal)),
+        // Decided by the shard, since an earlier attempt may have been decided otherwise.
+        Planned::Refused(reserve, refusal) => {
+            Operation::ReserveSpread(Box::new(ReserveSpread::refused(reserve, refusal)))
+        }
+    };
+    encoded(Command { operation, ..command }).map(Some)
+}
+
+fn encoded(mut command: Command) -> Result<EncodedCommand, CommandError> {
+    let bytes = encode_command(&mut command);
+    if bytes.len() > MAX_COMMAND_BYTES {
+        let message = format!("the command has {} bytes; at most {MAX_COMMAND_BYTES}", bytes.len());
+        return Err(CommandError::of(ErrorReason::BatchTooLarge, message));
+    }
+    Ok(EncodedCommand { command, bytes })
+}
+
+/// Whether a reserve was refused with nothing decided, because a line of it is a kit.
+fn is_undecided_kit(result: &CommandResult) -> bool {
+    let Some(Outcome::Error(error)) = &result.outcome else { return false };
+    error.reason() == ErrorReason::SkuIsKit && error.retry() == Retry::SameKey
+}
+
+/// Decides a reserve that its shard has refused because a line of it is a kit: with the lines that it becomes.
+async fn decide_kits(
+    core: &Core,
+    shard: u32,
+    bytes: &[u8],
+    route_epoch: u64,
+    deadline: Instant,
+) -> Result<Decided, CommandError> {
+    let routes = core.routes()?;
+    let command = decode_command(bytes).map_err(|error| refusals::unavailable(shard, &error.to_string()))?;
+    let again = work_out(core, &routes, shard, command, false, route_epoch, deadline).await?;
+    let again = again.ok_or_else(|| refusals::unavailable(shard, "what its SKUs are has just changed"))?;
+    if orders::spans_shards(&again.command, &routes) {
+        return reserve_over_shards(core, again.command, shard, route_epoch, deadline).await;
+    }
+    let submitted = submit(core, shard, vec![again], deadline, &routes, route_epoch)?;
+    let (_, outcome) = submitted.outcomes().await.pop().ok_or_else(no_answer)?;
+    outcome.map_err(|why| refusals::not_decided(&why, shard, &routes, route_epoch))
 }
 
 fn no_answer() -> CommandError {
@@ -212,15 +341,10 @@ async fn collect(
 
 fn check(wire: v1::Command, routes: &Routes) -> Checked {
     let sourcing = from_proto::sourcing(&wire, &routes.channels)?;
-    let mut command = from_proto::command(wire, &routes.words)?;
+    let command = from_proto::command(wire, &routes.words)?;
     let shard = routes.shard_of(slot_of_command(&command));
     check_lines(&command, shard, routes)?;
-    let bytes = encode_command(&mut command);
-    if bytes.len() > MAX_COMMAND_BYTES {
-        let message = format!("the command has {} bytes; at most {MAX_COMMAND_BYTES}", bytes.len());
-        return Err(CommandError::of(ErrorReason::BatchTooLarge, message));
-    }
-    Ok(Ready { shard, command: EncodedCommand { command, bytes }, sourcing })
+    Ok(Ready { shard, command: encoded(command)?, sourcing })
 }
 
 /// A reserve may have lines on several shards, one of which decides it; an amend may not.

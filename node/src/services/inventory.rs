@@ -15,6 +15,7 @@ use super::decide::{Results, decide};
 use super::{session, timeout_of};
 use crate::core::Core;
 use crate::from_proto::{self, freshness, invalid, page_limit, page_token};
+use crate::planning::answer_kit;
 use crate::to_proto;
 
 /// See the module.
@@ -114,14 +115,16 @@ impl InventoryService for Inventory {
                 return Err(unknown_location(unknown));
             }
             let levels = shard.stock(&sku).ok_or_else(|| unknown_sku(&sku))?;
-            Ok((levels, shard.atp(&sku, location.as_ref()).unwrap_or(0)))
+            let kit = shard.kit(&sku);
+            let atp = if kit.is_some() { None } else { shard.atp(&sku, location.as_ref()) };
+            Ok((levels, atp.unwrap_or(0), kit.map_or(0, |kit| kit.revision.0)))
         };
         let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
-        let (levels, atp) = found?;
+        let (levels, atp, kit_revision) = found?;
         let is_asked =
             |level: &&holdfast_inventory::StockLevel| location.as_ref().is_none_or(|id| *id == level.location);
         let levels = levels.iter().filter(is_asked).map(to_proto::stock_level).collect();
-        Ok(Response::new(v1::GetStockResponse { levels, atp, freshness: Some(freshness) }))
+        Ok(Response::new(v1::GetStockResponse { levels, atp, freshness: Some(freshness), kit_revision }))
     }
 
     async fn list_stock(
@@ -379,6 +382,27 @@ impl InventoryService for Inventory {
             backorders: backorders.iter().map(to_proto::backorder).collect(),
             next_page_token: next.map(|cursor| cursor.to_string()).unwrap_or_default(),
             freshness: Some(freshness),
+        }))
+    }
+
+    async fn get_kit(&self, request: Request<v1::GetKitRequest>) -> Result<Response<v1::GetKitResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let sku = from_proto::sku("sku", &request.sku)?;
+        let location = match request.location_id.as_str() {
+            "" => None,
+            text => Some(from_proto::location_id("location_id", text)?),
+        };
+        let found = answer_kit(&self.core, &sku, location.as_ref(), deadline).await?;
+        let at = |(location, available): (LocationId, u64)| v1::KitAvailability {
+            location_id: location.as_str().to_owned(),
+            available,
+        };
+        Ok(Response::new(v1::GetKitResponse {
+            kit: Some(to_proto::kit(&found.kit)),
+            flattened: to_proto::components(&found.flattened),
+            availability: found.availability.into_iter().map(at).collect(),
+            problem: found.problem,
         }))
     }
 }

@@ -3,14 +3,14 @@
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Cancel, CancelTransfer, CloseReceipt, Commit, CreateTransfer,
     DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, Picked, Plan,
-    PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return, Set,
-    SetLimits, SetSafetyStock, Sourced,
+    PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Release, Reserve, Return,
+    Set, SetLimits, SetSafetyStock, Sourced,
 };
 use holdfast_inventory::{
-    Backorder, BodyHash, CampaignId, Cause, ChannelId, ChannelSpec, Command, CommandId, Condition, CustomerHash,
-    ItemSpec, ItemStatus, LimitId, LimitSpec, LimitWindow, LineUnits, LocationId, LocationKind, LocationSpec, LogTime,
-    LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId,
-    Units,
+    Backorder, BodyHash, CampaignId, Cause, ChannelId, ChannelSpec, Command, CommandId, Component, Condition,
+    CustomerHash, ItemSpec, ItemStatus, LimitId, LimitSpec, LimitWindow, LineUnits, LocationId, LocationKind,
+    LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, ReservationId,
+    Revision, Sku, TransferId, Units,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -114,6 +114,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::Abandon(it) => Operation::Abandon(between_shards::abandon_from_log(&it)),
         LogOperation::AskDecision(it) => Operation::AskDecision(between_shards::ask_from_log(&it)?),
         LogOperation::Told(it) => Operation::Told(between_shards::told_from_log(&it)?),
+        LogOperation::PutKit(it) => Operation::PutKit(Box::new(put_kit(it)?)),
         LogOperation::Return(it) => Operation::Return(Return {
             reservation: reservation(it.reservation_high, it.reservation_low),
             parts: picks(&it.lines)?,
@@ -258,6 +259,17 @@ fn put_item(it: log::PutItem) -> Result<PutItem, DecodeError> {
             low_stock_threshold: it.low_stock_threshold,
             backorder,
         },
+        if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
+        if_absent: it.if_absent,
+    })
+}
+
+fn put_kit(it: log::PutKit) -> Result<PutKit, DecodeError> {
+    let component = |it: &log::KitComponent| Ok(Component { sku: name(Sku::new(&it.sku))?, units: Units(it.units) });
+    Ok(PutKit {
+        sku: name(Sku::new(&it.sku))?,
+        name: it.name,
+        components: it.components.iter().map(component).collect::<Result<_, DecodeError>>()?,
         if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
         if_absent: it.if_absent,
     })

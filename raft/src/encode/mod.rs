@@ -15,7 +15,8 @@ mod limits;
 mod to_log;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use holdfast_inventory::{BodyHash, Command, Entry, LogTime};
+use holdfast_inventory::commands::Line;
+use holdfast_inventory::{BodyHash, Command, Entry, LogTime, Revision};
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 use prost::Message;
@@ -80,7 +81,7 @@ impl DecodeError {
 #[must_use]
 pub fn encode_command(command: &mut Command) -> Bytes {
     let mut message = to_log::command(command);
-    let body = body_of(&message);
+    let body = body_of(&mut message);
     command.body = BodyHash(body);
     message.body_high = (body >> 64) as u64;
     message.body_low = body as u64;
@@ -98,15 +99,14 @@ pub fn decode_command(bytes: &[u8]) -> Result<Command, DecodeError> {
 
 /// Hashes what must be the same when an id comes again: the operation, the mint time, the cause and the place in a chain, but
 /// not the id itself.
-fn body_of(message: &log::Command) -> u128 {
+fn body_of(message: &mut log::Command) -> u128 {
     let mut bytes = Vec::with_capacity(256);
-    match &message.operation {
+    match &mut message.operation {
         // However far a reserve over several shards has come: what was asked for is the same.
         Some(LogOperation::ReserveSpread(spread)) => {
-            spread.reserve.iter().for_each(|reserve| request_of(reserve).encode(&mut bytes));
+            spread.reserve.iter_mut().for_each(|reserve| encode_request(reserve, &mut bytes));
         }
-        // Whatever lines it became.
-        Some(LogOperation::Reserve(reserve)) if reserve.plan.is_some() => request_of(reserve).encode(&mut bytes),
+        Some(LogOperation::Reserve(reserve)) => encode_request(reserve, &mut bytes),
         Some(operation) => operation.encode(&mut bytes),
         None => {}
     }
@@ -120,11 +120,45 @@ fn body_of(message: &log::Command) -> u128 {
     hash.digest128()
 }
 
-/// A reserve as it was asked for: without the lines that were worked out from those of the request.
-fn request_of(reserve: &log::Reserve) -> LogOperation {
-    let Some(plan) = &reserve.plan else { return LogOperation::Reserve(reserve.clone()) };
-    let plan = log::Plan { asked: Vec::new(), of: Vec::new(), sourced: None, ..plan.clone() };
-    LogOperation::Reserve(log::Reserve { lines: Vec::new(), plan: Some(plan), ..reserve.clone() })
+/// Encodes a reserve as it was asked for, whatever lines were worked out from those of the request: with their hash in their place.
+/// Whoever decides it first may not know yet that there is something to work out.
+fn encode_request(reserve: &mut log::Reserve, bytes: &mut Vec<u8>) {
+    const BELIEF: &str = "a vector grows as needed";
+    let (lines, plan) = (std::mem::take(&mut reserve.lines), reserve.plan.take());
+    let request = match &plan {
+        Some(plan) => (u128::from(plan.request_high) << 64) | u128::from(plan.request_low),
+        None => hash_lines(&lines, &[]),
+    };
+    // No operation's encoding begins so: there is no field 0.
+    bytes.put_u8(0);
+    reserve.encode_length_delimited(bytes).expect(BELIEF);
+    bytes.put_u128(request);
+    (reserve.lines, reserve.plan) = (lines, plan);
+}
+
+/// What stands for the lines of a request in a [`Plan`](holdfast_inventory::commands::Plan): a hash of them as the caller sent them,
+/// each with the revision of the kit that it names, if any does.
+#[must_use]
+pub fn request_of(lines: &[Line], kit_revisions: &[Option<Revision>]) -> BodyHash {
+    let lines: Vec<log::Line> = lines.iter().map(to_log::line).collect();
+    BodyHash(hash_lines(&lines, kit_revisions))
+}
+
+fn hash_lines(lines: &[log::Line], kit_revisions: &[Option<Revision>]) -> u128 {
+    let mut hash = Xxh3::new();
+    let mut bytes = Vec::with_capacity(64);
+    for line in lines {
+        bytes.clear();
+        line.encode_length_delimited(&mut bytes).expect("a vector grows as needed");
+        hash.update(&bytes);
+    }
+    for (number, revision) in (0_u64..).zip(kit_revisions) {
+        if let Some(revision) = revision {
+            hash.update(&number.to_le_bytes());
+            hash.update(&revision.0.to_le_bytes());
+        }
+    }
+    hash.digest128()
 }
 
 /// Joins encoded commands into the bytes of one entry.

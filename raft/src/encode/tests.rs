@@ -1,7 +1,7 @@
 //! Every command comes back from the log as it went in.
 
 use holdfast_inventory::commands::{Plan, Receive, Release, Reserve};
-use holdfast_inventory::{CommandId, Operation, Units};
+use holdfast_inventory::{CommandId, Operation, Revision, Units};
 
 use super::untrusted::{command, every_operation, location, plan, reservation, sku};
 use super::*;
@@ -74,6 +74,34 @@ fn a_request_that_became_other_lines_has_the_same_body_hash_as_long_as_it_is_the
     assert_eq!(first, elsewhere);
     assert_ne!(first, body(|reserve| reserve.plan.as_mut().unwrap().request = BodyHash(6)));
     assert_ne!(first, body(|reserve| reserve.ttl_s += 1));
+}
+
+#[test]
+fn a_request_has_the_same_body_hash_before_anybody_knows_that_it_becomes_other_lines() {
+    let body = |reserve: Reserve| {
+        let mut asked = command(1, Operation::Reserve(reserve));
+        let _ = encode_command(&mut asked);
+        asked.body
+    };
+    let reserves = every_operation().into_iter().filter_map(|it| match it {
+        Operation::Reserve(reserve) => Some(reserve),
+        _ => None,
+    });
+    for reserve in reserves {
+        let as_sent = Reserve { plan: None, ..reserve.clone() };
+        let planned = |revisions: &[Option<Revision>]| {
+            let request = request_of(&as_sent.lines, revisions);
+            let plan = Plan { request, ..plan(&[0, 1]) };
+            Reserve { plan: Some(Box::new(plan)), lines: reserve.lines[..1].to_vec(), ..reserve.clone() }
+        };
+        assert_eq!(body(as_sent.clone()), body(planned(&[])));
+        assert_eq!(body(as_sent.clone()), body(planned(&[None, None])));
+        assert_ne!(body(as_sent.clone()), body(planned(&[Some(Revision(1)), None])));
+        assert_ne!(body(planned(&[None, Some(Revision(1))])), body(planned(&[Some(Revision(1)), None])));
+        let mut others = as_sent.clone();
+        others.lines[0].units = Units(9);
+        assert_ne!(body(as_sent), body(others));
+    }
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use holdfast_inventory::commands::{
     Adjust, Amend, ArrivedUnits, AskedLine, BlockLot, Commit, CreateTransfer, DocumentLine, ExpectReceipt, Fulfil,
-    IfExpired, Line, MoveUnits, Picked, Plan, PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, Reserve,
-    Return, Set, Sourced,
+    IfExpired, Line, MoveUnits, Picked, Plan, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive,
+    Reserve, Return, Set, Sourced,
 };
 use holdfast_inventory::{
-    Backorder, Cause, Command, Condition, ItemStatus, LimitWindow, LineUnits, LocationKind, LogTime, LotSpec,
-    LotStatus, Operation, ReservationId, Revision,
+    Backorder, Cause, Command, Component, Condition, ItemStatus, LimitWindow, LineUnits, LocationKind, LogTime,
+    LotSpec, LotStatus, Operation, ReservationId, Revision,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
@@ -111,6 +111,7 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::CancelCount(it) => LogOperation::CancelCount(counts::cancel_to_log(it)),
         Operation::Reconcile(it) => LogOperation::Reconcile(counts::reconcile_to_log(it)),
         Operation::PutChannel(it) => LogOperation::PutChannel(put_channel(it)),
+        Operation::PutKit(it) => LogOperation::PutKit(put_kit(it)),
     }
 }
 
@@ -145,6 +146,17 @@ fn put_item(it: &PutItem) -> log::PutItem {
             Backorder::UpTo { cap } => Some(log::Backorder { cap, release_at_ms: 0 }),
             Backorder::Preorder { release_at, cap } => Some(log::Backorder { cap, release_at_ms: release_at.0 }),
         },
+    }
+}
+
+fn put_kit(it: &PutKit) -> log::PutKit {
+    let component = |it: &Component| log::KitComponent { sku: it.sku.as_str().to_owned(), units: it.units.0 };
+    log::PutKit {
+        sku: it.sku.as_str().to_owned(),
+        name: it.name.clone(),
+        components: it.components.iter().map(component).collect(),
+        if_revision: it.if_revision.map_or(0, |revision| revision.0),
+        if_absent: it.if_absent,
     }
 }
 
@@ -256,7 +268,7 @@ fn set(it: &Set) -> log::Set {
     }
 }
 
-fn line(it: &Line) -> log::Line {
+pub(super) fn line(it: &Line) -> log::Line {
     log::Line {
         sku: it.sku.as_str().to_owned(),
         location_id: it.location.as_str().to_owned(),

@@ -6,12 +6,12 @@ use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
     CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
     Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
-    PreparedPart, PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
-    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Sourced, Told,
+    PreparedPart, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile,
+    RecordCount, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Sourced, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Condition, CountId, CustomerHash, Inventory,
-    ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind,
+    Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Component, Condition, CountId, CustomerHash,
+    Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind,
     LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId,
     Revision, Sku, Slot, TransferId, Units,
 };
@@ -266,6 +266,16 @@ fn between_shards() -> Vec<Operation> {
             filled: vec![17, 0],
         }),
         Operation::Told(Told { reservation: reservation(), slot: Slot::new(15).unwrap(), version: 4 }),
+        Operation::PutKit(Box::new(PutKit {
+            sku: "gift-set".parse().unwrap(),
+            name: "Gift set".to_owned(),
+            components: vec![
+                Component { sku: sku(), units: Units(2) },
+                Component { sku: "ribbon".parse().unwrap(), units: Units(1) },
+            ],
+            if_revision: Some(Revision(3)),
+            if_absent: true,
+        })),
     ]
 }
 

@@ -36,6 +36,8 @@ struct Told {
     fulfilled: Count,
     /// Counts that were set, which move units by what nobody is told.
     is_counted: bool,
+    /// It is sold in kits too: how many units, their recipes say, and the account of the reservations.
+    is_of_kits: bool,
 }
 
 /// Compares what stands in the end with what was acknowledged.
@@ -53,6 +55,10 @@ pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
             }
         };
         within("received", stock.received, told.received.certain, told.received.most(), &mut find);
+        if told.is_of_kits {
+            not_oversold(sku, stock, &told, &mut find);
+            continue;
+        }
         within("shipped", stock.fulfilled, told.fulfilled.certain, told.fulfilled.most(), &mut find);
         let sold = stock.committed + stock.fulfilled;
         let least = told.committed.certain.saturating_sub(told.cancelled.most());
@@ -66,6 +72,9 @@ pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
         if !told.is_counted && stock.adjusted != 0 {
             find(format!("{} units of {sku} are adjusted, and nobody did", stock.adjusted));
         }
+        // What was sold and lost its stock to a block stands among what is short.
+        within("sold", sold, least.saturating_sub(stock.short), most, &mut find);
+        not_oversold(sku, stock, &told, &mut find);
     }
     for sku in told.keys().filter(|sku| !inventory.stocks.contains_key(**sku)) {
         if told[sku].received.certain > 0 {
@@ -74,6 +83,17 @@ pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
     }
     account(inventory, &mut find);
     findings
+}
+
+/// No more is sold than came, and nothing is adjusted that nobody counted.
+fn not_oversold(sku: &str, stock: &StockSeen, told: &Told, find: &mut impl FnMut(String)) {
+    let (sold, came) = (stock.committed + stock.fulfilled, came(stock));
+    if i128::from(sold) > came {
+        find(format!("{sold} units of {sku} are sold of {came} that came"));
+    }
+    if !told.is_counted && stock.adjusted != 0 {
+        find(format!("{} units of {sku} are adjusted, and nobody did", stock.adjusted));
+    }
 }
 
 /// [H-QTY] and [H-CONSERVE] of one SKU.
@@ -178,6 +198,9 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 }
                 Request::PutItem { sku } | Request::PutItemByLot { sku } | Request::PutItemToWaitFor { sku, .. } => {
                     told.entry(sku).or_default();
+                }
+                Request::PutKit { .. } | Request::ReserveKits { .. } => {
+                    command.request.skus().for_each(|sku| told.entry(sku).or_default().is_of_kits = true);
                 }
                 Request::Cancel { .. }
                 | Request::Reserve { .. }

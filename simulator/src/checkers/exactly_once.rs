@@ -1,7 +1,7 @@
 //! [H-ONCE] from outside: an id is decided once. Every attempt of the same id and body is told the same, another body under
 //! the same id is not decided, and no effect is counted twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Inventory};
 use crate::history::{Answer, Asked, Command, Done, History, Id, Outcome, Request, Standing, operations};
@@ -61,6 +61,8 @@ fn essence(answer: &Answer) -> Answer {
 pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
     let mut receipts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut reserved: BTreeMap<Id, Vec<u64>> = BTreeMap::new();
+    // How many units a cart of kits has, their recipes say.
+    let mut of_kits: BTreeSet<Id> = BTreeSet::new();
     for operation in operations(history) {
         let Asked::Commands(commands) = operation.asked else { continue };
         if operation.standing == Standing::Nothing {
@@ -75,6 +77,7 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
                     let units = lines.iter().map(|line| u64::from(line.units)).sum();
                     reserved.entry(*reservation).or_default().push(units);
                 }
+                Request::ReserveKits { reservation, .. } => drop(of_kits.insert(*reservation)),
                 _ => {}
             }
         }
@@ -93,6 +96,7 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
         };
         let units: u64 = seen.lines.iter().map(of_line).sum();
         match reserved.get(id) {
+            None if of_kits.contains(id) => {}
             None => findings.push(Finding::new(NAME, format!("nobody asked for reservation {id}"))),
             Some(asked) if !asked.contains(&units) => {
                 let what = format!("reservation {id} has {units} units, asked for were {asked:?}");

@@ -93,9 +93,10 @@ fn take<'a>(lives: &mut BTreeMap<Id, Life<'a>>, operation: &'a Operation<'a>) {
             _ => {}
         }
         match (&command.request, answer) {
-            (Request::Reserve { .. } | Request::ReserveThrough { .. }, Some(Answer::Done(done))) => {
-                life.held = Some((return_us, done.expires_at_ms));
-            }
+            (
+                Request::Reserve { .. } | Request::ReserveThrough { .. } | Request::ReserveKits { .. },
+                Some(Answer::Done(done)),
+            ) => life.held = Some((return_us, done.expires_at_ms)),
             (Request::Extend { .. }, Some(Answer::Done(done))) => life.extended.push((return_us, done.expires_at_ms)),
             (Request::Extend { .. }, None) => life.may_be_extended = true,
             _ => {}

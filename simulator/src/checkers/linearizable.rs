@@ -101,12 +101,18 @@ fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeS
     skus
 }
 
-/// The items of reservations over several shards, or whose locations a channel chose, which `whole`, `sources` and `conservation`
-/// judge.
+/// The items of reservations over several shards, of kits, or whose locations a channel chose, which `whole`, `kits`, `sources` and
+/// `conservation` judge.
 fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
     let commands = operations.iter().flat_map(|operation| commands_of(operation));
     let is_spread = |request: &Request| {
-        matches!(request, Request::Reserve { over_shards: true, .. } | Request::ReserveThrough { .. })
+        matches!(
+            request,
+            Request::Reserve { over_shards: true, .. }
+                | Request::ReserveThrough { .. }
+                | Request::ReserveKits { .. }
+                | Request::PutKit { .. }
+        )
     };
     let spread = commands.filter(|command| is_spread(&command.request));
     spread.flat_map(|command| command.request.skus()).map(item_of).collect()

@@ -7,6 +7,7 @@ pub mod exactly_once;
 pub mod healed;
 pub mod holds;
 pub mod images;
+pub mod kits;
 mod limits;
 pub mod linearizable;
 mod lots;
@@ -112,6 +113,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(tokens::check(history));
     findings.extend(whole::check(history, None));
     findings.extend(sources::check(history, None));
+    findings.extend(kits::check(history, None));
     findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings
 }

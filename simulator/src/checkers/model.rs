@@ -302,6 +302,8 @@ impl Model {
             Request::Release { .. } => Act::Release { hold: hold?? },
             Request::Fulfil { .. } => Act::Fulfil { hold: hold?? },
             Request::Cancel { .. } => Act::Cancel { hold: hold?? },
+            // What is of kits is left out: another checker judges it.
+            Request::PutKit { .. } | Request::ReserveKits { .. } => return None,
             Request::Send { .. }
             | Request::Arrive { .. }
             | Request::Lose { .. }

@@ -194,6 +194,16 @@ pub enum Request {
         cap: u64,
         release_at_ms: u64,
     },
+    PutKit {
+        sku: String,
+        components: Vec<Line>,
+    },
+    /// Lines of kits and of items, of any shards.
+    ReserveKits {
+        reservation: Id,
+        lines: Vec<KitLine>,
+        ttl_s: u32,
+    },
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -214,6 +224,17 @@ pub struct Through {
     pub strategy: i32,
     /// A line may lie at both.
     pub allow_split: bool,
+}
+
+/// A line of kits, or of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct KitLine {
+    pub sku: String,
+    pub units: u32,
+    pub optional: bool,
+    /// 0: any.
+    pub kit_revision: u64,
 }
 
 /// Where an item lies beside the default location, where it does.
@@ -255,10 +276,12 @@ impl Request {
             | Self::ApplyCount { .. }
             | Self::CancelCount { .. }
             | Self::PutItemToWaitFor { .. }
+            | Self::PutKit { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Ship { reservation, .. }
             | Self::ReserveThrough { reservation, .. }
+            | Self::ReserveKits { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -291,6 +314,8 @@ impl Request {
             | Self::PutLimit { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
+            Self::PutKit { sku, components } => (Some(sku), components),
+            Self::ReserveKits { .. } => (None, &[]),
             Self::Extend { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
@@ -298,7 +323,12 @@ impl Request {
             | Self::Ship { .. }
             | Self::Cancel { .. } => (None, &[]),
         };
-        one.into_iter().chain(self.destination()).chain(lines.iter().map(|line| line.sku.as_str()))
+        let of_kits: &[KitLine] = match self {
+            Self::ReserveKits { lines, .. } => lines,
+            _ => &[],
+        };
+        let lines = lines.iter().map(|line| line.sku.as_str());
+        one.into_iter().chain(self.destination()).chain(lines).chain(of_kits.iter().map(|line| line.sku.as_str()))
     }
 
     /// Where the units of a transfer go.
@@ -462,6 +492,9 @@ pub struct LineSeen {
     /// Promised without stock by choice, sold or not.
     #[serde(default)]
     pub backordered: u64,
+    /// The line that was asked for that it comes from, where some are kits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedSeen>,
 }
 
 impl LineSeen {
@@ -470,6 +503,17 @@ impl LineSeen {
     pub fn all(&self) -> u64 {
         self.held + self.committed + self.fulfilled + self.given_back + self.short
     }
+}
+
+/// A line as it was asked for, in a reservation as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the protocol's")]
+pub struct AskedSeen {
+    pub number: u32,
+    pub sku: String,
+    pub units: u32,
+    /// 0: no kit.
+    pub kit_revision: u64,
 }
 
 /// A reservation as it was read.

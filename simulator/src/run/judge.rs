@@ -11,7 +11,7 @@ use crate::checkers::healed::Promise;
 use crate::checkers::images::{self, Image};
 use crate::checkers::replicas::Positions;
 use crate::checkers::{
-    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, replicas, sources, whole,
+    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, replicas, sources, whole,
 };
 use crate::history::{Answer, Asked, History, Request, Standing, operations, write};
 use crate::workloads::Shop;
@@ -64,6 +64,7 @@ pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
                 findings.extend(conservation::check(&history, &audit.inventory));
                 findings.extend(whole::check(&history, Some(&audit.inventory)));
                 findings.extend(sources::check(&history, Some(&audit.inventory)));
+                findings.extend(kits::check(&history, Some(&audit.inventory)));
             }
         }
     }

@@ -8,6 +8,7 @@ mod counts;
 mod disputes;
 mod expiries;
 mod hot;
+mod kits;
 mod limits;
 mod lots;
 mod orders;
@@ -72,6 +73,8 @@ pub enum Workload {
     Backorders,
     /// Reservations whose locations a channel chooses.
     Sources,
+    /// Kits over several shards that share components.
+    Kits,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -101,7 +104,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -117,6 +120,7 @@ impl Workload {
         Self::Stocktakes,
         Self::Backorders,
         Self::Sources,
+        Self::Kits,
     ];
 
     /// Those of one run.
@@ -154,6 +158,7 @@ impl Workload {
             Self::Stocktakes => "stocktakes",
             Self::Backorders => "backorders",
             Self::Sources => "sources",
+            Self::Kits => "kits",
         }
     }
 
@@ -169,10 +174,14 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
-            // Their shelves are filled otherwise: lot by lot, or place by place.
-            Self::Lots | Self::Transfers | Self::Limits | Self::Stocktakes | Self::Backorders | Self::Sources => {
-                Vec::new()
-            }
+            // Their shelves are filled otherwise: lot by lot, place by place, or with kits too.
+            Self::Lots
+            | Self::Transfers
+            | Self::Limits
+            | Self::Stocktakes
+            | Self::Backorders
+            | Self::Sources
+            | Self::Kits => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -206,6 +215,9 @@ impl Workload {
         if self == Self::Sources {
             return sources::opening(client, &in_season(sources::NAME, season));
         }
+        if self == Self::Kits {
+            return kits::opening(client, |name| in_season(name, season));
+        }
         let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
         self.shelves(client, season).into_iter().flat_map(put).collect()
     }
@@ -228,6 +240,7 @@ impl Workload {
             Self::Stocktakes => stocktakes::order(shopper).await,
             Self::Backorders => backorders::order(shopper).await,
             Self::Sources => sources::order(shopper).await,
+            Self::Kits => kits::order(shopper).await,
         }
     }
 }

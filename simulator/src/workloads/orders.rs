@@ -16,7 +16,7 @@ pub(super) fn shelves(client: &Client, name: &str) -> Vec<Shelf> {
 }
 
 /// The first SKUs by their names with numbers, each of another shard as long as there are shards.
-fn skus(client: &Client, name: &str) -> Vec<String> {
+pub(super) fn skus(client: &Client, name: &str) -> Vec<String> {
     let (mut skus, mut shards) = (Vec::new(), BTreeSet::new());
     let names = || (0..1_000_u32).map(|number| format!("{name}-{number}"));
     skus.extend(names().filter(|sku| shards.insert(client.shard_of(sku))).take(SKUS));

@@ -4,13 +4,13 @@ use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, Transfe
 use holdfast_client::{
     ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand, CommandKey,
     Commit, Consistency, CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, LoseTransfer, OpenCount, PutItem,
-    PutLimit, Receive, ReceiveTransfer, RecordCount, Release, Reserve, Set, Stock, Success, UnblockLot, v1,
+    PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount, Release, Reserve, Set, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
 use crate::history::{
-    AWAY, Answer, Command, CountPhase, CountSeen, Done, Freshness, Id, LineSeen, Outcome, Phase, Position, Refused,
-    Request, ReservationSeen, StockSeen, item_of, name_at,
+    AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LineSeen, Outcome, Phase,
+    Position, Refused, Request, ReservationSeen, StockSeen, item_of, name_at,
 };
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
@@ -88,6 +88,17 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::ApplyCount { count, .. } => ApplyCount::of(CountId(count.0)).into(),
         Request::CancelCount { count, .. } => CancelCount::of(CountId(count.0)).into(),
         Request::CloseReceipt { receipt, .. } => CloseReceipt::of(ReceiptId(receipt.0)).into(),
+        Request::PutKit { sku, components } => {
+            let component = |kit: PutKit, it: &crate::history::Line| kit.component(it.sku.as_str(), it.units);
+            components.iter().fold(PutKit::of(sku), component).into()
+        }
+        Request::ReserveKits { reservation, lines, ttl_s } => {
+            let line = |reserve: Reserve, it: &KitLine| {
+                let (sku, units, optional, kit_revision) = (it.sku.clone(), it.units, it.optional, it.kit_revision);
+                reserve.line_of(v1::Line { sku, units, optional, kit_revision, ..v1::Line::default() })
+            };
+            lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), line).into()
+        }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
 }
@@ -213,6 +224,12 @@ pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSe
         short: line.short + line.short_sold,
         lots: line.lots.iter().filter(|lot| lot.committed > 0).map(sold_of_lot).collect(),
         backordered: line.backordered + line.backordered_sold,
+        asked: reservation.asked.get(line.of as usize).map(|of| AskedSeen {
+            number: line.of,
+            sku: of.sku.clone(),
+            units: of.units,
+            kit_revision: of.kit_revision,
+        }),
     };
     Some(ReservationSeen {
         phase: phase(reservation.state())?,
