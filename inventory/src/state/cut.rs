@@ -303,7 +303,6 @@ impl State {
             counters,
             channels,
         ] = stored.next_ordinals;
-        stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
         state.stock.begin_load(stock);

@@ -29,7 +29,7 @@ pub(crate) fn sourcing(
     if let Some(at) = reserve.lines.iter().position(|line| !line.location_id.is_empty()) {
         let hint = "leave it out, or leave `sourcing` out: then every line lies where it says";
         return Err(invalid(
-            &format!("lines[{at}].location_id"),
+            format!("lines[{at}].location_id"),
             "is given in a reserve whose locations the channel chooses",
             hint,
         ));
@@ -84,7 +84,7 @@ fn location_ids(field: &str, wire: &[String]) -> Result<Vec<LocationId>, Command
     for (at, text) in wire.iter().enumerate() {
         let id = location_id(&format!("{field}[{at}]"), text)?;
         if ids.contains(&id) {
-            return Err(invalid(&format!("{field}[{at}]"), "is there twice", &hint));
+            return Err(invalid(format!("{field}[{at}]"), "is there twice", &hint));
         }
         ids.push(id);
     }
