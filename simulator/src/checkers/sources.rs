@@ -120,7 +120,7 @@ fn lost_race(operations: &[Operation<'_>], operation: &Operation<'_>, answers: &
     if refused.reason != "INSUFFICIENT_STOCK" || !refused.is_final || available < u64::from(line.units) {
         return None;
     }
-    let came_before = operations.iter().filter(|other| may_have_taken(other, operation, &line.sku)).count();
+    let came_before: usize = operations.iter().map(|other| may_have_taken(other, operation, &line.sku)).sum();
     (came_before < RACES_LOST).then(|| {
         let record = operation.records.last().map(|record| format!("\n    {record}")).unwrap_or_default();
         let sku = &line.sku;
@@ -128,16 +128,25 @@ fn lost_race(operations: &[Operation<'_>], operation: &Operation<'_>, answers: &
     })
 }
 
-/// Whether it may have taken units of that item while the other one was under way.
-fn may_have_taken(other: &Operation<'_>, meanwhile: &Operation<'_>, sku: &str) -> bool {
-    let Asked::Commands(commands) = other.asked else { return false };
-    let is_of_it = commands.iter().any(|command| {
-        matches!(&command.request, Request::ReserveThrough { lines, .. } if lines.iter().any(|line| line.sku == sku))
-    });
+/// How often it may have taken units of that item while the other one was under way: once, or with each of its plans where its lines may
+/// lie on several shards, which hold them for a moment each time.
+fn may_have_taken(other: &Operation<'_>, meanwhile: &Operation<'_>, sku: &str) -> usize {
+    let Asked::Commands(commands) = other.asked else { return 0 };
+    let times = |command: &crate::history::Command| match &command.request {
+        Request::ReserveThrough { lines, .. } if lines.iter().any(|line| line.sku == sku) => {
+            if lines.len() > 1 {
+                RACES_LOST + 1
+            } else {
+                1
+            }
+        }
+        _ => 0,
+    };
+    let times: usize = commands.iter().map(times).sum();
     let overlaps = other.call_us <= meanwhile.return_us.unwrap_or(u64::MAX)
         && (other.return_us.is_none_or(|at| at >= meanwhile.call_us) || other.standing == Standing::Unknown);
     // One that is refused, or not decided at all, may have held units for a moment.
-    is_of_it && overlaps && !std::ptr::eq(other, meanwhile)
+    if overlaps && !std::ptr::eq(other, meanwhile) { times } else { 0 }
 }
 
 #[cfg(test)]
