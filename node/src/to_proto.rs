@@ -48,6 +48,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let message = refusal.to_string();
     let of = |reason| CommandError::of(reason, message.clone());
     let of_line = |reason, line: &u32| of(reason).at(format!("lines[{line}].units"));
+    let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
             let error = of_line(ErrorReason::InsufficientStock, line).with("available", available);
@@ -106,9 +107,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
             .at(format!("lines[{line}].kit_revision"))
             .with("sku", sku)
             .with("actual", actual),
-        Refusal::KitCycle { path } => {
-            of(ErrorReason::KitCycle).with("path", path.iter().map(Sku::as_str).collect::<Vec<_>>().join(" > "))
-        }
+        Refusal::KitCycle { path } => of(ErrorReason::KitCycle).with("path", names(path)),
         Refusal::KitTooLarge { sku, line } => {
             of(ErrorReason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku)
         }
@@ -128,17 +127,11 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
             .with("removal_at_ms", removal_at.0)
             .with("needed_until_ms", needed_until.0),
         Refusal::TooManyLots { most } => of(ErrorReason::TooManyLots).at("lot_id").with("most", most),
-        Refusal::TooFewOfLot { available } => {
-            of(ErrorReason::InsufficientStock).at("lot_id").with("available", available).with("recorded", true)
+        Refusal::TooFewOfLot { available } => too_few(available).at("lot_id"),
+        Refusal::TooFewToWriteOff { available } => too_few(available),
+        Refusal::TooFewOfCondition { condition, available } => {
+            too_few(available).at("units").with("condition", condition)
         }
-        Refusal::TooFewToWriteOff { available } => {
-            of(ErrorReason::InsufficientStock).with("available", available).with("recorded", true)
-        }
-        Refusal::TooFewOfCondition { condition, available } => of(ErrorReason::InsufficientStock)
-            .at("units")
-            .with("available", available)
-            .with("condition", condition)
-            .with("recorded", true),
         Refusal::TransferNotFound => of(ErrorReason::TransferNotFound).at("transfer_id"),
         Refusal::ReceiptNotFound => of(ErrorReason::ReceiptNotFound).at("receipt_id"),
         Refusal::AlreadyEnded => of(ErrorReason::AlreadyEnded),
@@ -151,6 +144,10 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
             of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
         }
     }
+}
+
+fn names(path: &[Sku]) -> String {
+    path.iter().map(Sku::as_str).collect::<Vec<_>>().join(" > ")
 }
 
 /// What is not recorded may be asked again under the same id.
