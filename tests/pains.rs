@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Cluster, PATIENCE, Raw, Shop, pause, reservation_id};
 use holdfast_client::{
-    ApplyCount, Client, Commit, Consistency, Error, Fulfil, OpenCount, PutItem, PutLimit, Receive, RecordCount,
+    ApplyCount, Client, Commit, Consistency, Error, Fulfil, OpenCount, PutItem, PutKit, PutLimit, Receive, RecordCount,
     Reservations, Reserve, Stock, v1,
 };
 use holdfast_proto::v1::ErrorReason;
@@ -205,6 +205,43 @@ async fn pain_6_a_payment_call_is_made_inside_the_stock_lock() {
     client.commit(paying).await.expect("the payment came through, and the unit is there");
     let level = stock(&client, "SKU").await.levels.remove(0);
     assert_eq!((level.committed, level.reserved, level.atp), (21, 0, 0));
+}
+
+/// Two kits share a component of which there is enough for one: whoever comes second takes nothing of the others either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pain_7_a_kit_is_sold_wrong_or_a_component_is_taken_without_the_rest() {
+    let mut shelf = BTreeMap::from([("BAG", 5), ("ROUGE", 1)]);
+    let recipe = [("BAG", 1), ("ROUGE", 2)];
+    assert_eq!(naive::components_taken(&mut shelf, &recipe), ["BAG"], "one component is gone, and there is no kit");
+
+    let cluster = Cluster::of_shards(4).await;
+    let client = Shop::client(&cluster).await;
+    let [bag, rouge] = two_shards(&client, 5).await;
+    for kit in ["SET-A", "SET-B"] {
+        client
+            .execute(PutKit::new(kit).component(bag.as_str(), 1).component(rouge.as_str(), 3))
+            .await
+            .expect("a kit is put");
+    }
+    let told = tokio::join!(client.reserve(hold("SET-A", 1)), client.reserve(hold("SET-B", 1)));
+    let (held, lacks): (Vec<_>, Vec<_>) = [told.0, told.1].into_iter().partition(Result::is_ok);
+    assert!(held.len() <= 1, "three of five are in one kit: {held:?}");
+    for refused in lacks.iter().filter_map(|told| told.as_ref().err()) {
+        assert_eq!(refused.reason(), ErrorReason::ComponentUnavailable, "{refused:?}");
+    }
+    if held.is_empty() {
+        // Both were in each other's way for a moment.
+        client.reserve(hold("SET-A", 1)).await.expect("alone it is held");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let of = (reserved(&stock(&client, &bag).await), reserved(&stock(&client, &rouge).await));
+        if of == (1, 3) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "of the refused kit something stays taken: {of:?}");
+        pause().await;
+    }
 }
 
 /// The lot that expires first leaves first, though it came last; an expired or blocked one never does.

@@ -83,6 +83,19 @@ pub const fn wait_behind_payments(customers: u64, payment_ms: u64) -> u64 {
     customers * payment_ms
 }
 
+/// A kit's components taken one by one, each in a transaction of its own; what was taken when one lacks.
+pub fn components_taken<'a>(stock: &mut BTreeMap<&'a str, u64>, recipe: &[(&'a str, u64)]) -> Vec<String> {
+    let mut taken = Vec::new();
+    for (sku, units) in recipe {
+        match stock.get_mut(sku) {
+            Some(left) if *left >= *units => *left -= units,
+            _ => break,
+        }
+        taken.push((*sku).to_owned());
+    }
+    taken
+}
+
 /// Lots picked in the order in which they came, whatever their dates: (lot, best before, units).
 pub fn first_in_first_out<'a>(lots: &[(&'a str, &str, u32)]) -> Option<&'a str> {
     lots.iter().find(|(.., units)| *units > 0).map(|(lot, ..)| *lot)
