@@ -218,10 +218,8 @@ async fn pain_7_a_kit_is_sold_wrong_or_a_component_is_taken_without_the_rest() {
     let client = Shop::client(&cluster).await;
     let [bag, rouge] = two_shards(&client, 5).await;
     for kit in ["SET-A", "SET-B"] {
-        client
-            .execute(PutKit::new(kit).component(bag.as_str(), 1).component(rouge.as_str(), 3))
-            .await
-            .expect("a kit is put");
+        let kit = PutKit::of(kit).component(bag.as_str(), 1).component(rouge.as_str(), 3);
+        client.put_kit(kit).await.expect("a kit is put");
     }
     let told = tokio::join!(client.reserve(hold("SET-A", 1)), client.reserve(hold("SET-B", 1)));
     let (held, lacks): (Vec<_>, Vec<_>) = [told.0, told.1].into_iter().partition(Result::is_ok);
