@@ -303,7 +303,10 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn recipes(kits: &[(&str, u64, &[(&str, u32)])]) -> Recipes {
+    /// A kit's SKU, its revision, and its components.
+    type Named<'a> = (&'a str, u64, &'a [(&'a str, u32)]);
+
+    fn recipes(kits: &[Named<'_>]) -> Recipes {
         let mut recipes = Recipes::default();
         for item in ["rouge", "mascara", "ribbon"] {
             recipes.insert(sku(item), SkuKind::Item);
