@@ -65,15 +65,6 @@ pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
         let most = told.committed.most().saturating_sub(told.cancelled.certain);
         // What was sold and lost its stock to a block stands among what is short; what was sold without stock, among what is backordered.
         within("sold", sold, least.saturating_sub(stock.short + stock.backordered), most, &mut find);
-        let came = came(stock);
-        if i128::from(sold) > came {
-            find(format!("{sold} units of {sku} are sold of {came} that came"));
-        }
-        if !told.is_counted && stock.adjusted != 0 {
-            find(format!("{} units of {sku} are adjusted, and nobody did", stock.adjusted));
-        }
-        // What was sold and lost its stock to a block stands among what is short.
-        within("sold", sold, least.saturating_sub(stock.short), most, &mut find);
         not_oversold(sku, stock, &told, &mut find);
     }
     for sku in told.keys().filter(|sku| !inventory.stocks.contains_key(**sku)) {
