@@ -88,11 +88,13 @@ pub(crate) async fn audit(
             audit.troubles.push(what);
             return audit;
         }
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
     }
 }
 
 impl Audit {
-    /// The positions of the shards once their replicas agree; their change logs are read back if that is wanted.
+    /// The positions of the shards once their replicas agree and no part of a reservation has anything to hear; their change logs are
+    /// read back if that is wanted. Waits for that before anything is listed: what is listed stands in the history each time.
     async fn settle(
         &mut self,
         client: &Client,
@@ -104,20 +106,35 @@ impl Audit {
         let mut positions = Vec::new();
         for shard in 0..shards {
             let question = GetReplicaRequest { shard, at_least_index: 0, verify: true, verify_change_log };
-            match at_one_position(client, nodes, &question, deadline).await {
+            match with_settled_parts(client, nodes, &question, deadline).await {
                 Err(trouble) => self.troubles.push(format!("shard {shard}: {trouble}")),
                 Ok(replicas) => {
-                    if let Some(unsettled) =
-                        replicas.values().map(|replica| replica.unsettled_parts).find(|parts| *parts > 0)
-                    {
-                        self.troubles.push(format!("shard {shard}: {unsettled} parts of reservations are not settled"));
-                    }
                     positions.extend(replicas.values().next().map(|replica| replica.applied_index));
                     self.replicas.insert(shard, replicas);
                 }
             }
         }
         positions
+    }
+}
+
+/// Asks until no part of a reservation has anything to hear on the shard, which may take until log time has come to a deadline.
+async fn with_settled_parts(
+    client: &Client,
+    nodes: &[u64],
+    question: &GetReplicaRequest,
+    deadline: Instant,
+) -> Result<Replicas, String> {
+    loop {
+        let replicas = at_one_position(client, nodes, question, deadline).await?;
+        let unsettled = replicas.values().map(|replica| replica.unsettled_parts).max().unwrap_or(0);
+        if unsettled == 0 {
+            return Ok(replicas);
+        }
+        if Instant::now() > deadline {
+            return Err(format!("{unsettled} parts of reservations are not settled"));
+        }
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
     }
 }
 
