@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
-use crate::orders::Carrier;
+use crate::leaders::Connections;
 use crate::planning::KnownKits;
 use crate::refusals;
 use crate::routing::Routes;
@@ -42,8 +42,8 @@ pub(crate) struct Core {
     pub(crate) clocks_off: watch::Sender<BTreeSet<NodeId>>,
     /// True once the groups of a fresh node are started and it has seen every other listed node fresh.
     pub(crate) awaits_founding: watch::Sender<bool>,
-    /// Brings what shards say to one another to their leaders.
-    pub(crate) carrier: Carrier,
+    /// To the nodes that lead shards.
+    pub(crate) connections: Connections,
     /// SKUs that were seen to be kits.
     pub(crate) known_kits: KnownKits,
     pub(crate) started_at: Instant,

@@ -13,6 +13,7 @@ pub mod config;
 mod core;
 mod from_proto;
 mod http;
+mod leaders;
 pub mod metrics;
 mod node;
 mod orders;

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::bootstrap::{bring_up, start_mended};
 use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
-use crate::orders::{self, Carrier};
+use crate::leaders::Connections;
+use crate::orders;
 use crate::planning::KnownKits;
 use crate::routing::Routes;
 use crate::services::{Introduction, client_routes, introduction_service};
@@ -161,7 +162,7 @@ impl Node {
             clock_offset_ms: watch::Sender::new(None),
             clocks_off: watch::Sender::default(),
             awaits_founding: watch::Sender::new(false),
-            carrier: Carrier::default(),
+            connections: Connections::default(),
             known_kits: KnownKits::default(),
             started_at: Instant::now(),
         });

@@ -17,8 +17,6 @@ use holdfast_proto::v1::CommandError;
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
-pub(crate) use carry::Carrier;
-pub(crate) use carry::ask_to_look;
 use carry::carry;
 pub(crate) use drive::drive;
 pub(crate) use service::order_service;

@@ -56,7 +56,7 @@ impl OrderService for Orders {
         if request.cluster_id != self.core.config.cluster_id {
             return Err(Status::permission_denied("this node is of another cluster"));
         }
-        planning::answer(&self.core, &request).map(Response::new).map_err(Status::unavailable)
+        planning::answer_look(&self.core, &request).map(Response::new).map_err(Status::unavailable)
     }
 
     async fn see(&self, request: Request<SeeRequest>) -> Result<Response<SeeResponse>, Status> {
@@ -64,7 +64,7 @@ impl OrderService for Orders {
         if request.cluster_id != self.core.config.cluster_id {
             return Err(Status::permission_denied("this node is of another cluster"));
         }
-        let seen = planning::look_for_peer(&self.core, &request).await?;
+        let seen = planning::answer_see(&self.core, &request).await?;
         Ok(Response::new(SeeResponse { skus: seen.into_iter().map(planning::seen_to_peer).collect() }))
     }
 }

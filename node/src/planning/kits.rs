@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::availability::availability;
 use super::flatten::{MAX_DEPTH, Recipes, Trouble};
-use super::see::{Seen, look};
+use super::see::{Seen, see};
 use crate::core::Core;
 use crate::refusals;
 use crate::routing::Routes;
@@ -132,7 +132,7 @@ async fn look_at(
         by_shard.entry(routes.shard_of(slot_of(&sku))).or_default().push(sku);
     }
     let looks = by_shard.into_iter().map(|(shard, skus)| async move {
-        let seen = look(core, shard, &skus, with_stock, deadline).await;
+        let seen = see(core, shard, &skus, with_stock, deadline).await;
         let seen = seen.map_err(|why| refusals::unavailable(shard, &why))?;
         Ok::<_, CommandError>(skus.into_iter().zip(seen).collect::<Vec<_>>())
     });

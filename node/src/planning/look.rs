@@ -2,15 +2,14 @@
 
 use holdfast_inventory::{AskedUnits, ChannelId, LocationId, LotId, Sku, Source};
 use holdfast_proto::peer::v1 as peer;
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, Instant};
 
 use crate::core::Core;
-use crate::orders;
+use crate::leaders::{Leader, leader_of, until_answered};
+use crate::shard::ShardHandle;
 
 /// How long all attempts may take.
 const LOOKED_WITHIN: Duration = Duration::from_secs(2);
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Most that one request may ask for.
 pub(crate) const MOST_ASKED: usize = 100;
 
@@ -27,18 +26,7 @@ pub(crate) async fn look(
     deadline: Instant,
 ) -> Result<Vec<Vec<Source>>, String> {
     let deadline = deadline.min(Instant::now() + LOOKED_WITHIN);
-    loop {
-        let why = match attempt(core, shard, channel, &asked, deadline).await {
-            Ok(found) if found.len() == asked.len() => return Ok(found),
-            Ok(_) => "its leader answered something else".to_owned(),
-            Err(why) => why,
-        };
-        let again_at = Instant::now() + PAUSE;
-        if again_at >= deadline {
-            return Err(why);
-        }
-        sleep_until(again_at).await;
-    }
+    until_answered(deadline, |until| attempt(core, shard, channel, &asked, until)).await
 }
 
 async fn attempt(
@@ -48,34 +36,28 @@ async fn attempt(
     asked: &[AskedUnits],
     deadline: Instant,
 ) -> Result<Vec<Vec<Source>>, String> {
-    if let Some(found) = look_here(core, shard, channel, asked)? {
-        return Ok(found);
-    }
+    let leader = match leader_of(core, shard)? {
+        Leader::Here(handle) => return look_here(&handle, channel, asked),
+        Leader::There(leader) => leader,
+    };
     let request = peer::LookRequest {
         cluster_id: core.config.cluster_id.clone(),
         shard,
         channel_id: channel.as_str().to_owned(),
         asked: asked.iter().map(to_peer).collect(),
     };
-    let found = orders::ask_to_look(core, shard, request, deadline).await?.found;
+    let found = leader.ask(deadline, |mut orders| async move { orders.look(request).await }).await?.found;
+    if found.len() != asked.len() {
+        return Err(leader.says("it answers something else"));
+    }
     found.iter().map(|of| of.sources.iter().map(source_from_peer).collect()).collect()
 }
 
 /// The same where this node leads the shard.
-fn look_here(
-    core: &Core,
-    shard: u32,
-    channel: &ChannelId,
-    asked: &[AskedUnits],
-) -> Result<Option<Vec<Vec<Source>>>, String> {
-    let routes = core.routes().map_err(|error| error.message)?;
-    let handle = core.shard(shard, &routes).map_err(|error| error.message)?;
-    if !handle.group().is_leader() {
-        return Ok(None);
-    }
+fn look_here(handle: &ShardHandle, channel: &ChannelId, asked: &[AskedUnits]) -> Result<Vec<Vec<Source>>, String> {
     let found = handle.group().read_shard(|shard| shard.sources(channel, asked));
     let found = found.ok_or_else(|| "its replica here has no state".to_owned())?;
-    Ok(Some(found.unwrap_or_else(|| vec![Vec::new(); asked.len()])))
+    Ok(found.unwrap_or_else(|| vec![Vec::new(); asked.len()]))
 }
 
 /// Answers another node.
@@ -89,8 +71,10 @@ pub(crate) fn answer(core: &Core, request: &peer::LookRequest) -> Result<peer::L
     }
     let channel = ChannelId::new(&request.channel_id).map_err(|error| error.to_string())?;
     let asked = request.asked.iter().map(from_peer).collect::<Result<Vec<_>, _>>()?;
-    let found = look_here(core, request.shard, &channel, &asked)?;
-    let found = found.ok_or_else(|| "this node does not lead the shard".to_owned())?;
+    let Leader::Here(handle) = leader_of(core, request.shard)? else {
+        return Err("this node does not lead the shard".to_owned());
+    };
+    let found = look_here(&handle, &channel, &asked)?;
     let sources = |of: &Vec<Source>| peer::Sources { sources: of.iter().map(source_to_peer).collect() };
     Ok(peer::LookResponse { found: found.iter().map(sources).collect() })
 }

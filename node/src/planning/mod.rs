@@ -25,9 +25,9 @@ use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
 pub(crate) use kits::{KnownKits, Planned, answer_kit, plan as plan_kits};
-pub(crate) use look::answer;
+pub(crate) use look::answer as answer_look;
 use look::look;
-pub(crate) use see::{look_for_peer, seen_to_peer};
+pub(crate) use see::{answer as answer_see, seen_to_peer};
 pub(crate) use sources::Strategy;
 use sources::{Choice, Order, Wanted, choose};
 

@@ -1,22 +1,16 @@
 //! What SKUs are, asked of the leaders of their shards wherever those are.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use holdfast_inventory::{Component, Kit, LocationId, Promisable, Revision, Sku, SkuKind, Units};
 use holdfast_proto::peer::v1 as peer;
-use holdfast_proto::peer::v1::order_service_client::OrderServiceClient;
 use holdfast_proto::v1::CommandError;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::Instant;
 
 use super::flatten::MAX_SKUS;
 use crate::core::Core;
 use crate::from_proto::{Freshness, invalid};
-
-/// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(1);
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(50);
+use crate::leaders::{ATTEMPT, Leader, leader_of, until_answered};
 
 /// A SKU as its shard has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,25 +25,15 @@ pub(crate) struct Seen {
 /// # Errors
 ///
 /// No answer came.
-pub(super) async fn look(
+pub(super) async fn see(
     core: &Core,
     shard: u32,
     skus: &[Sku],
     with_stock: bool,
     deadline: Instant,
 ) -> Result<Vec<Seen>, String> {
-    loop {
-        let attempt_ends = deadline.min(Instant::now() + ATTEMPT);
-        let why = match attempt(core, shard, skus, with_stock, attempt_ends).await {
-            Ok(seen) => return Ok(seen),
-            Err(why) => why,
-        };
-        let again_at = Instant::now() + PAUSE;
-        if again_at >= deadline {
-            return Err(format!("what its SKUs are could not be read: {why}"));
-        }
-        sleep_until(again_at).await;
-    }
+    let seen = until_answered(deadline, |until| attempt(core, shard, skus, with_stock, until)).await;
+    seen.map_err(|why| format!("what its SKUs are could not be read: {why}"))
 }
 
 async fn attempt(
@@ -59,29 +43,26 @@ async fn attempt(
     with_stock: bool,
     deadline: Instant,
 ) -> Result<Vec<Seen>, String> {
-    let routes = core.routes().map_err(|error| error.message)?;
-    let handle = core.shard(shard, &routes).map_err(|error| error.message)?;
-    if handle.group().is_leader() {
-        return look_here(core, shard, skus, with_stock, deadline).await.map_err(|error| error.message);
-    }
-    let leader = handle.group().leader().ok_or_else(|| "no leader is known".to_owned())?;
-    let channel = core.carrier.channel(core, leader)?;
+    let leader = match leader_of(core, shard)? {
+        Leader::Here(_) => {
+            return see_here(core, shard, skus, with_stock, deadline).await.map_err(|error| error.message);
+        }
+        Leader::There(leader) => leader,
+    };
     let request = peer::SeeRequest {
         cluster_id: core.config.cluster_id.clone(),
         shard,
         skus: skus.iter().map(|sku| sku.as_str().to_owned()).collect(),
         with_stock,
     };
-    let response = timeout_at(deadline, OrderServiceClient::new(channel).see(request)).await;
-    let response = response.map_err(|_| format!("node {leader} took too long"))?;
-    let response = response.map_err(|status| format!("node {leader}: {status}"))?.into_inner();
+    let response = leader.ask(deadline, |mut orders| async move { orders.see(request).await }).await?;
     let seen: Option<Vec<Seen>> =
         response.skus.into_iter().zip(skus).map(|(seen, sku)| seen_from_peer(sku, seen)).collect();
     let seen = seen.filter(|seen| seen.len() == skus.len());
-    seen.ok_or_else(|| format!("node {leader} answers something that is no answer"))
+    seen.ok_or_else(|| leader.says("it answers something else"))
 }
 
-async fn look_here(
+async fn see_here(
     core: &Core,
     shard: u32,
     skus: &[Sku],
@@ -103,13 +84,13 @@ async fn look_here(
 /// # Errors
 ///
 /// This node does not lead it, or could not be sure of it in time.
-pub(crate) async fn look_for_peer(core: &Core, asked: &peer::SeeRequest) -> Result<Vec<Seen>, CommandError> {
+pub(crate) async fn answer(core: &Core, asked: &peer::SeeRequest) -> Result<Vec<Seen>, CommandError> {
     if asked.skus.len() > MAX_SKUS {
         return Err(invalid("skus", "are too many", &format!("at most {MAX_SKUS}")));
     }
     let named = |text: &String| crate::from_proto::sku("skus", text);
     let skus: Vec<Sku> = asked.skus.iter().map(named).collect::<Result<_, _>>()?;
-    look_here(core, asked.shard, &skus, asked.with_stock, Instant::now() + ATTEMPT).await
+    see_here(core, asked.shard, &skus, asked.with_stock, Instant::now() + ATTEMPT).await
 }
 
 /// As it travels to another node.
