@@ -200,68 +200,40 @@ impl Listed for v1::Reservation {
     }
 }
 
-impl Listed for v1::Transfer {
-    type Filter = Documents;
+/// Lists records of one kind that [`Documents`] chooses among: their request, their response, its field and the call have one form.
+macro_rules! listed_by_documents {
+    ($record:ty, $request:ident, $response:ident, $entries:ident, $call:ident) => {
+        impl Listed for $record {
+            type Filter = Documents;
 
-    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Documents) -> Result<Page<Self>, Error> {
-        let (target, consistency) = reader.how(shard);
-        let question = v1::ListTransfersRequest {
-            shard,
-            open_only: filter.open_only,
-            sku: filter.sku.clone().unwrap_or_default(),
-            location_id: filter.location_id.clone().unwrap_or_default(),
-            page_token,
-            limit: 0,
-            consistency,
-        };
-        let ask = |channel, request| async move { inventory(channel).list_transfers(request).await };
-        let reply: v1::ListTransfersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
-        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-        Ok(Page { next, entries: reader.read(reply.transfers, reply.freshness).value })
-    }
+            async fn page(
+                reader: Reader<'_>,
+                shard: u32,
+                page_token: String,
+                filter: &Documents,
+            ) -> Result<Page<Self>, Error> {
+                let (target, consistency) = reader.how(shard);
+                let question = v1::$request {
+                    shard,
+                    open_only: filter.open_only,
+                    sku: filter.sku.clone().unwrap_or_default(),
+                    location_id: filter.location_id.clone().unwrap_or_default(),
+                    page_token,
+                    limit: 0,
+                    consistency,
+                };
+                let ask = |channel, request| async move { inventory(channel).$call(request).await };
+                let reply: v1::$response = reader.core.call(reader.core.reading(target), question, ask).await?;
+                let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+                Ok(Page { next, entries: reader.read(reply.$entries, reply.freshness).value })
+            }
+        }
+    };
 }
 
-impl Listed for v1::Receipt {
-    type Filter = Documents;
-
-    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Documents) -> Result<Page<Self>, Error> {
-        let (target, consistency) = reader.how(shard);
-        let question = v1::ListReceiptsRequest {
-            shard,
-            open_only: filter.open_only,
-            sku: filter.sku.clone().unwrap_or_default(),
-            location_id: filter.location_id.clone().unwrap_or_default(),
-            page_token,
-            limit: 0,
-            consistency,
-        };
-        let ask = |channel, request| async move { inventory(channel).list_receipts(request).await };
-        let reply: v1::ListReceiptsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
-        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-        Ok(Page { next, entries: reader.read(reply.receipts, reply.freshness).value })
-    }
-}
-
-impl Listed for v1::Count {
-    type Filter = Documents;
-
-    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Documents) -> Result<Page<Self>, Error> {
-        let (target, consistency) = reader.how(shard);
-        let question = v1::ListCountsRequest {
-            shard,
-            open_only: filter.open_only,
-            sku: filter.sku.clone().unwrap_or_default(),
-            location_id: filter.location_id.clone().unwrap_or_default(),
-            page_token,
-            limit: 0,
-            consistency,
-        };
-        let ask = |channel, request| async move { inventory(channel).list_counts(request).await };
-        let reply: v1::ListCountsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
-        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-        Ok(Page { next, entries: reader.read(reply.counts, reply.freshness).value })
-    }
-}
+listed_by_documents!(v1::Transfer, ListTransfersRequest, ListTransfersResponse, transfers, list_transfers);
+listed_by_documents!(v1::Receipt, ListReceiptsRequest, ListReceiptsResponse, receipts, list_receipts);
+listed_by_documents!(v1::Count, ListCountsRequest, ListCountsResponse, counts, list_counts);
 
 impl Listed for v1::Backorder {
     type Filter = Backorders;

@@ -28,12 +28,12 @@ use xxhash_rust::xxh3::Xxh3;
 pub(crate) use limits::{limits_from_log, limits_to_log};
 
 /// The latest version of the schema that this build understands.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The oldest schema that a node of a cluster may be bound to: a member that has not told counts as one that understands no more.
-/// Schemas 1 and 2 are those of versions without lots, whose states are encoded otherwise: no node of theirs can be in a cluster with
-/// one of this version.
-pub const OLDEST_SCHEMA: u32 = 3;
+/// Schemas 1 to 3 are those of versions whose states are encoded otherwise, and whose rules know no lines that were worked out, no limits,
+/// counts or backorders: no node of theirs can be in a cluster with one of this version.
+pub const OLDEST_SCHEMA: u32 = 4;
 
 /// The schema of the version after this one, as simulations and tests play it: its entries say which version wrote them, and have
 /// their commands in a field of another number, so that a node which let it pass unread would differ. No node understands it
