@@ -3,7 +3,7 @@
 //!
 //! Each step looks at what is already done, so that a replacement that was broken off is finished by asking for it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use holdfast_proto::peer::v1::IntroduceResponse;
@@ -35,6 +35,10 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
     let routes = core.routes()?;
     if old == core.config.node_id {
         return Err(invalid("node_id", "is the node that was asked", "ask another node to replace this one"));
+    }
+    if let Some(why) = cannot_lead(&core.host.refused_by(), core.may_lead(core.config.node_id)) {
+        let message = format!("this node can lead no group now, since {why}; ask another node");
+        return Err(CommandError::of(ErrorReason::Unavailable, message));
     }
     let said =
         introduce(&core.world, peer_address, &core.config.cluster_id, core.config.node_id).await.ok_or_else(|| {
@@ -77,6 +81,12 @@ pub(super) async fn replace(core: &Core, old: NodeId, peer_address: &str) -> Res
         tracing::info!(group = %group.id(), old, new, "the fresh node has the vote");
     }
     record(core, &routes, old, peer_address, &said).await
+}
+
+/// Why a node cannot lead, where that is known. Asked to replace another it would only wait, and have leaders try to hand over to it.
+fn cannot_lead(refused_by: &BTreeMap<NodeId, String>, clock_is_right: bool) -> Option<String> {
+    let refused = refused_by.iter().next().map(|(peer, why)| format!("node {peer} refuses it: {why}"));
+    refused.or_else(|| (!clock_is_right).then(|| "its clock is too far off".to_owned()))
 }
 
 /// The first of the cluster's groups that is not among those that run on this node: a replacement without it would leave the old
@@ -173,6 +183,15 @@ async fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_cannot_lead_says_so_at_once() {
+        let nobody = BTreeMap::new();
+        let refusing = BTreeMap::from([(2, "an older copy".to_owned())]);
+        assert_eq!(cannot_lead(&nobody, true), None);
+        assert_eq!(cannot_lead(&nobody, false), Some("its clock is too far off".to_owned()));
+        assert_eq!(cannot_lead(&refusing, true), Some("node 2 refuses it: an older copy".to_owned()));
+    }
 
     #[test]
     fn a_replacement_needs_the_meta_group_and_every_shard_on_the_node_that_does_it() {
