@@ -197,29 +197,21 @@ impl Workload {
 
     /// What the keeper asks for before the shop opens.
     fn opening(self, client: &Client, season: &str) -> Vec<Request> {
-        if self == Self::Limits {
-            return limits::opening(&in_season(limits::SKU, season));
+        let named = |name: &str| in_season(name, season);
+        match self {
+            Self::Limits => limits::opening(&named(limits::SKU)),
+            Self::Lots => lots::opening(&named(lots::SKU)),
+            Self::Stocktakes => stocktakes::opening(&named(stocktakes::SKU)),
+            Self::Transfers => transfers::opening(&named(transfers::SKU)),
+            Self::Backorders => backorders::opening(&named(backorders::SKU), &named(backorders::NOT_OUT)),
+            Self::Sources => sources::opening(client, &named(sources::NAME)),
+            Self::Kits => kits::opening(client, named),
+            _ => {
+                let put =
+                    |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
+                self.shelves(client, season).into_iter().flat_map(put).collect()
+            }
         }
-        if self == Self::Lots {
-            return lots::opening(&in_season(lots::SKU, season));
-        }
-        if self == Self::Stocktakes {
-            return stocktakes::opening(&in_season(stocktakes::SKU, season));
-        }
-        if self == Self::Transfers {
-            return transfers::opening(&in_season(transfers::SKU, season));
-        }
-        if self == Self::Backorders {
-            return backorders::opening(&in_season(backorders::SKU, season), &in_season(backorders::NOT_OUT, season));
-        }
-        if self == Self::Sources {
-            return sources::opening(client, &in_season(sources::NAME, season));
-        }
-        if self == Self::Kits {
-            return kits::opening(client, |name| in_season(name, season));
-        }
-        let put = |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
-        self.shelves(client, season).into_iter().flat_map(put).collect()
     }
 
     /// One round of one customer.

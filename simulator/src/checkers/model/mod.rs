@@ -5,16 +5,20 @@
 //! nothing; what remains is still true of every history that the whole model allows (locality: Herlihy and Wing,
 //! "Linearizability: a correctness condition for concurrent objects", 1990).
 
+mod reads;
+
 use std::collections::BTreeMap;
+
+pub use reads::CompiledRead;
 
 use super::backorders::{HoldThatWaits, Terms};
 use super::limits::CustomerLimit;
 use super::lots::{HoldOfLots, Lots};
 use super::shared_holds::SharedHolds;
 use super::stocktakes::{CountAct, Counting};
-use super::told::{Expires, Refusal, Told, learn_expiry, told_fits};
+use super::told::{Expires, Refusal, Told, told_fits};
 use super::transfers::{Underway, UnderwayAct};
-use crate::history::{Answer, Command, Done, Id, LineSeen, Phase, Request, ReservationSeen, Seen, StockSeen};
+use crate::history::{Answer, Command, Done, Id, Phase, Request};
 
 /// One SKU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,26 +58,6 @@ impl Stock {
         self.on_hand -= units;
         self.committed -= units;
         self.shipped += units;
-    }
-
-    fn seen(&self) -> StockSeen {
-        StockSeen {
-            on_hand: self.on_hand,
-            reserved: self.reserved,
-            committed: self.committed,
-            free: self.free(),
-            atp: self.atp(),
-            received: self.received,
-            adjusted: self.adjusted,
-            fulfilled: self.shipped,
-            revision: self.revision,
-            short: self.lots.as_ref().map_or(0, |lots| lots.short),
-            in_transit: self.in_transit,
-            incoming: self.incoming,
-            sent: self.sent,
-            arrived: self.arrived,
-            backordered: self.backordered,
-        }
     }
 }
 
@@ -177,20 +161,6 @@ pub struct CompiledChain {
     answers: Option<Vec<Answer>>,
 }
 
-/// A read, in the model's own numbers.
-#[derive(Clone, Debug)]
-pub struct CompiledRead {
-    of: Of,
-    seen: Seen,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Of {
-    Stock(usize),
-    Hold(usize),
-    Count(Id),
-}
-
 /// Some SKUs with the reservations that may have lines of them.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -245,17 +215,6 @@ impl Model {
         acts.iter()
             .any(Option::is_some)
             .then(|| Step::Commands(CompiledChain { acts, answers: answers.map(<[Answer]>::to_vec) }))
-    }
-
-    /// The same for a read.
-    #[must_use]
-    pub fn compile_read(&self, of: &crate::history::Subject, seen: &Seen) -> Option<Step> {
-        let of = match of {
-            crate::history::Subject::Stock(sku) => Of::Stock(*self.skus.get(sku)?),
-            crate::history::Subject::Reservation(id) => Of::Hold(*self.holds.get(id)?),
-            crate::history::Subject::Count { count, sku } => self.skus.get(sku).map(|_| Of::Count(*count))?,
-        };
-        Some(Step::Read(CompiledRead { of, seen: seen.clone() }))
     }
 
     fn compile(&mut self, request: &Request) -> Option<Act> {
@@ -431,48 +390,6 @@ impl Model {
         let asked = state.now + ttl_ms;
         let told = self.told_of_hold(state, at);
         holding(state, at).is_ok() && done.expires_at_ms >= asked && told_fits(state, &told, done)
-    }
-
-    fn sees(&self, state: &mut State, read: &CompiledRead) -> bool {
-        match (read.of, &read.seen) {
-            (Of::Stock(sku), Seen::Stock(seen)) => {
-                let stock = &state.stocks[sku];
-                match seen {
-                    None => !stock.exists,
-                    // A SKU without stock has no level yet.
-                    Some(seen) => stock.exists && *seen == stock.seen(),
-                }
-            }
-            (Of::Hold(at), Seen::Reservation(seen)) => match (state.holds.get(at), seen) {
-                (None, None) => true,
-                // The protocol shows the expiry of what has not ended.
-                (Some(hold), Some(seen)) => {
-                    self.hold_fits(hold, seen)
-                        && (hold.phase != Phase::Held || learn_expiry(&mut state.holds, at, seen.expires_at_ms))
-                }
-                (None, Some(_)) | (Some(_), None) => false,
-            },
-            (Of::Count(count), Seen::Count(seen)) => state.counting.fits(count, seen.as_ref(), &self.holds),
-            (Of::Stock(_) | Of::Hold(_) | Of::Count(_), _) => false,
-        }
-    }
-
-    fn hold_fits(&self, hold: &Hold, seen: &ReservationSeen) -> bool {
-        let line_fits = |line: &ModelLine| {
-            let Some(seen) = seen.lines.get(line.number) else { return false };
-            if let Some(of_lots) = &hold.of_lots {
-                return of_lots.fits(hold.phase, line.units, seen);
-            }
-            if let Some(waits) = &hold.waits {
-                return waits.fits(hold.phase, line.units, seen);
-            }
-            let LineSeen { held, committed, fulfilled, given_back, .. } = seen;
-            let of = |phases: &[Phase]| if phases.contains(&hold.phase) { line.units } else { 0 };
-            let gone = of(&[Phase::Cancelled, Phase::Released, Phase::Expired]);
-            (*held, *committed) == (of(&[Phase::Held]), of(&[Phase::Committed]))
-                && (*fulfilled, *given_back) == (of(&[Phase::Fulfilled]), gone)
-        };
-        (seen.phase, seen.revision) == (hold.phase, hold.revision) && self.lines[hold.lines].lines.iter().all(line_fits)
     }
 
     fn give_back(&self, state: &mut State, at: usize, phase: Phase) {
