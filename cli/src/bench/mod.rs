@@ -3,32 +3,26 @@
 //! Light on purpose: it shares the machine with the nodes that it measures.
 
 mod stages;
+mod workload;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::stream::{StreamExt, TryStreamExt};
-use holdfast_client::ids::{ReservationId, slot_of};
-use holdfast_client::{Client, Command, CommandKey, Error, PutItem, Receive, Reserve};
-use holdfast_proto::v1::Item;
+use holdfast_client::{Client, Error};
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use self::stages::{StageReport, StageTotals};
-use crate::certain::{Outcome, ask_until_certain};
-use crate::connect;
-use crate::demand::Demand;
+use self::workload::Shelves;
+pub use self::workload::Workload;
 use crate::failure::Failure;
 use crate::latency::{Latency, Percentiles};
 use crate::output;
 use crate::random::Random;
 
-/// Units of each SKU: more than any run can hold.
-const STOCK: u32 = 2_000_000_000;
-const SET_UP_IN_FLIGHT: usize = 512;
 const WITHIN: Duration = Duration::from_secs(30);
 /// Histograms that the tasks share, so that they seldom meet.
 const HISTOGRAMS: usize = 16;
@@ -36,15 +30,17 @@ const HISTOGRAMS: usize = 16;
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// What is asked.
+    pub workload: Workload,
     /// Tasks that ask.
     pub clients: usize,
     /// Commands in one question.
     pub batch: usize,
     /// A call of its own for each question, instead of sessions.
     pub unary: bool,
-    /// SKUs, by Zipf's law.
+    /// SKUs.
     pub skus: usize,
-    /// All want the first.
+    /// All want the same.
     pub hot: bool,
     /// How long is measured.
     pub lasts: Duration,
@@ -76,8 +72,7 @@ pub struct BenchReport {
 
 struct Load {
     plan: Plan,
-    skus: Vec<String>,
-    demand: Demand,
+    shelves: Shelves,
     measuring: AtomicBool,
     stop: AtomicBool,
     done: AtomicU64,
@@ -87,13 +82,11 @@ struct Load {
 /// Makes the SKUs, asks, and measures. The tasks share the clients, each of which has connections of its own.
 pub async fn run(clients: &[Client], plan: Plan) -> Result<BenchReport, Failure> {
     let first = clients.first().ok_or_else(|| Failure::usage("at least one connection is needed"))?;
-    let skus: Vec<String> = (0..plan.skus.max(1)).map(|n| format!("BENCH-{n:07}")).collect();
-    set_up(first, &skus).await?;
-    let demand = Demand::zipf(if plan.hot { 1 } else { skus.len() }, 1.0);
+    let shelves = Shelves::of(&plan, |sku| first.shard_of(sku))?;
+    shelves.fill(first).await?;
     let load = Arc::new(Load {
         plan,
-        skus,
-        demand,
+        shelves,
         measuring: AtomicBool::new(false),
         stop: AtomicBool::new(false),
         done: AtomicU64::new(0),
@@ -129,7 +122,7 @@ pub async fn run(clients: &[Client], plan: Plan) -> Result<BenchReport, Failure>
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate, rounded
     let commands_per_s = (commands as f64 / seconds) as u64;
     Ok(BenchReport {
-        workload: "reserve",
+        workload: plan.workload.name(),
         clients: plan.clients,
         batch: plan.batch,
         unary: plan.unary,
@@ -143,28 +136,6 @@ pub async fn run(clients: &[Client], plan: Plan) -> Result<BenchReport, Failure>
         errors,
         stages,
     })
-}
-
-async fn set_up(client: &Client, skus: &[String]) -> Result<(), Failure> {
-    let bar = output::bar("stocking", skus.len() as u64);
-    let stocked = futures_util::stream::iter(skus)
-        .map(|sku| async move {
-            let item = Item { sku: sku.clone(), ..Item::default() };
-            let put = Command::from(PutItem::new(item).if_absent());
-            // Already there is right too.
-            ask_until_certain(client, put, CommandKey::Minted, WITHIN).await?;
-            let receive = Command::from(Receive::of(sku.clone(), STOCK));
-            match ask_until_certain(client, receive, CommandKey::Minted, WITHIN).await? {
-                Outcome::Done => Ok(()),
-                Outcome::Refused(told) => Err(Failure::from_client(&told).about(sku)),
-            }
-        })
-        .buffer_unordered(SET_UP_IN_FLIGHT)
-        .inspect(|_| bar.inc(1))
-        .try_collect::<Vec<()>>()
-        .await;
-    bar.finish_and_clear();
-    stocked.map(drop)
 }
 
 /// One client of the loop. Returns its errors by reason.
@@ -181,12 +152,12 @@ async fn ask_and_ask_again(
         let mut done = 0;
         let mut failed = |error: &Error| *errors.entry(error.reason().name().to_owned()).or_default() += 1;
         if load.plan.batch == 1 {
-            match client.execute(reserve(&load, &mut random)).await {
+            match client.execute(load.shelves.reserve(&mut random)).await {
                 Ok(_) => done += 1,
                 Err(error) => failed(&error),
             }
         } else {
-            let commands = (0..load.plan.batch).map(|_| reserve(&load, &mut random)).collect();
+            let commands = (0..load.plan.batch).map(|_| load.shelves.reserve(&mut random)).collect();
             for answer in client.execute_batch(commands).await {
                 match answer {
                     Ok(_) => done += 1,
@@ -200,10 +171,4 @@ async fn ask_and_ask_again(
         }
     }
     errors
-}
-
-fn reserve(load: &Load, random: &mut Random) -> Command {
-    let sku = load.skus[load.demand.draw(random)].as_str();
-    let id: ReservationId = connect::mint_reservation(slot_of(sku), random);
-    Reserve::new().id(id).line(sku, 1).into()
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures_util::future::try_join_all;
 
-use crate::bench::{self, Plan};
+use crate::bench::{self, Plan, Workload};
 use crate::connect::ClusterFlags;
 use crate::failure::Failure;
 use crate::output::{Answer, Format};
@@ -29,10 +29,10 @@ pub struct Bench {
     /// Connections to each node.
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=256))]
     connections: u32,
-    /// SKUs, wanted by Zipf's law.
+    /// SKUs; single ones and kits are wanted by Zipf's law.
     #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     skus: u32,
-    /// All want one SKU.
+    /// All want one SKU, or one kit.
     #[arg(long)]
     hot: bool,
     /// How long is measured.
@@ -45,18 +45,12 @@ pub struct Bench {
     cluster: ClusterFlags,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Workload {
-    /// Hold one unit of a SKU.
-    Reserve,
-}
-
 impl Bench {
     /// Measures.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
-        let Workload::Reserve = self.workload;
         let clients = try_join_all((0..self.connections).map(|_| self.cluster.connect_by(self.unary))).await?;
         let plan = Plan {
+            workload: self.workload,
             clients: self.clients as usize,
             batch: self.batch as usize,
             unary: self.unary,
