@@ -54,6 +54,7 @@ async fn think(hall: &Hall, random: &mut Random) -> bool {
 /// One purchase, as far as it goes; `None` where the cluster surely knows nothing of it.
 async fn buy(hall: &Hall, random: &mut Random) -> Option<Record> {
     let ware = hall.shop.demand.draw(random);
+    let hot = hall.shop.wares[ware].hot();
     let slot = slot_of(&hall.shop.wares[ware].sku);
     let reservation: ReservationId = connect::mint_reservation(slot, random);
     let units = if random.chance(0.15) { 2 } else { 1 };
@@ -62,9 +63,7 @@ async fn buy(hall: &Hall, random: &mut Random) -> Option<Record> {
         return (record.reserve != Step::NotTaken).then_some(record);
     }
     hall.counts.add(&hall.counts.held, units);
-    if ware == 0 {
-        hall.counts.add(&hall.counts.hot_held, units);
-    }
+    hall.counts.add(&hall.counts.hot_held, hot * units);
     if !think(hall, random).await || random.chance(0.08) {
         // The customer goes away; the hold ends by itself.
         return Some(record);
@@ -77,9 +76,7 @@ async fn buy(hall: &Hall, random: &mut Random) -> Option<Record> {
     }
     if take(hall, &mut record, Verb::Commit).await {
         hall.counts.add(&hall.counts.sold, units);
-        if ware == 0 {
-            hall.counts.add(&hall.counts.hot_sold, units);
-        }
+        hall.counts.add(&hall.counts.hot_sold, hot * units);
         if think(hall, random).await {
             take(hall, &mut record, Verb::Fulfil).await;
         }
@@ -108,7 +105,9 @@ async fn take(hall: &Hall, record: &mut Record, verb: Verb) -> bool {
         Step::NotTaken => counts.add(&counts.not_admitted, 1),
         Step::Unknown(_) => counts.add(&counts.unknown, 1),
     }
-    if step == Step::Refused && answer.is_err_and(|error| error.reason() == ErrorReason::InsufficientStock) {
+    let lacks =
+        |error: Error| matches!(error.reason(), ErrorReason::InsufficientStock | ErrorReason::ComponentUnavailable);
+    if step == Step::Refused && answer.is_err_and(lacks) {
         counts.add(&counts.refused, 1);
     }
     step == Step::Done

@@ -1,7 +1,8 @@
-//! A flash sale to watch: a cluster of three processes, a cosmetics shop, thousands of customers after one lipstick, and a
-//! node that is killed in the middle. Ends with a report in which the customers' own records are held against the ledger.
+//! A sale to watch: a cluster of three processes, a cosmetics shop, thousands of customers after one lipstick, by itself or in gift
+//! sets, and nodes that are killed in the middle. Ends with a report in which the customers' own records are held against the ledger.
 
 mod customer;
+mod ending;
 mod judge;
 mod records;
 mod report;
@@ -11,6 +12,9 @@ mod view;
 
 use std::time::Duration;
 
+use clap::ValueEnum;
+use serde::Serialize;
+
 use crate::connect;
 use crate::development::DevelopmentCluster;
 use crate::failure::Failure;
@@ -19,9 +23,21 @@ use crate::output;
 
 pub use report::Report;
 
+/// What is sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// Everything by the piece; one node is killed.
+    FlashSale,
+    /// Kits of components on at least four shards; nodes are killed twice, and all holds must have ended.
+    GiftSets,
+}
+
 /// What the sale is like.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// What is sold.
+    pub scenario: Scenario,
     /// How long it lasts.
     pub lasts: Duration,
     /// How many customers there are.
@@ -37,8 +53,8 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
     let shop = shop::open(&client, plan).await?;
     output::say(&format!(
         "the shop has {} SKUs and {} units; {} customers are waiting (seed {})",
-        shop.wares.len(),
-        shop.wares.iter().map(|ware| u64::from(ware.stock)).sum::<u64>(),
+        shop.items.len(),
+        shop.items.iter().map(|item| u64::from(item.stock)).sum::<u64>(),
         plan.customers,
         plan.seed
     ));
@@ -48,6 +64,10 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
     waiting.set_message("waiting for every node, then comparing every replica with every record");
     let (records, resolved) = resolved?;
     cluster.ready().await?;
+    if plan.scenario == Scenario::GiftSets {
+        waiting.set_message("waiting for the last holds to end");
+        ending::all_ended(cluster.members(), &client, shards).await?;
+    }
     let findings = ledger::inspect(cluster.members(), shards).await?;
     let reservations = ledger::reservations(cluster.members(), shards).await?;
     waiting.finish_and_clear();
@@ -58,7 +78,8 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
     let run = report::Run {
         nodes: cluster.layout().nodes.len(),
         shards,
-        skus: shop.wares.len(),
+        scenario: plan.scenario,
+        skus: shop.items.len(),
         customers: plan.customers,
         seed: plan.seed,
         resolved,

@@ -73,8 +73,8 @@ impl Record {
         let id = self.reservation;
         match verb {
             Verb::Reserve => {
-                let sku = shop.wares[self.ware as usize].sku.as_str();
-                Reserve::new().id(id).line(sku, self.units).into()
+                let reserve = Reserve::new().id(id).line(shop.wares[self.ware as usize].sku.as_str(), self.units);
+                shop.ttl.map_or_else(|| reserve.clone(), |ttl| reserve.clone().ttl(ttl)).into()
             }
             Verb::Commit => Commit::of(id).into(),
             Verb::Release => Release::of(id).into(),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Scenario;
 use super::judge::Verdict;
 use super::sale::Counts;
 use crate::latency::{Latency, Percentiles};
@@ -9,6 +10,7 @@ use crate::ledger::Findings;
 
 /// What the sale was.
 pub(super) struct Run {
+    pub(super) scenario: Scenario,
     pub(super) nodes: usize,
     pub(super) shards: u32,
     pub(super) skus: usize,
@@ -22,6 +24,7 @@ pub(super) struct Run {
 /// What came of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    scenario: Scenario,
     nodes: usize,
     shards: u32,
     skus: usize,
@@ -29,7 +32,7 @@ pub struct Report {
     seed: u64,
     /// Decided commands of the customers.
     commands: u64,
-    /// Units, by the customers' records.
+    /// What was asked for by one name (an item or a kit), by the customers' records.
     held: u64,
     sold: u64,
     /// Holds refused for lack of stock.
@@ -41,6 +44,10 @@ pub struct Report {
     oversold: u64,
     lost: u64,
     duplicated: u64,
+    /// Reservations of which some lines are not as the others are.
+    half_taken: u64,
+    /// Reservations that are held still, by the ledger.
+    holds_left: u64,
     unbalanced_skus: usize,
     kills: u32,
     replicas_identical: bool,
@@ -56,6 +63,7 @@ impl Report {
         // a rate, rounded
         let commands_per_s = (commands as f64 / run.seconds.max(0.001)) as u64;
         Self {
+            scenario: run.scenario,
             nodes: run.nodes,
             shards: run.shards,
             skus: run.skus,
@@ -70,6 +78,8 @@ impl Report {
             oversold: verdict.oversold,
             lost: verdict.lost,
             duplicated: verdict.duplicated,
+            half_taken: verdict.half_taken,
+            holds_left: verdict.holds_left,
             unbalanced_skus: findings.unbalanced.len(),
             kills: run.kills,
             replicas_identical: findings.identical,
@@ -85,6 +95,8 @@ impl Report {
         self.oversold == 0
             && self.lost == 0
             && self.duplicated == 0
+            && self.half_taken == 0
+            && (self.holds_left == 0 || !matches!(self.scenario, Scenario::GiftSets))
             && self.unbalanced_skus == 0
             && self.replicas_identical
             && self.commands > 0

@@ -1,4 +1,4 @@
-//! The sale itself: all customers at once, one node killed in the middle and brought back.
+//! The sale itself: all customers at once, nodes killed in the middle and brought back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +8,11 @@ use holdfast_client::Client;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
-use super::Plan;
 use super::customer::{Hall, shop_until_closing};
 use super::records::Record;
 use super::shop::Shop;
 use super::view::View;
+use super::{Plan, Scenario};
 use crate::development::DevelopmentCluster;
 use crate::failure::Failure;
 use crate::latency::Latency;
@@ -67,7 +67,7 @@ pub(super) async fn hold(
     shop: &Arc<Shop>,
     plan: Plan,
 ) -> Result<Sale, Failure> {
-    let victim = busiest(cluster).await?;
+    let kills = kills_of(plan.scenario);
     let opened = Instant::now();
     let hall = Arc::new(Hall {
         client: client.clone(),
@@ -80,8 +80,8 @@ pub(super) async fn hold(
     for number in 0..plan.customers {
         customers.spawn(shop_until_closing(Arc::clone(&hall), Random::stream(plan.seed, number.into())));
     }
-    let view = View::open(plan, shop.wares[0].stock, cluster.layout().nodes.len());
-    let kills = watch(cluster, &hall, &view, victim, opened, plan.lasts).await?;
+    let view = View::open(plan, shop.items[0].stock, cluster.layout().nodes.len());
+    let kills = watch(cluster, &hall, &view, kills, opened, plan.lasts).await?;
     let mut records = Vec::new();
     while let Some(ended) = customers.join_next().await {
         let of_one = ended.map_err(|error| Failure::check(format!("a customer's task has ended: {error}")))?;
@@ -92,42 +92,59 @@ pub(super) async fn hold(
     Ok(Sale { records, counts: Arc::clone(&hall.counts), latency: Arc::clone(&hall.latency), kills, seconds })
 }
 
-/// Shows the sale, kills the node at two fifths of it, and brings it back at three fifths. Returns the number of kills.
+/// When a node is killed and when it is brought back, in fifths of the sale.
+type Kill = (u32, u32);
+
+/// One node at a time: with two of three down nothing would be sold.
+const fn kills_of(scenario: Scenario) -> &'static [Kill] {
+    match scenario {
+        Scenario::FlashSale => &[(2, 3)],
+        Scenario::GiftSets => &[(1, 2), (3, 4)],
+    }
+}
+
+/// Shows the sale, kills the busiest node again and again, and brings it back. Returns the number of kills.
 async fn watch(
     cluster: &mut DevelopmentCluster,
     hall: &Hall,
     view: &View,
-    victim: u64,
+    kills: &[Kill],
     opened: Instant,
     lasts: Duration,
 ) -> Result<u32, Failure> {
-    let (kill_at, back_at) = (opened + lasts * 2 / 5, opened + lasts * 3 / 5);
+    let at = |fifth: u32| opened + lasts * fifth / 5;
     let mut ticks = interval(View::EVERY);
-    let (mut killed, mut back) = (false, false);
+    let mut coming = kills.iter();
+    let (mut next, mut down, mut killed) = (coming.next(), None, 0);
     while Instant::now() < hall.closes {
+        let (kill_at, back_at) = next.map_or((hall.closes, hall.closes), |(kill, back)| (at(*kill), at(*back)));
         tokio::select! {
             biased;
-            () = sleep_until(kill_at), if !killed => {
+            () = sleep_until(kill_at), if next.is_some() && down.is_none() => {
+                let victim = busiest(cluster).await?;
                 cluster.kill(victim).await?;
-                killed = true;
+                down = Some(victim);
+                killed += 1;
                 view.tell(opened.elapsed(), &format!("node {victim}, which leads the most shards, is killed (SIGKILL)"));
             }
-            () = sleep_until(back_at), if killed && !back => {
-                cluster.bring_back(victim)?;
-                back = true;
-                view.tell(opened.elapsed(), &format!("node {victim} is started again"));
+            () = sleep_until(back_at), if down.is_some() => {
+                if let Some(victim) = down.take() {
+                    cluster.bring_back(victim)?;
+                    view.tell(opened.elapsed(), &format!("node {victim} is started again"));
+                }
+                next = coming.next();
             }
             () = sleep_until(hall.closes) => break,
             _ = ticks.tick() => {
                 cluster.complain_of_ended()?;
-                view.show(&hall.counts, opened.elapsed(), (killed && !back).then_some(victim));
+                view.show(&hall.counts, opened.elapsed(), down);
             }
         }
     }
-    if killed && !back {
+    if let Some(victim) = down {
         cluster.bring_back(victim)?;
     }
-    Ok(u32::from(killed))
+    Ok(killed)
 }
 
 /// The node that leads the most shards.

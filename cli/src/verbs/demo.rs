@@ -5,16 +5,19 @@ use std::time::Duration;
 use clap::Args;
 
 use super::up::{StopRequest, print_nodes};
-use crate::demo::{self, Plan, Report};
+use crate::demo::{self, Plan, Report, Scenario};
 use crate::development::{DevelopmentCluster, Layout, Wanted, port_base_for};
 use crate::failure::Failure;
 use crate::output::{self, Answer, Format};
 use crate::random::Random;
 
-/// Watch a flash sale: a cluster in a temporary folder, a made-up cosmetics shop, thousands of customers after one
-/// lipstick, and a node killed in the middle. Exit 1 if anything was lost, sold twice, or does not add up.
+/// Watch a sale: a cluster in a temporary folder, a made-up cosmetics shop, thousands of customers after one lipstick, and
+/// nodes killed in the middle. Exit 1 if anything was lost, sold twice or half, or does not add up.
 #[derive(Debug, Args)]
 pub struct Demo {
+    /// What is sold.
+    #[arg(long, value_enum, default_value = "flash-sale")]
+    scenario: Scenario,
     /// End after the report, instead of leaving the cluster up until Ctrl-C.
     #[arg(long)]
     exit: bool,
@@ -67,6 +70,7 @@ impl Demo {
         starting.finish_and_clear();
         ready?;
         let plan = Plan {
+            scenario: self.scenario,
             lasts: Duration::from_secs(self.seconds),
             customers: self.customers,
             seed: self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000),

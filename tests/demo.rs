@@ -1,0 +1,21 @@
+//! The demo, as a newcomer runs it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn gift_sets_over_many_shards_are_sold_whole_while_nodes_are_killed() {
+    let demo = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["demo", "--scenario", "gift-sets", "--seconds", "8", "--customers", "100", "--exit", "-o", "json"])
+        .output()
+        .expect("the demo runs");
+    let said = String::from_utf8_lossy(&demo.stderr);
+    assert!(demo.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&demo.stdout).expect("the report is JSON");
+    for nothing in ["half_taken", "holds_left", "oversold", "lost", "duplicated", "unbalanced_skus"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
+    }
+    assert_eq!((&report["kills"], &report["replicas_identical"]), (&Value::from(2), &Value::from(true)), "{report}");
+    assert!(report["sold"].as_u64() > Some(0), "{report}");
+}
