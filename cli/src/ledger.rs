@@ -85,7 +85,10 @@ async fn settle(members: &Members, shard: u32) -> Result<BTreeMap<u64, GetReplic
         let mut at_least_index = 0;
         for (node, _) in members.nodes() {
             match members
-                .replica(node, GetReplicaRequest { shard, at_least_index, verify: true, verify_change_log: true })
+                .replica(
+                    node,
+                    GetReplicaRequest { shard, at_least_index, verify: true, verify_change_log: true, chain_at: 0 },
+                )
                 .await
             {
                 Ok(replica) => {

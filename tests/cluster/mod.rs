@@ -322,6 +322,7 @@ impl Cluster {
                 at_least_index,
                 verify: true,
                 verify_change_log: true,
+                chain_at: 0,
             });
             request.set_timeout(Duration::from_secs(10));
             match self.cluster_service(id).get_replica(request).await {

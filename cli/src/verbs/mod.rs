@@ -1,6 +1,7 @@
 //! The tree of verbs: what `holdfast help` shows, a file a verb.
 
 mod amend;
+mod audit;
 mod backorder;
 mod bench;
 mod cancel;
@@ -87,6 +88,8 @@ pub enum Verb {
     Count(count::Count),
     Reconcile(reconcile::Reconcile),
     #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
@@ -125,6 +128,7 @@ impl Verb {
             Self::Receipt(verb) => verb.run(format).await,
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
+            Self::Audit(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,

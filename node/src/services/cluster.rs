@@ -190,6 +190,7 @@ impl ClusterService for Cluster {
                 breaches: breaches.iter().map(ToString::to_string).collect(),
                 change_log_floor: 0,
                 unsettled_parts: shard.unsettled_parts(),
+                chain_hash: Vec::new(),
             }
         };
         let routes = self.core.routes()?;
@@ -205,6 +206,12 @@ impl ClusterService for Cluster {
         if request.verify_change_log {
             match group.verify_changes(last_event.0, last_event.1, deadline).await {
                 Ok(floor) => replica.change_log_floor = floor,
+                Err(fault) => replica.breaches.push(format!("the change log: {fault}")),
+            }
+        }
+        if request.chain_at > 0 {
+            match group.change_hash(request.chain_at).await {
+                Ok(hash) => replica.chain_hash = hash.map(|hash| hash.0.to_vec()).unwrap_or_default(),
                 Err(fault) => replica.breaches.push(format!("the change log: {fault}")),
             }
         }

@@ -433,6 +433,18 @@ impl Group {
         }
     }
 
+    /// The hash of an event of its change log; `None`: it is not kept here, or there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn change_hash(&self, seq: u64) -> Result<Option<EventHash>, ChangesFault> {
+        match self.machine.changes() {
+            Some(changes) => changes.hash_of(seq).await,
+            None => Ok(None),
+        }
+    }
+
     /// A reader of its last checkpoint.
     #[must_use]
     pub fn stored_snapshot(&self) -> Option<StoredSnapshot> {

@@ -128,6 +128,20 @@ impl Changes {
         }
     }
 
+    /// The hash of an event; `None`: it is not kept, or there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn hash_of(&self, seq: u64) -> Result<Option<EventHash>, ChangesFault> {
+        let changes = match self.present().read(seq, 1).await {
+            Err(ChangeLogError::BelowFloor { .. }) => return Ok(None),
+            read => read?,
+        };
+        let event = changes.first().map(|change| Event::decode(&change.bytes)).transpose();
+        Ok(event.map_err(|error| ChangesFault::Undecodable { seq, error })?.map(|event| event.hash))
+    }
+
     /// Begins anew with `after + 1`.
     ///
     /// # Errors
