@@ -8,10 +8,10 @@ use crate::state::{
     BoundUnits, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace,
 };
 use crate::{
-    Answer, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash, CustomerLimit, EventHash, Inventory,
-    ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation,
-    ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow, StockLevel,
-    StockTotals,
+    Answer, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash, CustomerLimit, EventHash, Frontier,
+    Inventory, ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef,
+    Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow,
+    StockLevel, StockTotals,
 };
 
 /// An item as it stands.
@@ -91,6 +91,12 @@ impl Inventory {
     #[must_use]
     pub fn now(&self) -> LogTime {
         self.state.header.now
+    }
+
+    /// All events so far, as a Merkle tree.
+    #[must_use]
+    pub const fn history(&self) -> &Frontier {
+        &self.state.header.history
     }
 
     /// Sequence number and hash of the last event; 0 and zeros before the first.

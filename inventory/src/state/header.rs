@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::chunk::ChunkKind;
-use crate::{EventHash, Limits, LogTime};
+use crate::{EventHash, Frontier, Limits, LogTime};
 
 /// The version byte that an encoded header starts with.
-const HEADER_VERSION: u8 = 3;
+const HEADER_VERSION: u8 = 4;
 
 /// What the state has once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +22,27 @@ pub(crate) struct Header {
     pub(crate) limits: Limits,
     /// Commands decided since the shard began.
     pub(crate) decided: u64,
+    /// All events so far, as a tree.
+    pub(crate) history: Frontier,
 }
 
 impl Header {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { now: LogTime::default(), seq: 0, last_hash: EventHash::default(), horizon: None, limits, decided: 0 }
+        Self {
+            now: LogTime::default(),
+            seq: 0,
+            last_hash: EventHash::default(),
+            horizon: None,
+            limits,
+            decided: 0,
+            history: Frontier::default(),
+        }
+    }
+}
+
+impl Header {
+    fn is_sound(&self) -> bool {
+        self.history.size() == self.seq && self.history.is_sound()
     }
 }
 
@@ -45,8 +61,8 @@ impl StoredHeader {
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&version, rest) = bytes.split_first()?;
-        match postcard::take_from_bytes(rest) {
-            Ok((header, [])) if version == HEADER_VERSION => Some(header),
+        match postcard::take_from_bytes::<Self>(rest) {
+            Ok((stored, [])) if version == HEADER_VERSION && stored.header.is_sound() => Some(stored),
             _ => None,
         }
     }
