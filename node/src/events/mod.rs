@@ -2,8 +2,10 @@
 //!
 //! Any replica may be read: what is applied is committed, and its events are the same everywhere.
 
+mod as_of;
 mod filter;
 mod list;
 
+pub(crate) use as_of::{Levels, as_of};
 pub(crate) use filter::EventFilter;
 pub(crate) use list::{Found, MAX_EVENTS, list};

@@ -14,7 +14,7 @@ use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
 
 use crate::from_proto::invalid_argument;
-pub(crate) use events::event;
+pub(crate) use events::{event, quantities};
 
 /// An id as its two halves.
 pub(crate) fn id(id: u128) -> v1::Id {
