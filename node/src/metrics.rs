@@ -29,6 +29,8 @@ pub const RECORDS: &str = "holdfast_shard_records";
 pub const RESULT_WINDOW_MS: &str = "holdfast_shard_result_window_ms";
 /// How far this node's wall clock is from the median of the nodes', in milliseconds.
 pub const CLOCK_OFFSET_MS: &str = "holdfast_clock_offset_ms";
+/// Readers of events or availability that took nothing, and were let go.
+pub const SLOW_READERS: &str = "holdfast_slow_readers_total";
 /// Whether this node is ready: 1 or 0.
 pub const READY: &str = "holdfast_ready";
 

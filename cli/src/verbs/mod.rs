@@ -34,6 +34,7 @@ mod stock;
 mod stock_file;
 mod transfer;
 mod up;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -90,6 +91,8 @@ pub enum Verb {
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
+    Watch(watch::Watch),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
@@ -129,6 +132,7 @@ impl Verb {
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
+            Self::Watch(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,

@@ -1,6 +1,8 @@
 //! `EventService`: what happened.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_inventory::{EventHash, LogTime, Sku, slot_of};
 use holdfast_proto::v1;
@@ -12,11 +14,20 @@ use tonic::{Request, Response, Status};
 use super::inventory::unknown_sku;
 use super::timeout_of;
 use crate::core::Core;
-use crate::events::{self, Found, Levels, MAX_EVENTS};
+use crate::events::{self, Answers, Cursor, Found, Levels, MAX_EVENTS, Tail, Wanted};
 use crate::from_proto::{self, event_filter, freshness, invalid};
 use crate::heads::HeadKey;
+use crate::node::MAX_READERS;
 use crate::refusals;
 use crate::to_proto;
+
+/// The most SKUs that a reader of availability names.
+const MAX_SKUS: usize = 1_000;
+/// How long changes of availability are gathered where nothing is said.
+const COALESCE: Duration = Duration::from_millis(250);
+/// After how long without news a reader is told its cursor, where nothing is said.
+const IDLE: Duration = Duration::from_secs(5);
+const SKU_HINT: &str = "1 to 64 bytes of printable UTF-8";
 
 /// See the module.
 #[derive(Debug)]
@@ -53,9 +64,55 @@ impl Events {
         }
     }
 
+    /// The ends of the change logs of those shards; of all where none is named.
+    fn tail(&self, shards: &[u32], cursor: Option<&Cursor>) -> Result<Tail, CommandError> {
+        let routes = self.core.routes()?;
+        let all: Vec<u32> = (0..routes.shards).collect();
+        let shards = if shards.is_empty() { &all } else { shards };
+        let named = cursor.into_iter().flat_map(|cursor| cursor.0.keys());
+        if let Some(other) = named.copied().find(|shard| !shards.contains(shard)) {
+            let hint = "a cursor goes with the shards that it was given for";
+            return Err(invalid("cursor", &format!("names shard {other}, which is not watched"), hint));
+        }
+        let mut groups = BTreeMap::new();
+        for &shard in shards {
+            groups.insert(shard, self.core.shard(shard, &routes)?.group().clone());
+        }
+        Ok(Tail::new(groups, cursor))
+    }
+
+    /// Does the work of a reader until it, or this node, is gone.
+    fn serve<T: Send + 'static, W: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: impl FnOnce(events::Sender<T>) -> W,
+    ) -> Result<Answers<T>, CommandError> {
+        let place = Arc::clone(&self.core.readers).try_acquire_owned();
+        let place = place.map_err(|_| refusals::too_many_readers(MAX_READERS))?;
+        let (sender, answers) = events::channel(place);
+        let mut stopping = self.core.stopping.subscribe();
+        let work = work(sender);
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = work => {}
+            }
+        });
+        Ok(answers)
+    }
+
     fn sign(&self, shard: u32, size: u64, root: EventHash, time_ms: u64) -> Result<v1::TreeHead, CommandError> {
         let routes = self.core.routes()?;
         Ok(HeadKey::of(&routes.words.customer_key).sign(&routes.cluster_id, shard, size, root, time_ms))
+    }
+}
+
+/// Waits between answers that have nothing to tell.
+fn idle_of(ms: u32) -> Result<Duration, CommandError> {
+    match ms {
+        0 => Ok(IDLE),
+        100..=60_000 => Ok(Duration::from_millis(ms.into())),
+        _ => Err(invalid("idle_ms", &format!("is {ms}"), "100 to 60000, or 0 for 5000")),
     }
 }
 
@@ -179,5 +236,52 @@ impl EventService for Events {
             quantities: Some(to_proto::quantities(counts)),
         });
         Ok(Response::new(v1::GetStockAsOfResponse { levels: levels.collect(), seq, freshness: Some(freshness) }))
+    }
+
+    type WatchEventsStream = Answers<v1::WatchEventsResponse>;
+
+    async fn watch_events(
+        &self,
+        request: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let v1::WatchEventsRequest { cursor, shards, filter, idle_ms } = request.into_inner();
+        let (cursor, filter, idle) = (events::cursor_of(&cursor)?, event_filter(filter)?, idle_of(idle_ms)?);
+        let tail = self.tail(&shards, cursor.as_ref())?;
+        let answers = self.serve(|reader| events::watch(tail, filter, idle, reader))?;
+        Ok(Response::new(answers))
+    }
+
+    type WatchAvailabilityStream = Answers<v1::WatchAvailabilityResponse>;
+
+    async fn watch_availability(
+        &self,
+        request: Request<v1::WatchAvailabilityRequest>,
+    ) -> Result<Response<Self::WatchAvailabilityStream>, Status> {
+        let v1::WatchAvailabilityRequest { skus, cursor, coalesce_ms, idle_ms } = request.into_inner();
+        if skus.len() > MAX_SKUS {
+            let problem = format!("names {}", skus.len());
+            return Err(invalid("skus", &problem, "at most 1000, or none for every SKU").into());
+        }
+        let mut wanted = BTreeSet::new();
+        for (at, sku) in skus.iter().enumerate() {
+            let refused = |error| invalid(&format!("skus[{at}]"), &format!("is refused: {error}"), SKU_HINT);
+            wanted.insert(Sku::new(sku).map_err(refused)?);
+        }
+        let coalesce = match coalesce_ms {
+            0 => COALESCE,
+            1..=60_000 => Duration::from_millis(coalesce_ms.into()),
+            _ => {
+                let problem = format!("is {coalesce_ms}");
+                return Err(invalid("coalesce_ms", &problem, "at most 60000, or 0 for 250").into());
+            }
+        };
+        let (cursor, idle) = (events::cursor_of(&cursor)?, idle_of(idle_ms)?);
+        let routes = self.core.routes()?;
+        let of_skus: BTreeSet<u32> = wanted.iter().map(|sku| routes.shard_of(slot_of(sku))).collect();
+        let shards: Vec<u32> = of_skus.into_iter().collect();
+        let tail = self.tail(&shards, cursor.as_ref())?;
+        let wanted = Wanted { skus: wanted, coalesce, idle, present: cursor.is_none() };
+        let answers = self.serve(|reader| events::watch_availability(tail, wanted, routes, reader))?;
+        Ok(Response::new(answers))
     }
 }

@@ -267,6 +267,12 @@ impl Group {
         *self.machine.applied().borrow()
     }
 
+    /// The last entry applied here, and when it changes.
+    #[must_use]
+    pub fn watch_applied(&self) -> tokio::sync::watch::Receiver<Option<LogId>> {
+        self.machine.applied()
+    }
+
     /// The index of the last entry applied here; 0 if there was none.
     #[must_use]
     pub fn applied_index(&self) -> u64 {
