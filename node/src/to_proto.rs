@@ -138,6 +138,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::ExceedsInTransit { line, available } => {
             of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
         }
+        Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
         Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
         Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {
