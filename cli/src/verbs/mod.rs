@@ -15,6 +15,7 @@ mod documents;
 mod extend;
 mod fulfil;
 mod import;
+mod inbox;
 mod item;
 mod kit;
 mod limit;
