@@ -112,6 +112,19 @@ async fn a_halted_shard_stays_halted_over_a_kill_of_all_nodes_and_goes_on_when_s
     let (code, resumed, _) = holdfast(&cluster, &resume).await;
     assert_eq!((code, &resumed["resumed"]), (0, &Value::Null));
     client.execute(Adjust::of(SKU, 1)).await.expect("it takes commands again");
+    let (code, told, stderr) = holdfast(&cluster, &["audit", "query", "--kind", "shard."]).await;
+    let told: Vec<(&str, &str, &str)> = told
+        .as_array()
+        .expect("events")
+        .iter()
+        .map(|event| ["kind", "reason", "actor"].map(|name| event[name].as_str().unwrap_or_default()))
+        .map(|[kind, reason, actor]| (kind, reason, actor))
+        .collect();
+    assert_eq!(
+        (code, told),
+        (0, vec![("shard.halted", "", ""), ("shard.resumed", "counted by hand", "ann")]),
+        "{stderr}"
+    );
     cluster.replicas_agree().await;
     let (code, audited, stderr) = holdfast(&cluster, &["shard", "audit", &number]).await;
     assert_eq!((code, audited["sound"].as_bool()), (0, Some(true)), "{stderr}");
