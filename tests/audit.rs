@@ -122,7 +122,7 @@ async fn who_did_what_and_why_is_found_by_sku_actor_document_command_reservation
         ["--command", "ann-7"],
         ["--kind", "stock.adjusted"],
     ] {
-        assert_eq!(query(&cluster, &flags).await, std::slice::from_ref(&adjusted), "{flags:?}");
+        assert_eq!(query(&cluster, &flags).await, std::slice::from_ref(adjusted), "{flags:?}");
     }
     let of_reservation = query(&cluster, &["--reservation", &reservation]).await;
     assert_eq!(kinds(&of_reservation), ["reservation.held", "reservation.released"]);

@@ -1,6 +1,6 @@
 //! `holdfast reconcile --inbox`: the watcher of a folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use holdfast_client::Client;
 use holdfast_client::ids::CommandId;
@@ -146,7 +146,7 @@ fn finish(file: &Path, place: &Place, report: Option<&Value>, format: Format) ->
 }
 
 /// A line of each file; a JSON value a line for programs.
-fn tell(file: &PathBuf, report: &Value, format: Format) {
+fn tell(file: &Path, report: &Value, format: Format) {
     let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
     let line = match (format, report.get("failed").and_then(Value::as_str)) {
         (Format::Json, _) => report.to_string(),
