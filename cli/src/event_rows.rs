@@ -197,6 +197,7 @@ fn words_of(subject: &Subject) -> String {
             format!("{units} of {sku} at {location} without stock, {all} in all")
         }
         Subject::Channel(it) => format!("channel {} revision {}", it.channel_id, it.revision),
+        Subject::Breach(it) => format!("{} broken on node {}: {}", it.invariant, it.node_id, it.finding),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::chunk::ChunkKind;
-use crate::{EventHash, Frontier, Limits, LogTime};
+use crate::{EventHash, Frontier, Halt, Limits, LogTime};
 
 /// The version byte that an encoded header starts with.
 const HEADER_VERSION: u8 = 4;
@@ -24,6 +24,10 @@ pub(crate) struct Header {
     pub(crate) decided: u64,
     /// All events so far, as a tree.
     pub(crate) history: Frontier,
+    /// Why callers' commands are refused.
+    pub(crate) halt: Option<Box<Halt>>,
+    /// The event by which it was last let go on; 0: never. What was found before it is known to whoever let it go on.
+    pub(crate) resumed_seq: u64,
 }
 
 impl Header {
@@ -36,11 +40,11 @@ impl Header {
             limits,
             decided: 0,
             history: Frontier::default(),
+            halt: None,
+            resumed_seq: 0,
         }
     }
-}
 
-impl Header {
     fn is_sound(&self) -> bool {
         self.history.size() == self.seq && self.history.is_sound()
     }

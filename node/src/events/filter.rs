@@ -64,7 +64,8 @@ pub(super) fn skus_of(event: &EventBody) -> impl Iterator<Item = &Sku> {
             | Subject::Transfer { .. }
             | Subject::Receipt { .. }
             | Subject::Count { .. }
-            | Subject::Channel { .. },
+            | Subject::Channel { .. }
+            | Subject::Breach { .. },
         )
         | None => None,
     };

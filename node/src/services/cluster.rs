@@ -192,6 +192,10 @@ impl ClusterService for Cluster {
                 unsettled_parts: shard.unsettled_parts(),
                 chain_hash: Vec::new(),
                 root: Vec::new(),
+                halted: shard
+                    .halt()
+                    .map(|halt| format!("[{}] {}", halt.invariant.id(), halt.finding))
+                    .unwrap_or_default(),
             }
         };
         let routes = self.core.routes()?;

@@ -54,8 +54,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
-            let error = of_line(ErrorReason::InsufficientStock, line).with("available", available);
-            recorded_or_not(error, *recorded)
+            recorded_or_not(of_line(ErrorReason::InsufficientStock, line).with("available", available), *recorded)
         }
         Refusal::BackorderCapExceeded { available, line } => {
             of_line(ErrorReason::BackorderCapExceeded, line).with("available", available)
@@ -141,6 +140,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::ExceedsInTransit { line, available } => {
             of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
         }
+        Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
         Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
         Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {

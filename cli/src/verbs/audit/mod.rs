@@ -16,8 +16,8 @@ use crate::output::Format;
 /// What was done to the stock, and whether that is beyond doubt.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    Query(query::Query),
     Asof(as_of::AsOf),
+    Query(Box<query::Query>),
     Verify(verify::Verify),
     Head(head::Head),
     Prove(prove::Prove),
