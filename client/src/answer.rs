@@ -230,6 +230,11 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::CountInProgress
         | Reason::SkuIsKit
         | Reason::KitTooLarge
+        | Reason::OrderNotFound
+        | Reason::OrderOpen
+        | Reason::OrderEnded
+        | Reason::StepNotRunning
+        | Reason::UnknownEndpoint
         | Reason::OutcomeUnknown => false,
     }
 }

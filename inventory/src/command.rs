@@ -6,7 +6,8 @@ use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, OpenCount, Prepare,
     PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
-    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, Return, Set, SetLimits, SetSafetyStock, StartOrder,
+    Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -124,6 +125,12 @@ pub enum Operation {
     PutChannel(Box<PutChannel>),
     /// Creates a kit or replaces its recipe.
     PutKit(Box<PutKit>),
+    /// External steps decide whether a hold is sold.
+    StartOrder(Box<StartOrder>),
+    /// What became of a step.
+    ReportStep(Box<ReportStep>),
+    /// Somebody decides what is to become of an order.
+    ResolveOrder(ResolveOrder),
 }
 
 impl Operation {
@@ -184,6 +191,9 @@ impl Command {
             Operation::Reconcile(command) => command.validate(),
             Operation::PutChannel(command) => command.validate(),
             Operation::PutKit(command) => command.validate(),
+            Operation::StartOrder(command) => command.validate(),
+            Operation::ReportStep(command) => command.validate(),
+            Operation::ResolveOrder(command) => command.validate(),
         }
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::Discrepancy;
 use crate::{
-    Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId,
-    ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId,
-    TransferState,
+    Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, OrderState,
+    ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StepName, StepState, StockCounts,
+    StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -92,7 +92,7 @@ pub enum EventKind {
     ReceiptClosed,
     /// Units are held for a reservation that another shard decides.
     OrderPrepared,
-    /// The reservation for which they were held was not made.
+    /// The reservation for which they were held was not made; or an order came to nothing, and everything is taken back.
     OrderAborted,
     /// A limit of what one customer may have was made or changed.
     LimitChanged,
@@ -116,6 +116,16 @@ pub enum EventKind {
     BackorderFilled,
     /// A channel was made or changed.
     ChannelChanged,
+    /// External steps decide from now on whether a hold is sold.
+    OrderStarted,
+    /// A step is done, has failed, is taken back or may not be.
+    OrderStepEnded,
+    /// All steps of an order are done, and its units are sold.
+    OrderCommitted,
+    /// What was done for an order that came to nothing is taken back.
+    OrderCompensated,
+    /// Of an order that came to nothing it is not known whether everything is taken back.
+    OrderStuck,
 }
 
 impl EventKind {
@@ -170,6 +180,11 @@ impl EventKind {
             Self::BackorderCreated => "backorder.created",
             Self::BackorderFilled => "backorder.filled",
             Self::ChannelChanged => "channel.changed",
+            Self::OrderStarted => "order.started",
+            Self::OrderStepEnded => "order.step_ended",
+            Self::OrderCommitted => "order.committed",
+            Self::OrderCompensated => "order.compensated",
+            Self::OrderStuck => "order.stuck",
         }
     }
 }
@@ -396,6 +411,15 @@ pub enum Subject {
     Channel {
         /// Which.
         channel: ChannelId,
+        /// Its revision after.
+        revision: Revision,
+    },
+    /// The order of the reservation.
+    Order {
+        /// Where it stands after.
+        state: OrderState,
+        /// The step that is over, and how.
+        step: Option<(StepName, StepState)>,
         /// Its revision after.
         revision: Revision,
     },

@@ -11,6 +11,7 @@ mod holds;
 mod late;
 mod ledger;
 mod once;
+mod orders;
 mod quantities;
 
 use std::fmt;
@@ -36,6 +37,8 @@ pub enum Invariant {
     Once,
     /// [H-CAPS] What is on its way is what transfers and receipts say; what customers have under limits is what their lines say.
     Caps,
+    /// [H-ORDER] What orders with external steps say of their reservations is so.
+    Orders,
 }
 
 impl Invariant {
@@ -51,6 +54,7 @@ impl Invariant {
             Self::Conserve => "H-CONSERVE",
             Self::Once => "H-ONCE",
             Self::Caps => "H-CAPS",
+            Self::Orders => "H-ORDER",
         }
     }
 }
@@ -87,5 +91,6 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Once, once::check(state));
     collect(Invariant::Caps, caps::check(state));
     collect(Invariant::Caps, counters::check(state));
+    collect(Invariant::Orders, orders::check(state));
     breaches
 }

@@ -272,6 +272,9 @@ impl Model {
             | Operation::ApplyCount(_)
             | Operation::CancelCount(_)
             | Operation::Reconcile(_) => unreachable!("the generator makes none: tests/counts.rs does"),
+            Operation::StartOrder(_) | Operation::ReportStep(_) | Operation::ResolveOrder(_) => {
+                unreachable!("the generator makes none: tests/sagas.rs does")
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod dates;
 mod fields;
 mod kits;
 mod operations;
+mod orders;
 mod places;
 mod reads;
 mod sourcing;
@@ -21,6 +22,7 @@ use holdfast_proto::v1::{self, CommandError};
 
 pub(crate) use dates::Zones;
 pub(crate) use fields::{invalid, invalid_argument};
+pub(crate) use orders::order_filter;
 pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
@@ -162,6 +164,9 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::Told(it) => it.reservation.slot(),
         Operation::Prepare(it) => it.reserve.reservation.slot(),
         Operation::PutKit(it) => slot_of(&it.sku),
+        Operation::StartOrder(it) => it.reservation.slot(),
+        Operation::ReportStep(it) => it.order.slot(),
+        Operation::ResolveOrder(it) => it.order.slot(),
     }
 }
 

@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, counts};
+use super::{DecodeError, between_shards, counts, orders};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -155,6 +155,9 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::ApplyCount(_)
         | LogOperation::CancelCount(_)
         | LogOperation::Reconcile(_)) => counts::from_log(other)?,
+        other @ (LogOperation::StartOrder(_) | LogOperation::ReportStep(_) | LogOperation::ResolveOrder(_)) => {
+            orders::from_log(other)?
+        }
         LogOperation::PutChannel(it) => Operation::PutChannel(Box::new(put_channel(it)?)),
     })
 }

@@ -10,6 +10,7 @@
 
 mod between_shards;
 mod counts;
+mod orders;
 mod from_log;
 mod limits;
 mod to_log;
