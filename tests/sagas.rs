@@ -120,7 +120,10 @@ async fn what_never_answers_is_taken_back_and_stays_listed_until_somebody_has_lo
     client.execute(ResolveOrder::confirm(late, "seen in the bank")).await.expect("its units are still there");
     client.execute(ResolveOrder::abort(lost, "the customer gave up")).await.expect("it is over");
     assert_eq!(stuck(&client).await, []);
-    assert_eq!((state(&client, late).await, state(&client, lost).await), (ReservationState::Committed, ReservationState::Expired));
+    assert_eq!(
+        (state(&client, late).await, state(&client, lost).await),
+        (ReservationState::Committed, ReservationState::Expired)
+    );
     assert_eq!(atp(&client).await, 8);
     let refused = client.execute(ResolveOrder::confirm(lost, "no, yes")).await.expect_err("it has ended");
     assert_eq!(refused.failure().reason, ErrorReason::OrderEnded);

@@ -247,12 +247,7 @@ listed_by_documents!(v1::Count, ListCountsRequest, ListCountsResponse, counts, l
 impl Listed for v1::Order {
     type Filter = Orders;
 
-    async fn page(
-        reader: Reader<'_>,
-        shard: u32,
-        page_token: String,
-        filter: &Orders,
-    ) -> Result<Page<Self>, Error> {
+    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Orders) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
         let Orders { open_only, stuck_only } = *filter;
         let question = v1::ListOrdersRequest { shard, open_only, stuck_only, page_token, limit: 0, consistency };

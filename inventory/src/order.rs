@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::state::{ReservationNo, ReservationRecord};
-use crate::{EndpointId, Field, Inventory, InvalidArgument, LogTime, OrderRef, ReservationCursor, ReservationId};
+use crate::{EndpointId, Field, InvalidArgument, Inventory, LogTime, OrderRef, ReservationCursor, ReservationId};
 use crate::{Revision, StepName};
 
 /// Most steps of one order.

@@ -103,9 +103,6 @@ mutations! {
     SplitWithoutLeave = "split-without-leave", "A line is split over locations though the caller does not want it.";
     LostRaceRecorded = "lost-race-recorded", "A plan that lost a race is refused for good.";
     NestedKitCountedOnce = "nested-kit-counted-once", "A kit within a kit counts once, however many of it are needed.";
-    StepNotCompensated = "step-not-compensated", "What was done for an order that comes to nothing is not taken back.";
-    OrderConfirmedEarly = "order-confirmed-early", "An order is confirmed once its first step is done.";
-    SilentStepConfirmed = "silent-step-confirmed", "A step that does not answer in time counts as done.";
     KitRevisionIgnored = "kit-revision-ignored", "A kit is sold by its present recipe, whatever revision was asked for.";
 }
 

@@ -103,7 +103,10 @@ mod tests {
     fn a_stuck_order_is_confirmed_where_its_units_are_still_there() {
         let mut shop = stuck_shop();
         assert_eq!(shop.resolve(1, true).unwrap().state, Some(ReservationState::Committed));
-        assert_eq!(shop.events(), [EventKind::ReservationCommitted, EventKind::AvailabilityOut, EventKind::OrderCommitted]);
+        assert_eq!(
+            shop.events(),
+            [EventKind::ReservationCommitted, EventKind::AvailabilityOut, EventKind::OrderCommitted]
+        );
         assert_eq!(shop.resolve(1, false), Err(Refusal::OrderEnded { state: OrderState::Confirmed }));
         shop.resolve(1, true).unwrap();
         assert_eq!(shop.inventory.order(id(1)).unwrap().resolution.unwrap().reason, "seen in the bank's list");

@@ -148,7 +148,10 @@ mod tests {
             }
         };
         assert_eq!(refused(Vec::clear), (Field::Steps, None));
-        assert_eq!(refused(|steps| *steps = (0..9).map(|at| step(&format!("s{at}"), 60)).collect()), (Field::Steps, None));
+        assert_eq!(
+            refused(|steps| *steps = (0..9).map(|at| step(&format!("s{at}"), 60)).collect()),
+            (Field::Steps, None)
+        );
         assert_eq!(refused(|steps| steps[1].name = steps[0].name.clone()), (Field::StepName, Some(1)));
         assert_eq!(refused(|steps| steps[0].deadline_ms = 99), (Field::StepDeadline, Some(0)));
         assert_eq!(refused(|steps| steps[0].compensation_deadline_ms = 0), (Field::CompensationDeadline, Some(0)));

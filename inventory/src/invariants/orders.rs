@@ -34,7 +34,9 @@ fn check_order(record: &ReservationRecord, order: &OrderRecord) -> Option<String
     let is_as_it_should_be = match order.state {
         OrderState::Running => record.is_holding() && !has_sold,
         OrderState::Compensating | OrderState::Stuck | OrderState::Aborted => !record.is_holding() && !has_sold,
-        OrderState::Confirmed => !record.is_holding() && record.has(|units: &LineCounts| units.sold() + units.fulfilled + units.cancelled),
+        OrderState::Confirmed => {
+            !record.is_holding() && record.has(|units: &LineCounts| units.sold() + units.fulfilled + units.cancelled)
+        }
     };
     if !is_as_it_should_be {
         return Some(format!("its reservation is {:?}", record.state()));

@@ -3,7 +3,6 @@
 //! An order is kept with its reservation, on the shard that decides that, and goes with it: what is sold and what was paid for part
 //! ways nowhere.
 
-use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -70,7 +69,7 @@ impl Step {
 
     fn is_to_be_taken_back(&self) -> bool {
         let is_open = matches!(self.state, StepState::Done | StepState::Unknown);
-        is_open && self.spec.compensation != Compensation::None && !is_on(Mutation::StepNotCompensated)
+        is_open && self.spec.compensation != Compensation::None
     }
 }
 
@@ -101,10 +100,7 @@ impl OrderRecord {
 
     /// Begins the first step that waits. False: there is none.
     pub(crate) fn begin_next_step(&mut self, now: LogTime) -> bool {
-        let is_early = is_on(Mutation::OrderConfirmedEarly) && self.steps[0].state == StepState::Done;
-        let Some(step) = self.steps.iter_mut().find(|step| step.state == StepState::Waiting && !is_early) else {
-            return false;
-        };
+        let Some(step) = self.steps.iter_mut().find(|step| step.state == StepState::Waiting) else { return false };
         step.begin(StepState::Running, now, step.spec.deadline_ms);
         true
     }
@@ -184,7 +180,11 @@ impl ReservationRecord {
 
 impl State {
     /// Changes an order, and counts the change, as one of its reservation too.
-    pub(crate) fn change_order<T>(&mut self, no: ReservationNo, change: impl FnOnce(&mut OrderRecord, LogTime) -> T) -> T {
+    pub(crate) fn change_order<T>(
+        &mut self,
+        no: ReservationNo,
+        change: impl FnOnce(&mut OrderRecord, LogTime) -> T,
+    ) -> T {
         let now = self.header.now;
         let mut result = None;
         self.change_reservation(no, |record| {

@@ -1,7 +1,5 @@
 //! Orders with external steps: what follows when a step is over, and how what was done is taken back.
 
-use holdfast_mutation::{Mutation, is_on};
-
 use super::{GiveBack, Turn};
 use crate::commands::{Commit, IfExpired};
 use crate::state::{OrderRecord, ReservationNo, ReservationRecord};
@@ -35,7 +33,6 @@ impl Turn<'_> {
                 let step = &mut order.steps[at];
                 let state = match step.state {
                     StepState::Compensating => StepState::CompensationFailed,
-                    _ if is_on(Mutation::SilentStepConfirmed) => StepState::Done,
                     _ => StepState::Unknown,
                 };
                 if step.attempts == 0 {
@@ -70,7 +67,8 @@ impl Turn<'_> {
     /// All steps are done: the units are sold in this very entry, or everything is taken back.
     fn sell_order(&mut self, no: ReservationNo) {
         let reservation = self.state.reservation(no).id;
-        let commit = Commit { reservation, parts: Vec::new(), last: false, if_expired: IfExpired::Fail, cancel_at: None };
+        let commit =
+            Commit { reservation, parts: Vec::new(), last: false, if_expired: IfExpired::Fail, cancel_at: None };
         match commit.sell(self, no) {
             Ok(()) => {
                 self.state.change_order(no, |order, now| order.end(OrderState::Confirmed, now));

@@ -13,11 +13,8 @@ pub(crate) fn order(order: &Order) -> v1::Order {
         OrderState::Confirmed => v1::OrderState::Confirmed,
         OrderState::Aborted => v1::OrderState::Aborted,
     };
-    let resolution = |it: &Resolution| v1::OrderResolution {
-        confirmed: it.confirmed,
-        reason: it.reason.clone(),
-        at_ms: it.at.0,
-    };
+    let resolution =
+        |it: &Resolution| v1::OrderResolution { confirmed: it.confirmed, reason: it.reason.clone(), at_ms: it.at.0 };
     v1::Order {
         reservation_id: Some(id(order.id.0)),
         order_ref: order.order_ref.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -10,9 +10,9 @@
 
 mod between_shards;
 mod counts;
-mod orders;
 mod from_log;
 mod limits;
+mod orders;
 mod to_log;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
