@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "holdfast/v1/errors.proto",
         "holdfast/v1/commands.proto",
         "holdfast/v1/inventory.proto",
+        "holdfast/v1/events.proto",
         "holdfast/v1/cluster.proto",
         "holdfast/log/v1/log.proto",
         "holdfast/log/v1/meta.proto",

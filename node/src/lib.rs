@@ -11,6 +11,7 @@ mod change;
 mod clocks;
 pub mod config;
 mod core;
+mod events;
 mod from_proto;
 mod http;
 mod leaders;

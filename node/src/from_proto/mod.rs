@@ -6,6 +6,7 @@
 
 mod counts;
 mod dates;
+mod events;
 mod fields;
 mod kits;
 mod operations;
@@ -21,6 +22,7 @@ use holdfast_inventory::{
 use holdfast_proto::v1::{self, CommandError};
 
 pub(crate) use dates::Zones;
+pub(crate) use events::event_filter;
 pub(crate) use fields::{invalid, invalid_argument};
 pub(crate) use orders::order_filter;
 pub(crate) use reads::{

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod decide;
+mod events;
 mod introduction;
 mod inventory;
 mod replace;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use holdfast_proto::peer::v1::introduction_service_server::IntroductionServiceServer;
 use holdfast_proto::v1::cluster_service_server::ClusterServiceServer;
+use holdfast_proto::v1::event_service_server::EventServiceServer;
 use holdfast_proto::v1::inventory_service_server::InventoryServiceServer;
 use tonic::service::Routes;
 
@@ -39,7 +41,10 @@ pub(crate) fn client_routes(
     let cluster = ClusterServiceServer::new(cluster::Cluster::new(Arc::clone(core)))
         .max_decoding_message_size(MESSAGE_ROOM)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
-    let mut routes = Routes::new(inventory).add_service(cluster).add_service(health);
+    let events = EventServiceServer::new(events::Events::new(Arc::clone(core)))
+        .max_decoding_message_size(MESSAGE_ROOM)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let mut routes = Routes::new(inventory).add_service(cluster).add_service(events).add_service(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
