@@ -59,7 +59,8 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Transfer { .. }
             | Subject::Receipt { .. }
             | Subject::Count { .. }
-            | Subject::Channel { .. },
+            | Subject::Channel { .. }
+            | Subject::Order { .. },
         )
         | None => None,
     };

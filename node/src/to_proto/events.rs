@@ -140,6 +140,17 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Channel { channel, revision } => {
             event::Subject::Channel(v1::ChannelEvent { channel_id: channel.to_string(), revision: revision.0 })
         }
+        Subject::Order { state, step, revision } => {
+            let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
+                (name.to_string(), super::orders::step_state(state))
+            });
+            event::Subject::Order(v1::OrderEvent {
+                state: super::orders::order_state(state).into(),
+                step,
+                step_state: step_state.into(),
+                revision: revision.0,
+            })
+        }
     }
 }
 
