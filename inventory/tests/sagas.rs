@@ -206,7 +206,8 @@ impl World {
             payload: Vec::new(),
         };
         let steps = undoable.iter().enumerate().map(step).collect();
-        prop_assert!(self.run(Operation::StartOrder(Box::new(StartOrder { reservation, steps }))));
+        let start = Operation::StartOrder(Box::new(StartOrder { reservation, steps }));
+        prop_assert!(self.run(start));
         let mut states = vec![StepState::Waiting; undoable.len()];
         states[0] = StepState::Running;
         self.told.push((
