@@ -90,7 +90,7 @@ async fn who_did_what_and_why_is_found_by_sku_actor_document_command_reservation
     let key: holdfast_client::CommandKey =
         holdfast_client::CommandKey::Own(holdfast_client::ids::CommandId::of_key("ann-7"));
     let found = Adjust::of("SKU-001", 5);
-    let options = ExecuteOptions { key: key, cause: Some(broken), ..ExecuteOptions::default() };
+    let options = ExecuteOptions { key, cause: Some(broken), ..ExecuteOptions::default() };
     client.execute_with(found, options).await.expect("units are found");
     let held = client.reserve(Reserve::new().line("SKU-001", 2)).await.expect("units are held");
     let reservation = held.reservation_id.expect("it has an id").to_string();
@@ -122,7 +122,7 @@ async fn who_did_what_and_why_is_found_by_sku_actor_document_command_reservation
         ["--command", "ann-7"],
         ["--kind", "stock.adjusted"],
     ] {
-        assert_eq!(query(&cluster, &flags).await, [adjusted.clone()], "{flags:?}");
+        assert_eq!(query(&cluster, &flags).await, std::slice::from_ref(adjusted), "{flags:?}");
     }
     let of_reservation = query(&cluster, &["--reservation", &reservation]).await;
     assert_eq!(kinds(&of_reservation), ["reservation.held", "reservation.released"]);

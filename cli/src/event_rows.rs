@@ -199,6 +199,7 @@ fn words_of(subject: &Subject) -> String {
             format!("{units} of {sku} at {location} without stock, {all} in all")
         }
         Subject::Channel(it) => format!("channel {} revision {}", it.channel_id, it.revision),
+        Subject::Breach(it) => format!("{} broken on node {}: {}", it.invariant, it.node_id, it.finding),
         Subject::Order(it) => {
             let state = word(OrderState::try_from(it.state).unwrap_or_default().as_str_name(), "ORDER_STATE_");
             let step = word(StepState::try_from(it.step_state).unwrap_or_default().as_str_name(), "STEP_STATE_");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Discrepancy;
+use crate::invariants::Invariant;
 use crate::{
     Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, OrderState,
     ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StepName, StepState, StockCounts,
@@ -116,6 +117,10 @@ pub enum EventKind {
     BackorderFilled,
     /// A channel was made or changed.
     ChannelChanged,
+    /// An audit has found a breach: callers' commands are refused.
+    ShardHalted,
+    /// Callers' commands are decided again.
+    ShardResumed,
     /// External steps decide from now on whether a hold is sold.
     OrderStarted,
     /// A step is done, has failed, is taken back or may not be.
@@ -180,6 +185,8 @@ impl EventKind {
             Self::BackorderCreated => "backorder.created",
             Self::BackorderFilled => "backorder.filled",
             Self::ChannelChanged => "channel.changed",
+            Self::ShardHalted => "shard.halted",
+            Self::ShardResumed => "shard.resumed",
             Self::OrderStarted => "order.started",
             Self::OrderStepEnded => "order.step_ended",
             Self::OrderCommitted => "order.committed",
@@ -413,6 +420,15 @@ pub enum Subject {
         channel: ChannelId,
         /// Its revision after.
         revision: Revision,
+    },
+    /// What an audit has found broken.
+    Breach {
+        /// Which invariant.
+        invariant: Invariant,
+        /// Where, and what was found.
+        finding: String,
+        /// The node whose replica it was found on.
+        node: u64,
     },
     /// The order of the reservation.
     Order {

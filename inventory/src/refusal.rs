@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::invariants::Invariant;
 use crate::{
     ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, OrderState,
     Revision, Sku, StepName,
@@ -476,6 +477,15 @@ pub enum Refusal {
         /// The line, from 0.
         line: u32,
     },
+    /// An audit has found a breach of an invariant, and nobody has looked yet.
+    #[error(
+        "the shard takes no commands, since an audit found {} broken: `holdfast shard list` says what it found, `holdfast shard resume SHARD` lets it go on",
+        invariant.id()
+    )]
+    ShardHalted {
+        /// What was found broken.
+        invariant: Invariant,
+    },
     /// The reservation has no order in memory.
     #[error("there is no such order")]
     OrderNotFound,
@@ -555,7 +565,8 @@ impl Refusal {
             | Self::IdFromFuture { .. }
             | Self::BatchTooLarge
             | Self::Overloaded { .. }
-            | Self::OrderUndecided => false,
+            | Self::OrderUndecided
+            | Self::ShardHalted { .. } => false,
             Self::QuantityOverflow
             | Self::ItemNotSellable { .. }
             | Self::LotRequired

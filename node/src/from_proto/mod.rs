@@ -75,7 +75,8 @@ pub(crate) fn command(wire: v1::Command, words: &Words) -> Result<Command, Comma
     Ok(command)
 }
 
-fn cause(wire: v1::Cause) -> Box<Cause> {
+/// Who and why.
+pub(crate) fn cause(wire: v1::Cause) -> Box<Cause> {
     Box::new(Cause { actor: wire.actor, reason: wire.reason, reference: wire.reference })
 }
 
@@ -166,6 +167,8 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::Told(it) => it.reservation.slot(),
         Operation::Prepare(it) => it.reserve.reservation.slot(),
         Operation::PutKit(it) => slot_of(&it.sku),
+        // They are said to a shard by its number.
+        Operation::HaltShard(_) | Operation::ResumeShard(_) => Slot::default(),
         Operation::StartOrder(it) => it.reservation.slot(),
         Operation::ReportStep(it) => it.order.slot(),
         Operation::ResolveOrder(it) => it.order.slot(),

@@ -140,6 +140,9 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Channel { channel, revision } => {
             event::Subject::Channel(v1::ChannelEvent { channel_id: channel.to_string(), revision: revision.0 })
         }
+        Subject::Breach { invariant, finding, node } => {
+            event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
+        }
         Subject::Order { state, step, revision } => {
             let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
                 (name.to_string(), super::orders::step_state(state))

@@ -58,8 +58,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
-            let error = of_line(ErrorReason::InsufficientStock, line).with("available", available);
-            recorded_or_not(error, *recorded)
+            recorded_or_not(of_line(ErrorReason::InsufficientStock, line).with("available", available), *recorded)
         }
         Refusal::BackorderCapExceeded { available, line } => {
             of_line(ErrorReason::BackorderCapExceeded, line).with("available", available)
@@ -145,6 +144,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::ExceedsInTransit { line, available } => {
             of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
         }
+        Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
         Refusal::OrderNotFound => of(ErrorReason::OrderNotFound).at("reservation_id"),
         Refusal::OrderOpen { state } => of(ErrorReason::OrderOpen).with("state", state),
         Refusal::OrderEnded { state } => of(ErrorReason::OrderEnded).with("state", state),

@@ -11,7 +11,7 @@ use crate::output::Format;
 /// What was done to the stock, and whether that is beyond doubt.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    Query(query::Query),
+    Query(Box<query::Query>),
     Verify(verify::Verify),
 }
 
