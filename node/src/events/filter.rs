@@ -65,7 +65,8 @@ pub(super) fn skus_of(event: &EventBody) -> impl Iterator<Item = &Sku> {
             | Subject::Receipt { .. }
             | Subject::Count { .. }
             | Subject::Channel { .. }
-            | Subject::Breach { .. },
+            | Subject::Breach { .. }
+            | Subject::Order { .. },
         )
         | None => None,
     };
