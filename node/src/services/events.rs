@@ -264,7 +264,7 @@ impl EventService for Events {
         }
         let mut wanted = BTreeSet::new();
         for (at, sku) in skus.iter().enumerate() {
-            let refused = |error| invalid(&format!("skus[{at}]"), &format!("is refused: {error}"), SKU_HINT);
+            let refused = |error| invalid(format!("skus[{at}]"), &format!("is refused: {error}"), SKU_HINT);
             wanted.insert(Sku::new(sku).map_err(refused)?);
         }
         let coalesce = match coalesce_ms {
