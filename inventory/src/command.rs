@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, OpenCount, Prepare,
-    PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
-    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, Grant, LoseTransfer, MoveUnits, OpenCount, Prepare,
+    PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile,
+    RecordCount, Release, Reserve, ReserveSpread, Return, Revoke, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -124,6 +124,12 @@ pub enum Operation {
     PutChannel(Box<PutChannel>),
     /// Creates a kit or replaces its recipe.
     PutKit(Box<PutKit>),
+    /// A campaign is made known, or ended.
+    PutCampaign(Box<PutCampaign>),
+    /// Units are kept for a campaign.
+    Grant(Box<Grant>),
+    /// Units are not kept for a campaign any more.
+    Revoke(Box<Revoke>),
 }
 
 impl Operation {
@@ -184,6 +190,9 @@ impl Command {
             Operation::Reconcile(command) => command.validate(),
             Operation::PutChannel(command) => command.validate(),
             Operation::PutKit(command) => command.validate(),
+            Operation::PutCampaign(command) => command.validate(),
+            Operation::Grant(command) => command.validate(),
+            Operation::Revoke(command) => command.validate(),
         }
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::Discrepancy;
 use crate::{
-    Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId,
-    ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId,
-    TransferState,
+    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId,
+    LotStatus, ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta,
+    TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -116,6 +116,16 @@ pub enum EventKind {
     BackorderFilled,
     /// A channel was made or changed.
     ChannelChanged,
+    /// A campaign has begun that has units of this shard.
+    CampaignOpened,
+    /// A campaign has nothing left of an item at a location.
+    CampaignExhausted,
+    /// A campaign is over that had units of this shard.
+    CampaignClosed,
+    /// Units are kept for a campaign.
+    CampaignGranted,
+    /// Units are not kept for a campaign any more.
+    CampaignRevoked,
 }
 
 impl EventKind {
@@ -170,6 +180,11 @@ impl EventKind {
             Self::BackorderCreated => "backorder.created",
             Self::BackorderFilled => "backorder.filled",
             Self::ChannelChanged => "channel.changed",
+            Self::CampaignOpened => "campaign.opened",
+            Self::CampaignExhausted => "campaign.exhausted",
+            Self::CampaignClosed => "campaign.closed",
+            Self::CampaignGranted => "campaign.granted",
+            Self::CampaignRevoked => "campaign.revoked",
         }
     }
 }
@@ -398,6 +413,30 @@ pub enum Subject {
         channel: ChannelId,
         /// Its revision after.
         revision: Revision,
+    },
+    /// A campaign.
+    Campaign {
+        /// Which.
+        campaign: CampaignId,
+        /// Where it stands now.
+        phase: CampaignPhase,
+        /// Its revision.
+        revision: Revision,
+    },
+    /// What of an item at a location a campaign has.
+    Allocation {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units given to it.
+        granted: u64,
+        /// Units of them that are held.
+        held: u64,
+        /// Units of them that are sold.
+        sold: u64,
     },
 }
 

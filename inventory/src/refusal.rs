@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku,
+    CampaignId, ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN,
+    Revision, Sku,
 };
 
 /// A field of a command, for [`InvalidArgument`].
@@ -63,6 +64,7 @@ pub enum Field {
     ComponentSku,
     ComponentUnits,
     KitRevision,
+    EndsAt,
 }
 
 impl Field {
@@ -121,6 +123,7 @@ impl Field {
             Self::ComponentSku => "sku",
             Self::ComponentUnits => "units",
             Self::KitRevision => "kit_revision",
+            Self::EndsAt => "ends_at_ms",
         }
     }
 }
@@ -459,6 +462,40 @@ pub enum Refusal {
         /// The line, from 0.
         line: u32,
     },
+    /// There is no such campaign.
+    #[error("there is no campaign {campaign}")]
+    UnknownCampaign {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// The campaign has not begun.
+    #[error("the campaign {campaign} starts at {starts_at}")]
+    SaleNotStarted {
+        /// The campaign.
+        campaign: CampaignId,
+        /// When it does.
+        starts_at: LogTime,
+    },
+    /// The campaign is over.
+    #[error("the campaign {campaign} is over")]
+    SaleEnded {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// The campaign has fewer units left than that.
+    #[error("line {line} asks for more than the {available} units that the campaign has left")]
+    AllocationExhausted {
+        /// Units that it could have.
+        available: u64,
+        /// The first line that fails, from 0.
+        line: u32,
+    },
+    /// Fewer units may be promised than the campaign is to get.
+    #[error("only {available} units can be given to the campaign")]
+    AllocationExceedsAvailable {
+        /// Units that could be.
+        available: u64,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -561,6 +598,11 @@ impl Refusal {
             | Self::KitRevisionMismatch { .. }
             | Self::KitCycle { .. }
             | Self::KitTooLarge { .. }
+            | Self::UnknownCampaign { .. }
+            | Self::SaleNotStarted { .. }
+            | Self::SaleEnded { .. }
+            | Self::AllocationExhausted { .. }
+            | Self::AllocationExceedsAvailable { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
@@ -598,6 +640,7 @@ impl Refusal {
             | Self::ExceedsHeldQuantity { line, .. }
             | Self::ExceedsFulfilled { line, .. }
             | Self::ComponentUnavailable { line, .. }
+            | Self::AllocationExhausted { line, .. }
             | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),
             _ => {}
         }

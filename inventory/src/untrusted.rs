@@ -11,7 +11,7 @@ pub mod chunk {
     use crate::{ChunkId, CustomerHash, Inventory, Operation};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 12;
+    pub const PIECES: usize = 13;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
@@ -30,6 +30,8 @@ pub mod chunk {
         limited.customer = Some(CustomerHash(7));
         shop.run(Operation::Reserve(limited)).unwrap();
         shop.put_channel("web", &["PAR", "LYO"], 1).unwrap();
+        shop.put_campaign("drop", 0, 600).unwrap();
+        shop.grant("drop", "rouge", 1).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);

@@ -40,6 +40,9 @@ mod open_count;
 mod reconcile;
 mod record_count;
 
+mod grant;
+mod put_campaign;
+
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
 pub(crate) const FULL_RETRY_MS: u64 = 1_000;
 
@@ -82,3 +85,6 @@ pub use cancel_count::CancelCount;
 pub use open_count::OpenCount;
 pub use reconcile::{Discrepancy, Reconcile};
 pub use record_count::{CountedUnits, RecordCount};
+
+pub use grant::{Grant, Revoke};
+pub use put_campaign::PutCampaign;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The version byte that an encoded chunk starts with.
-const CHUNK_VERSION: u8 = 3;
+const CHUNK_VERSION: u8 = 4;
 
 /// What a chunk's records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,11 +35,13 @@ pub enum ChunkKind {
     CustomerCounters,
     /// Channels.
     Channels,
+    /// Campaigns.
+    Campaigns,
 }
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Locations,
         Self::Items,
         Self::Stock,
@@ -51,6 +53,7 @@ impl ChunkKind {
         Self::CustomerLimits,
         Self::CustomerCounters,
         Self::Channels,
+        Self::Campaigns,
     ];
 
     const fn code(self) -> u8 {
@@ -66,6 +69,7 @@ impl ChunkKind {
             Self::CustomerLimits => 9,
             Self::CustomerCounters => 10,
             Self::Channels => 11,
+            Self::Campaigns => 12,
         }
     }
 }

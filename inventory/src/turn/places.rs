@@ -9,7 +9,7 @@ use crate::state::{
     CountRecord, DocumentBody, DocumentNo, DocumentRecord, LocationNo, LotNo, ReceiptRecord, SkuNo, StockPlace,
     TransferRecord,
 };
-use crate::{Condition, CountId, ReceiptId, Refusal, Revision, StockFlow, Subject, Success, TransferId};
+use crate::{Condition, CountId, LogTime, ReceiptId, Refusal, Revision, StockFlow, Subject, Success, TransferId};
 
 impl Turn<'_> {
     /// Changes what of a place lies in no cell, and counts the change once a turn.
@@ -51,9 +51,12 @@ impl Turn<'_> {
             (Condition::Damaged, _) => counts.damaged,
             (Condition::QualityControl, _) => counts.quality_control,
             // What of a lot on sale is held by nobody by name may be what holds need that are bound to no lot yet.
+            // And what a campaign has is not taken from it: it is revoked first.
             (Condition::Resellable, Some(lot)) if self.state.lot(lot).is_sellable(self.now()) => {
-                Shelf::of(self.state, place).left_of(lot)
+                let shelf = Shelf::of(self.state, place);
+                shelf.left_of(lot).min(shelf.left_for(LogTime(0)).saturating_sub(place.fence()))
             }
+            (Condition::Resellable, None) => place.free().saturating_sub(place.fence()),
             (Condition::Resellable, _) => counts.free().expect("[H-QTY] no part is below 0"),
         }
     }

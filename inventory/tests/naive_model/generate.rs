@@ -122,7 +122,10 @@ impl Script {
             | Operation::RecordCount(_)
             | Operation::ApplyCount(_)
             | Operation::CancelCount(_)
-            | Operation::Reconcile(_) => {}
+            | Operation::Reconcile(_)
+            | Operation::PutCampaign(_)
+            | Operation::Grant(_)
+            | Operation::Revoke(_) => {}
         }
         operation
     }

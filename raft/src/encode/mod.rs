@@ -10,6 +10,7 @@
 
 mod between_shards;
 mod counts;
+mod campaigns;
 mod from_log;
 mod limits;
 mod to_log;
@@ -25,6 +26,7 @@ use prost::encoding::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
+pub(crate) use campaigns::{spec_from_log as campaign_from_log, spec_to_log as campaign_to_log};
 pub(crate) use limits::{limits_from_log, limits_to_log};
 
 /// The latest version of the schema that this build understands.
