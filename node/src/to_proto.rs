@@ -2,10 +2,11 @@
 
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
-    Answer, Backorder, BackorderEntry, ChannelId, ChannelSpec, Component, Condition, Count, CountLine, CountState,
-    CustomerCount, CustomerLimit, Item, ItemStatus, Kit, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime,
-    Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Revision,
-    ShortReservation, Sku, StockCounts, StockLevel, Success, Transfer, TransferState,
+    Allocation, Answer, Backorder, BackorderEntry, CampaignAdmission, CampaignId, CampaignSpec, ChannelId, ChannelSpec,
+    Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, Kit,
+    LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal,
+    Reservation, ReservationLine, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockLevel, Success,
+    Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -115,6 +116,20 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
         Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
         Refusal::UnknownChannel { channel } => of(ErrorReason::UnknownChannel).with("channel", channel),
+        Refusal::UnknownCampaign { campaign } => {
+            of(ErrorReason::UnknownCampaign).at("campaign_id").with("campaign_id", campaign)
+        }
+        Refusal::SaleNotStarted { campaign, starts_at } => of(ErrorReason::SaleNotStarted)
+            .at("campaign_id")
+            .with("campaign_id", campaign)
+            .with("starts_at_ms", starts_at.0),
+        Refusal::SaleEnded { campaign } => of(ErrorReason::SaleEnded).at("campaign_id").with("campaign_id", campaign),
+        Refusal::AllocationExhausted { available, line } => {
+            of_line(ErrorReason::AllocationExhausted, line).with("available", available)
+        }
+        Refusal::AllocationExceedsAvailable { available } => {
+            of(ErrorReason::AllocationExceedsAvailable).at("units").with("available", available)
+        }
         Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
         Refusal::HoldShort { units } => of(ErrorReason::HoldShort).with("units", units),
@@ -249,6 +264,7 @@ pub(crate) fn stock_level(level: &StockLevel) -> v1::StockLevel {
         sent: level.flow.sent,
         arrived: level.flow.arrived,
         backordered: level.backordered,
+        allocated: level.allocated,
     }
 }
 
@@ -308,6 +324,33 @@ pub(crate) fn channel(id: &ChannelId, spec: &ChannelSpec, revision: Revision) ->
         buffer: spec.buffer,
         inactive: !spec.active,
         revision: revision.0,
+    }
+}
+
+pub(crate) fn campaign(id: &CampaignId, spec: &CampaignSpec, revision: Revision) -> v1::Campaign {
+    let admission = match spec.admission {
+        CampaignAdmission::None => v1::CampaignAdmission::None,
+        CampaignAdmission::Token => v1::CampaignAdmission::Token,
+    };
+    v1::Campaign {
+        campaign_id: id.as_str().to_owned(),
+        starts_at_ms: spec.starts_at.0,
+        ends_at_ms: spec.ends_at.0,
+        admission: admission.into(),
+        closed: spec.closed,
+        revision: revision.0,
+    }
+}
+
+pub(crate) fn allocation(of: &Allocation) -> v1::Allocation {
+    v1::Allocation {
+        campaign_id: of.campaign.as_str().to_owned(),
+        sku: of.sku.as_str().to_owned(),
+        location_id: of.location.as_str().to_owned(),
+        granted: of.granted,
+        held: of.held,
+        sold: of.sold,
+        closed: !of.open,
     }
 }
 

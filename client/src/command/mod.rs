@@ -3,6 +3,7 @@
 //!
 //! Leaves to others where a command goes (`routes`) and what became of it (`answer`).
 
+mod campaigns;
 mod counts;
 mod holds;
 mod kits;
@@ -14,6 +15,7 @@ mod stock;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
+pub use campaigns::{Grant, Revoke};
 pub use counts::{ApplyCount, CancelCount, OpenCount, Reconcile, RecordCount};
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
 pub use kits::PutKit;
@@ -107,6 +109,8 @@ impl Command {
             Operation::CancelCount(_) => "cancel_count",
             Operation::Reconcile(_) => "reconcile",
             Operation::PutKit(_) => "put_kit",
+            Operation::Grant(_) => "grant",
+            Operation::Revoke(_) => "revoke",
         }
     }
 }

@@ -137,6 +137,8 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::CancelCount(it) => by_count(it.count_id),
         Operation::Reconcile(it) => by_sku(&it.sku),
         Operation::PutKit(put) => by_sku(put.kit.as_ref().map_or("", |kit| kit.sku.as_str())),
+        Operation::Grant(it) => by_sku(&it.sku),
+        Operation::Revoke(it) => by_sku(&it.sku),
     }
 }
 

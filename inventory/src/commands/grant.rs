@@ -120,7 +120,7 @@ fn record(turn: &mut Turn<'_>, kind: EventKind, campaign: CampaignNo, sku: SkuNo
 #[cfg(test)]
 mod tests {
     use super::Revoke;
-    use crate::commands::{IfExpired, PutCampaign};
+    use crate::commands::{IfExpired, MoveUnits, PutCampaign};
     use crate::test_shop::{DAY_S, OPENING, Shop, reserve};
     use crate::*;
 
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn ended_by_hand_it_gives_back_at_once_and_is_not_opened_again() {
+    fn ended_by_hand_it_gives_back_at_once_and_its_name_may_be_given_to_another() {
         let mut shop = shop();
         shop.after_s(60);
         buy(&mut shop, 1, &[("rouge", 1)]).unwrap();
@@ -257,15 +257,17 @@ mod tests {
         assert_eq!(shop.events(), [EventKind::CampaignClosed]);
         assert_eq!((shop.stock("rouge").atp, shop.stock("rouge").allocated), (9, 0));
         assert_eq!(buy(&mut shop, 2, &[("rouge", 1)]), over());
-        let known = shop.inventory.campaign(&"drop".parse().unwrap()).unwrap();
-        let put = PutCampaign {
-            campaign: known.id,
-            spec: CampaignSpec { closed: false, ..known.spec },
-            revision: Revision(9),
-        };
+        shop.commit(1).unwrap();
+        let id: CampaignId = "drop".parse().unwrap();
+        let known = shop.inventory.campaign(&id).unwrap();
+        let spec = CampaignSpec { closed: false, ..known.spec };
+        let put = PutCampaign { campaign: id.clone(), spec, revision: Revision(9) };
         shop.run(Operation::PutCampaign(Box::new(put))).unwrap();
-        assert_eq!(shop.inventory.campaign(&"drop".parse().unwrap()).unwrap().phase, CampaignPhase::Closed);
-        assert_eq!(shop.stock("rouge").allocated, 0);
+        assert_eq!(shop.inventory.campaign(&id).unwrap().phase, CampaignPhase::Open, "another one has the name");
+        assert_eq!(shop.inventory.allocations_of_campaign(&id), Some(vec![]));
+        shop.grant("drop", "rouge", 1).unwrap();
+        shop.cancel(1).unwrap();
+        assert_eq!((allocation(&shop), shop.stock("rouge").atp), ((1, 0, 0), 9));
     }
 
     #[test]
@@ -289,10 +291,24 @@ mod tests {
     #[test]
     fn what_a_campaign_has_is_not_moved_or_sent_away() {
         let mut shop = shop();
-        let refused = shop.send(1, "rouge", &[(None, 7)]);
-        assert!(matches!(refused, Err(Refusal::TooFewOfCondition { available: 6, .. })), "{refused:?}");
+        assert_eq!(shop.send(1, "rouge", &[(None, 7)]), lack(6));
+        let spoil = |units| MoveUnits {
+            sku: "rouge".parse().unwrap(),
+            location: "PAR".parse().unwrap(),
+            lot: None,
+            units: Units(units),
+            from: Condition::Resellable,
+            to: Condition::Damaged,
+        };
+        let refused = Refusal::TooFewOfCondition { condition: Condition::Resellable, available: 6 };
+        assert_eq!(shop.run(Operation::MoveUnits(spoil(7))), Err(refused));
         shop.send(1, "rouge", &[(None, 6)]).unwrap();
         assert_eq!(shop.stock("rouge").atp, 0);
+        // What is lost is lost, whoever it was kept for.
+        shop.adjust("rouge", -3, Condition::Resellable).unwrap();
+        shop.after_s(60);
+        let lost = buy(&mut shop, 2, &[("rouge", 2)]);
+        assert_eq!(lost, lack(1), "it was given 4, and 1 is there");
     }
 
     #[test]

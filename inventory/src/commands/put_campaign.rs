@@ -7,8 +7,9 @@ use crate::state::CampaignRecord;
 use crate::turn::Turn;
 use crate::{CampaignId, CampaignPhase, CampaignSpec, InvalidArgument, Refusal, Revision, Success};
 
-/// Makes a campaign known, or says something else of it. What is said at a revision that the shard has, or at an earlier one,
-/// changes nothing: the cluster's own records give the revision, and a shard may hear of them late. What is over stays over.
+/// Makes a campaign known, or ends it. What is said at a revision that the shard has, or at an earlier one, changes nothing: the
+/// cluster's own records give the revision, and a shard may hear of them late. Nothing but its end changes of a campaign, so that
+/// one that is not closed, at a later revision, is another one that has got the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutCampaign {
     /// The campaign.
@@ -25,6 +26,13 @@ impl PutCampaign {
     }
 
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
+        let record = CampaignRecord {
+            id: self.campaign.clone(),
+            spec: self.spec,
+            phase: CampaignPhase::Announced,
+            revision: self.revision,
+            generation: 0,
+        };
         match turn.state.find_campaign(&self.campaign) {
             Some(no) => {
                 let known = turn.state.campaign(no).revision;
@@ -32,22 +40,17 @@ impl PutCampaign {
                     return Ok(Success { revision: known, ..Success::default() });
                 }
                 turn.state.change_campaign(no, |record| {
-                    let closed = self.spec.closed || record.spec.closed || record.phase == CampaignPhase::Closed;
-                    (record.spec, record.revision) = (CampaignSpec { closed, ..self.spec }, self.revision);
+                    (record.spec.closed, record.revision) = (true, self.revision);
                 });
-            }
-            None => {
-                let record = CampaignRecord {
-                    id: self.campaign.clone(),
-                    spec: self.spec,
-                    phase: CampaignPhase::Announced,
-                    revision: self.revision,
-                    generation: 0,
-                };
-                if !turn.state.add_campaign(record) {
-                    return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+                turn.pass_campaign(no);
+                if !self.spec.closed {
+                    turn.state.replace_campaign(no, record);
                 }
             }
+            None if !turn.state.add_campaign(record) => {
+                return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+            }
+            None => {}
         }
         let (no, _) = turn.campaign(&self.campaign)?;
         turn.pass_campaign(no);

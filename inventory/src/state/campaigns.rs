@@ -148,8 +148,8 @@ impl State {
         self.indexes.allocations.len()
     }
 
-    /// Makes a campaign known; where there are as many as there may be, in the place of one that is over and of which nothing is
-    /// held. Answers false where there is none.
+    /// Makes a campaign known; where there are as many as there may be, in the place of the one that is over and ended first.
+    /// Answers false where none is over.
     pub(crate) fn add_campaign(&mut self, record: CampaignRecord) -> bool {
         if self.campaigns.live() < MAX_CAMPAIGNS as u64 {
             let no = CampaignNo(self.campaigns.next_ordinal() as u32);
@@ -158,21 +158,19 @@ impl State {
             self.note(|| Undo::CampaignAdded(no));
             return true;
         }
-        let is_over = |no: CampaignNo| {
-            let places = self.places_of(no);
-            let held = |&(sku, location): &(SkuNo, LocationNo)| {
-                self.stock(sku).place(location).and_then(|place| place.allocation(no)).map_or(0, |of| of.held)
-            };
-            places.iter().map(held).all(|held| held == 0)
-        };
         let closed = self.campaigns().filter(|(_, record)| record.phase == CampaignPhase::Closed);
-        let oldest = closed.filter(|(no, _)| is_over(*no)).min_by_key(|(no, record)| (record.spec.ends_at, *no));
-        let Some((no, generation)) = oldest.map(|(no, record)| (no, record.generation)) else { return false };
+        let Some((no, _)) = closed.min_by_key(|(no, record)| (record.spec.ends_at, *no)) else { return false };
+        self.replace_campaign(no, record);
+        true
+    }
+
+    /// Puts another campaign in the place of one that is over: nothing of the old one is counted any more.
+    pub(crate) fn replace_campaign(&mut self, no: CampaignNo, record: CampaignRecord) {
         for (sku, location) in self.places_of(no) {
             self.change_allocations(sku, location, |allocations| allocations.retain(|of| of.campaign != no));
         }
-        self.change_campaign(no, |old| *old = CampaignRecord { generation: generation.wrapping_add(1), ..record });
-        true
+        let generation = self.campaign(no).generation.wrapping_add(1);
+        self.change_campaign(no, |old| *old = CampaignRecord { generation, ..record });
     }
 
     pub(crate) fn change_campaign(&mut self, no: CampaignNo, change: impl FnOnce(&mut CampaignRecord)) {

@@ -51,14 +51,19 @@ impl Turn<'_> {
             (Condition::Damaged, _) => counts.damaged,
             (Condition::QualityControl, _) => counts.quality_control,
             // What of a lot on sale is held by nobody by name may be what holds need that are bound to no lot yet.
-            // And what a campaign has is not taken from it: it is revoked first.
             (Condition::Resellable, Some(lot)) if self.state.lot(lot).is_sellable(self.now()) => {
-                let shelf = Shelf::of(self.state, place);
-                shelf.left_of(lot).min(shelf.left_for(LogTime(0)).saturating_sub(place.fence()))
+                Shelf::of(self.state, place).left_of(lot)
             }
-            (Condition::Resellable, None) => place.free().saturating_sub(place.fence()),
             (Condition::Resellable, _) => counts.free().expect("[H-QTY] no part is below 0"),
         }
+    }
+
+    /// Resellable units at a place, of whatever lot on sale, that may go elsewhere: what a campaign has is revoked first.
+    pub(crate) fn units_to_spare(&self, sku: SkuNo, location: LocationNo) -> u64 {
+        let Some(place) = self.state.stock(sku).place(location) else { return 0 };
+        let is_by_lot = self.state.item(sku).spec.lot_tracked;
+        let free = if is_by_lot { Shelf::of(self.state, place).left_for(LogTime(0)) } else { place.free() };
+        free.saturating_sub(place.fence())
     }
 
     // Documents.

@@ -76,6 +76,7 @@ fn what_may_stand(field: Field) -> String {
         Field::Components => format!("1 to {MAX_COMPONENTS} components"),
         Field::ComponentSku => "each SKU once: add the units up".to_owned(),
         Field::ComponentUnits => format!("1 to {MAX_UNITS} units"),
+        Field::EndsAt => "an instant after the beginning".to_owned(),
         Field::KitRevision => "only a line of a kit has one".to_owned(),
     }
 }

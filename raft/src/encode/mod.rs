@@ -9,8 +9,8 @@
 //! (`raft/src/host/schemas.rs`), and a version that raises [`SCHEMA`] can be rolled out node by node.
 
 mod between_shards;
-mod counts;
 mod campaigns;
+mod counts;
 mod from_log;
 mod limits;
 mod to_log;

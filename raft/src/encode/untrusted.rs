@@ -6,14 +6,15 @@ use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
     CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
     Extend, Follow, Fulfil, Grant, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
-    PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile,
-    RecordCount, Release, Reserve, ReserveSpread, Return, Revoke, Set, SetLimits, SetSafetyStock, Sourced, Told,
+    PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
+    Reconcile, RecordCount, Release, Reserve, ReserveSpread, Return, Revoke, Set, SetLimits, SetSafetyStock, Sourced,
+    Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId, Component, Condition, CountId, CustomerHash,
-    Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind,
-    LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId,
-    Revision, Sku, Slot, TransferId, Units,
+    Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId, Component,
+    Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts,
+    LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation,
+    OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};

@@ -57,7 +57,7 @@ pub struct MetaChannel {
 pub struct MetaCampaign {
     /// Its window, and whether it was ended by hand.
     pub spec: CampaignSpec,
-    /// 1, and 2 once it is closed.
+    /// That of the records when it was opened or closed: it tells of every other campaign of that name.
     pub revision: u64,
 }
 
@@ -152,7 +152,7 @@ impl Meta {
                 let campaign = self.campaigns.get_mut(&id).ok_or_else(|| format!("there is no campaign {id}"))?;
                 if !campaign.spec.closed {
                     campaign.spec.closed = true;
-                    campaign.revision += 1;
+                    campaign.revision = self.revision + 1;
                 }
                 Ok(())
             }
@@ -209,7 +209,7 @@ impl Meta {
             let refused = || format!("there are {MAX_CAMPAIGNS} campaigns already: close one that is over");
             self.campaigns.remove(&oldest.ok_or_else(refused)?);
         }
-        self.campaigns.insert(id, MetaCampaign { spec, revision: 1 });
+        self.campaigns.insert(id, MetaCampaign { spec, revision: self.revision + 1 });
         Ok(())
     }
 
@@ -475,7 +475,7 @@ mod tests {
         assert_eq!(run(open("drop", 9)), None, "it is there, and stays closed");
         assert_eq!(run(open("late", 9)), None);
         assert!(!meta.campaigns().contains_key("drop"), "it ended first");
-        assert_eq!(meta.campaigns()["campaign-3"].revision, 2);
+        assert_eq!(meta.campaigns()["campaign-3"].revision, meta.revision() - 4);
         assert_eq!(Meta::decode(&meta.encode()), Some(meta));
     }
 
