@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, Shop};
 use futures_util::future::join_all;
-use holdfast_client::{Allocations, Client, Consistency, Grant, PutItem, Receive, Reserve, Revoke, v1};
+use holdfast_client::{Allocations, Client, Consistency, Grant, PutItem, PutKit, Receive, Reserve, Revoke, v1};
 use holdfast_proto::v1::ErrorReason;
 
 const SHARDS: u32 = 4;
@@ -122,6 +122,19 @@ async fn a_campaign_sells_in_its_window_and_ends_by_itself() {
     assert_eq!(early.failure().reason, ErrorReason::SaleNotStarted);
     assert_eq!(early.failure().metadata.get("starts_at_ms"), Some(&starts_at));
 
+    // A campaign that sells a kit is given its components.
+    let kit = PutKit::of("SET").component(skus[0].as_str(), 1).component(skus[1].as_str(), 2);
+    client.execute(kit).await.expect("a kit is put");
+    announce(&client, "sets", now - 1, now + HOUR_MS).await;
+    let set = || Reserve::new().line("SET", 1).campaign("sets");
+    let refused = client.reserve(set()).await.expect_err("it was given nothing");
+    assert_eq!(refused.failure().reason, ErrorReason::AllocationExhausted);
+    client.execute(Grant::of("sets", skus[0].as_str(), 1)).await.expect("units are granted");
+    client.execute(Grant::of("sets", skus[1].as_str(), 2)).await.expect("units are granted");
+    let held = client.reserve(set()).await.expect("a kit is held of what the campaign has");
+    client.release(held.reservation_id.expect("a reservation")).await.expect("it is given back");
+    assert!(client.close_campaign("sets").await.expect("it is closed").closed);
+
     announce(&client, "short", now - 1, client.cluster_time_ms() + 2_000).await;
     client.execute(Grant::of("short", skus[0].as_str(), 7)).await.expect("units are granted");
     assert_eq!(promised(&client, &skus[0]).await.0, 0);
@@ -135,7 +148,7 @@ async fn a_campaign_sells_in_its_window_and_ends_by_itself() {
     assert_eq!(over.failure().reason, ErrorReason::SaleEnded);
     let known: Vec<String> =
         client.campaigns(None).await.expect("campaigns are read").into_iter().map(|it| it.campaign_id).collect();
-    assert_eq!(known, ["later", "short"]);
+    assert_eq!(known, ["later", "sets", "short"]);
     let other = v1::Campaign { campaign_id: "later".to_owned(), starts_at_ms: 5, ends_at_ms: 6, ..Default::default() };
     let refused = client.open_campaign(other).await.expect_err("it is there with another window");
     assert_eq!(refused.reason(), ErrorReason::InvalidArgument);

@@ -245,6 +245,10 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         return Err(invalid("reservation_id", &problem, "mint it with that slot (docs/clients.md)"));
     }
     let campaign = optional_name(&wire.campaign_id, CampaignId::new, || "campaign_id".to_owned())?;
+    if campaign.is_some() && wire.sourcing.is_some() {
+        let hint = "name the location of each line: what a campaign has lies at locations";
+        return Err(invalid("sourcing", "is given in a reserve of a campaign", hint));
+    }
     if wire.sourcing.is_some() {
         // Where to wait for stock is for the caller to say.
         lines.iter_mut().for_each(|line| line.no_backorder = true);

@@ -162,6 +162,10 @@ fn a_reserve_names_a_campaign_that_its_shard_knows_or_does_not() {
     let Operation::Reserve(reserve) = of("sale").unwrap().operation else { unreachable!() };
     assert_eq!(reserve.campaign, "sale".parse().ok());
     assert_eq!(of("a\nb").unwrap_err().field, "campaign_id");
+    let lines = vec![v1::Line { location_id: String::new(), ..line("A", 1) }];
+    let (campaign_id, channel, sourcing) = ("sale".to_owned(), "web".to_owned(), Some(v1::Sourcing::default()));
+    let sourced = v1::Reserve { campaign_id, channel, sourcing, ..self::reserve(lines) };
+    assert_eq!(command(wire(Wire::Reserve(sourced)), &words()).unwrap_err().field, "sourcing");
 }
 
 proptest::proptest! {
