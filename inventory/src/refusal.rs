@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::invariants::Invariant;
 use crate::{
     CampaignId, ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN,
     Revision, Sku,
@@ -462,6 +463,15 @@ pub enum Refusal {
         /// The line, from 0.
         line: u32,
     },
+    /// An audit has found a breach of an invariant, and nobody has looked yet.
+    #[error(
+        "the shard takes no commands, since an audit found {} broken: `holdfast shard list` says what it found, `holdfast shard resume SHARD` lets it go on",
+        invariant.id()
+    )]
+    ShardHalted {
+        /// What was found broken.
+        invariant: Invariant,
+    },
     /// There is no such campaign.
     #[error("there is no campaign {campaign}")]
     UnknownCampaign {
@@ -554,7 +564,8 @@ impl Refusal {
             | Self::IdFromFuture { .. }
             | Self::BatchTooLarge
             | Self::Overloaded { .. }
-            | Self::OrderUndecided => false,
+            | Self::OrderUndecided
+            | Self::ShardHalted { .. } => false,
             Self::QuantityOverflow
             | Self::ItemNotSellable { .. }
             | Self::LotRequired

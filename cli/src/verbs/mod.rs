@@ -16,6 +16,7 @@ mod documents;
 mod extend;
 mod fulfil;
 mod import;
+mod inbox;
 mod item;
 mod kit;
 mod limit;
@@ -30,6 +31,7 @@ mod replay;
 mod reservation;
 mod reserve;
 mod return_units;
+mod shard;
 mod start;
 mod stock;
 mod stock_file;
@@ -93,6 +95,8 @@ pub enum Verb {
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
+    Shard(shard::Shard),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
@@ -133,6 +137,7 @@ impl Verb {
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
+            Self::Shard(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,

@@ -40,6 +40,9 @@ mod open_count;
 mod reconcile;
 mod record_count;
 
+mod halt_shard;
+mod resume_shard;
+
 mod grant;
 mod put_campaign;
 
@@ -85,6 +88,9 @@ pub use cancel_count::CancelCount;
 pub use open_count::OpenCount;
 pub use reconcile::{Discrepancy, Reconcile};
 pub use record_count::{CountedUnits, RecordCount};
+
+pub use halt_shard::{HaltShard, MAX_FINDING_BYTES};
+pub use resume_shard::ResumeShard;
 
 pub use grant::{Grant, Revoke};
 pub use put_campaign::PutCampaign;

@@ -123,6 +123,8 @@ impl Script {
             | Operation::ApplyCount(_)
             | Operation::CancelCount(_)
             | Operation::Reconcile(_)
+            | Operation::HaltShard(_)
+            | Operation::ResumeShard(_)
             | Operation::PutCampaign(_)
             | Operation::Grant(_)
             | Operation::Revoke(_) => {}

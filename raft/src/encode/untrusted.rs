@@ -10,6 +10,8 @@ use holdfast_inventory::commands::{
     Reconcile, RecordCount, Release, Reserve, ReserveSpread, Return, Revoke, Set, SetLimits, SetSafetyStock, Sourced,
     Told,
 };
+use holdfast_inventory::commands::{HaltShard, ResumeShard};
+use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId, Component,
     Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts,
@@ -277,6 +279,13 @@ fn between_shards() -> Vec<Operation> {
             if_revision: Some(Revision(3)),
             if_absent: true,
         })),
+        Operation::HaltShard(Box::new(HaltShard {
+            invariant: Invariant::Ledger,
+            finding: "LIP-01 at main: 6, not 5".to_owned(),
+            node: 3,
+            seen_seq: 41,
+        })),
+        Operation::ResumeShard(ResumeShard { halted_seq: 42 }),
         Operation::PutCampaign(Box::new(PutCampaign {
             campaign: "drop".parse().unwrap(),
             spec: CampaignSpec {
