@@ -154,12 +154,12 @@ impl Operation {
 
     /// True for what is decided on a halted shard too. What shards have begun together goes on to its end: a part that could not
     /// follow would leave customers, and the other shards, with half an answer. A new part is a new promise, and is none of it. What
-    /// the cluster's own records say (limits, locations, channels) is no stock, and a shard that lacks it would not become ready.
+    /// the cluster's own records say (limits, locations, channels, campaigns) is no stock, and a shard that lacks it would not become ready.
     #[must_use]
     pub const fn goes_on_while_halted(&self) -> bool {
         match self {
             Self::Prepare(_) => false,
-            Self::SetLimits(_) | Self::PutLocation(_) | Self::PutChannel(_) => true,
+            Self::SetLimits(_) | Self::PutLocation(_) | Self::PutChannel(_) | Self::PutCampaign(_) => true,
             _ => self.is_between_shards() || self.is_of_the_watch(),
         }
     }

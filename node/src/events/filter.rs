@@ -52,6 +52,7 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Limit { sku, .. }
             | Subject::Shortfall { sku, .. }
             | Subject::Reconciliation { sku, .. }
+            | Subject::Allocation { sku, .. }
             | Subject::Backorder { sku, .. },
         ) => Some(sku),
         Some(
@@ -60,6 +61,7 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Receipt { .. }
             | Subject::Count { .. }
             | Subject::Channel { .. }
+            | Subject::Campaign { .. }
             | Subject::Breach { .. },
         )
         | None => None,

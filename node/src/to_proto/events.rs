@@ -140,6 +140,22 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Channel { channel, revision } => {
             event::Subject::Channel(v1::ChannelEvent { channel_id: channel.to_string(), revision: revision.0 })
         }
+        Subject::Campaign { campaign, phase, revision } => event::Subject::Campaign(v1::CampaignEvent {
+            campaign_id: campaign.to_string(),
+            phase: phase.name().to_owned(),
+            revision: revision.0,
+        }),
+        Subject::Allocation { campaign, sku, location, granted, held, sold } => {
+            event::Subject::Allocation(v1::Allocation {
+                campaign_id: campaign.to_string(),
+                sku: sku.to_string(),
+                location_id: location.to_string(),
+                granted,
+                held,
+                sold,
+                closed: false,
+            })
+        }
         Subject::Breach { invariant, finding, node } => {
             event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
         }

@@ -64,7 +64,8 @@ async fn close_what_is_over(client: &Client) -> Result<(), Error> {
 
 pub(super) async fn order(shopper: &mut Shopper) {
     let Some(sale) = choose(shopper).await else { return };
-    let sku = shopper.sku(SKUS[shopper.dice.below(2) as usize]);
+    let name = SKUS[shopper.dice.below(2) as usize];
+    let sku = shopper.sku(name);
     match shopper.dice.below(10) {
         0 | 1 => {
             let units = shopper.dice.between(2, 6) as u32;
