@@ -53,7 +53,6 @@ impl Amend {
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();
-        let campaign = record.campaign().cloned();
         let mut demand = Demand::of(record.customer(), None, record.sale());
         for (number, line) in self.lines.iter().enumerate() {
             let sku = turn.sku(&line.sku)?;
@@ -61,7 +60,7 @@ impl Amend {
             let more = amend_line(turn, &mut lines, line)?;
             if more > 0 {
                 turn.check_sellable(sku)?;
-                turn.sale(campaign.as_ref())?;
+                turn.sale_of(no)?;
                 let (at, spec) = (turn.new_line(line)?, &turn.state.item(sku).spec);
                 if let Some(limit) = spec.max_hold_s {
                     max_expires_at = max_expires_at.min(created_at.plus_seconds(limit));

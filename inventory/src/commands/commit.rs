@@ -136,7 +136,7 @@ impl Commit {
         }
         let record = turn.state.reservation(no);
         let sourced = record.plan().and_then(|plan| plan.sourced.as_ref());
-        let sale = turn.sale(record.campaign())?;
+        let sale = turn.sale_of(no)?;
         let mut demand = Demand::of(record.customer(), turn.through(record.channel(), sourced)?, sale);
         for (number, (line, &units)) in lines.iter_mut().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
             turn.check_sellable(line.sku)?;

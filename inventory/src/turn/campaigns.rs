@@ -3,7 +3,7 @@
 use holdfast_mutation::{Mutation, is_on};
 
 use super::{Touched, Turn};
-use crate::state::{CampaignNo, CampaignRecord, SaleNo};
+use crate::state::{CampaignNo, CampaignRecord, ReservationNo, SaleNo};
 use crate::{CampaignId, CampaignPhase, EventKind, Refusal, Subject};
 
 impl Turn<'_> {
@@ -29,6 +29,15 @@ impl Turn<'_> {
             return Err(Refusal::SaleNotStarted { campaign: id.clone(), starts_at: record.spec.starts_at });
         }
         Ok(Some(sale))
+    }
+
+    /// The same for more units of a reservation: none where another campaign has the name since.
+    pub(crate) fn sale_of(&self, no: ReservationNo) -> Result<Option<SaleNo>, Refusal> {
+        let record = self.state.reservation(no);
+        match (self.sale(record.campaign())?, record.campaign()) {
+            (sale, Some(campaign)) if sale != record.sale() => Err(Refusal::SaleEnded { campaign: campaign.clone() }),
+            (sale, _) => Ok(sale),
+        }
     }
 
     /// Begins and ends a campaign where it is time: what it has and has not sold goes back to sale.
