@@ -506,6 +506,7 @@ impl State {
             let fits = record.lines.iter().all(|line| self.line_fits(line))
                 && record.spread_fits()
                 && record.plan_fits()
+                && record.order_fits()
                 && record.counted_fits(self.limits.live())
                 && record.sale().is_none_or(|sale| u64::from(sale.campaign.0) < self.campaigns.live());
             if !fits || self.find_reservation(record.id).is_some() {

@@ -61,8 +61,9 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Receipt { .. }
             | Subject::Count { .. }
             | Subject::Channel { .. }
+            | Subject::Breach { .. }
             | Subject::Campaign { .. }
-            | Subject::Breach { .. },
+            | Subject::Order { .. },
         )
         | None => None,
     };

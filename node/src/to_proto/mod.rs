@@ -14,6 +14,10 @@ use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result:
 use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
 
+mod orders;
+
+pub(crate) use orders::order;
+
 use crate::from_proto::invalid_argument;
 pub(crate) use events::event;
 
@@ -156,6 +160,10 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
             of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
         }
         Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
+        Refusal::OrderNotFound => of(ErrorReason::OrderNotFound).at("reservation_id"),
+        Refusal::OrderOpen { state } => of(ErrorReason::OrderOpen).with("state", state),
+        Refusal::OrderEnded { state } => of(ErrorReason::OrderEnded).with("state", state),
+        Refusal::StepNotRunning { step } => of(ErrorReason::StepNotRunning).at("step").with("step", step),
         Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
         Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {

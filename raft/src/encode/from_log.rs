@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, campaigns, counts, watch};
+use super::{DecodeError, between_shards, campaigns, counts, orders, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -157,6 +157,9 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::ApplyCount(_)
         | LogOperation::CancelCount(_)
         | LogOperation::Reconcile(_)) => counts::from_log(other)?,
+        other @ (LogOperation::StartOrder(_) | LogOperation::ReportStep(_) | LogOperation::ResolveOrder(_)) => {
+            orders::from_log(other)?
+        }
         LogOperation::PutChannel(it) => Operation::PutChannel(Box::new(put_channel(it)?)),
         LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
         LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
