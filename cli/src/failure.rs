@@ -165,7 +165,7 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::OrderOpen | ErrorReason::OrderEnded | ErrorReason::StepNotRunning => {
             Some("`holdfast order get RESERVATION` shows where its steps stand")
         }
-        ErrorReason::UnknownEndpoint => Some("`holdfast endpoint list` shows the endpoints there are"),
+        ErrorReason::UnknownEndpoint => Some("leave `=ENDPOINT` out, and report the step: `holdfast order report`"),
         ErrorReason::CountNotFound => Some("`holdfast count list` shows the counts there are"),
         ErrorReason::CountInProgress => Some("apply or cancel that count first: `holdfast count get ID` shows it"),
         ErrorReason::SkuIsKit => Some("`holdfast kit get SKU` shows what it is made of: stock the components"),

@@ -135,13 +135,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::BlockLot(it) => Operation::BlockLot(BlockLot {
             sku: name(Sku::new(&it.sku))?,
             lot: name(LotId::new(&it.lot_id))?,
-            status: match it.status {
-                1 => LotStatus::Approved,
-                2 => LotStatus::OnHold,
-                3 => LotStatus::Quarantined,
-                4 => LotStatus::Recalled,
-                other => return Err(DecodeError::malformed(format!("lot status {other}"))),
-            },
+            status: lot_status(it.status)?,
         }),
         LogOperation::PutLimit(it) => Operation::PutLimit(put_limit(&it)?),
         other @ (LogOperation::Move(_)
@@ -164,6 +158,16 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
         LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
         LogOperation::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke_from_log(&it)?)),
+    })
+}
+
+fn lot_status(number: u32) -> Result<LotStatus, DecodeError> {
+    Ok(match number {
+        1 => LotStatus::Approved,
+        2 => LotStatus::OnHold,
+        3 => LotStatus::Quarantined,
+        4 => LotStatus::Recalled,
+        other => return Err(DecodeError::malformed(format!("lot status {other}"))),
     })
 }
 
