@@ -57,6 +57,7 @@ pub(super) fn skus_of(event: &EventBody) -> impl Iterator<Item = &Sku> {
             | Subject::Limit { sku, .. }
             | Subject::Shortfall { sku, .. }
             | Subject::Reconciliation { sku, .. }
+            | Subject::Allocation { sku, .. }
             | Subject::Backorder { sku, .. },
         ) => Some(sku),
         Some(
@@ -66,6 +67,7 @@ pub(super) fn skus_of(event: &EventBody) -> impl Iterator<Item = &Sku> {
             | Subject::Count { .. }
             | Subject::Channel { .. }
             | Subject::Breach { .. }
+            | Subject::Campaign { .. }
             | Subject::Order { .. },
         )
         | None => None,
