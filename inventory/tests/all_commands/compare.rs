@@ -69,7 +69,8 @@ impl World {
         for lot in self.shard(sku).lots(sku).unwrap() {
             let known = self.model.lot(sku, &lot.id).unwrap();
             assert_eq!((lot.status, lot.removal_at.map_or(NEVER, |at| at.0)), (known.status, known.removal_at));
-            let places: BTreeMap<&LocationId, &StockCounts> = lot.places.iter().map(|(at, counts)| (at, counts)).collect();
+            let places: BTreeMap<&LocationId, &StockCounts> =
+                lot.places.iter().map(|(at, counts)| (at, counts)).collect();
             for at in (0..3).map(location) {
                 let place = (sku.clone(), at.clone());
                 let cell = self.model.cell(&place, Some(&lot.id));
@@ -109,7 +110,9 @@ impl World {
         for (shard, lines) in parts.into_iter().filter(|(shard, _)| is_asked(*shard)) {
             let Some(part) = Inventory::reservation(&self.shards[shard as usize], hold.id) else {
                 let is_empty = lines.iter().all(|line| line.units == LineCounts::default());
-                let has_ended = |line: &&&crate::model::Line| crate::model::unsold(&line.units) + crate::model::sold(&line.units) == 0;
+                let has_ended = |line: &&&crate::model::Line| {
+                    crate::model::unsold(&line.units) + crate::model::sold(&line.units) == 0
+                };
                 assert!(is_empty || lines.iter().all(|line| has_ended(&line)), "{} has no part on {shard}", hold.id);
                 continue;
             };
@@ -135,7 +138,8 @@ fn stock_of(model: &Model, place: &Place) -> [u64; 11] {
         (on_hand, damaged, quality) = (on_hand + cell.on_hand(), damaged + cell.damaged, quality + cell.quality);
     }
     let to = model.transfers.values().filter(|it| (&it.sku, &it.to) == (&place.0, &place.1));
-    let expected = model.receipts.values().filter(|it| !it.is_closed && (&it.sku, &it.location) == (&place.0, &place.1));
+    let expected =
+        model.receipts.values().filter(|it| !it.is_closed && (&it.sku, &it.location) == (&place.0, &place.1));
     let sum = |lines: &[(Option<holdfast_inventory::LotId>, u64)]| lines.iter().map(|line| line.1).sum::<u64>();
     [
         on_hand,

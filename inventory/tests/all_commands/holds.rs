@@ -189,8 +189,10 @@ impl Model {
         let mut after = self.clone();
         for (number, units) in units.iter().enumerate().filter(|(_, units)| **units > 0) {
             let line = &hold.lines[number];
+            // Of lines on other shards the deciding one knows what was said when they were held.
             if let Backorder::Preorder { release_at, .. } = self.items[&line.sku].backorder
                 && release_at.0 > self.now
+                && !line.remote
             {
                 return why("NotReleased");
             }

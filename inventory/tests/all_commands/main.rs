@@ -17,6 +17,7 @@ mod model;
 mod reserve;
 mod settle;
 mod stock;
+mod ways;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +33,7 @@ use crate::world::{Tally, World};
 const SHARDS: u32 = 3;
 /// Documents of one shard that may be open.
 const OPEN_DOCUMENTS: usize = 10;
-/// Commands of one history, a little more with what shards say to one another.
+/// Steps of one history.
 const STEPS: u32 = 800;
 
 fn shard_of(slot: Slot) -> u32 {
@@ -222,7 +223,9 @@ impl Model {
             }
             Operation::BlockLot(block) => self.block(block),
             Operation::MoveUnits(moved) => self.move_units(moved),
-            Operation::SetSafetyStock(set) => self.set_safety_stock(&set.sku, &set.location, set.units, wish.is_current),
+            Operation::SetSafetyStock(set) => {
+                self.set_safety_stock(&set.sku, &set.location, set.units, wish.is_current)
+            }
             Operation::CreateTransfer(create) => self.create_transfer(create),
             Operation::ReceiveTransfer(receive) => self.receive_transfer(receive),
             Operation::LoseTransfer(lose) => self.lose_transfer(lose),
@@ -259,11 +262,27 @@ fn play(seed: u64) -> Result<Tally, String> {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.step())) {
             let message = panic.downcast_ref::<String>().cloned();
             let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            let tail: Vec<String> = world.tail.into_iter().collect();
-            return Err(format!("seed {seed}, step {step}\n{}\n\n{}", tail.join("\n"), message.unwrap_or_default()));
+            return Err(told(seed, step, &world, &message.unwrap_or_default()));
         }
     }
     Ok(world.tally)
+}
+
+/// What is wrong, and the latest commands that have to do with its item or reservation.
+fn told(seed: u64, step: u32, world: &World, message: &str) -> String {
+    let last = world.tail.back().map(String::as_str).unwrap_or_default();
+    let ids = message
+        .split(['(', ')', ' ', ','])
+        .filter(|word| word.len() > 15 && word.bytes().all(|byte| byte.is_ascii_digit()));
+    let named = world.skus.iter().map(|sku| format!("{:?}", sku.as_str()));
+    let quoted = |sku: &String| {
+        message.contains(sku.as_str()) || message.contains(sku.trim_matches('"')) || last.contains(sku.as_str())
+    };
+    let names: Vec<String> = ids.map(str::to_owned).chain(named.filter(quoted)).collect();
+    let concerned = world.tail.iter().filter(|told| names.iter().any(|name| told.contains(name.as_str())));
+    let mut latest: Vec<&str> = concerned.rev().take(20).map(String::as_str).collect();
+    latest.reverse();
+    format!("seed {seed}, step {step}\n{}\n\nlast: {last}\n\n{message}", latest.join("\n"))
 }
 
 fn number(name: &str) -> Option<u64> {

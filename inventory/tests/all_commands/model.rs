@@ -22,16 +22,18 @@ pub struct Why {
     pub name: &'static str,
     pub field: Option<Field>,
     pub line: usize,
+    /// Nothing is decided: other lines may do.
+    pub decides_nothing: bool,
 }
 
 pub type Said<T> = Result<T, Why>;
 
 pub fn why<T>(name: &'static str) -> Said<T> {
-    Err(Why { name, field: None, line: 0 })
+    Err(Why::of(name))
 }
 
 pub fn invalid<T>(field: Field) -> Said<T> {
-    Err(Why { name: "InvalidArgument", field: Some(field), line: 0 })
+    Err(Why { field: Some(field), ..Why::of("InvalidArgument") })
 }
 
 /// The name of a refusal, as the domain has it.
@@ -41,6 +43,10 @@ pub fn name_of(refusal: &Refusal) -> String {
 }
 
 impl Why {
+    pub fn of(name: &'static str) -> Self {
+        Self { name, field: None, line: 0, decides_nothing: false }
+    }
+
     pub fn is(&self, refusal: &Refusal) -> bool {
         let is_field = |field| matches!(refusal, Refusal::InvalidArgument(invalid) if invalid.field == field);
         name_of(refusal) == self.name && self.field.is_none_or(is_field)
@@ -401,7 +407,8 @@ impl Model {
     pub fn forget(&mut self, at: usize) {
         let hold = self.holds.remove(at);
         assert!(hold.state().is_ended(), "a live reservation is forgotten: {hold:?}");
-        for (line, (limit, _)) in hold.lines.iter().flat_map(|line| line.limits.iter().map(move |limit| (line, limit))) {
+        for (line, (limit, _)) in hold.lines.iter().flat_map(|line| line.limits.iter().map(move |limit| (line, limit)))
+        {
             if let Some(customer) = hold.customer {
                 self.bought.push((limit.clone(), customer, hold.created_at, line.under(limit)));
             }

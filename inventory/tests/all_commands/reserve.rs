@@ -30,7 +30,7 @@ impl<'a> Demand<'a> {
     /// So many units more for a line: what is there, and the rest without stock, where item and line allow it.
     pub fn promise(&mut self, at: (usize, usize), number: usize, units: u64) -> Said<(u64, u64)> {
         let line = self.now.line(at).clone();
-        let refused = |name| Err(Why { name, field: None, line: number });
+        let refused = |name| Err(Why { line: number, ..Why::of(name) });
         for (limit, spec) in self.before.limits_of(&line.sku) {
             let Some(customer) = self.customer else { return refused("CustomerRequired") };
             let taken = self.before.taken(limit, customer) + self.asked.get(limit).copied().unwrap_or(0);
@@ -132,10 +132,11 @@ impl Model {
 
     pub fn reserve(&mut self, reserve: &Reserve) -> Said<()> {
         self.decide_reserve(reserve).map_err(|lack| {
-            let is_of_kit = |plan: &holdfast_inventory::commands::Plan| {
-                plan.asked[usize::from(plan.of[lack.line])].kit.is_some()
-            };
-            let is_component = lack.name == "InsufficientStock" && reserve.plan.as_deref().is_some_and(is_of_kit);
+            let is_of_kit =
+                |plan: &holdfast_inventory::commands::Plan| plan.asked[usize::from(plan.of[lack.line])].kit.is_some();
+            let is_component = lack.name == "InsufficientStock"
+                && !lack.decides_nothing
+                && reserve.plan.as_deref().is_some_and(is_of_kit);
             // What a channel has lost to somebody else is no decision, and told of the component by nobody.
             if is_component { Why { name: "ComponentUnavailable", ..lack } } else { lack }
         })
@@ -145,7 +146,6 @@ impl Model {
         if self.find(reserve.reservation).is_ok() {
             return why("Exists");
         }
-        let sourced = reserve.plan.as_ref().and_then(|plan| plan.sourced.as_ref());
         let deciding = shard_of(reserve.reservation.slot());
         let of = |at: usize| shard_of(slot_of(&reserve.lines[at].sku));
         let mut shards: Vec<u32> = (0..reserve.lines.len()).map(of).filter(|shard| *shard != deciding).collect();
@@ -169,42 +169,31 @@ impl Model {
         let mut made = self.clone();
         made.holds.push(blank);
         let hold = made.holds.len() - 1;
-        let (mut missing, mut max_hold_s) = (BTreeSet::new(), u32::MAX);
+        let (mut missing, mut max_hold_s, mut refused) = (BTreeSet::new(), u32::MAX, None);
         for shard in shards {
             let numbers: Vec<usize> = (0..reserve.lines.len()).filter(|at| of(*at) == shard).collect();
-            max_hold_s = max_hold_s.min(self.max_hold_s[shard as usize]);
-            for (at, number) in numbers.iter().enumerate() {
-                let asked = &reserve.lines[*number];
-                let mut line = self.new_line(asked).map_err(|refused| {
-                    let again = refused.name == "UnknownLocation" && sourced.is_some_and(|sourced| !sourced.last);
-                    Why { name: if again { "InsufficientStock" } else { refused.name }, line: *number, ..refused }
-                })?;
-                line.remote = shard != deciding;
-                let spec = &self.items[&asked.sku];
-                max_hold_s = max_hold_s.min(spec.max_hold_s.unwrap_or(u32::MAX));
-                let same = numbers[..=at].iter().filter(|other| reserve.lines[**other].sku == asked.sku);
-                let units: u64 = same.map(|other| reserve.lines[*other].units.count()).sum();
-                if spec.max_per_order.is_some_and(|limit| units > u64::from(limit)) {
-                    return why("OrderLimitExceeded");
-                }
-                if reserve.customer.is_some() {
-                    self.mark(&mut line);
-                }
-                if let (true, Backorder::Preorder { release_at, .. }) = (line.remote, &spec.backorder) {
-                    made.holds[hold].release_at = made.holds[hold].release_at.max(release_at.0);
-                }
-                made.holds[hold].lines[*number] = line;
+            let is_deciding = shard == deciding;
+            if let (true, Some(refused)) = (is_deciding, &refused) {
+                return Err(Why::clone(refused));
             }
-            match self.take(reserve, &made, hold, &numbers, &mut missing, shard == deciding) {
-                Ok(after) => made = after,
+            match self.on_shard(reserve, &made, hold, &numbers, &mut missing, shard) {
+                // A shard that holds nothing of it does not say how long it may be held.
+                Ok((after, allowed_s)) => (made, max_hold_s) = (after, max_hold_s.min(allowed_s)),
                 Err(lack) => {
                     let is_lack =
                         ["InsufficientStock", "BackorderCapExceeded", "CustomerLimitExceeded"].contains(&lack.name);
                     let is_optional = |number: &usize| reserve.partial_ok || reserve.lines[*number].optional;
-                    if shard == deciding || !is_lack || !numbers.iter().all(is_optional) {
+                    // That nothing is decided on one shard is said before what another one has refused for good.
+                    if is_deciding || lack.decides_nothing {
                         return Err(lack);
                     }
-                    missing.extend(numbers.iter().map(|number| asked_of(reserve, *number)));
+                    if is_lack && numbers.iter().all(is_optional) {
+                        let lines = numbers.iter().map(|number| asked_of(reserve, *number));
+                        missing.extend(lines);
+                        numbers.iter().for_each(|number| made.holds[hold].lines[*number].remote = true);
+                    } else {
+                        refused.get_or_insert(lack);
+                    }
                 }
             }
         }
@@ -213,6 +202,46 @@ impl Model {
         made.holds[hold].expires_at = expires_at;
         *self = made;
         Ok(())
+    }
+
+    /// What the lines of one shard get, and how long they may be held there.
+    fn on_shard(
+        &self,
+        reserve: &Reserve,
+        made: &Self,
+        hold: usize,
+        numbers: &[usize],
+        missing: &mut BTreeSet<usize>,
+        shard: u32,
+    ) -> Said<(Self, u32)> {
+        let sourced = reserve.plan.as_ref().and_then(|plan| plan.sourced.as_ref());
+        let is_deciding = shard == shard_of(reserve.reservation.slot());
+        let (mut made, mut allowed_s) = (made.clone(), self.max_hold_s[shard as usize]);
+        for (at, number) in numbers.iter().enumerate() {
+            let asked = &reserve.lines[*number];
+            let mut line = self.new_line(asked).map_err(|refused| {
+                // A location that the channel chose, and that is out of use since: another one may do.
+                let again = refused.name == "UnknownLocation" && sourced.is_some_and(|sourced| !sourced.last);
+                let name = if again { "InsufficientStock" } else { refused.name };
+                Why { name, line: *number, decides_nothing: again || name == "SkuIsKit", ..refused }
+            })?;
+            line.remote = !is_deciding;
+            let spec = &self.items[&asked.sku];
+            allowed_s = allowed_s.min(spec.max_hold_s.unwrap_or(u32::MAX));
+            let same = numbers[..=at].iter().filter(|other| reserve.lines[**other].sku == asked.sku);
+            let units: u64 = same.map(|other| reserve.lines[*other].units.count()).sum();
+            if spec.max_per_order.is_some_and(|limit| units > u64::from(limit)) {
+                return why("OrderLimitExceeded");
+            }
+            if reserve.customer.is_some() {
+                self.mark(&mut line);
+            }
+            if let (true, Backorder::Preorder { release_at, .. }) = (line.remote, &spec.backorder) {
+                made.holds[hold].release_at = made.holds[hold].release_at.max(release_at.0);
+            }
+            made.holds[hold].lines[*number] = line;
+        }
+        Ok((self.take(reserve, &made, hold, numbers, missing, is_deciding)?, allowed_s))
     }
 
     /// What is required first, then in order what is optional; lines of one asked line all or none.
@@ -243,7 +272,7 @@ impl Model {
                 }
                 let mut tried = demand.clone();
                 let lack = if own_missing.contains(&asked) {
-                    Some(Why { name: "InsufficientStock", field: None, line: numbers[group.start] })
+                    Some(Why { line: numbers[group.start], ..Why::of("InsufficientStock") })
                 } else {
                     let mut promises = group.map(|at| {
                         let units = reserve.lines[numbers[at]].units.count();
@@ -253,7 +282,10 @@ impl Model {
                 };
                 match lack {
                     None => demand = tried,
-                    Some(lack) if !is_optional || self.lost_a_race(reserve, &demand, &lack) => return Err(lack),
+                    Some(lack) if self.lost_a_race(reserve, &demand, &lack) => {
+                        return Err(Why { decides_nothing: true, ..lack });
+                    }
+                    Some(lack) if !is_optional => return Err(lack),
                     Some(lack) => {
                         own_missing.insert(asked);
                         first_lack.get_or_insert(lack);
@@ -276,7 +308,7 @@ impl Model {
         if of_shard || (is_deciding && lines.iter().any(is_held)) {
             return Ok(demand.now);
         }
-        Err(first_lack.unwrap_or(Why { name: "InsufficientStock", field: None, line: 0 }))
+        Err(first_lack.unwrap_or(Why::of("InsufficientStock")))
     }
 
     /// Another plan of the channel might do, so that nothing is decided.
@@ -322,8 +354,7 @@ impl Model {
                 return why("UnknownLocation");
             }
             new.lot.as_ref().map_or(Ok(()), |lot| self.lot(&new.sku, lot).map(|_| ()))?;
-            let is_it =
-                |line: &Line| (&line.sku, &line.location, &line.named) == (&new.sku, &new.location, &new.lot);
+            let is_it = |line: &Line| (&line.sku, &line.location, &line.named) == (&new.sku, &new.location, &new.lot);
             let has: u64 =
                 lines.iter().filter(|line| is_it(line)).map(|line| line.units.held + line.units.backordered).sum();
             if new.units.count() <= has {

@@ -23,9 +23,11 @@ impl Model {
 
     /// The lines at a place for which it holds, the oldest first.
     fn lines_where(&self, place: &Place, of: impl Fn(&Line) -> u64) -> Vec<(usize, usize)> {
-        let lines = self.holds.iter().enumerate().flat_map(|(hold, it)| {
-            it.lines.iter().enumerate().map(move |(number, line)| ((hold, number), line))
-        });
+        let lines = self
+            .holds
+            .iter()
+            .enumerate()
+            .flat_map(|(hold, it)| it.lines.iter().enumerate().map(move |(number, line)| ((hold, number), line)));
         lines.filter(|(_, line)| line.counted && line.is_at(place) && of(line) > 0).map(|(at, _)| at).collect()
     }
 
@@ -69,7 +71,8 @@ impl Model {
     }
 
     fn shorten_holds_at(&mut self, place: &Place) {
-        let late = self.lines_where(place, |line| if line.by_lot && line.named.is_none() { line.units.held } else { 0 });
+        let late =
+            self.lines_where(place, |line| if line.by_lot && line.named.is_none() { line.units.held } else { 0 });
         // The newest reservation first, its lines in their order.
         let mut newest_first = late;
         newest_first.sort_by_key(|(hold, number)| (std::cmp::Reverse(*hold), *number));

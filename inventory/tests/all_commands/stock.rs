@@ -145,9 +145,9 @@ impl Model {
             }
             (Err(refused), _) => return Err(refused),
             (Ok(()), Some(lot)) => {
-                let (known, (expires_at, _)) =
-                    (self.lot(&receive.sku, lot)?, self.expiry(&receive.sku, &said.dates));
-                let differs = (said.dates.best_before.is_some() && said.dates.best_before != known.spec.dates.best_before)
+                let (known, (expires_at, _)) = (self.lot(&receive.sku, lot)?, self.expiry(&receive.sku, &said.dates));
+                let differs = (said.dates.best_before.is_some()
+                    && said.dates.best_before != known.spec.dates.best_before)
                     || (expires_at.is_some() && expires_at != known.expires_at);
                 if differs {
                     return why("ExistsWithDifferent");
@@ -348,7 +348,8 @@ impl Model {
         if self.counts.values().any(|count| is_same(&count)) {
             return why("CountInProgress");
         }
-        let mut cells: Vec<_> = self.cells.iter().filter(|((sku, at, _), _)| (sku, at) == (&place.0, &place.1)).collect();
+        let mut cells: Vec<_> =
+            self.cells.iter().filter(|((sku, at, _), _)| (sku, at) == (&place.0, &place.1)).collect();
         cells.sort_by_key(|((sku, _, lot), _)| lot.clone().map(|lot| self.lots[&(sku.clone(), lot)].made));
         let lines = cells.iter().flat_map(|((_, _, lot), cell)| {
             let mut cell = **cell;
@@ -375,9 +376,8 @@ impl Model {
             self.check_lot(&count.sku, counted.lot.as_ref())?;
             let lying = *self.cell(&place, counted.lot.as_ref()).of(counted.condition);
             let more = Some(counted.units as i64 - lying as i64);
-            let is_it = |line: &(Option<LotId>, Condition, Option<i64>)| {
-                (&line.0, line.1) == (&counted.lot, counted.condition)
-            };
+            let is_it =
+                |line: &(Option<LotId>, Condition, Option<i64>)| (&line.0, line.1) == (&counted.lot, counted.condition);
             match count.lines.iter().position(is_it) {
                 Some(at) => count.lines[at].2 = more,
                 None => count.lines.push((counted.lot.clone(), counted.condition, more)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holdfast_inventory::commands::{Abandon, HaltShard, PutItem, PutKit, PutLocation, ResumeShard, Told};
+use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Told};
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, Command, CommandId, Component, Entry, Inventory, ItemSpec, Limits,
     LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units, invariants,
@@ -16,8 +16,8 @@ use crate::{OPEN_DOCUMENTS, SHARDS, shard_of};
 pub const OPENING: u64 = 100_000_000_000;
 /// How long an attempt over several shards may take, in ms.
 const DECIDED_WITHIN_MS: u64 = 10_000;
-/// Commands that are told where something is wrong.
-const TAIL: usize = 25;
+/// Commands of which those are told, where something is wrong, that have to do with it.
+const TAIL: usize = 300;
 
 pub type Outcome = Result<Success, Refusal>;
 
@@ -40,6 +40,7 @@ impl Dice {
 /// How many commands of each kind were done and refused, and how often each refusal came up.
 #[derive(Default)]
 pub struct Tally {
+    /// But for what shards say to one another.
     pub commands: u64,
     pub kinds: BTreeMap<&'static str, (u64, u64)>,
     pub refusals: BTreeMap<String, u64>,
@@ -49,10 +50,10 @@ pub struct Tally {
 
 /// A command that was decided, to be asked again.
 #[derive(Clone)]
-struct Past {
-    shard: u32,
-    command: Command,
-    outcome: Outcome,
+pub struct Past {
+    pub shard: u32,
+    pub command: Command,
+    pub outcome: Outcome,
 }
 
 pub struct World {
@@ -69,7 +70,7 @@ pub struct World {
     pub channel_revision: u64,
     pub tally: Tally,
     commands: u128,
-    past: VecDeque<Past>,
+    pub past: VecDeque<Past>,
     applied: Applied,
     pub tail: VecDeque<String>,
 }
@@ -194,14 +195,14 @@ impl World {
         }
     }
 
-    fn note(&mut self, told: String) {
+    pub fn note(&mut self, told: String) {
         if self.tail.len() == TAIL {
             self.tail.pop_front();
         }
         self.tail.push_back(told);
     }
 
-    fn command(&mut self, operation: Operation) -> Command {
+    pub fn command(&mut self, operation: Operation) -> Command {
         self.commands += 1;
         let keyed = self.dice.one_in(60);
         let (id, body) = (CommandId(self.commands), BodyHash(self.commands));
@@ -211,7 +212,7 @@ impl World {
     }
 
     /// One shard decides commands; every invariant holds after.
-    fn ask(&mut self, shard: u32, commands: Vec<Command>) -> Vec<Outcome> {
+    pub fn ask(&mut self, shard: u32, commands: Vec<Command>) -> Vec<Outcome> {
         let state = &mut self.shards[shard as usize];
         let entry = Entry { time: LogTime(self.now), commands };
         state.apply(&entry, &mut self.applied);
@@ -219,7 +220,7 @@ impl World {
         assert_eq!(breaches, Vec::new(), "shard {shard} after {:?}", entry.commands);
         let outcomes: Vec<Outcome> = self.applied.answers.iter().map(|answer| answer.outcome.clone()).collect();
         for (command, outcome) in entry.commands.iter().zip(&outcomes) {
-            self.tally.commands += 1;
+            self.tally.commands += u64::from(!command.operation.is_between_shards());
             let (done, refused) = self.tally.kinds.entry(crate::kind_of(&command.operation)).or_default();
             *(if outcome.is_ok() { done } else { refused }) += 1;
             if let Err(refusal) = outcome {
@@ -229,13 +230,13 @@ impl World {
         outcomes
     }
 
-    fn say(&mut self, shard: u32, operation: Operation) -> Outcome {
+    pub fn say(&mut self, shard: u32, operation: Operation) -> Outcome {
         let command = self.command(operation);
         self.ask(shard, vec![command]).remove(0)
     }
 
     /// A command is decided; a reserve over several shards by try, confirm, cancel.
-    fn decide(&mut self, shard: u32, command: Command) -> Outcome {
+    pub fn decide(&mut self, shard: u32, command: Command) -> Outcome {
         let Operation::Reserve(reserve) = &command.operation else { return self.ask(shard, vec![command]).remove(0) };
         let deadline = LogTime(self.now + DECIDED_WITHIN_MS);
         let Some(plan) = SpreadPlan::of(command.id, reserve, deadline, shard_of) else {
@@ -260,11 +261,12 @@ impl World {
     }
 
     /// What shards have to say to one another is said, until nobody has anything more to say.
-    fn carry(&mut self) {
+    pub fn carry(&mut self) {
         for _ in 0..8 {
             let mut is_quiet = true;
             for shard in 0..SHARDS {
-                let asks = self.shards[shard as usize].parts_in_doubt(LogTime(self.now), 64);
+                // Before its deadline too, so that what was filled of a part is known at once.
+                let asks = self.shards[shard as usize].parts_in_doubt(LogTime(u64::MAX), 64);
                 for ask in asks {
                     is_quiet = false;
                     let (reservation, slot, deadline) = (ask.reservation, ask.slot, ask.deadline);
@@ -291,7 +293,12 @@ impl World {
     /// A command goes to the shards and to the model, which must say the same.
     pub fn perform(&mut self, wish: Wish) {
         let everywhere = matches!(wish.operation, Operation::PutLocation(_) | Operation::PutChannel(_));
-        let shards = if everywhere { 0..SHARDS } else { let shard = self.shard_for(&wish); shard..shard + 1 };
+        let shards = if everywhere {
+            0..SHARDS
+        } else {
+            let shard = self.shard_for(&wish);
+            shard..shard + 1
+        };
         let mut outcomes = Vec::new();
         for shard in shards {
             let command = self.command(wish.operation.clone());
@@ -320,139 +327,18 @@ impl World {
     pub fn forget_what_is_forgotten(&mut self) {
         for at in (0..self.model.holds.len()).rev() {
             let hold = &self.model.holds[at];
-            if hold.state().is_ended() && self.shards[shard_of(hold.id.slot()) as usize].reservation(hold.id).is_none() {
+            if hold.state().is_ended() && self.shards[shard_of(hold.id.slot()) as usize].reservation(hold.id).is_none()
+            {
                 self.model.forget(at);
             }
         }
         let (model, shards) = (&mut self.model, &self.shards);
         let of = |slot: Slot| &shards[shard_of(slot) as usize];
-        model.transfers.retain(|id, it| it.lines.iter().any(|line| line.1 > 0) || of(id.slot()).transfer(*id).is_some());
+        model
+            .transfers
+            .retain(|id, it| it.lines.iter().any(|line| line.1 > 0) || of(id.slot()).transfer(*id).is_some());
         model.receipts.retain(|id, it| !it.is_closed || of(id.slot()).receipt(*id).is_some());
         model.counts.retain(|id, it| it.is_open || of(id.slot()).count(*id).is_some());
-    }
-
-    /// The same command once more is answered as it was decided; another body under its id is refused. Nothing changes.
-    fn ask_again(&mut self) {
-        let newest = self.past.len().min(if self.dice.one_in(10) { 300 } else { 40 });
-        if newest == 0 {
-            return;
-        }
-        let at = self.past.len() - 1 - self.dice.below(newest as u64) as usize;
-        let Past { shard, mut command, outcome } = self.past[at].clone();
-        let is_spread = matches!(&command.operation, Operation::Reserve(reserve)
-            if SpreadPlan::of(command.id, reserve, LogTime(0), shard_of).is_some());
-        if let Operation::Reserve(reserve) = &command.operation
-            && is_spread
-        {
-            // A part that is forgotten would be held anew until its shard has asked: inventory/tests/orders.rs plays that.
-            let parts = reserve.lines.iter().map(|line| shard_of(slot_of(&line.sku))).chain([shard]);
-            let is_there = |shard: u32| self.shards[shard as usize].reservation(reserve.reservation).is_some();
-            if outcome.is_err() || !parts.into_iter().all(is_there) {
-                return;
-            }
-        }
-        let other_body = !is_spread && self.dice.one_in(3);
-        if other_body {
-            command.body.0 += 1 << 100;
-        }
-        self.note(format!("again, {} body: {:?}", if other_body { "another" } else { "the same" }, command.operation));
-        let horizon = self.shards[shard as usize].result_window().horizon;
-        let is_kept = self.shards[shard as usize].result_of(command.id).is_some();
-        let again = self.decide(shard, command.clone());
-        match (is_kept, &again) {
-            (true, Err(refusal)) if other_body => assert_eq!(name_of(refusal), "ExistsWithDifferent"),
-            (true, _) => assert_eq!(again, outcome, "a command is decided once"),
-            (false, Err(Refusal::IdTooOld { .. })) => assert!(horizon >= Some(command.minted_at)),
-            (false, _) => panic!("a command that is forgotten is decided again: {command:?} {again:?}"),
-        }
-        *self.tally.ways.entry(if other_body { "other bodies" } else { "retries" }).or_default() += 1;
-        self.carry();
-        self.compare(SHARDS);
-    }
-
-    /// Commands that succeed or fail together.
-    fn chain(&mut self) {
-        let first = self.wish();
-        let shard = self.shard_for(&first);
-        let mut wishes = vec![first];
-        for _ in 0..6 {
-            let wish = self.wish();
-            if self.shard_for(&wish) == shard {
-                wishes.push(wish);
-            }
-        }
-        wishes.truncate(2 + self.dice.below(2) as usize);
-        let may_be_linked = |wish: &Wish| match &wish.operation {
-            Operation::Reserve(reserve) => reserve.lines.iter().all(|line| shard_of(slot_of(&line.sku)) == shard),
-            Operation::PutLocation(_) | Operation::PutChannel(_) | Operation::SetLimits(_) => false,
-            _ => true,
-        };
-        // A revision that is current now may not be when its turn comes.
-        wishes.retain(|wish| may_be_linked(wish) && !names_revision(&wish.operation));
-        let distinct = |at: usize| wishes[..at].iter().all(|other| made_by(&other.operation).is_none()) || made_by(&wishes[at].operation).is_none();
-        if wishes.len() < 2 || !(0..wishes.len()).all(distinct) {
-            return;
-        }
-        let mut commands: Vec<Command> = wishes.iter().map(|wish| self.command(wish.operation.clone())).collect();
-        let last = commands.len() - 1;
-        commands[..last].iter_mut().for_each(|command| command.linked = true);
-        wishes.iter().for_each(|wish| self.note(format!("{} linked on {shard}: {:?}", self.now - OPENING, wish.operation)));
-        let outcomes = self.ask(shard, commands);
-        self.forget_what_is_forgotten();
-        let before = self.model.clone();
-        let said: Vec<Said<()>> = wishes.iter().map(|wish| self.model.decide(wish)).collect();
-        let failed = said.iter().position(Result::is_err);
-        if failed.is_some() {
-            self.model = before;
-        }
-        for (at, (wish, outcome)) in wishes.iter().zip(&outcomes).enumerate() {
-            match failed {
-                Some(failed) if failed != at => assert_eq!(*outcome, Err(Refusal::LinkedCommandFailed), "{wishes:?}"),
-                _ => agree(&wish.operation, outcome, &said[at]),
-            }
-        }
-        *self.tally.ways.entry(if failed.is_some() { "chains that failed" } else { "chains" }).or_default() += 1;
-        self.carry();
-        self.compare(shard);
-    }
-
-    /// A shard is halted, refuses what callers ask, and is let go on.
-    fn halt(&mut self) {
-        let wish = self.wish();
-        let shard = self.shard_for(&wish);
-        let (invariant, seen_seq) = (invariants::Invariant::Atp, self.shards[shard as usize].last_event().0);
-        let halt = HaltShard { invariant, finding: "a test".to_owned(), node: 1, seen_seq };
-        self.say(shard, Operation::HaltShard(Box::new(halt))).unwrap();
-        let halted_seq = self.shards[shard as usize].last_event().0;
-        let is_spread = matches!(&wish.operation, Operation::Reserve(reserve)
-            if reserve.lines.iter().any(|line| shard_of(slot_of(&line.sku)) != shard));
-        let goes_on = wish.operation.goes_on_while_halted();
-        if !is_spread && !goes_on && wish.bad.is_none() {
-            assert_eq!(self.say(shard, wish.operation), Err(Refusal::ShardHalted { invariant }));
-        }
-        self.say(shard, Operation::ResumeShard(ResumeShard { halted_seq })).unwrap();
-        self.compare(shard);
-    }
-
-    fn from_the_future(&mut self) {
-        let wish = self.wish();
-        let shard = self.shard_for(&wish);
-        let minted_at = LogTime(self.now + limits().mint_ahead_ms + 1);
-        let command = Command { minted_at, keyed: false, ..self.command(wish.operation) };
-        let outcome = self.ask(shard, vec![command]).remove(0);
-        assert!(matches!(outcome, Err(Refusal::IdFromFuture { .. })), "{outcome:?}");
-        self.compare(shard);
-    }
-
-    /// A shard that was written to disk and loaded is as one that was not.
-    fn reload(&mut self) {
-        let shard = self.dice.below(u64::from(SHARDS)) as usize;
-        let state = &mut self.shards[shard];
-        state.mark_all_changed();
-        let cut = state.cut();
-        let loaded = Inventory::load(&cut.header(), cut.encode()).unwrap();
-        assert_eq!(loaded.digest(), state.recompute_digest());
-        *state = loaded;
     }
 
     /// The shard that decides a command.
@@ -494,23 +380,7 @@ impl World {
     }
 }
 
-/// A command that names a revision of what another one may change.
-fn names_revision(operation: &Operation) -> bool {
-    match operation {
-        Operation::Set(_) => true,
-        Operation::SetSafetyStock(set) => set.if_revision.is_some(),
-        Operation::PutItem(put) => put.if_revision.is_some(),
-        Operation::PutLot(put) => put.if_revision.is_some(),
-        _ => false,
-    }
-}
-
-/// The id of what a command makes, where another one might have taken it.
-fn made_by(operation: &Operation) -> Option<ReservationId> {
-    if let Operation::Reserve(reserve) = operation { Some(reserve.reservation) } else { None }
-}
-
-fn agree(operation: &Operation, outcome: &Outcome, said: &Said<()>) {
+pub fn agree(operation: &Operation, outcome: &Outcome, said: &Said<()>) {
     match (outcome, said) {
         (Ok(_), Ok(())) => {}
         (Err(refusal), Err(why)) if why.is(refusal) => {}
