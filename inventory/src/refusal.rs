@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::invariants::Invariant;
 use crate::{
-    ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku,
+    ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, OrderState,
+    Revision, Sku, StepName,
 };
 
 /// A field of a command, for [`InvalidArgument`].
@@ -64,6 +65,14 @@ pub enum Field {
     ComponentSku,
     ComponentUnits,
     KitRevision,
+    Steps,
+    StepName,
+    StepDeadline,
+    CompensationDeadline,
+    MaxAttempts,
+    StepPayload,
+    StepAnswer,
+    Why,
 }
 
 impl Field {
@@ -122,6 +131,14 @@ impl Field {
             Self::ComponentSku => "sku",
             Self::ComponentUnits => "units",
             Self::KitRevision => "kit_revision",
+            Self::Steps => "steps",
+            Self::StepName => "step",
+            Self::StepDeadline => "deadline_ms",
+            Self::CompensationDeadline => "compensation_deadline_ms",
+            Self::MaxAttempts => "max_attempts",
+            Self::StepPayload => "payload",
+            Self::StepAnswer => "answer",
+            Self::Why => "reason",
         }
     }
 }
@@ -469,6 +486,27 @@ pub enum Refusal {
         /// What was found broken.
         invariant: Invariant,
     },
+    /// The reservation has no order in memory.
+    #[error("there is no such order")]
+    OrderNotFound,
+    /// External steps decide what becomes of the reservation, until its order has ended.
+    #[error("its order is {state}: what becomes of it is decided by its steps, or by `order resolve`")]
+    OrderOpen {
+        /// Where the order stands.
+        state: OrderState,
+    },
+    /// The order has ended otherwise.
+    #[error("the order is {state} already")]
+    OrderEnded {
+        /// How.
+        state: OrderState,
+    },
+    /// The step is not what is being done now, or is none that can be reported so.
+    #[error("the step {step} is not waited for")]
+    StepNotRunning {
+        /// The step.
+        step: StepName,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -572,6 +610,10 @@ impl Refusal {
             | Self::KitRevisionMismatch { .. }
             | Self::KitCycle { .. }
             | Self::KitTooLarge { .. }
+            | Self::OrderNotFound
+            | Self::OrderOpen { .. }
+            | Self::OrderEnded { .. }
+            | Self::StepNotRunning { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
