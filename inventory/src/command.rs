@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, OpenCount, Prepare,
-    PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
-    Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit, Receive, ReceiveTransfer, Reconcile,
+    RecordCount, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -124,6 +124,8 @@ pub enum Operation {
     PutChannel(Box<PutChannel>),
     /// Creates a kit or replaces its recipe.
     PutKit(Box<PutKit>),
+    /// Makes a limit over several items known.
+    PutSharedLimit(Box<PutSharedLimit>),
 }
 
 impl Operation {
@@ -184,6 +186,7 @@ impl Command {
             Operation::Reconcile(command) => command.validate(),
             Operation::PutChannel(command) => command.validate(),
             Operation::PutKit(command) => command.validate(),
+            Operation::PutSharedLimit(command) => command.validate(),
         }
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::Discrepancy;
 use crate::{
-    Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, ReceiptId,
-    ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId,
+    Cause, ChannelId, CommandId, CountId, CountState, CustomerHash, LimitId, LocationId, LogTime, LotId, LotStatus,
+    ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId,
     TransferState,
 };
 
@@ -116,6 +116,8 @@ pub enum EventKind {
     BackorderFilled,
     /// A channel was made or changed.
     ChannelChanged,
+    /// A customer was refused by a limit.
+    LimitHit,
 }
 
 impl EventKind {
@@ -170,6 +172,7 @@ impl EventKind {
             Self::BackorderCreated => "backorder.created",
             Self::BackorderFilled => "backorder.filled",
             Self::ChannelChanged => "channel.changed",
+            Self::LimitHit => "limit.hit",
         }
     }
 }
@@ -398,6 +401,17 @@ pub enum Subject {
         channel: ChannelId,
         /// Its revision after.
         revision: Revision,
+    },
+    /// What a customer asked for and a limit refused.
+    LimitHit {
+        /// The limit.
+        limit: LimitId,
+        /// The item, or the kit that was asked for.
+        sku: Sku,
+        /// Who: the hash is all that there is of a customer.
+        customer: CustomerHash,
+        /// Units that the limit leaves the customer.
+        remaining: u64,
     },
 }
 

@@ -63,6 +63,7 @@ pub enum Field {
     ComponentSku,
     ComponentUnits,
     KitRevision,
+    LimitSkus,
 }
 
 impl Field {
@@ -121,6 +122,7 @@ impl Field {
             Self::ComponentSku => "sku",
             Self::ComponentUnits => "units",
             Self::KitRevision => "kit_revision",
+            Self::LimitSkus => "skus",
         }
     }
 }
@@ -459,6 +461,13 @@ pub enum Refusal {
         /// The line, from 0.
         line: u32,
     },
+    /// The item is under a limit over several whose counter was not asked, or is not known where it stands: the reserve is to be
+    /// planned anew, and nothing was decided.
+    #[error("the limit {limit} is not known yet to all who are asked; ask again with the same id")]
+    LimitNotAsked {
+        /// The limit.
+        limit: LimitId,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -517,7 +526,8 @@ impl Refusal {
             | Self::IdFromFuture { .. }
             | Self::BatchTooLarge
             | Self::Overloaded { .. }
-            | Self::OrderUndecided => false,
+            | Self::OrderUndecided
+            | Self::LimitNotAsked { .. } => false,
             Self::QuantityOverflow
             | Self::ItemNotSellable { .. }
             | Self::LotRequired

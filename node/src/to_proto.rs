@@ -3,9 +3,9 @@
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
     Answer, Backorder, BackorderEntry, ChannelId, ChannelSpec, Component, Condition, Count, CountLine, CountState,
-    CustomerCount, CustomerLimit, Item, ItemStatus, Kit, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime,
-    Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Revision,
-    ShortReservation, Sku, StockCounts, StockLevel, Success, Transfer, TransferState,
+    CustomerCount, CustomerLimit, Item, ItemStatus, Kit, LimitId, LimitWindow, LocationId, LocationKind, LocationSpec,
+    LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Revision,
+    SharedLimitSpec, ShortReservation, Sku, StockCounts, StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -91,6 +91,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         }
         Refusal::LinkedCommandFailed => of(ErrorReason::LinkedCommandFailed),
         Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
+        Refusal::LimitNotAsked { limit } => of(ErrorReason::LimitNotAsked).with("limit_id", limit),
         Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
         Refusal::CustomerRequired { sku } => of(ErrorReason::CustomerRequired).at("customer").with("sku", sku),
         Refusal::CustomerLimitExceeded { limit, remaining, line } => {
@@ -307,6 +308,21 @@ pub(crate) fn channel(id: &ChannelId, spec: &ChannelSpec, revision: Revision) ->
         location_ids: spec.locations.iter().map(|location| location.as_str().to_owned()).collect(),
         buffer: spec.buffer,
         inactive: !spec.active,
+        revision: revision.0,
+    }
+}
+
+pub(crate) fn shared_limit(id: &LimitId, spec: &SharedLimitSpec, revision: Revision) -> v1::SharedLimit {
+    v1::SharedLimit {
+        limit_id: id.as_str().to_owned(),
+        skus: spec.skus.iter().map(|sku| sku.as_str().to_owned()).collect(),
+        units: spec.rule.units,
+        window_s: match spec.rule.window {
+            LimitWindow::ForEver => 0,
+            LimitWindow::RollingSeconds(seconds) => seconds,
+        },
+        returns_restore: spec.rule.returns_restore,
+        inactive: !spec.rule.active,
         revision: revision.0,
     }
 }

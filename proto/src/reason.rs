@@ -132,9 +132,12 @@ impl ErrorReason {
             | Self::UnknownCampaign
             | Self::UnknownChannel => absent(Retry::NewKey),
 
-            Self::NotLeader | Self::StaleRoute | Self::Unavailable | Self::StorageFull | Self::OrderUndecided => {
-                elsewhere_or_later()
-            }
+            Self::NotLeader
+            | Self::StaleRoute
+            | Self::Unavailable
+            | Self::StorageFull
+            | Self::OrderUndecided
+            | Self::LimitNotAsked => elsewhere_or_later(),
             Self::Overloaded => faces(Code::ResourceExhausted, 503, 6, Retry::SameKey, Effect::None),
             Self::OutcomeUnknown => faces(Code::DeadlineExceeded, 504, 7, Retry::SameKey, Effect::Unknown),
         }

@@ -49,7 +49,9 @@ impl Commit {
         }
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
-        if record.spread.is_some() && !(self.parts.is_empty() && self.if_expired == IfExpired::Fail) {
+        let is_parts = !self.parts.is_empty() && record.spans_shards();
+        // What other shards held of it, they would have to hold anew.
+        if is_parts || (record.spread.is_some() && self.if_expired == IfExpired::Retake) {
             return Err(Refusal::LinesSpanShards);
         }
         let mut retaken: Option<Vec<LineRecord>> = None;

@@ -602,7 +602,7 @@ mod tests {
         let cut = shop.inventory.cut();
         let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
         let mut record = record.clone();
-        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![3, 1]).unwrap();
+        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![4, 1]).unwrap();
         let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
         assert_eq!(*chunk, whole(&record), "this is how a chunk is written");

@@ -70,6 +70,9 @@ pub(crate) struct Indexes {
     pub(super) counters: HashIndex,
     /// Counters of which nothing counts from then on.
     pub(super) idle_counters: BTreeSet<(LogTime, CounterNo)>,
+    /// Limits over several items, by name, and by item.
+    pub(super) shared_limits: BTreeMap<LimitId, LimitNo>,
+    pub(super) shared_by_sku: BTreeSet<(Sku, LimitNo)>,
 }
 
 impl Indexes {
@@ -101,6 +104,8 @@ impl Indexes {
             idle_counters: BTreeSet::new(),
             backordered: BTreeSet::new(),
             filling: BTreeSet::new(),
+            shared_limits: BTreeMap::new(),
+            shared_by_sku: BTreeSet::new(),
         }
     }
 

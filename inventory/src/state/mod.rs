@@ -14,6 +14,7 @@ mod header;
 mod indexes;
 mod journal;
 mod records;
+mod shared_limits;
 mod spread;
 
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
@@ -228,7 +229,8 @@ impl State {
         self.reservations.live()
     }
 
-    pub(crate) fn add_reservation(&mut self, record: ReservationRecord) -> ReservationNo {
+    pub(crate) fn add_reservation(&mut self, mut record: ReservationRecord) -> ReservationNo {
+        record.count_counters();
         let no = ReservationNo(self.reservations.next_ordinal());
         self.indexes.name_reservation(no, &record);
         self.indexes.schedule(no, &record);
@@ -289,6 +291,7 @@ impl State {
         let remote: Vec<LineCounts> = record.remote_lines().map(|line| line.units).collect();
         let counted_before = record.counted();
         change(record);
+        record.count_counters();
         record.raise_version_after(&remote);
         record.revision = record.revision.next();
         record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };

@@ -117,6 +117,7 @@ impl Script {
             | Operation::Told(_)
             | Operation::PutLimit(_)
             | Operation::PutKit(_)
+            | Operation::PutSharedLimit(_)
             | Operation::PutChannel(_)
             | Operation::OpenCount(_)
             | Operation::RecordCount(_)

@@ -11,6 +11,7 @@ mod kits;
 mod operations;
 mod places;
 mod reads;
+mod shared_limits;
 mod sourcing;
 
 use holdfast_inventory::{
@@ -25,6 +26,7 @@ pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
 };
+pub(crate) use shared_limits::shared_limit;
 pub(crate) use sourcing::{channel, channel_id, sourcing, unknown_channel};
 
 /// What the cluster's records add to what a caller says.
@@ -126,7 +128,10 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
     match &command.operation {
         Operation::PutItem(it) => slot_of(&it.sku),
         // Locations, channels and limits come from the meta group, to every shard: no caller sends one.
-        Operation::PutLocation(_) | Operation::SetLimits(_) | Operation::PutChannel(_) => Slot::default(),
+        Operation::PutLocation(_)
+        | Operation::SetLimits(_)
+        | Operation::PutChannel(_)
+        | Operation::PutSharedLimit(_) => Slot::default(),
         Operation::Receive(it) => slot_of(&it.sku),
         Operation::Adjust(it) => slot_of(&it.sku),
         Operation::Set(it) => slot_of(&it.sku),

@@ -15,7 +15,7 @@ mod supervisor;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use holdfast_inventory::{
-    ChannelId, ChannelSpec, Inventory, Limits as ShardLimits, LocationId, LocationSpec, Revision,
+    ChannelId, ChannelSpec, Inventory, Limits as ShardLimits, LocationId, LocationSpec, Revision, SharedLimit,
 };
 use holdfast_raft::host::Group;
 use kameo::actor::ActorRef;
@@ -39,6 +39,8 @@ pub(crate) struct ShardRecords {
     pub(crate) locations: Vec<(LocationId, LocationSpec)>,
     /// In the order of their ids.
     pub(crate) channels: Vec<KnownChannel>,
+    /// Those over several items, in the order of their ids.
+    pub(crate) shared_limits: Vec<SharedLimit>,
 }
 
 /// A channel as the cluster's own records have it.
@@ -60,6 +62,13 @@ impl ShardRecords {
         let is_known =
             |known: &KnownChannel| shard.channel(&known.id).is_some_and(|channel| channel.revision >= known.revision);
         self.channels.iter().filter(move |known| !is_known(known))
+    }
+
+    /// The limits over several items that the shard does not know, or knows as they were earlier.
+    pub(crate) fn unknown_shared_limits(&self, shard: &Inventory) -> impl Iterator<Item = &SharedLimit> {
+        let is_known =
+            |known: &SharedLimit| shard.shared_limit(&known.id).is_some_and(|limit| limit.revision >= known.revision);
+        self.shared_limits.iter().filter(move |known| !is_known(known))
     }
 
     /// The locations that the shard does not know, or knows otherwise.

@@ -12,6 +12,7 @@ mod between_shards;
 mod counts;
 mod from_log;
 mod limits;
+mod shared_limits;
 mod to_log;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -26,6 +27,7 @@ use prost::encoding::{
 use xxhash_rust::xxh3::Xxh3;
 
 pub(crate) use limits::{limits_from_log, limits_to_log};
+pub(crate) use shared_limits::{window_from_log, window_to_log};
 
 /// The latest version of the schema that this build understands.
 pub const SCHEMA: u32 = 4;

@@ -6,13 +6,13 @@ use holdfast_inventory::commands::{
     Reserve, Return, Set, Sourced,
 };
 use holdfast_inventory::{
-    Backorder, Cause, Command, Component, Condition, ItemStatus, LimitWindow, LineUnits, LocationKind, LogTime,
-    LotSpec, LotStatus, Operation, ReservationId, Revision,
+    Backorder, Cause, Command, Component, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus,
+    Operation, ReservationId, Revision,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{between_shards, counts};
+use super::{between_shards, counts, shared_limits};
 
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
@@ -112,6 +112,7 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::Reconcile(it) => LogOperation::Reconcile(counts::reconcile_to_log(it)),
         Operation::PutChannel(it) => LogOperation::PutChannel(put_channel(it)),
         Operation::PutKit(it) => LogOperation::PutKit(put_kit(it)),
+        Operation::PutSharedLimit(it) => LogOperation::PutSharedLimit(shared_limits::put_to_log(it)),
     }
 }
 
@@ -313,10 +314,7 @@ fn put_limit(it: &PutLimit) -> log::PutLimit {
         limit_id: it.limit.as_str().to_owned(),
         sku: it.sku.as_str().to_owned(),
         units: it.spec.units,
-        window_s: match it.spec.window {
-            LimitWindow::ForEver => 0,
-            LimitWindow::RollingSeconds(seconds) => seconds,
-        },
+        window_s: shared_limits::window_to_log(it.spec.window),
         returns_restore: it.spec.returns_restore,
         inactive: !it.spec.active,
         if_revision: it.if_revision.map_or(0, |revision| revision.0),
@@ -337,6 +335,7 @@ fn plan(it: &Plan) -> log::Plan {
         asked: it.asked.iter().map(asked).collect(),
         of: it.of.iter().map(|of| u32::from(*of)).collect(),
         sourced: it.sourced.as_ref().map(sourced),
+        counters: it.counters.iter().map(shared_limits::counter_to_log).collect(),
     }
 }
 

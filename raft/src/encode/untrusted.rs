@@ -4,16 +4,17 @@
 
 use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
-    CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
-    Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
-    PreparedPart, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile,
-    RecordCount, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Sourced, Told,
+    CancelTransfer, CloseReceipt, Commit, CountedUnits, CounterLine, CreateTransfer, Discrepancy, DocumentLine,
+    ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan,
+    Prepare, PreparedPart, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit, Receive,
+    ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock,
+    Sourced, Told,
 };
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Component, Condition, CountId, CustomerHash,
     Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind,
     LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId,
-    Revision, Sku, Slot, TransferId, Units,
+    Revision, SharedLimitSpec, Sku, Slot, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -90,6 +91,19 @@ pub(super) fn every_operation() -> Vec<Operation> {
             revision: Revision(5),
         })),
         Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
+        Operation::PutSharedLimit(Box::new(PutSharedLimit {
+            limit: "make-up".parse().unwrap(),
+            spec: SharedLimitSpec {
+                skus: vec!["mascara".parse().unwrap(), sku()],
+                rule: LimitSpec {
+                    units: 4,
+                    window: LimitWindow::RollingSeconds(60),
+                    returns_restore: true,
+                    active: false,
+                },
+            },
+            revision: Revision(6),
+        })),
         Operation::Receive(Receive {
             sku: sku(),
             location: location(),
@@ -305,6 +319,7 @@ pub(super) fn plan(of: &[u16]) -> Plan {
         asked: vec![asked.clone(), AskedLine { kit: None, ..asked }],
         of: of.to_vec(),
         sourced: Some(Sourced { allow_split: true, last: false, nearest: vec![location()] }),
+        counters: vec![CounterLine { limit: "make-up".parse().unwrap(), lines: vec![0, 3] }],
     }
 }
 
