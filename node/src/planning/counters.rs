@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use holdfast_inventory::commands::Reserve;
 use holdfast_inventory::{BodyHash, Command, LogTime, Operation};
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_proto::v1::CommandError;
 use holdfast_raft::encode::request_of;
 use tokio::time::{Instant, sleep};
@@ -28,6 +29,9 @@ const AGAIN_AFTER: Duration = Duration::from_millis(100);
 ///
 /// The lines and counters are too many, or a counter's units.
 pub(crate) fn ask_counters(reserve: &mut Reserve, routes: &Routes) -> Result<(), CommandError> {
+    if is_on(Mutation::CounterNotAsked) {
+        return Ok(());
+    }
     let has_counters = reserve.plan.as_ref().is_some_and(|plan| !plan.counters.is_empty());
     let is_limited = reserve.lines.iter().any(|line| routes.limits_by_sku.contains_key(&line.sku));
     if !has_counters && !is_limited {

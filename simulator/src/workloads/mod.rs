@@ -14,6 +14,7 @@ mod lots;
 mod orders;
 mod reads;
 mod retries;
+mod shared_limits;
 mod shop;
 mod shopper;
 mod sources;
@@ -75,6 +76,8 @@ pub enum Workload {
     Sources,
     /// Kits over several shards that share components.
     Kits,
+    /// SKUs of several shards of which each customer may have few together.
+    SharedLimits,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -104,7 +107,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -121,6 +124,7 @@ impl Workload {
         Self::Backorders,
         Self::Sources,
         Self::Kits,
+        Self::SharedLimits,
     ];
 
     /// Those of one run.
@@ -159,6 +163,7 @@ impl Workload {
             Self::Backorders => "backorders",
             Self::Sources => "sources",
             Self::Kits => "kits",
+            Self::SharedLimits => "shared-limits",
         }
     }
 
@@ -181,7 +186,8 @@ impl Workload {
             | Self::Stocktakes
             | Self::Backorders
             | Self::Sources
-            | Self::Kits => Vec::new(),
+            | Self::Kits
+            | Self::SharedLimits => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -191,6 +197,7 @@ impl Workload {
         match self {
             Self::Transfers => transfers::make_place(client, &in_season(transfers::SKU, season)).await,
             Self::Sources => sources::make_channels(client).await,
+            Self::SharedLimits => shared_limits::make_limit(client, &in_season(shared_limits::NAME, season)).await,
             _ => true,
         }
     }
@@ -206,6 +213,7 @@ impl Workload {
             Self::Backorders => backorders::opening(&named(backorders::SKU), &named(backorders::NOT_OUT)),
             Self::Sources => sources::opening(client, &named(sources::NAME)),
             Self::Kits => kits::opening(client, named),
+            Self::SharedLimits => shared_limits::opening(client, &named(shared_limits::NAME)),
             _ => {
                 let put =
                     |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
@@ -233,6 +241,7 @@ impl Workload {
             Self::Backorders => backorders::order(shopper).await,
             Self::Sources => sources::order(shopper).await,
             Self::Kits => kits::order(shopper).await,
+            Self::SharedLimits => shared_limits::order(shopper).await,
         }
     }
 }
