@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn who_has_nothing_and_is_refused_is_found_once_it_is_calm() {
-        let late = 5_000_000;
+        let late = 5_000;
         let story = || Story::default().command(1, 10, 12, reserve(1, "F-1", 2), held());
         let full = story().command(2, late, late + 1, reserve(2, "F-2", 2), refused());
         assert_eq!(check(&full.0, &BOUND, Some(100)), [], "two and two are more than three");
