@@ -1,5 +1,6 @@
 //! `follow`: a part of a reservation becomes what the deciding shard says.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::MAX_PLANNED_LINES;
@@ -83,7 +84,12 @@ impl Follow {
     /// Sells and gives back what the whole has sold and given back.
     fn sell_and_give_back(&self, turn: &mut Turn<'_>, no: ReservationNo) {
         let lines = turn.state.reservation(no).lines.clone();
-        let steps: Vec<Step> = lines.iter().zip(&self.lines).map(|(line, to)| Step::between(&line.units, to)).collect();
+        let mut steps: Vec<Step> =
+            lines.iter().zip(&self.lines).map(|(line, to)| Step::between(&line.units, to)).collect();
+        if is_on(Mutation::CounterNotGivenBack) {
+            let kept = steps.iter_mut().zip(&lines).filter(|(_, line)| turn.state.item(line.sku).sku.is_counter());
+            kept.for_each(|(step, _)| (step.released, step.expired, step.cancelled) = (0, 0, 0));
+        }
         let Some(kind) = steps.iter().find_map(Step::kind) else { return };
         let bound: Vec<_> = lines.iter().zip(&steps).map(|(line, step)| turn.sell(line, step.sold)).collect();
         let mut after = lines.clone();

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_mutation::{Mutation, is_on};
-
 use super::State;
 use super::customer_limits::{LimitNo, LimitRecord};
 use super::indexes::Indexes;
@@ -127,9 +125,6 @@ impl ReservationRecord {
     /// Brings the counters' lines to what they count.
     pub(super) fn count_counters(&mut self) {
         for (number, units) in self.counters() {
-            if is_on(Mutation::CounterNotGivenBack) && units.unsold() + units.sold() == 0 {
-                continue;
-            }
             if let Some(line) = self.remote_lines_mut().find(|line| usize::from(line.number) == number) {
                 line.units = units;
                 continue;
