@@ -3,7 +3,7 @@
 mod cluster;
 
 use cluster::{Cluster, Shop, flip_amid, last_written};
-use holdfast_client::{Client, PutItem, Receive, v1};
+use holdfast_client::{Adjust, Client, ExecuteOptions, PutItem, Receive, Reserve, v1};
 use serde_json::Value;
 
 const SHARDS: u32 = 2;
@@ -61,4 +61,79 @@ async fn every_replica_is_verified_amid_the_trade_and_the_one_that_was_changed_i
     let found = breaches(&answer);
     assert_eq!((status, found.len()), (1, 1), "{answer}");
     assert_eq!((found[0].0, found[0].1), (u64::from(shard), 2), "{answer}");
+}
+
+/// What `audit query` shows: each event's kind and SKU or reservation.
+async fn query(cluster: &Cluster, flags: &[&str]) -> Vec<Value> {
+    let arguments: Vec<&str> = ["audit", "query"].iter().chain(flags).copied().collect();
+    let (status, answer, said) = cluster.holdfast(&arguments).await;
+    assert_eq!(status, 0, "{said}");
+    let rows: Value = serde_json::from_str(&answer).expect("rows in JSON");
+    rows.as_array().expect("rows").clone()
+}
+
+fn kinds(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["kind"].as_str().expect("a kind")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_did_what_and_why_is_found_by_sku_actor_document_command_reservation_and_time() {
+    let mut cluster = Cluster::of_shards(SHARDS).await;
+    let client = Shop::client(&cluster).await;
+    receive(&client, 1).await;
+    receive(&client, 2).await;
+    let broken = v1::Cause {
+        actor: "ann".to_owned(),
+        reason: "broken on the shelf".to_owned(),
+        reference: "https://a.example/report/7".to_owned(),
+    };
+    let key: holdfast_client::CommandKey =
+        holdfast_client::CommandKey::Own(holdfast_client::ids::CommandId::of_key("ann-7"));
+    let found = Adjust::of("SKU-001", 5);
+    let options = ExecuteOptions { key, cause: Some(broken), ..ExecuteOptions::default() };
+    client.execute_with(found, options).await.expect("units are found");
+    let held = client.reserve(Reserve::new().line("SKU-001", 2)).await.expect("units are held");
+    let reservation = held.reservation_id.expect("it has an id").to_string();
+    client.release(held.reservation_id.expect("it has an id")).await.expect("it is given back");
+
+    // What was written is told from files too, after a crash of all nodes.
+    cluster.kill_all();
+    cluster.start_all();
+    cluster.wait_ready().await;
+    let all = query(&cluster, &["--sku", "SKU-001"]).await;
+    let told = [
+        "item.changed",
+        "stock.received",
+        "availability.back",
+        "stock.adjusted",
+        "reservation.held",
+        "reservation.released",
+    ];
+    assert_eq!(kinds(&all), told, "{all:?}");
+    let adjusted = &all[3];
+    assert_eq!(adjusted["reason"], "broken on the shelf");
+    assert_eq!(
+        (&adjusted["changes"][0]["delta"]["on_hand"], &adjusted["changes"][0]["after"]["on_hand"]),
+        (&5.into(), &6.into())
+    );
+    for flags in [
+        ["--actor", "ann"],
+        ["--reference", "https://a.example/report/7"],
+        ["--command", "ann-7"],
+        ["--kind", "stock.adjusted"],
+    ] {
+        assert_eq!(query(&cluster, &flags).await, std::slice::from_ref(adjusted), "{flags:?}");
+    }
+    let of_reservation = query(&cluster, &["--reservation", &reservation]).await;
+    assert_eq!(kinds(&of_reservation), ["reservation.held", "reservation.released"]);
+    let since = adjusted["time"].as_str().expect("a time");
+    assert_eq!(kinds(&query(&cluster, &["--sku", "SKU-001", "--until", since]).await), told[..3]);
+    assert_eq!(
+        kinds(&query(&cluster, &["--sku", "SKU-001", "--since", since, "--kind", "reservation."]).await),
+        told[4..]
+    );
+    assert_eq!(query(&cluster, &["--actor", "bob"]).await, Vec::<Value>::new());
+    let (status, _, said) = cluster.holdfast(&["audit", "query", "--kind", "Stock"]).await;
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("filter.kinds[0]"), "{said}");
 }

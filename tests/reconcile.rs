@@ -4,8 +4,9 @@
 mod cluster;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Shop};
+use cluster::{Cluster, PATIENCE, Shop};
 use holdfast_client::{Adjust, Client, Commit, Fulfil, PutItem, Receive, Reserve, v1};
 use serde_json::Value;
 
@@ -165,4 +166,101 @@ async fn a_stocktake_of_several_skus_goes_by_one_name_on_the_command_line() {
     let (code, _, stderr) = cluster.holdfast(&["count", "apply", "--stocktake", "spring"]).await;
     assert_eq!(code, 2, "{stderr}");
     cluster.replicas_agree().await;
+}
+
+/// A watcher of a folder, as its own process.
+fn watcher(cluster: &Cluster, folder: &Path, more: &[&str]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.args(["reconcile", "--every", "100ms", "--apply", "--inbox"]).arg(folder).args(more).args(["-o", "json"]);
+    command.env("HOLDFAST_ADDR", cluster.addresses().join(",")).kill_on_drop(true);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    command
+}
+
+/// Lets a watcher work what is in the folder: its exit code, and what it says of each file.
+async fn work_once(cluster: &Cluster, folder: &Path) -> (i32, Vec<Value>, String) {
+    let ended = tokio::time::timeout(PATIENCE, watcher(cluster, folder, &["--once"]).output()).await;
+    let output = ended.expect("it ends in time").expect("the binary under test starts");
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    (output.status.code().unwrap_or(-1), lines.collect(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_that_is_killed_after_it_has_applied_a_file_applies_it_no_second_time() {
+    let cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    open_shop(&client, &["LIP", "NAIL"]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let inbox = folder.path();
+    let put = |name: &str, text: &str| std::fs::write(inbox.join(name), text).expect("a file is written");
+    let is_there = |name: &str| inbox.join(name).exists();
+    let report = |name: &str| std::fs::read_to_string(inbox.join(name)).expect("a report");
+
+    // The report of the first file cannot be written: the watcher waits there, between what it applied and what it says of it.
+    std::fs::create_dir(inbox.join("done")).expect("a folder is made");
+    let pipe = inbox.join("done/counts-1.csv.report.json.tmp");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    put("counts-1.csv", "sku,on_hand\nLIP,12\nNAIL,10\n");
+    put("sales-2.csv", "order_ref,sku,quantity\nweb 1,NAIL,3\n");
+    let mut first = watcher(&cluster, inbox, &[]).spawn().expect("the binary under test starts");
+    let deadline = Instant::now() + PATIENCE;
+    while level(&client, "LIP").await.on_hand != 12 {
+        assert!(Instant::now() < deadline, "the file is not applied");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Nobody else has the folder meanwhile.
+    let (code, _, stderr) = work_once(&cluster, inbox).await;
+    assert!(code == 2 && stderr.contains("another watcher"), "{code} {stderr}");
+    first.kill().await.expect("a process of this test is killed");
+    assert!(is_there("counts-1.csv") && !is_there("done/counts-1.csv"));
+    std::fs::remove_file(&pipe).expect("the pipe is taken away");
+    // The books go on.
+    client.receive(Receive::of("LIP", 5)).await.expect("units are received");
+
+    let (code, told, stderr) = work_once(&cluster, inbox).await;
+    let files: Vec<&str> = told.iter().map(|report| text(report, "file")).collect();
+    assert_eq!((code, files), (1, vec!["counts-1.csv", "sales-2.csv"]), "{stderr}");
+    assert_eq!(text(&told[0]["discrepancies"][0], "outcome"), "seen to before: not applied again");
+    assert_eq!((told[1]["mended"].as_u64(), text(&told[1], "kind")), (Some(1), "sales"));
+    let (lip, nail) = (level(&client, "LIP").await, level(&client, "NAIL").await);
+    assert_eq!((lip.on_hand, nail.committed), (17, 3));
+    assert!(is_there("done/counts-1.csv") && is_there("done/sales-2.csv") && !is_there("sales-2.csv"));
+
+    // As one leaves it who is killed after the report and before the move.
+    let before = report("done/sales-2.csv.report.json");
+    std::fs::rename(inbox.join("done/sales-2.csv"), inbox.join("sales-2.csv")).expect("it is moved back");
+    let (code, told, _) = work_once(&cluster, inbox).await;
+    assert_eq!((code, told.len(), told[0]["mended"].as_u64()), (0, 1, Some(1)));
+    assert_eq!(report("done/sales-2.csv.report.json"), before);
+    assert_eq!(level(&client, "NAIL").await.committed, 3);
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_cannot_be_used_goes_to_failed_with_its_reason_and_the_next_is_worked() {
+    let cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    open_shop(&client, &["LIP"]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let inbox = folder.path();
+    std::fs::write(inbox.join("a.csv"), "order_ref,sku,quantity\nweb 1,LIP,1\n").expect("a file is written");
+    std::fs::write(inbox.join("b.csv"), "sku,on_hand\nLIP,ten\n").expect("a file is written");
+    std::fs::write(inbox.join("c.csv"), "sku,on_hand\nLIP,9\n").expect("a file is written");
+    std::fs::write(inbox.join("d.csv.part"), "sku,on_hand\nLIP,8\n").expect("a file is written");
+    let (code, told, stderr) = work_once(&cluster, inbox).await;
+    assert_eq!((code, told.len()), (1, 3), "{stderr}");
+    assert!(text(&told[0], "failed").contains("sales and of shipments"), "{}", told[0]);
+    assert!(text(&told[1], "failed").contains("line 2: column on_hand"), "{}", told[1]);
+    assert_eq!((told[2]["mended"].as_u64(), level(&client, "LIP").await.on_hand), (Some(1), 9));
+    let written: Value =
+        serde_json::from_slice(&std::fs::read(inbox.join("failed/b.csv.report.json")).expect("a report"))
+            .expect("JSON");
+    assert_eq!(written, told[1]);
+    for (name, is_there) in [("failed/a.csv", true), ("failed/b.csv", true), ("done/c.csv", true), ("d.csv.part", true)]
+    {
+        assert_eq!(inbox.join(name).exists(), is_there, "{name}");
+    }
 }

@@ -218,6 +218,32 @@ impl Reading {
         of_shard(&client, self.reader(&client).receipts(which), shard)?.take(limit).await.map_err(failure_of)
     }
 
+    /// Every event that the filter takes, at most `limit`, shard by shard; and of each shard the first that is kept.
+    pub async fn events(
+        &self,
+        filter: &v1::EventFilter,
+        shard: Option<u32>,
+        limit: usize,
+    ) -> Result<(Vec<v1::Event>, Vec<(u32, u64)>), Failure> {
+        let client = self.cluster.connect().await?;
+        let reader = self.reader(&client);
+        // A SKU's events are all on its own shard, and so are a reservation's own.
+        let shard = shard.or_else(|| Some(client.shard_of(&filter.sku)).filter(|_| !filter.sku.is_empty()));
+        let (mut found, mut kept) = (Vec::new(), Vec::new());
+        for shard in shards_of(&client, shard)? {
+            let mut from = Some(0);
+            let mut first_kept = 1;
+            while let Some(seq) = from.filter(|_| found.len() < limit) {
+                let page = reader.events(shard, seq, filter).await.map_err(failure_of)?.value;
+                found.extend(page.events);
+                (from, first_kept) = (page.next_seq, page.first_kept_seq);
+            }
+            kept.push((shard, first_kept));
+        }
+        found.truncate(limit);
+        Ok((found, kept))
+    }
+
     /// A count.
     pub async fn count(&self, id: CountId) -> Result<v1::Count, Failure> {
         let client = self.cluster.connect().await?;
@@ -241,13 +267,23 @@ fn of_shard<'a, T: Listed>(
     listing: Listing<'a, T>,
     shard: Option<u32>,
 ) -> Result<Listing<'a, T>, Failure> {
-    let Some(shard) = shard else { return Ok(listing) };
+    shards_of(client, shard)?;
+    Ok(match shard {
+        Some(shard) => listing.of_shard(shard),
+        None => listing,
+    })
+}
+
+/// That shard if one is asked for, or all.
+fn shards_of(client: &Client, shard: Option<u32>) -> Result<Vec<u32>, Failure> {
     let known = client.routing().shards;
-    if known.iter().any(|(each, _)| *each == shard) {
-        return Ok(listing.of_shard(shard));
+    let wanted: Vec<u32> =
+        known.iter().map(|(each, _)| *each).filter(|each| shard.is_none_or(|shard| shard == *each)).collect();
+    if wanted.is_empty() {
+        let failure = Failure::usage(format!("there is no shard {}", shard.unwrap_or(0)));
+        return Err(failure.hint(format!("the cluster has {} shards, the first is 0", known.len())));
     }
-    let failure = Failure::usage(format!("there is no shard {shard}"));
-    Err(failure.hint(format!("the cluster has {} shards, the first is 0", known.len())))
+    Ok(wanted)
 }
 
 /// The reservations that have or had units of a lot, oldest first.

@@ -163,6 +163,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::LinesMoveTogether => {
             Some("take the lines of whole kits: `holdfast reservation get ID` shows them")
         }
+        ErrorReason::ShardHalted => {
+            Some("`holdfast shard list` says what was found; `holdfast shard resume SHARD --reason …` lets it go on")
+        }
         ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
         _ => None,
     }

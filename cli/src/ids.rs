@@ -122,6 +122,12 @@ impl KeyText {
         self.0
     }
 
+    /// The command's id.
+    pub fn id(self) -> Id {
+        let (CommandKey::Id(id) | CommandKey::Own(id)) = self.0 else { return Id::default() };
+        id.into()
+    }
+
     /// The same for one of several things that are asked for under it.
     #[must_use]
     pub fn of_part(self, name: &str) -> Self {

@@ -13,6 +13,7 @@ mod dates;
 mod demand;
 mod demo;
 mod development;
+mod event_rows;
 mod failure;
 mod ids;
 mod input;

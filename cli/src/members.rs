@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::inventory_service_client::InventoryServiceClient;
+use holdfast_proto::v1::shard_service_client::ShardServiceClient;
 use holdfast_proto::v1::{
-    CommandError, GetReplicaRequest, GetReplicaResponse, GetRoutingRequest, GetRoutingResponse, GetStatusRequest,
-    GetStatusResponse, ListReservationsRequest, ListReservationsResponse, ListStockRequest, ListStockResponse,
+    AuditResult, AuditShardRequest, Cause, CommandError, GetReplicaRequest, GetReplicaResponse, GetRoutingRequest,
+    GetRoutingResponse, GetStatusRequest, GetStatusResponse, ListReservationsRequest, ListReservationsResponse,
+    ListShardsRequest, ListStockRequest, ListStockResponse, ResumeShardRequest, ShardStanding,
 };
 use holdfast_world::{GrpcChannel, Lane, World};
 use tonic::{Request, Status};
@@ -19,6 +21,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A replica that checks all its records, or sends a page of them, may take longer.
 const READ_WITHIN: Duration = Duration::from_secs(30);
+/// A shard may be between two leaders.
+const RESUME_WITHIN: Duration = Duration::from_secs(8);
 
 /// One channel a node.
 #[derive(Clone)]
@@ -116,6 +120,35 @@ impl Members {
         let mut service = InventoryServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
         let reply = service.list_reservations(within(request, READ_WITHIN)).await;
         reply.map(tonic::Response::into_inner).map_err(|status| failed(id, &status))
+    }
+}
+
+impl Members {
+    /// What a node says of its replicas of the shards.
+    pub async fn shard_standings(&self, id: u64) -> Result<Vec<ShardStanding>, Failure> {
+        let mut service = ShardServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
+        let reply = service.list_shards(within(ListShardsRequest {}, ANSWER_WITHIN)).await;
+        reply.map(|reply| reply.into_inner().shards).map_err(|status| failed(id, &status))
+    }
+
+    /// Has a node audit its replica of a shard.
+    pub async fn audit_shard(&self, id: u64, shard: u32) -> Result<AuditResult, Failure> {
+        let mut service = ShardServiceClient::new(self.channel(id)?);
+        let reply = service.audit_shard(within(AuditShardRequest { shard }, READ_WITHIN)).await;
+        reply.map(|reply| reply.into_inner().audit.unwrap_or_default()).map_err(|status| failed(id, &status))
+    }
+
+    /// Has a halted shard take commands again: by the first node that can tell its leader.
+    pub async fn resume_shard(&self, shard: u32, halted_seq: u64, cause: &Cause) -> Result<(), Failure> {
+        let mut last = Failure::unavailable("the cluster has no node");
+        for (id, (_, channel)) in &self.0 {
+            let request = ResumeShardRequest { shard, halted_seq, cause: Some(cause.clone()) };
+            match ShardServiceClient::new(channel.clone()).resume_shard(within(request, RESUME_WITHIN)).await {
+                Ok(_) => return Ok(()),
+                Err(status) => last = failed(*id, &status),
+            }
+        }
+        Err(last)
     }
 }
 

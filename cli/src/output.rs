@@ -104,6 +104,11 @@ fn bars() -> &'static MultiProgress {
     })
 }
 
+/// Prints a line of data on stdout, for verbs that go on and have several. A reader that went away is no error.
+pub fn print_line(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
 /// Says a line on stderr, above the progress bars.
 pub fn say(line: &str) {
     bars().suspend(|| {

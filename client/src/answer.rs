@@ -231,6 +231,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::CountInProgress
         | Reason::SkuIsKit
         | Reason::KitTooLarge
+        | Reason::ShardHalted
         | Reason::OutcomeUnknown => false,
     }
 }

@@ -29,6 +29,7 @@ mod cluster;
 mod cluster_time;
 mod command;
 mod core;
+mod events;
 mod execute;
 mod gate;
 mod learned;
@@ -50,6 +51,7 @@ pub use command::{
     PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, Return, Set,
     SetSafetyStock, UnblockLot,
 };
+pub use events::EventPage;
 pub use holdfast_proto::{ids, v1};
 pub use listing::{Backorders, Documents, Listed, Listing, Lots, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, LoseTransfer, MoveUnits, OpenCount, Prepare,
-    PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit, Receive, ReceiveTransfer, Reconcile,
-    RecordCount, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock, Told,
+    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, HaltShard, LoseTransfer, MoveUnits, OpenCount,
+    Prepare, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit, Receive, ReceiveTransfer,
+    Reconcile, RecordCount, Release, Reserve, ReserveSpread, ResumeShard, Return, Set, SetLimits, SetSafetyStock, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -124,6 +124,10 @@ pub enum Operation {
     PutChannel(Box<PutChannel>),
     /// Creates a kit or replaces its recipe.
     PutKit(Box<PutKit>),
+    /// An audit has found a breach: callers' commands are refused until somebody has looked.
+    HaltShard(Box<HaltShard>),
+    /// Callers' commands are decided again.
+    ResumeShard(ResumeShard),
     /// Makes a limit over several items known.
     PutSharedLimit(Box<PutSharedLimit>),
 }
@@ -134,6 +138,25 @@ impl Operation {
     #[must_use]
     pub const fn is_between_shards(&self) -> bool {
         matches!(self, Self::Prepare(_) | Self::Follow(_) | Self::Abandon(_) | Self::AskDecision(_) | Self::Told(_))
+    }
+
+    /// True for what halts a shard and lets it go on. As with what shards say to one another the record decides how often it has an
+    /// effect, so no result is kept. Never in a chain.
+    #[must_use]
+    pub const fn is_of_the_watch(&self) -> bool {
+        matches!(self, Self::HaltShard(_) | Self::ResumeShard(_))
+    }
+
+    /// True for what is decided on a halted shard too. What shards have begun together goes on to its end: a part that could not
+    /// follow would leave customers, and the other shards, with half an answer. A new part is a new promise, and is none of it. What
+    /// the cluster's own records say (limits, locations, channels) is no stock, and a shard that lacks it would not become ready.
+    #[must_use]
+    pub const fn goes_on_while_halted(&self) -> bool {
+        match self {
+            Self::Prepare(_) => false,
+            Self::SetLimits(_) | Self::PutLocation(_) | Self::PutChannel(_) => true,
+            _ => self.is_between_shards() || self.is_of_the_watch(),
+        }
     }
 }
 
@@ -186,6 +209,8 @@ impl Command {
             Operation::Reconcile(command) => command.validate(),
             Operation::PutChannel(command) => command.validate(),
             Operation::PutKit(command) => command.validate(),
+            Operation::HaltShard(command) => command.validate(),
+            Operation::ResumeShard(command) => command.validate(self.cause.as_deref()),
             Operation::PutSharedLimit(command) => command.validate(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Discrepancy;
+use crate::invariants::Invariant;
 use crate::{
     Cause, ChannelId, CommandId, CountId, CountState, CustomerHash, LimitId, LocationId, LogTime, LotId, LotStatus,
     ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId,
@@ -116,6 +117,10 @@ pub enum EventKind {
     BackorderFilled,
     /// A channel was made or changed.
     ChannelChanged,
+    /// An audit has found a breach: callers' commands are refused.
+    ShardHalted,
+    /// Callers' commands are decided again.
+    ShardResumed,
     /// A customer was refused by a limit.
     LimitHit,
 }
@@ -172,6 +177,8 @@ impl EventKind {
             Self::BackorderCreated => "backorder.created",
             Self::BackorderFilled => "backorder.filled",
             Self::ChannelChanged => "channel.changed",
+            Self::ShardHalted => "shard.halted",
+            Self::ShardResumed => "shard.resumed",
             Self::LimitHit => "limit.hit",
         }
     }
@@ -401,6 +408,15 @@ pub enum Subject {
         channel: ChannelId,
         /// Its revision after.
         revision: Revision,
+    },
+    /// What an audit has found broken.
+    Breach {
+        /// Which invariant.
+        invariant: Invariant,
+        /// Where, and what was found.
+        finding: String,
+        /// The node whose replica it was found on.
+        node: u64,
     },
     /// What a customer asked for and a limit refused.
     LimitHit {

@@ -84,7 +84,7 @@ impl Inventory {
     }
 
     fn decide_single(&mut self, command: &Command, out: &mut Applied) {
-        if command.operation.is_between_shards() {
+        if command.operation.is_between_shards() || command.operation.is_of_the_watch() {
             let outcome = self.decide(command, &mut out.events);
             out.answers.push(Answer { id: command.id, outcome, replayed: false });
             return;
@@ -185,7 +185,10 @@ impl Inventory {
             return Some(refuse_chain(chain, |at| refuse_at(at, last, invalid.into())));
         }
         let is_alone = |command: &Command| {
-            command.operation.is_between_shards() || matches!(command.operation, Operation::ReserveSpread(_))
+            let operation = &command.operation;
+            operation.is_between_shards()
+                || operation.is_of_the_watch()
+                || matches!(operation, Operation::ReserveSpread(_))
         };
         if let Some(at) = chain.iter().position(is_alone) {
             let invalid = InvalidArgument::of(Field::Linked);
@@ -222,6 +225,11 @@ impl Inventory {
 
     fn decide(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<Success, Refusal> {
         command.validate()?;
+        if let Some(halt) = &self.state.header.halt
+            && !command.operation.goes_on_while_halted()
+        {
+            return Err(Refusal::ShardHalted { invariant: halt.invariant });
+        }
         let mut turn = Turn::of_command(&mut self.state, events, command.id, command.cause.as_deref());
         let turn = &mut turn;
         match &command.operation {
@@ -263,6 +271,8 @@ impl Inventory {
             Operation::Reconcile(reconcile) => reconcile.decide(turn),
             Operation::PutChannel(put) => put.decide(turn),
             Operation::PutKit(put) => put.decide(turn),
+            Operation::HaltShard(halt) => halt.decide(turn),
+            Operation::ResumeShard(resume) => resume.decide(turn),
             Operation::PutSharedLimit(put) => put.decide(turn),
         }
     }

@@ -5,6 +5,7 @@
 //! for byte. Leaves the log, the disk, the wire and the clock to others: nothing here awaits, reads a clock or does IO.
 
 mod answer;
+mod audit;
 mod backorder;
 mod between_shards;
 mod catalogue;
@@ -39,6 +40,7 @@ mod types;
 pub mod untrusted;
 
 pub use answer::{Answer, Applied, Success};
+pub use audit::{AuditReport, AuditView, Halt, MAX_BREACHES_KEPT};
 pub use backorder::{BackorderCursor, BackorderEntry, BackorderFilter, NoBackorderCursor};
 pub use between_shards::SpreadPlan;
 pub use catalogue::{

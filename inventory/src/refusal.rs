@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::invariants::Invariant;
 use crate::{
     ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, Revision, Sku,
 };
@@ -461,6 +462,15 @@ pub enum Refusal {
         /// The line, from 0.
         line: u32,
     },
+    /// An audit has found a breach of an invariant, and nobody has looked yet.
+    #[error(
+        "the shard takes no commands, since an audit found {} broken: `holdfast shard list` says what it found, `holdfast shard resume SHARD` lets it go on",
+        invariant.id()
+    )]
+    ShardHalted {
+        /// What was found broken.
+        invariant: Invariant,
+    },
     /// The item is under a limit over several whose counter was not asked, or is not known where it stands: the reserve is to be
     /// planned anew, and nothing was decided.
     #[error("the limit {limit} is not known yet to all who are asked; ask again with the same id")]
@@ -527,6 +537,7 @@ impl Refusal {
             | Self::BatchTooLarge
             | Self::Overloaded { .. }
             | Self::OrderUndecided
+            | Self::ShardHalted { .. }
             | Self::LimitNotAsked { .. } => false,
             Self::QuantityOverflow
             | Self::ItemNotSellable { .. }

@@ -104,6 +104,7 @@ mutations! {
     LostRaceRecorded = "lost-race-recorded", "A plan that lost a race is refused for good.";
     NestedKitCountedOnce = "nested-kit-counted-once", "A kit within a kit counts once, however many of it are needed.";
     KitRevisionIgnored = "kit-revision-ignored", "A kit is sold by its present recipe, whatever revision was asked for.";
+    AuditFalseAlarm = "audit-false-alarm", "An audit finds a breach where there is none, and halts the shard.";
     CounterNotAsked = "counter-not-asked", "A line of an item under a limit over several is held without the customer's counter.";
     CounterCountedTwice = "counter-counted-twice", "A part that is asked for again is counted again.";
     CounterNotGivenBack = "counter-not-given-back", "What a customer gives back stays counted where a limit is over several items.";

@@ -14,6 +14,7 @@ use holdfast_world::World;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::audit::Audits;
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
 use crate::leaders::Connections;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     /// SKUs that were seen to be kits.
     pub(crate) known_kits: KnownKits,
+    /// What looks after the replicas of this node.
+    pub(crate) audits: Audits,
     pub(crate) started_at: Instant,
 }
 
@@ -226,6 +229,20 @@ impl Core {
         warnings.extend(self.host.warnings());
         if let Some(routes) = self.routes.borrow().as_ref() {
             warnings.extend(self.config.differences_from_founding(routes.shards, routes.for_shards.limits.as_ref()));
+        }
+        for shard in self.shards().iter() {
+            let number = shard.shard();
+            let halt = shard.group().read_shard(|shard| shard.halt().cloned()).flatten();
+            if let Some(halt) = halt {
+                let (invariant, finding, node) = (halt.invariant.id(), halt.finding, halt.node);
+                warnings.push(format!(
+                    "shard {number} takes no commands: an audit on node {node} found {invariant} broken: {finding}"
+                ));
+            }
+            if let Some((_, audited)) = self.audits.last(number).filter(|(_, last)| last.report.breaches_in_all > 0) {
+                let breaches = audited.report.breaches_in_all;
+                warnings.push(format!("the last audit of shard {number} on this node found {breaches} breaches"));
+            }
         }
         let offset = *self.clock_offset_ms.borrow();
         if let Some(offset) = offset.filter(|offset| offset.unsigned_abs() > self.config.raft.max_clock_offset_ms) {

@@ -5,12 +5,14 @@
 //! refused, not admitted, or outcome unknown. Leaves replication and durability to `raft`, the rules to `inventory`, the
 //! command line and the set-up of logging to `cli`. `main` and the simulator build a node by the same [`Node::start`].
 
+mod audit;
 mod balance;
 mod bootstrap;
 mod change;
 mod clocks;
 pub mod config;
 mod core;
+mod events;
 mod from_proto;
 mod http;
 mod leaders;

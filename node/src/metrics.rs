@@ -29,6 +29,14 @@ pub const RECORDS: &str = "holdfast_shard_records";
 pub const RESULT_WINDOW_MS: &str = "holdfast_shard_result_window_ms";
 /// How far this node's wall clock is from the median of the nodes', in milliseconds.
 pub const CLOCK_OFFSET_MS: &str = "holdfast_clock_offset_ms";
+/// Audits of this node's replicas, by shard.
+pub const AUDITS: &str = "holdfast_audits_total";
+/// What they found broken, by shard.
+pub const AUDIT_BREACHES: &str = "holdfast_audit_breaches_total";
+/// How long an audit took, by shard.
+pub const AUDIT_TOOK: &str = "holdfast_audit_seconds";
+/// Whether an audit has halted the shard: 1 or 0.
+pub const HALTED: &str = "holdfast_shard_halted";
 /// Whether this node is ready: 1 or 0.
 pub const READY: &str = "holdfast_ready";
 
@@ -67,6 +75,13 @@ pub(crate) fn actor_restarted(shard: u32) {
     metrics::counter!(ACTOR_RESTARTS, "shard" => shard.to_string()).increment(1);
 }
 
+pub(crate) fn audited(shard: u32, took: Duration, breaches: u64) {
+    let shard = shard.to_string();
+    metrics::counter!(AUDITS, "shard" => shard.clone()).increment(1);
+    metrics::counter!(AUDIT_BREACHES, "shard" => shard.clone()).increment(breaches);
+    metrics::histogram!(AUDIT_TOOK, "shard" => shard).record(took.as_secs_f64());
+}
+
 pub(crate) fn clock_offset(offset_ms: i64) {
     metrics::gauge!(CLOCK_OFFSET_MS).set(offset_ms as f64);
 }
@@ -91,8 +106,8 @@ pub(crate) fn observe(core: &Core) {
     for shard in core.shards().iter() {
         let name = shard.shard().to_string();
         metrics::gauge!(WAITING, "shard" => name.clone()).set(shard.waiting().0 as f64);
-        let Some((counts, window_ms)) = shard.group().read_shard(|shard| (shard.counts(), result_window_ms(shard)))
-        else {
+        let look = |shard: &Inventory| (shard.counts(), result_window_ms(shard), shard.halt().is_some());
+        let Some((counts, window_ms, is_halted)) = shard.group().read_shard(look) else {
             continue;
         };
         metrics::gauge!(RESULT_WINDOW_MS, "shard" => name.clone()).set(window_ms as f64);
@@ -104,6 +119,7 @@ pub(crate) fn observe(core: &Core) {
         ] {
             metrics::gauge!(RECORDS, "shard" => name.clone(), "kind" => kind).set(count as f64);
         }
+        metrics::gauge!(HALTED, "shard" => name.clone()).set(if is_halted { 1.0 } else { 0.0 });
     }
 }
 

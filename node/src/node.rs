@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::audit::{Audits, audit_replicas};
 use crate::bootstrap::{bring_up, start_mended};
 use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
@@ -151,6 +152,7 @@ impl Node {
         if config.me().http.is_some() {
             http::record_metrics();
         }
+        let audits = Audits::start(&world);
         let core = Arc::new(Core {
             world,
             config,
@@ -164,6 +166,7 @@ impl Node {
             awaits_founding: watch::Sender::new(false),
             connections: Connections::default(),
             known_kits: KnownKits::default(),
+            audits,
             started_at: Instant::now(),
         });
         let (fail, failed) = watch::channel(None);
@@ -192,6 +195,7 @@ impl Node {
         node.spawn(follow_records(Arc::clone(core), records, core.stopping.subscribe()));
         node.spawn(clocks::compare_clocks(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(orders::drive(Arc::clone(core), core.stopping.subscribe()));
+        node.spawn(audit_replicas(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(balance::balance_leaders(Arc::clone(core), core.stopping.subscribe()));
         Ok(node)
     }

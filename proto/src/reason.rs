@@ -138,6 +138,8 @@ impl ErrorReason {
             | Self::StorageFull
             | Self::OrderUndecided
             | Self::LimitNotAsked => elsewhere_or_later(),
+            // Until somebody has looked: nothing is gained by asking again at once.
+            Self::ShardHalted => faces(Code::FailedPrecondition, 503, 6, Retry::SameKey, Effect::None),
             Self::Overloaded => faces(Code::ResourceExhausted, 503, 6, Retry::SameKey, Effect::None),
             Self::OutcomeUnknown => faces(Code::DeadlineExceeded, 504, 7, Retry::SameKey, Effect::Unknown),
         }

@@ -24,6 +24,17 @@ pub enum Records {
     Shipments,
 }
 
+impl Records {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counts => "counts",
+            Self::Sales => "sales",
+            Self::Shipments => "shipments",
+        }
+    }
+}
+
 /// Units that lie somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {

@@ -15,6 +15,7 @@ mod documents;
 mod extend;
 mod fulfil;
 mod import;
+mod inbox;
 mod item;
 mod kit;
 mod limit;
@@ -29,6 +30,7 @@ mod replay;
 mod reservation;
 mod reserve;
 mod return_units;
+mod shard;
 mod start;
 mod stock;
 mod stock_file;
@@ -90,6 +92,8 @@ pub enum Verb {
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
+    Shard(shard::Shard),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
@@ -129,6 +133,7 @@ impl Verb {
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
+            Self::Shard(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,

@@ -1,7 +1,8 @@
 //! `holdfast reconcile`.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use futures_util::stream::{self, StreamExt};
@@ -12,6 +13,7 @@ use holdfast_client::{
 use holdfast_proto::v1::{Cause, Discrepancy, ErrorReason};
 use serde::Serialize;
 
+use super::inbox;
 use crate::connect::{ClusterFlags, failure_of};
 use crate::failure::Failure;
 use crate::input;
@@ -33,22 +35,36 @@ const MAX_OF_ORDER: usize = 1_000;
 /// or shipped (`order_ref,sku,quantity`, and `location`). Nothing is changed without `--apply`. What is applied goes under an id that follows
 /// from the file's content and the row: the same file again within what the cluster remembers applies nothing twice.
 ///
+/// With `--inbox`, a folder is watched: each file in it that stays as it is from one look to the next is worked, in the order of names, a
+/// report is written beside it, and it is moved to `done` or `failed`. What a file says is told by its name (`counts…`, `sales…`,
+/// `shipments…`), or by its header. One watcher a folder; it may be killed at any time and started again.
+///
 /// Exit code 1: something differs, and was not mended.
 #[derive(Debug, Args)]
 pub struct Reconcile {
     /// The file, packed by gzip or not.
-    file: PathBuf,
-    /// What it says.
-    #[arg(long, value_enum, default_value = "counts")]
-    kind: Records,
+    #[arg(required_unless_present = "inbox", conflicts_with = "inbox")]
+    file: Option<PathBuf>,
+    /// Watch this folder.
+    #[arg(long, value_name = "DIR")]
+    inbox: Option<PathBuf>,
+    /// How often the folder is looked at: 500ms, 30s, 5m.
+    #[arg(long, requires = "inbox", default_value = "30s", value_parser = pause)]
+    pub(super) every: Duration,
+    /// End once what is finished in the folder has been worked.
+    #[arg(long, requires = "inbox")]
+    pub(super) once: bool,
+    /// What it says; a file's default is counts.
+    #[arg(long, value_enum)]
+    pub(super) kind: Option<Records>,
     /// Mend what can be mended.
     #[arg(long)]
-    apply: bool,
+    pub(super) apply: bool,
     /// Who does it, for the change log.
     #[arg(long, default_value = "", hide_default_value = true)]
     actor: String,
     #[command(flatten)]
-    cluster: ClusterFlags,
+    pub(super) cluster: ClusterFlags,
 }
 
 /// A row of the report.
@@ -71,8 +87,9 @@ struct ReportRow {
     is_mended: bool,
 }
 
+/// What was found of a file.
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Report {
     rows: usize,
     agreeing: usize,
     differing: usize,
@@ -107,41 +124,54 @@ impl Statement {
 impl Reconcile {
     /// Reads the file, looks at the books, and mends what it may.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
-        let file = self.file.display().to_string();
-        let mut bytes = Vec::new();
-        let unreadable = |error: std::io::Error| Failure::usage(format!("{file} cannot be read: {error}"));
-        input::open(&self.file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            let failure = Failure::usage(format!("{file} has more than {MAX_FILE_BYTES} bytes"));
-            return Err(failure.hint("split it"));
-        }
-        let statements: Vec<Statement> = match read(bytes.as_slice(), self.kind).map_err(|why| why.about(&file))? {
-            Said::Counts(counts) => counts.into_iter().map(Statement::Counted).collect(),
-            Said::Orders(orders) if self.kind == Records::Shipments => {
-                orders.into_iter().map(Statement::Shipped).collect()
-            }
-            Said::Orders(orders) => orders.into_iter().map(Statement::Sold).collect(),
+        let file = match (&self.inbox, &self.file) {
+            (Some(dir), _) => return inbox::watch(&self, dir, format).await,
+            (None, Some(file)) => file,
+            (None, None) => return Err(Failure::usage("name a file, or a folder with --inbox")),
         };
+        let bytes = read_bounded(file)?;
+        let name = file.display().to_string();
+        let said = said(&bytes, self.kind.unwrap_or(Records::Counts)).map_err(|why| why.about(&name))?;
         let client = self.cluster.connect().await?;
-        let rows = statements.len();
-        let mender = Mender { client: &client, file: CommandId::of_key(&String::from_utf8_lossy(&bytes)), verb: &self };
-        let judged = stream::iter(statements).map(|statement| mender.see_to(statement)).buffered(IN_FLIGHT);
-        let judged: Vec<Result<Option<ReportRow>, Failure>> = judged.collect().await;
-        let mut discrepancies = judged.into_iter().collect::<Result<Vec<_>, _>>()?;
-        discrepancies.retain(Option::is_some);
-        let mut discrepancies: Vec<ReportRow> = discrepancies.into_iter().flatten().collect();
-        discrepancies.sort_by_key(|row| row.line);
-        let mended = discrepancies.iter().filter(|row| row.is_mended).count();
-        let differing = discrepancies.len();
-        let report = Report { rows, agreeing: rows - differing, differing, mended, discrepancies };
+        let content = CommandId::of_key(&String::from_utf8_lossy(&bytes));
+        let report = Job { client: &client, file: content, name: &name, verb: &self }.look_at(said).await?;
         report.print(format);
+        let (differing, mended) = (report.differing, report.mended);
         if differing == mended {
             return Ok(());
         }
         let left = differing - mended;
-        let failure = Failure::check(format!("{left} of {rows} rows differ from the books"));
+        let failure = Failure::check(format!("{left} of {} rows differ from the books", report.rows));
         Err(if self.apply { failure } else { failure.hint("`--apply` does what is proposed") })
     }
+}
+
+/// All of a file, unpacked.
+pub(super) fn read_bounded(file: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = file.display();
+    let unreadable = |error: std::io::Error| Failure::usage(format!("{shown} cannot be read: {error}"));
+    let mut bytes = Vec::new();
+    input::open(file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Failure::usage(format!("{shown} has more than {MAX_FILE_BYTES} bytes")).hint("split it"));
+    }
+    Ok(bytes)
+}
+
+fn said(bytes: &[u8], kind: Records) -> Result<Vec<Statement>, Failure> {
+    Ok(match read(bytes, kind)? {
+        Said::Counts(counts) => counts.into_iter().map(Statement::Counted).collect(),
+        Said::Orders(orders) if kind == Records::Shipments => orders.into_iter().map(Statement::Shipped).collect(),
+        Said::Orders(orders) => orders.into_iter().map(Statement::Sold).collect(),
+    })
+}
+
+/// A pause: a number with its unit.
+fn pause(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000)];
+    let read = units.into_iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?.parse::<u64>().ok()?, ms)));
+    let pause_ms = read.and_then(|(number, ms)| number.checked_mul(ms)).filter(|ms| (100..=86_400_000).contains(ms));
+    pause_ms.map(Duration::from_millis).ok_or_else(|| "write 100ms to a day, such as 30s or 5m".to_owned())
 }
 
 impl Report {
@@ -186,17 +216,36 @@ impl Mended {
 }
 
 /// What is looked at and mended of one file.
-struct Mender<'a> {
-    client: &'a Client,
+pub(super) struct Job<'a> {
+    pub(super) client: &'a Client,
     /// Follows from the file's content.
-    file: CommandId,
-    verb: &'a Reconcile,
+    pub(super) file: CommandId,
+    /// How the file is called.
+    pub(super) name: &'a str,
+    pub(super) verb: &'a Reconcile,
 }
 
-impl Mender<'_> {
+impl Job<'_> {
+    /// Reads what the file says, and holds it against the books.
+    pub(super) async fn work(&self, bytes: &[u8], kind: Records) -> Result<Report, Failure> {
+        self.look_at(said(bytes, kind)?).await
+    }
+
+    async fn look_at(&self, statements: Vec<Statement>) -> Result<Report, Failure> {
+        let rows = statements.len();
+        let judged = stream::iter(statements).map(|statement| self.see_to(statement)).buffered(IN_FLIGHT);
+        let judged: Vec<Result<Option<ReportRow>, Failure>> = judged.collect().await;
+        let judged = judged.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut discrepancies: Vec<ReportRow> = judged.into_iter().flatten().collect();
+        discrepancies.sort_by_key(|row| row.line);
+        let mended = discrepancies.iter().filter(|row| row.is_mended).count();
+        let differing = discrepancies.len();
+        Ok(Report { rows, agreeing: rows - differing, differing, mended, discrepancies })
+    }
+
     /// A row of the report where the books differ.
     async fn see_to(&self, statement: Statement) -> Result<Option<ReportRow>, Failure> {
-        let about = |failure: Failure| failure.about(format!("{}:{}", self.verb.file.display(), statement.line()));
+        let about = |failure: Failure| failure.about(format!("{}:{}", self.name, statement.line()));
         let difference = match &statement {
             Statement::Counted(counted) => judge_count(counted, &self.books_of(counted).await.map_err(about)?),
             Statement::Sold(sold) => judge_sale(sold, &self.books_of_order(sold).await.map_err(about)?),
@@ -321,7 +370,7 @@ impl Mender<'_> {
         step: &str,
         command: impl Into<Command>,
     ) -> Result<Mended, holdfast_client::Error> {
-        let reference = self.verb.file.display().to_string().chars().take(60).collect();
+        let reference = self.name.chars().take(60).collect();
         let cause = Cause { actor: self.verb.actor.clone(), reason: "reconciliation".to_owned(), reference };
         let key = CommandKey::Own(self.key(statement, step));
         let options = ExecuteOptions { key, deadline: Some(self.verb.cluster.deadline()), cause: Some(cause) };
@@ -360,5 +409,19 @@ const fn name_of(discrepancy: Discrepancy) -> &'static str {
         Discrepancy::DoubleShipment => "double_shipment",
         Discrepancy::ManualOverride => "manual_override",
         Discrepancy::Drift => "drift",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_has_its_unit_and_its_bounds() {
+        assert_eq!(pause("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!((pause("500ms"), pause("5m")), (Ok(Duration::from_millis(500)), Ok(Duration::from_secs(300))));
+        for bad in ["30", "0s", "-1s", "2d", "99999999999999999999s", "25000m"] {
+            assert!(pause(bad).is_err(), "{bad}");
+        }
     }
 }

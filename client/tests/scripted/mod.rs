@@ -286,6 +286,8 @@ not_in_this_script! {
     list_locations: ListLocationsRequest => ListLocationsResponse,
     put_channel: PutChannelRequest => PutChannelResponse,
     list_channels: ListChannelsRequest => ListChannelsResponse,
+    put_shared_limit: PutSharedLimitRequest => PutSharedLimitResponse,
+    list_shared_limits: ListSharedLimitsRequest => ListSharedLimitsResponse,
     transfer_leadership: TransferLeadershipRequest => TransferLeadershipResponse,
     checkpoint: CheckpointRequest => CheckpointResponse,
 }

@@ -42,6 +42,9 @@ mod open_count;
 mod reconcile;
 mod record_count;
 
+mod halt_shard;
+mod resume_shard;
+
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
 pub(crate) const FULL_RETRY_MS: u64 = 1_000;
 
@@ -85,3 +88,6 @@ pub use cancel_count::CancelCount;
 pub use open_count::OpenCount;
 pub use reconcile::{Discrepancy, Reconcile};
 pub use record_count::{CountedUnits, RecordCount};
+
+pub use halt_shard::{HaltShard, MAX_FINDING_BYTES};
+pub use resume_shard::ResumeShard;

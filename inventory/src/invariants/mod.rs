@@ -15,10 +15,13 @@ mod quantities;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Inventory;
+use crate::state::State;
 
 /// An invariant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Invariant {
     /// [H-QTY] The parts of a cell sum to what lies there.
     Quantities,
@@ -36,6 +39,8 @@ pub enum Invariant {
     Once,
     /// [H-CAPS] What is on its way is what transfers and receipts say; what customers have under limits is what their lines say.
     Caps,
+    /// [H-RECORDS] The records fit each other: whatever one names is there.
+    Records,
 }
 
 impl Invariant {
@@ -51,7 +56,27 @@ impl Invariant {
             Self::Conserve => "H-CONSERVE",
             Self::Once => "H-ONCE",
             Self::Caps => "H-CAPS",
+            Self::Records => "H-RECORDS",
         }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Quantities,
+        Self::Atp,
+        Self::Holds,
+        Self::Late,
+        Self::Ledger,
+        Self::Conserve,
+        Self::Once,
+        Self::Caps,
+        Self::Records,
+    ];
+
+    /// The one of that id.
+    #[must_use]
+    pub fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|invariant| invariant.id() == id)
     }
 }
 
@@ -70,7 +95,13 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Checks every invariant. Empty: all hold.
+/// Checks the quantities alone, which takes no index.
+pub(crate) fn check_quantities(state: &State) -> Vec<Breach> {
+    let breach = |finding| Breach { invariant: Invariant::Quantities, finding };
+    quantities::check(state).into_iter().map(breach).collect()
+}
+
+/// Checks every invariant that concerns a state which could be loaded. Empty: all hold.
 #[must_use]
 pub fn check(inventory: &Inventory) -> Vec<Breach> {
     let mut breaches = Vec::new();

@@ -12,7 +12,7 @@ use super::records::{
     ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord,
     ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
 };
-use super::{State, hash_id};
+use super::{Indexes, State, hash_id};
 
 /// A digest of a whole state: the wrapping sum of the XXH3-128 hashes of the header and of every chunk under its name.
 /// Equal states have equal digests, whatever led to them. It finds damage and bugs, not forgery.
@@ -348,6 +348,31 @@ impl State {
         fits(ChunkKind::CustomerLimits, self.limits.end_load())?;
         fits(ChunkKind::CustomerCounters, self.counters.end_load())?;
         fits(ChunkKind::Channels, self.channels.end_load())?;
+        self.index_records()
+    }
+
+    /// The records without what finds them. Copies no record.
+    pub(crate) fn without_indexes(&self) -> Self {
+        Self {
+            header: self.header.clone(),
+            locations: self.locations.view(),
+            items: self.items.view(),
+            stock: self.stock.view(),
+            lots: self.lots.view(),
+            reservations: self.reservations.view(),
+            results: self.results.view(),
+            keyed_results: self.keyed_results.view(),
+            documents: self.documents.view(),
+            limits: self.limits.view(),
+            counters: self.counters.view(),
+            channels: self.channels.view(),
+            indexes: Indexes::new(),
+            journal: None,
+        }
+    }
+
+    /// Builds the indexes of a state that has none, and says whether the records fit each other.
+    pub(crate) fn index_records(&mut self) -> Result<(), LoadError> {
         self.index_catalogue()?;
         self.index_channels()?;
         self.index_lots()?;

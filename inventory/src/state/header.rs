@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::chunk::ChunkKind;
-use crate::{EventHash, Limits, LogTime};
+use crate::{EventHash, Halt, Limits, LogTime};
 
 /// The version byte that an encoded header starts with.
-const HEADER_VERSION: u8 = 3;
+const HEADER_VERSION: u8 = 4;
 
 /// What the state has once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +22,24 @@ pub(crate) struct Header {
     pub(crate) limits: Limits,
     /// Commands decided since the shard began.
     pub(crate) decided: u64,
+    /// Why callers' commands are refused.
+    pub(crate) halt: Option<Box<Halt>>,
+    /// The event by which it was last let go on; 0: never. What was found before it is known to whoever let it go on.
+    pub(crate) resumed_seq: u64,
 }
 
 impl Header {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { now: LogTime::default(), seq: 0, last_hash: EventHash::default(), horizon: None, limits, decided: 0 }
+        Self {
+            now: LogTime::default(),
+            seq: 0,
+            last_hash: EventHash::default(),
+            horizon: None,
+            limits,
+            decided: 0,
+            halt: None,
+            resumed_seq: 0,
+        }
     }
 }
 

@@ -123,7 +123,9 @@ impl Script {
             | Operation::RecordCount(_)
             | Operation::ApplyCount(_)
             | Operation::CancelCount(_)
-            | Operation::Reconcile(_) => {}
+            | Operation::Reconcile(_)
+            | Operation::HaltShard(_)
+            | Operation::ResumeShard(_) => {}
         }
         operation
     }

@@ -273,6 +273,7 @@ impl Model {
             | Operation::ApplyCount(_)
             | Operation::CancelCount(_)
             | Operation::Reconcile(_) => unreachable!("the generator makes none: tests/counts.rs does"),
+            Operation::HaltShard(_) | Operation::ResumeShard(_) => unreachable!("the generator makes none"),
         }
     }
 

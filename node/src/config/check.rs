@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ConfigError, NodeConfig, NodeLimits, RaftConfig};
+use super::{AuditConfig, ConfigError, NodeConfig, NodeLimits, RaftConfig};
 
 /// The most shards a cluster may be founded with.
 const MAX_SHARDS: u32 = 256;
@@ -15,6 +15,8 @@ const MAX_CLUSTER_ID_BYTES: usize = 64;
 const LEAST_SCRUB_BYTES_PER_S: u64 = 256 * 1_024;
 /// Faster than this is no background any more.
 const MOST_SCRUB_BYTES_PER_S: u64 = 1_024 * 1_024 * 1_024;
+/// What is audited less often is not looked after.
+const MOST_AUDIT_INTERVAL_S: u64 = 86_400;
 /// A week.
 const MOST_SCRUB_PAUSE_S: u64 = 604_800;
 
@@ -33,6 +35,7 @@ impl NodeConfig {
         self.check_nodes()?;
         self.raft.check()?;
         self.limits.check()?;
+        self.audit.check()?;
         super::shard_limits::check(&self.shard_limits)
     }
 
@@ -130,6 +133,16 @@ impl RaftConfig {
             return Err(invalid("raft.max_clock_offset_ms", "is 0", "no clock is exact: choose some 500"));
         }
         Ok(())
+    }
+}
+
+impl AuditConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.interval_s <= MOST_AUDIT_INTERVAL_S {
+            return Ok(());
+        }
+        let hint = format!("choose at most {MOST_AUDIT_INTERVAL_S}, a day; or 0 for none");
+        Err(invalid("audit.interval_s", format!("is {}", self.interval_s), hint))
     }
 }
 

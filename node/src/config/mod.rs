@@ -51,6 +51,9 @@ pub struct NodeConfig {
     /// node: looked at once, when the cluster is founded.
     #[serde(default)]
     pub shard_limits: ShardLimits,
+    /// How a node looks after the replicas it does not lead.
+    #[serde(default)]
+    pub audit: AuditConfig,
     /// The latest schema of log entries that this node understands: no key of the file, but the build's own. Only simulations
     /// have another one, to run nodes of two versions.
     #[serde(skip, default = "schema_of_this_build")]
@@ -151,6 +154,22 @@ impl Default for NodeLimits {
             scrub_bytes_per_s: 4 * 1_024 * 1_024,
             scrub_pause_s: 3_600,
         }
+    }
+}
+
+/// How a node looks after the replicas it does not lead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// Seconds between two audits of a replica; 0: none is audited but where somebody asks.
+    pub interval_s: u64,
+    /// Whether a breach halts the shard's writes; else it is told only.
+    pub halts_writes: bool,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { interval_s: 300, halts_writes: true }
     }
 }
 

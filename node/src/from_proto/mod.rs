@@ -6,6 +6,7 @@
 
 mod counts;
 mod dates;
+mod events;
 mod fields;
 mod kits;
 mod operations;
@@ -21,6 +22,7 @@ use holdfast_inventory::{
 use holdfast_proto::v1::{self, CommandError};
 
 pub(crate) use dates::Zones;
+pub(crate) use events::event_filter;
 pub(crate) use fields::{invalid, invalid_argument};
 pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
@@ -73,7 +75,8 @@ pub(crate) fn command(wire: v1::Command, words: &Words) -> Result<Command, Comma
     Ok(command)
 }
 
-fn cause(wire: v1::Cause) -> Box<Cause> {
+/// Who and why.
+pub(crate) fn cause(wire: v1::Cause) -> Box<Cause> {
     Box::new(Cause { actor: wire.actor, reason: wire.reason, reference: wire.reference })
 }
 
@@ -167,6 +170,8 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::Told(it) => it.reservation.slot(),
         Operation::Prepare(it) => it.reserve.reservation.slot(),
         Operation::PutKit(it) => slot_of(&it.sku),
+        // They are said to a shard by its number.
+        Operation::HaltShard(_) | Operation::ResumeShard(_) => Slot::default(),
     }
 }
 

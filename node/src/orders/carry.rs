@@ -1,6 +1,6 @@
 //! Carries an operation to the shard of a slot, wherever that is led.
 
-use holdfast_inventory::{Answer, BodyHash, Command, CommandId, LogTime, Operation, Refusal, Slot, Success};
+use holdfast_inventory::{Answer, BodyHash, Cause, Command, CommandId, LogTime, Operation, Refusal, Slot, Success};
 use holdfast_proto::peer::v1::DecideRequest;
 use holdfast_proto::peer::v1::decide_response::Outcome;
 use holdfast_raft::encode::encode_command;
@@ -22,13 +22,28 @@ pub(super) async fn carry(
     deadline: Instant,
 ) -> Result<Result<Success, Refusal>, String> {
     let shard = core.routes().map_err(|error| error.message)?.shard_of(slot);
+    carry_to_shard(core, shard, operation, None, deadline).await
+}
+
+/// What the shard decides, asked again until the deadline while it has no leader that answers.
+///
+/// # Errors
+///
+/// No answer came: the operation may be done or not.
+pub(crate) async fn carry_to_shard(
+    core: &Core,
+    shard: u32,
+    operation: Operation,
+    cause: Option<Box<Cause>>,
+    deadline: Instant,
+) -> Result<Result<Success, Refusal>, String> {
     let mut command = Command {
         id: CommandId(core.world.entropy.next_u128()),
         minted_at: LogTime(0),
         keyed: false,
         body: BodyHash::default(),
         linked: false,
-        cause: None,
+        cause,
         operation,
     };
     let bytes = encode_command(&mut command);

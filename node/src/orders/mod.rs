@@ -4,6 +4,8 @@
 //! shard holds its own in the entry that decides, under the caller's own command id. Whoever carries it may die at any step:
 //! nothing is remembered here. Promises only that what a shard this node leads has to say is said again until it is done.
 
+pub(crate) use carry::carry_to_shard;
+
 mod carry;
 mod drive;
 mod service;

@@ -38,8 +38,10 @@ impl OrderService for Orders {
             return Err(Status::permission_denied("this node is of another cluster"));
         }
         let command = decode_command(&bytes).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        if !command.operation.is_between_shards() {
-            return Err(Status::invalid_argument("only what shards say to one another is decided here"));
+        if !command.operation.is_between_shards() && !command.operation.is_of_the_watch() {
+            return Err(Status::invalid_argument(
+                "only what shards and their audits say to one another is decided here",
+            ));
         }
         let routes = self.core.routes()?;
         let handle = self.core.shard(shard, &routes)?;

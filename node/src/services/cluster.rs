@@ -191,6 +191,10 @@ impl ClusterService for Cluster {
                 change_log_floor: 0,
                 unsettled_parts: shard.unsettled_parts(),
                 chain_hash: Vec::new(),
+                halted: shard
+                    .halt()
+                    .map(|halt| format!("[{}] {}", halt.invariant.id(), halt.finding))
+                    .unwrap_or_default(),
             }
         };
         let routes = self.core.routes()?;

@@ -434,6 +434,8 @@ mod tests {
     use holdfast_inventory::commands::Release;
     use holdfast_inventory::{BodyHash, CommandId, ReservationId};
 
+    use holdfast_inventory::LogTime;
+
     use super::*;
 
     fn on_shard(shard: u32, linked: bool) -> (Checked, bool) {

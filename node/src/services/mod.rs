@@ -5,17 +5,21 @@
 
 mod cluster;
 mod decide;
+mod events;
 mod introduction;
 mod inventory;
 mod replace;
 mod session;
+mod shards;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_proto::peer::v1::introduction_service_server::IntroductionServiceServer;
 use holdfast_proto::v1::cluster_service_server::ClusterServiceServer;
+use holdfast_proto::v1::event_service_server::EventServiceServer;
 use holdfast_proto::v1::inventory_service_server::InventoryServiceServer;
+use holdfast_proto::v1::shard_service_server::ShardServiceServer;
 use tonic::service::Routes;
 
 use crate::config::MAX_REQUEST_BYTES;
@@ -39,7 +43,14 @@ pub(crate) fn client_routes(
     let cluster = ClusterServiceServer::new(cluster::Cluster::new(Arc::clone(core)))
         .max_decoding_message_size(MESSAGE_ROOM)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
-    let mut routes = Routes::new(inventory).add_service(cluster).add_service(health);
+    let shards = ShardServiceServer::new(shards::ShardsService::new(Arc::clone(core)))
+        .max_decoding_message_size(MESSAGE_ROOM)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let events = EventServiceServer::new(events::Events::new(Arc::clone(core)))
+        .max_decoding_message_size(MESSAGE_ROOM)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let mut routes =
+        Routes::new(inventory).add_service(cluster).add_service(events).add_service(shards).add_service(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, counts, shared_limits};
+use super::{DecodeError, between_shards, counts, shared_limits, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -115,6 +115,8 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::AskDecision(it) => Operation::AskDecision(between_shards::ask_from_log(&it)?),
         LogOperation::Told(it) => Operation::Told(between_shards::told_from_log(&it)?),
         LogOperation::PutKit(it) => Operation::PutKit(Box::new(put_kit(it)?)),
+        LogOperation::HaltShard(it) => Operation::HaltShard(Box::new(watch::halt_from_log(it)?)),
+        LogOperation::ResumeShard(it) => Operation::ResumeShard(watch::resume_from_log(&it)),
         LogOperation::PutSharedLimit(it) => Operation::PutSharedLimit(Box::new(shared_limits::put_from_log(&it)?)),
         LogOperation::Return(it) => Operation::Return(Return {
             reservation: reservation(it.reservation_high, it.reservation_low),

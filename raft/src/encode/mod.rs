@@ -14,6 +14,7 @@ mod from_log;
 mod limits;
 mod shared_limits;
 mod to_log;
+mod watch;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use holdfast_inventory::commands::Line;

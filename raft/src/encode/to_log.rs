@@ -12,7 +12,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{between_shards, counts, shared_limits};
+use super::{between_shards, counts, shared_limits, watch};
 
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
@@ -112,6 +112,8 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::Reconcile(it) => LogOperation::Reconcile(counts::reconcile_to_log(it)),
         Operation::PutChannel(it) => LogOperation::PutChannel(put_channel(it)),
         Operation::PutKit(it) => LogOperation::PutKit(put_kit(it)),
+        Operation::HaltShard(it) => LogOperation::HaltShard(watch::halt_to_log(it)),
+        Operation::ResumeShard(it) => LogOperation::ResumeShard(watch::resume_to_log(it)),
         Operation::PutSharedLimit(it) => LogOperation::PutSharedLimit(shared_limits::put_to_log(it)),
     }
 }

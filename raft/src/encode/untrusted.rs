@@ -10,6 +10,8 @@ use holdfast_inventory::commands::{
     ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock,
     Sourced, Told,
 };
+use holdfast_inventory::commands::{HaltShard, ResumeShard};
+use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Component, Condition, CountId, CustomerHash,
     Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind,
@@ -290,6 +292,13 @@ fn between_shards() -> Vec<Operation> {
             if_revision: Some(Revision(3)),
             if_absent: true,
         })),
+        Operation::HaltShard(Box::new(HaltShard {
+            invariant: Invariant::Ledger,
+            finding: "LIP-01 at main: 6, not 5".to_owned(),
+            node: 3,
+            seen_seq: 41,
+        })),
+        Operation::ResumeShard(ResumeShard { halted_seq: 42 }),
     ]
 }
 

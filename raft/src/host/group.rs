@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_inventory::{EventHash, Inventory};
+use holdfast_inventory::{Event, EventHash, Inventory, LogTime};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
@@ -442,6 +442,50 @@ impl Group {
         match self.machine.changes() {
             Some(changes) => changes.hash_of(seq).await,
             None => Ok(None),
+        }
+    }
+
+    /// Up to `limit` events of its change log from `from` on, in order; from the first that is kept where that is a later one. It is
+    /// waited for that those up to `through` are written, which happens just after they are applied.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub async fn events(
+        &self,
+        from: u64,
+        through: u64,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Vec<Event>, ChangesFault> {
+        let Some(changes) = self.machine.changes() else { return Ok(Vec::new()) };
+        let last = || changes.present().last_seq();
+        while last() < through {
+            if Instant::now() >= deadline {
+                return Err(ChangesFault::EndsEarly { seq: through, last: last() });
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        let mut events = changes.events(from, limit).await?;
+        events.retain(|event| event.body.seq <= through);
+        Ok(events)
+    }
+
+    /// The first event that its change log keeps; one past the last if there is none.
+    #[must_use]
+    pub fn first_kept_event(&self) -> u64 {
+        self.machine.changes().map_or(1, |changes| changes.present().floor())
+    }
+
+    /// The first event that is kept of log time `time` or later; one past the last where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The change log cannot be read.
+    pub async fn first_event_at(&self, time: LogTime) -> Result<u64, ChangesFault> {
+        match self.machine.changes() {
+            Some(changes) => changes.first_at(time).await,
+            None => Ok(1),
         }
     }
 

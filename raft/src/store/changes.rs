@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use holdfast_inventory::{ChainError, Event, EventDecodeError, EventHash};
+use holdfast_inventory::{ChainError, Event, EventDecodeError, EventHash, LogTime};
 use holdfast_world::World;
 
-use crate::change_log::{ChangeLog, ChangeLogError, ChangeLogOptions};
+use crate::change_log::{Change, ChangeLog, ChangeLogError, ChangeLogOptions};
 use crate::log::GroupId;
 
 /// Events that are read back at once.
@@ -111,10 +111,7 @@ impl Changes {
                 }
                 read => read?,
             };
-            let decoded = changes.iter().map(|change| {
-                Event::decode(&change.bytes).map_err(|error| ChangesFault::Undecodable { seq: change.seq, error })
-            });
-            let events = decoded.collect::<Result<Vec<Event>, _>>()?;
+            let events = changes.iter().map(event_of).collect::<Result<Vec<Event>, _>>()?;
             let (Some(first), Some(last)) = (events.first(), events.last()) else {
                 return Err(ChangesFault::EndsEarly { seq, last: next - 1 });
             };
@@ -138,8 +135,46 @@ impl Changes {
             Err(ChangeLogError::BelowFloor { .. }) => return Ok(None),
             read => read?,
         };
-        let event = changes.first().map(|change| Event::decode(&change.bytes)).transpose();
-        Ok(event.map_err(|error| ChangesFault::Undecodable { seq, error })?.map(|event| event.hash))
+        Ok(changes.first().map(event_of).transpose()?.map(|event| event.hash))
+    }
+
+    /// Up to `limit` events from `from` on, in order; from the first that is kept where that is a later one. Empty past the end.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub async fn events(&self, from: u64, limit: usize) -> Result<Vec<Event>, ChangesFault> {
+        let log = self.present();
+        let mut from = from.max(log.floor());
+        let changes = loop {
+            match log.read(from, limit).await {
+                // Retention went on meanwhile.
+                Err(ChangeLogError::BelowFloor { floor, .. }) if floor > from => from = floor,
+                read => break read?,
+            }
+        };
+        changes.iter().map(event_of).collect()
+    }
+
+    /// The first event that is kept of log time `time` or later; one past the last where there is none. Log time never goes back,
+    /// so that it is found by halving.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub async fn first_at(&self, time: LogTime) -> Result<u64, ChangesFault> {
+        let log = self.present();
+        let (mut low, mut high) = (log.floor(), log.last_seq() + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.events(middle, 1).await?.first() {
+                // A later one than was asked for: retention went on meanwhile.
+                Some(event) if event.body.seq > middle => low = event.body.seq.min(high),
+                Some(event) if event.body.time < time => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// Begins anew with `after + 1`.
@@ -155,11 +190,15 @@ impl Changes {
     }
 }
 
+fn event_of(change: &Change) -> Result<Event, ChangesFault> {
+    Event::decode(&change.bytes).map_err(|error| ChangesFault::Undecodable { seq: change.seq, error })
+}
+
 #[cfg(test)]
 mod tests {
     use holdfast_inventory::commands::PutLocation;
     use holdfast_inventory::{
-        Applied, BodyHash, Command, CommandId, Entry, Inventory, LocationId, LocationSpec, LogTime, Operation,
+        Applied, BodyHash, Command, CommandId, Entry, Inventory, LocationId, LocationSpec, Operation,
     };
 
     use super::*;
@@ -244,5 +283,30 @@ mod tests {
         record(&changes, encoded(&events[..19]).chain([(20, b"rouge".to_vec())])).await;
         let fault = changes.verify(20, events[19].hash).await.unwrap_err();
         assert!(matches!(fault, ChangesFault::Undecodable { seq: 20, .. }), "{fault}");
+    }
+    #[tokio::test]
+    async fn events_are_read_from_anywhere_and_from_the_floor_where_what_was_asked_for_is_gone() {
+        let (_dir, changes, events) = shop().await;
+        changes.restart(30).await.unwrap();
+        record(&changes, encoded(&events[30..])).await;
+        let seqs = |events: Vec<Event>| events.iter().map(|event| event.body.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(changes.events(33, 3).await.unwrap()), [33, 34, 35]);
+        assert_eq!(seqs(changes.events(0, 2).await.unwrap()), [31, 32]);
+        assert_eq!(seqs(changes.events(40, 9).await.unwrap()), [40]);
+        assert_eq!(seqs(changes.events(41, 9).await.unwrap()), Vec::<u64>::new());
+    }
+
+    #[tokio::test]
+    async fn the_first_event_of_a_time_is_found() {
+        let (_dir, changes, events) = shop_from(100).await;
+        assert_eq!(changes.first_at(LogTime(1)).await.unwrap(), 1, "there is none");
+        record(&changes, encoded(&events)).await;
+        for (time, seq) in [(0, 1), (101, 1), (102, 2), (140, 40), (141, 41), (u64::MAX, 41)] {
+            assert_eq!(changes.first_at(LogTime(time)).await.unwrap(), seq, "{time}");
+        }
+        changes.restart(30).await.unwrap();
+        record(&changes, encoded(&events[30..])).await;
+        assert_eq!(changes.first_at(LogTime(102)).await.unwrap(), 31);
+        assert_eq!(changes.first_at(LogTime(139)).await.unwrap(), 39);
     }
 }

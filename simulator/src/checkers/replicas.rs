@@ -70,6 +70,9 @@ pub fn check(shard: u32, replicas: &BTreeMap<u64, GetReplicaResponse>) -> Vec<Fi
         for breach in &replica.breaches {
             find(format!("node {node} breaches {breach}"));
         }
+        if !replica.halted.is_empty() {
+            find(format!("it takes no commands, as node {node} has it: {}", replica.halted));
+        }
     }
     match &first.totals {
         None => find("no totals".to_owned()),
@@ -133,6 +136,7 @@ mod tests {
     #[test]
     fn breaches_and_sums_that_do_not_add_up_are_found() {
         assert_eq!(findings(GetReplicaResponse { breaches: vec!["H-ATP".to_owned()], ..replica() }), 1);
+        assert_eq!(findings(GetReplicaResponse { halted: "[H-ATP] nothing".to_owned(), ..replica() }), 1);
         let lost = |totals: ShardTotals| {
             let replica = GetReplicaResponse { totals: Some(totals), ..replica() };
             check(0, &BTreeMap::from([(1, replica)])).len()

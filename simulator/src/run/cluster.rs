@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast_inventory::Inventory;
-use holdfast_node::config::{NodeAddresses, NodeLimits};
+use holdfast_node::config::{AuditConfig, NodeAddresses, NodeLimits};
 use holdfast_node::{Node, NodeConfig};
 use holdfast_raft::encode::NEXT_SCHEMA;
 use holdfast_raft::host::Group;
@@ -36,6 +36,8 @@ const LEAST_WAITING_BYTES: usize = 2 * 1_024 * 1_024;
 
 /// So that rot is found within a run.
 const SCRUB_PAUSE_S: u64 = 5;
+/// Often enough that every run sees many audits amid its faults.
+const AUDIT_INTERVAL_S: u64 = 3;
 
 /// How long a node may take to stop that was told to: it drains for at most 10 s, by a clock that may run at half the rate,
 /// and may be paused and wait for a slow drive besides.
@@ -576,6 +578,7 @@ fn config(id: u64, members: &[HostId], setting: &Setting) -> NodeConfig {
         },
         log: Default::default(),
         shard_limits: Default::default(),
+        audit: AuditConfig { interval_s: AUDIT_INTERVAL_S, halts_writes: true },
         schema: holdfast_raft::encode::SCHEMA,
     }
 }

@@ -1,24 +1,16 @@
-//! `holdfast audit`.
+//! `holdfast audit verify`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use holdfast_proto::v1::{GetReplicaRequest, GetReplicaResponse};
 use serde::Serialize;
 
 use crate::connect::ClusterFlags;
+use crate::event_rows::hex;
 use crate::failure::Failure;
 use crate::members::Members;
 use crate::output::{self, Answer, Format};
-
-/// What was done to the stock, and whether that is beyond doubt.
-#[derive(Debug, Subcommand)]
-pub enum Audit {
-    /// Read every replica's change log back, recompute its hash chain and its invariants, and compare the replicas; exit 1 if
-    /// anything differs. The cluster may be in use.
-    Verify(Verify),
-}
 
 /// Read every replica's change log back, recompute its hash chain and its invariants, and compare the replicas; exit 1 if
 /// anything differs. The cluster may be in use.
@@ -52,10 +44,10 @@ struct VerifyAnswer {
     replicas: Vec<ReplicaRow>,
 }
 
-impl Audit {
+impl Verify {
     /// Looks.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
-        let Self::Verify(Verify { shard, cluster }) = self;
+        let Self { shard, cluster } = self;
         let members = Members::find(&cluster.addresses()).await?;
         let shards = members.shards().await?;
         let wanted = match shard {
@@ -156,13 +148,6 @@ fn compare(rows: &mut [ReplicaRow]) {
         row.breaches
             .push(format!("its history differs from that of other replicas at event {} or before", row.compared_at));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! From the domain's own types to the wire: the only place where answers are put together.
 
+mod events;
+
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
     Answer, Backorder, BackorderEntry, ChannelId, ChannelSpec, Component, Condition, Count, CountLine, CountState,
@@ -12,6 +14,7 @@ use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
 
 use crate::from_proto::invalid_argument;
+pub(crate) use events::event;
 
 /// An id as its two halves.
 pub(crate) fn id(id: u128) -> v1::Id {
@@ -51,8 +54,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
-            let error = of_line(ErrorReason::InsufficientStock, line).with("available", available);
-            recorded_or_not(error, *recorded)
+            recorded_or_not(of_line(ErrorReason::InsufficientStock, line).with("available", available), *recorded)
         }
         Refusal::BackorderCapExceeded { available, line } => {
             of_line(ErrorReason::BackorderCapExceeded, line).with("available", available)
@@ -139,6 +141,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::ExceedsInTransit { line, available } => {
             of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
         }
+        Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
         Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
         Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {
@@ -368,14 +371,17 @@ fn lot_units(units: &LotUnits) -> v1::LotUnits {
     v1::LotUnits { lot_id: lot.as_str().to_owned(), committed, fulfilled, returned }
 }
 
-pub(crate) fn lot(lot: &Lot) -> v1::Lot {
-    let instant = |at: Option<LogTime>| at.map_or(0, |at| at.0);
-    let status = match lot.status {
+const fn lot_status(status: LotStatus) -> v1::LotStatus {
+    match status {
         LotStatus::Approved => v1::LotStatus::Approved,
         LotStatus::OnHold => v1::LotStatus::OnHold,
         LotStatus::Quarantined => v1::LotStatus::Quarantined,
         LotStatus::Recalled => v1::LotStatus::Recalled,
-    };
+    }
+}
+
+pub(crate) fn lot(lot: &Lot) -> v1::Lot {
+    let instant = |at: Option<LogTime>| at.map_or(0, |at| at.0);
     v1::Lot {
         sku: lot.sku.as_str().to_owned(),
         lot_id: lot.id.as_str().to_owned(),
@@ -386,7 +392,7 @@ pub(crate) fn lot(lot: &Lot) -> v1::Lot {
         removal_at_ms: instant(lot.removal_at),
         alert_at_ms: instant(lot.alert_at),
         received_at_ms: lot.received_at.0,
-        status: status.into(),
+        status: lot_status(lot.status).into(),
         revision: lot.revision.0,
         levels: lot.places.iter().map(lot_level).collect(),
     }
@@ -397,14 +403,17 @@ fn lot_level((location, counts): &(LocationId, StockCounts)) -> v1::LotLevel {
     v1::LotLevel { location_id: location.as_str().to_owned(), on_hand, reserved, committed, damaged, quality_control }
 }
 
-pub(crate) fn transfer(transfer: &Transfer) -> v1::Transfer {
-    let state = match transfer.state {
+const fn transfer_state(state: TransferState) -> v1::TransferState {
+    match state {
         TransferState::InTransit => v1::TransferState::InTransit,
         TransferState::PartiallyReceived => v1::TransferState::PartiallyReceived,
         TransferState::Received => v1::TransferState::Received,
         TransferState::Cancelled => v1::TransferState::Cancelled,
         TransferState::Lost => v1::TransferState::Lost,
-    };
+    }
+}
+
+pub(crate) fn transfer(transfer: &Transfer) -> v1::Transfer {
     let line = |line: &holdfast_inventory::TransferLine| v1::TransferLine {
         lot_id: line.lot.as_ref().map(ToString::to_string).unwrap_or_default(),
         sent: line.units.sent,
@@ -418,7 +427,7 @@ pub(crate) fn transfer(transfer: &Transfer) -> v1::Transfer {
         sku: transfer.sku.as_str().to_owned(),
         from_location_id: transfer.from.as_str().to_owned(),
         to_location_id: transfer.to.as_str().to_owned(),
-        state: state.into(),
+        state: transfer_state(transfer.state).into(),
         lines: transfer.lines.iter().map(line).collect(),
         created_at_ms: transfer.created_at.0,
         ended_at_ms: transfer.ended_at.map_or(0, |at| at.0),
@@ -465,18 +474,21 @@ pub(crate) fn customer_limit(limit: &CustomerLimit, count: Option<CustomerCount>
     }
 }
 
-pub(crate) fn count(count: &Count) -> v1::Count {
-    let state = match count.state {
+const fn count_state(state: CountState) -> v1::CountState {
+    match state {
         CountState::Open => v1::CountState::Open,
         CountState::Applied => v1::CountState::Applied,
         CountState::Cancelled => v1::CountState::Cancelled,
-    };
+    }
+}
+
+pub(crate) fn count(count: &Count) -> v1::Count {
     v1::Count {
         count_id: Some(id(count.id.0)),
         sku: count.sku.as_str().to_owned(),
         location_id: count.location.as_str().to_owned(),
         reference: count.reference.clone(),
-        state: state.into(),
+        state: count_state(count.state).into(),
         lines: count.lines.iter().map(count_line).collect(),
         short: count.short.iter().map(short_reservation).collect(),
         short_reservations: count.short_reservations,

@@ -1,0 +1,38 @@
+//! What happened, as the shards' change logs have it.
+
+use holdfast_proto::v1;
+use holdfast_proto::v1::event_service_client::EventServiceClient;
+use holdfast_world::GrpcChannel;
+
+use crate::answer::Error;
+use crate::reads::{Read, Reader};
+use crate::wire::MAX_REPLY_BYTES;
+
+/// Some of a shard's events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventPage {
+    /// Those that the filter takes, oldest first. There may be none, and yet more to come.
+    pub events: Vec<v1::Event>,
+    /// Where to go on; `None`: that was all.
+    pub next_seq: Option<u64>,
+    /// The first event that is kept: what came before it is gone, or on other replicas.
+    pub first_kept_seq: u64,
+}
+
+pub(crate) fn events(channel: GrpcChannel) -> EventServiceClient<GrpcChannel> {
+    EventServiceClient::new(channel).max_decoding_message_size(MAX_REPLY_BYTES)
+}
+
+impl Reader<'_> {
+    /// A page of a shard's events from `from_seq` on (0: the first that is kept), at most 1 000.
+    pub async fn events(&self, shard: u32, from_seq: u64, filter: &v1::EventFilter) -> Result<Read<EventPage>, Error> {
+        let (target, consistency) = self.how(shard);
+        let filter = Some(filter.clone());
+        let question = v1::ListEventsRequest { shard, from_seq, limit: 0, filter, consistency };
+        let ask = |channel, request| async move { events(channel).list_events(request).await };
+        let reply: v1::ListEventsResponse = self.core.call(self.core.reading(target), question, ask).await?;
+        let v1::ListEventsResponse { events, next_seq, first_kept_seq, freshness } = reply;
+        let next_seq = Some(next_seq).filter(|seq| *seq > from_seq);
+        Ok(self.read(EventPage { events, next_seq, first_kept_seq }, freshness))
+    }
+}
