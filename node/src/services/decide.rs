@@ -432,9 +432,7 @@ fn check_chain(chain: &mut [Checked], is_open: bool, spans_shards: &impl Fn(&Com
 #[cfg(test)]
 mod tests {
     use holdfast_inventory::commands::Release;
-    use holdfast_inventory::{BodyHash, CommandId, ReservationId};
-
-    use holdfast_inventory::LogTime;
+    use holdfast_inventory::{BodyHash, CommandId, LogTime, ReservationId};
 
     use super::*;
 

@@ -51,6 +51,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let message = refusal.to_string();
     let of = |reason| CommandError::of(reason, message.clone());
     let of_line = |reason, line: &u32| of(reason).at(format!("lines[{line}].units"));
+    let of_lot = |reason| of(reason).at("lot_id");
     let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
@@ -121,10 +122,8 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
         Refusal::HoldShort { units } => of(ErrorReason::HoldShort).with("units", units),
-        Refusal::LotExpired { removal_at } => {
-            of(ErrorReason::LotExpired).at("lot_id").with("removal_at_ms", removal_at.0)
-        }
-        Refusal::LotBlocked { status } => of(ErrorReason::LotBlocked).at("lot_id").with("status", status),
+        Refusal::LotExpired { removal_at } => of_lot(ErrorReason::LotExpired).with("removal_at_ms", removal_at.0),
+        Refusal::LotBlocked { status } => of_lot(ErrorReason::LotBlocked).with("status", status),
         Refusal::ShelfLifeTooShort { removal_at, needed_until } => of(ErrorReason::ShelfLifeTooShort)
             .at("lot_id")
             .with("removal_at_ms", removal_at.0)

@@ -147,20 +147,14 @@ impl Hold<'_> {
 
 /// Instants at which somebody surely has more than one may have.
 fn beyond(holds: &BTreeMap<Id, Hold<'_>>, bound: &LogTimeBound) -> Vec<Finding> {
-    let mut by_customer: BTreeMap<(&str, u8), Vec<(u64, u64, &Hold<'_>)>> = BTreeMap::new();
-    for hold in holds.values() {
-        if let Some((from, to)) = hold.surely(bound) {
-            by_customer.entry((hold.family, hold.customer)).or_default().push((from, to, hold));
-        }
-    }
+    let sure: Vec<_> = holds.values().filter_map(|hold| Some((hold, hold.surely(bound)?))).collect();
     let mut findings = Vec::new();
-    for ((_, customer), of_customer) in by_customer {
-        for (from, _, hold) in &of_customer {
-            let there = of_customer.iter().filter(|(begin, end, _)| begin <= from && from < end);
-            let units: u64 = there.map(|(.., other)| other.units).sum();
-            if units > hold.most {
-                findings.push(hold.finding(&format!("customer {customer} has {units} of {}", hold.most)));
-            }
+    for (hold, (from, _)) in &sure {
+        let is_same = |other: &Hold<'_>| (other.family, other.customer) == (hold.family, hold.customer);
+        let there = sure.iter().filter(|(other, (begin, end))| is_same(other) && begin <= from && from < end);
+        let units: u64 = there.map(|(other, _)| other.units).sum();
+        if units > hold.most {
+            findings.push(hold.finding(&format!("customer {} has {units} of {}", hold.customer, hold.most)));
         }
     }
     findings

@@ -210,11 +210,11 @@ pub enum Request {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 const fn is_unlimited(units: &u32) -> bool {
     *units == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 const fn is_nobody(customer: &u8) -> bool {
     *customer == 0
 }
