@@ -232,6 +232,11 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::SkuIsKit
         | Reason::KitTooLarge
         | Reason::ShardHalted
+        | Reason::OrderNotFound
+        | Reason::OrderOpen
+        | Reason::OrderEnded
+        | Reason::StepNotRunning
+        | Reason::UnknownEndpoint
         | Reason::OutcomeUnknown => false,
     }
 }

@@ -6,7 +6,8 @@ use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, HaltShard, LoseTransfer, MoveUnits, OpenCount,
     Prepare, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit, Receive, ReceiveTransfer,
-    Reconcile, RecordCount, Release, Reserve, ReserveSpread, ResumeShard, Return, Set, SetLimits, SetSafetyStock, Told,
+    Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, ResumeShard, Return, Set,
+    SetLimits, SetSafetyStock, StartOrder, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -128,6 +129,12 @@ pub enum Operation {
     HaltShard(Box<HaltShard>),
     /// Callers' commands are decided again.
     ResumeShard(ResumeShard),
+    /// External steps decide whether a hold is sold.
+    StartOrder(Box<StartOrder>),
+    /// What became of a step.
+    ReportStep(Box<ReportStep>),
+    /// Somebody decides what is to become of an order.
+    ResolveOrder(ResolveOrder),
     /// Makes a limit over several items known.
     PutSharedLimit(Box<PutSharedLimit>),
 }
@@ -211,6 +218,9 @@ impl Command {
             Operation::PutKit(command) => command.validate(),
             Operation::HaltShard(command) => command.validate(),
             Operation::ResumeShard(command) => command.validate(self.cause.as_deref()),
+            Operation::StartOrder(command) => command.validate(),
+            Operation::ReportStep(command) => command.validate(),
+            Operation::ResolveOrder(command) => command.validate(),
             Operation::PutSharedLimit(command) => command.validate(),
         }
     }

@@ -9,8 +9,8 @@ use crate::commands::Discrepancy;
 use crate::invariants::Invariant;
 use crate::{
     Cause, ChannelId, CommandId, CountId, CountState, CustomerHash, LimitId, LocationId, LogTime, LotId, LotStatus,
-    ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockDelta, TransferId,
-    TransferState,
+    OrderState, ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StepName, StepState,
+    StockCounts, StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -93,7 +93,7 @@ pub enum EventKind {
     ReceiptClosed,
     /// Units are held for a reservation that another shard decides.
     OrderPrepared,
-    /// The reservation for which they were held was not made.
+    /// The reservation for which they were held was not made; or an order came to nothing, and everything is taken back.
     OrderAborted,
     /// A limit of what one customer may have was made or changed.
     LimitChanged,
@@ -121,6 +121,16 @@ pub enum EventKind {
     ShardHalted,
     /// Callers' commands are decided again.
     ShardResumed,
+    /// External steps decide from now on whether a hold is sold.
+    OrderStarted,
+    /// A step is done, has failed, is taken back or may not be.
+    OrderStepEnded,
+    /// All steps of an order are done, and its units are sold.
+    OrderCommitted,
+    /// What was done for an order that came to nothing is taken back.
+    OrderCompensated,
+    /// Of an order that came to nothing it is not known whether everything is taken back.
+    OrderStuck,
     /// A customer was refused by a limit.
     LimitHit,
 }
@@ -179,6 +189,11 @@ impl EventKind {
             Self::ChannelChanged => "channel.changed",
             Self::ShardHalted => "shard.halted",
             Self::ShardResumed => "shard.resumed",
+            Self::OrderStarted => "order.started",
+            Self::OrderStepEnded => "order.step_ended",
+            Self::OrderCommitted => "order.committed",
+            Self::OrderCompensated => "order.compensated",
+            Self::OrderStuck => "order.stuck",
             Self::LimitHit => "limit.hit",
         }
     }
@@ -417,6 +432,15 @@ pub enum Subject {
         finding: String,
         /// The node whose replica it was found on.
         node: u64,
+    },
+    /// The order of the reservation.
+    Order {
+        /// Where it stands after.
+        state: OrderState,
+        /// The step that is over, and how.
+        step: Option<(StepName, StepState)>,
+        /// Its revision after.
+        revision: Revision,
     },
     /// What a customer asked for and a limit refused.
     LimitHit {

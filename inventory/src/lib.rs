@@ -22,6 +22,7 @@ mod kit;
 mod limits;
 mod lot;
 mod once;
+mod order;
 mod parts;
 mod queries;
 mod refusal;
@@ -67,6 +68,10 @@ pub use kit::{Component, Kit, MAX_COMPONENTS, Promisable, SkuKind};
 pub use limits::Limits;
 pub use lot::{Lot, LotDates, LotSpec, LotStatus};
 pub use once::ResultWindow;
+pub use order::{
+    Compensation, MAX_ATTEMPTS, MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_WHY_BYTES, MIN_STEP_DEADLINE_MS,
+    Order, OrderFilter, OrderState, Resolution, Step, StepCall, StepKind, StepSpec, StepState,
+};
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
 pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
@@ -80,7 +85,7 @@ pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
-    BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, IdParseError, LimitId, LocationId, LogTime,
-    LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, TransferId, Units,
-    slot_of,
+    BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, EndpointId, IdParseError, LimitId, LocationId,
+    LogTime, LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, StepName,
+    TransferId, Units, slot_of,
 };

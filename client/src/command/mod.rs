@@ -6,6 +6,7 @@
 mod counts;
 mod holds;
 mod kits;
+mod orders;
 mod places;
 mod seal;
 mod shipments;
@@ -17,6 +18,7 @@ use holdfast_proto::v1::command::Operation;
 pub use counts::{ApplyCount, CancelCount, OpenCount, Reconcile, RecordCount};
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
 pub use kits::PutKit;
+pub use orders::{OrderStep, ReportStep, ResolveOrder, StartOrder};
 pub use places::{
     CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
     SetSafetyStock,
@@ -107,6 +109,9 @@ impl Command {
             Operation::CancelCount(_) => "cancel_count",
             Operation::Reconcile(_) => "reconcile",
             Operation::PutKit(_) => "put_kit",
+            Operation::StartOrder(_) => "start_order",
+            Operation::ReportStep(_) => "report_step",
+            Operation::ResolveOrder(_) => "resolve_order",
         }
     }
 }

@@ -136,6 +136,9 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::ApplyCount(it) => by_count(it.count_id),
         Operation::CancelCount(it) => by_count(it.count_id),
         Operation::Reconcile(it) => by_sku(&it.sku),
+        Operation::StartOrder(it) => by_reservation(it.reservation_id),
+        Operation::ReportStep(it) => by_reservation(it.reservation_id),
+        Operation::ResolveOrder(it) => by_reservation(it.reservation_id),
         Operation::PutKit(put) => by_sku(put.kit.as_ref().map_or("", |kit| kit.sku.as_str())),
     }
 }

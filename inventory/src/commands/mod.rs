@@ -36,6 +36,10 @@ mod put_shared_limit;
 mod receive_transfer;
 mod set_safety_stock;
 
+mod report_step;
+mod resolve_order;
+mod start_order;
+
 mod apply_count;
 mod cancel_count;
 mod open_count;
@@ -82,6 +86,10 @@ pub use put_kit::PutKit;
 pub use put_shared_limit::PutSharedLimit;
 pub use receive_transfer::{ArrivedUnits, ReceiveTransfer};
 pub use set_safety_stock::SetSafetyStock;
+
+pub use report_step::{ReportStep, StepReport};
+pub use resolve_order::ResolveOrder;
+pub use start_order::StartOrder;
 
 pub use apply_count::ApplyCount;
 pub use cancel_count::CancelCount;

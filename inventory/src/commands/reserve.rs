@@ -318,6 +318,7 @@ impl Reserve {
             details,
             lines,
             spread,
+            order: None,
         });
         turn.record_changes(kind, Some(no), None);
         turn.record_backorders(no, &[]);

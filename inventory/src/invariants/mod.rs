@@ -11,6 +11,7 @@ mod holds;
 mod late;
 mod ledger;
 mod once;
+mod orders;
 mod quantities;
 
 use std::fmt;
@@ -41,6 +42,8 @@ pub enum Invariant {
     Caps,
     /// [H-RECORDS] The records fit each other: whatever one names is there.
     Records,
+    /// [H-ORDER] What orders with external steps say of their reservations is so.
+    Orders,
 }
 
 impl Invariant {
@@ -57,11 +60,12 @@ impl Invariant {
             Self::Once => "H-ONCE",
             Self::Caps => "H-CAPS",
             Self::Records => "H-RECORDS",
+            Self::Orders => "H-ORDER",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Quantities,
         Self::Atp,
         Self::Holds,
@@ -71,6 +75,7 @@ impl Invariant {
         Self::Once,
         Self::Caps,
         Self::Records,
+        Self::Orders,
     ];
 
     /// The one of that id.
@@ -118,5 +123,6 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Once, once::check(state));
     collect(Invariant::Caps, caps::check(state));
     collect(Invariant::Caps, counters::check(state));
+    collect(Invariant::Orders, orders::check(state));
     breaches
 }

@@ -483,6 +483,7 @@ impl State {
             let fits = record.lines.iter().all(|line| self.line_fits(line))
                 && record.spread_fits()
                 && record.plan_fits()
+                && record.order_fits()
                 && record.counted_fits(self.limits.live());
             if !fits || self.find_reservation(record.id).is_some() {
                 return Err(LoadError::Inconsistent { kind: ChunkKind::Reservations });

@@ -6,6 +6,7 @@
 mod backorders;
 mod due;
 mod events;
+mod orders;
 mod places;
 mod quantities;
 mod settle;

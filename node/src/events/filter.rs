@@ -61,7 +61,8 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Receipt { .. }
             | Subject::Count { .. }
             | Subject::Channel { .. }
-            | Subject::Breach { .. },
+            | Subject::Breach { .. }
+            | Subject::Order { .. },
         )
         | None => None,
     };

@@ -10,6 +10,7 @@ mod events;
 mod fields;
 mod kits;
 mod operations;
+mod orders;
 mod places;
 mod reads;
 mod shared_limits;
@@ -24,6 +25,7 @@ use holdfast_proto::v1::{self, CommandError};
 pub(crate) use dates::Zones;
 pub(crate) use events::event_filter;
 pub(crate) use fields::{invalid, invalid_argument};
+pub(crate) use orders::order_filter;
 pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
@@ -172,6 +174,9 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::PutKit(it) => slot_of(&it.sku),
         // They are said to a shard by its number.
         Operation::HaltShard(_) | Operation::ResumeShard(_) => Slot::default(),
+        Operation::StartOrder(it) => it.reservation.slot(),
+        Operation::ReportStep(it) => it.order.slot(),
+        Operation::ResolveOrder(it) => it.order.slot(),
     }
 }
 

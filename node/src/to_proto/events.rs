@@ -147,6 +147,17 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Breach { invariant, finding, node } => {
             event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
         }
+        Subject::Order { state, step, revision } => {
+            let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
+                (name.to_string(), super::orders::step_state(state))
+            });
+            event::Subject::Order(v1::OrderEvent {
+                state: super::orders::order_state(state).into(),
+                step,
+                step_state: step_state.into(),
+                revision: revision.0,
+            })
+        }
     }
 }
 

@@ -13,6 +13,10 @@ use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result:
 use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
 
+mod orders;
+
+pub(crate) use orders::order;
+
 use crate::from_proto::invalid_argument;
 pub(crate) use events::event;
 
@@ -51,15 +55,14 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let message = refusal.to_string();
     let of = |reason| CommandError::of(reason, message.clone());
     let of_line = |reason, line: &u32| of(reason).at(format!("lines[{line}].units"));
+    let lacks = |reason, line: &u32, available: &u64| of_line(reason, line).with("available", available);
     let of_lot = |reason| of(reason).at("lot_id");
     let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
             recorded_or_not(of_line(ErrorReason::InsufficientStock, line).with("available", available), *recorded)
         }
-        Refusal::BackorderCapExceeded { available, line } => {
-            of_line(ErrorReason::BackorderCapExceeded, line).with("available", available)
-        }
+        Refusal::BackorderCapExceeded { available, line } => lacks(ErrorReason::BackorderCapExceeded, line, available),
         Refusal::NotReleased { release_at } => of(ErrorReason::NotReleased).with("release_at_ms", release_at.0),
         Refusal::QuantityOverflow => of(ErrorReason::QuantityOverflow),
         Refusal::ItemNotSellable { sku, status } => {
@@ -83,12 +86,8 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::AlreadyCommitted => of(ErrorReason::AlreadyCommitted),
         Refusal::AlreadyReleased => of(ErrorReason::AlreadyReleased),
         Refusal::AlreadyFulfilled => of(ErrorReason::AlreadyFulfilled),
-        Refusal::ExceedsHeldQuantity { line, available } => {
-            of_line(ErrorReason::ExceedsHeldQuantity, line).with("available", available)
-        }
-        Refusal::ExceedsFulfilled { line, available } => {
-            of_line(ErrorReason::ExceedsFulfilled, line).with("available", available)
-        }
+        Refusal::ExceedsHeldQuantity { line, available } => lacks(ErrorReason::ExceedsHeldQuantity, line, available),
+        Refusal::ExceedsFulfilled { line, available } => lacks(ErrorReason::ExceedsFulfilled, line, available),
         Refusal::ExtendLimitReached { max_expires_at } => {
             of(ErrorReason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
         }
@@ -137,10 +136,12 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         Refusal::TransferNotFound => of(ErrorReason::TransferNotFound).at("transfer_id"),
         Refusal::ReceiptNotFound => of(ErrorReason::ReceiptNotFound).at("receipt_id"),
         Refusal::AlreadyEnded => of(ErrorReason::AlreadyEnded),
-        Refusal::ExceedsInTransit { line, available } => {
-            of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
-        }
+        Refusal::ExceedsInTransit { line, available } => lacks(ErrorReason::ExceedsInTransit, line, available),
         Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
+        Refusal::OrderNotFound => of(ErrorReason::OrderNotFound).at("reservation_id"),
+        Refusal::OrderOpen { state } => of(ErrorReason::OrderOpen).with("state", state),
+        Refusal::OrderEnded { state } => of(ErrorReason::OrderEnded).with("state", state),
+        Refusal::StepNotRunning { step } => of(ErrorReason::StepNotRunning).at("step").with("step", step),
         Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
         Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {

@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, counts, shared_limits, watch};
+use super::{DecodeError, between_shards, counts, orders, shared_limits, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -136,13 +136,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::BlockLot(it) => Operation::BlockLot(BlockLot {
             sku: name(Sku::new(&it.sku))?,
             lot: name(LotId::new(&it.lot_id))?,
-            status: match it.status {
-                1 => LotStatus::Approved,
-                2 => LotStatus::OnHold,
-                3 => LotStatus::Quarantined,
-                4 => LotStatus::Recalled,
-                other => return Err(DecodeError::malformed(format!("lot status {other}"))),
-            },
+            status: lot_status(it.status)?,
         }),
         LogOperation::PutLimit(it) => Operation::PutLimit(put_limit(&it)?),
         other @ (LogOperation::Move(_)
@@ -158,7 +152,20 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::ApplyCount(_)
         | LogOperation::CancelCount(_)
         | LogOperation::Reconcile(_)) => counts::from_log(other)?,
+        other @ (LogOperation::StartOrder(_) | LogOperation::ReportStep(_) | LogOperation::ResolveOrder(_)) => {
+            orders::from_log(other)?
+        }
         LogOperation::PutChannel(it) => Operation::PutChannel(Box::new(put_channel(it)?)),
+    })
+}
+
+fn lot_status(number: u32) -> Result<LotStatus, DecodeError> {
+    Ok(match number {
+        1 => LotStatus::Approved,
+        2 => LotStatus::OnHold,
+        3 => LotStatus::Quarantined,
+        4 => LotStatus::Recalled,
+        other => return Err(DecodeError::malformed(format!("lot status {other}"))),
     })
 }
 

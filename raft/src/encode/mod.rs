@@ -12,6 +12,7 @@ mod between_shards;
 mod counts;
 mod from_log;
 mod limits;
+mod orders;
 mod shared_limits;
 mod to_log;
 mod watch;

@@ -7,16 +7,16 @@ use holdfast_inventory::commands::{
     CancelTransfer, CloseReceipt, Commit, CountedUnits, CounterLine, CreateTransfer, Discrepancy, DocumentLine,
     ExpectReceipt, Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan,
     Prepare, PreparedPart, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit, Receive,
-    ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, ReserveSpread, Return, Set, SetLimits, SetSafetyStock,
-    Sourced, Told,
+    ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, Return, Set,
+    SetLimits, SetSafetyStock, Sourced, StartOrder, StepReport, Told,
 };
 use holdfast_inventory::commands::{HaltShard, ResumeShard};
 use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Component, Condition, CountId, CustomerHash,
-    Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind,
-    LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId,
-    Revision, SharedLimitSpec, Sku, Slot, TransferId, Units,
+    Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Compensation, Component, Condition, CountId,
+    CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId,
+    LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal,
+    ReservationId, Revision, SharedLimitSpec, Sku, Slot, StepKind, StepSpec, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -212,7 +212,43 @@ fn operations_of_places() -> Vec<Operation> {
         }),
         Operation::CloseReceipt(CloseReceipt { receipt }),
     ];
-    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).collect()
+    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).chain(operations_of_orders()).collect()
+}
+
+fn operations_of_orders() -> Vec<Operation> {
+    let step = |name: &str, kind, compensation| StepSpec {
+        name: name.parse().unwrap(),
+        kind,
+        deadline_ms: 60_000,
+        max_attempts: 3,
+        compensation,
+        compensation_deadline_ms: 90_000,
+        payload: b"EUR 12.50".to_vec(),
+    };
+    let endpoint = |name: &str| name.parse().unwrap();
+    let pay = StepKind::Call { endpoint: endpoint("payments") };
+    let report = |report, is_compensation, attempt| {
+        let (order, step) = (reservation(), "pay".parse().unwrap());
+        Operation::ReportStep(Box::new(ReportStep { order, step, is_compensation, report, attempt }))
+    };
+    vec![
+        Operation::StartOrder(Box::new(StartOrder {
+            reservation: reservation(),
+            steps: vec![
+                step("pay", pay, Compensation::Call { endpoint: endpoint("refunds") }),
+                step("fraud", StepKind::Await, Compensation::None),
+                step("gift", StepKind::Await, Compensation::Await),
+            ],
+        })),
+        report(StepReport::Done { answer: b"P-1".to_vec(), is_fallback: true }, false, 2),
+        report(StepReport::Failed { why: "declined".to_owned() }, true, 0),
+        report(StepReport::Retry { why: "503".to_owned() }, false, 7),
+        Operation::ResolveOrder(ResolveOrder {
+            order: reservation(),
+            confirm: true,
+            reason: "seen in the bank".to_owned(),
+        }),
+    ]
 }
 
 fn operations_of_counts() -> Vec<Operation> {
