@@ -6,7 +6,7 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::{Cluster, Shop};
-use holdfast_client::{Client, PutItem, PutLimit, Receive, Reserve, v1};
+use holdfast_client::{Client, Fulfil, PutItem, PutLimit, Receive, Reserve, Return, v1};
 use holdfast_proto::v1::ErrorReason;
 
 const SKU: &str = "DROP";
@@ -93,5 +93,104 @@ async fn a_cart_over_two_shards_is_held_whole_within_the_limits_of_both() {
         cluster::pause().await;
     }
     client.reserve(cart(2, 1)).await.expect("as before");
+    cluster.replicas_agree().await;
+}
+
+/// Two SKUs on different shards, and a limit over both.
+async fn shared(cluster: &Cluster, client: &Client, units: u32, returns_restore: bool) -> [String; 2] {
+    let skus: Vec<String> = (0..100).map(|number| format!("SKU-{number}")).collect();
+    let other = skus.iter().find(|sku| client.shard_of(sku) != client.shard_of(SKU)).expect("a SKU of another shard");
+    let skus = [SKU.to_owned(), other.clone()];
+    for sku in &skus {
+        item(client, sku).await;
+    }
+    let limit = v1::SharedLimit {
+        limit_id: "make-up".to_owned(),
+        skus: skus.to_vec(),
+        units,
+        returns_restore,
+        ..v1::SharedLimit::default()
+    };
+    let put = client.put_shared_limit(limit).await.expect("a limit over both is put");
+    assert_eq!(put.revision, 1);
+    cluster.wait_ready().await;
+    skus
+}
+
+/// Holds one unit as soon as the customer may have it: what is given back reaches the counter's shard a moment later.
+async fn hold_soon(client: &Client, sku: &str, units: u32, customer: &str) -> holdfast_client::ids::ReservationId {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        match client.reserve(hold(sku, units, customer)).await {
+            Ok(held) => return held.reservation_id.expect("a reservation"),
+            Err(refused) => {
+                assert!(tokio::time::Instant::now() < deadline, "what was given back is counted: {refused}")
+            }
+        }
+        cluster::pause().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_skus_of_several_shards_nobody_gets_more_than_the_limit_of_all_together_through_a_kill_of_all_nodes() {
+    let mut cluster = Cluster::of_shards(4).await;
+    let client = Shop::client(&cluster).await;
+    let skus = shared(&cluster, &client, 3, false).await;
+
+    let unnamed = client.reserve(Reserve::new().line(SKU, 1)).await.expect_err("a customer is needed");
+    assert_eq!((unnamed.reason(), unnamed.failure().field.as_str()), (ErrorReason::CustomerRequired, "customer"));
+    let asked = (0..10).map(|number| client.reserve(hold(&skus[number % 2], 1, CUSTOMER)));
+    let told = futures_util::future::join_all(asked).await;
+    let held: Vec<_> = told.iter().flatten().filter_map(|success| success.reservation_id).collect();
+    assert_eq!(held.len(), 3, "{told:?}");
+    for refused in told.iter().filter_map(|told| told.as_ref().err()) {
+        assert_eq!(
+            (refused.reason(), refused.failure().field.as_str()),
+            (ErrorReason::CustomerLimitExceeded, "lines[0].units")
+        );
+        assert_eq!(refused.failure().metadata["limit_id"], "make-up");
+    }
+    let cart = hold(SKU, 2, "berta").line(skus[1].as_str(), 1);
+    let of_berta = client.reserve(cart).await.expect("another customer has a counter of her own");
+    let shown = client.reader(Default::default()).reservation(of_berta.reservation_id.expect("a reservation")).await;
+    assert_eq!(shown.expect("it is read").value.lines.len(), 2, "a counter is no line");
+
+    client.commit(held[0]).await.expect("one is bought");
+    client.release(held[1]).await.expect("another is given back");
+    cluster.kill_all();
+    cluster.start_all();
+    cluster.wait_ready().await;
+    hold_soon(&client, &skus[1], 1, CUSTOMER).await;
+    for sku in &skus {
+        let refused = client.reserve(hold(sku, 1, CUSTOMER)).await.expect_err("there is none left");
+        assert_eq!(refused.failure().metadata["remaining"], "0");
+    }
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expires_or_comes_back_may_be_had_again_of_another_sku_under_the_limit() {
+    let cluster = Cluster::of_shards(4).await;
+    let client = Shop::client(&cluster).await;
+    let skus = shared(&cluster, &client, 2, true).await;
+
+    client.reserve(hold(SKU, 2, CUSTOMER).ttl(Duration::from_secs(1))).await.expect("two are held");
+    let bought = hold_soon(&client, &skus[1], 2, CUSTOMER).await;
+    client.commit(bought).await.expect("they are bought");
+    client.fulfil(Fulfil::of(bought)).await.expect("and shipped");
+    let refused = client.reserve(hold(SKU, 1, CUSTOMER)).await.expect_err("they count still");
+    assert_eq!(refused.reason(), ErrorReason::CustomerLimitExceeded);
+    client.execute(Return::of(bought).line(0, 1)).await.expect("one comes back");
+    hold_soon(&client, SKU, 1, CUSTOMER).await;
+
+    let known = client.shared_limits().await.expect("limits are listed");
+    assert_eq!((known.len(), known[0].units, known[0].revision), (1, 2, 1));
+    let narrower = v1::SharedLimit { units: 1, ..known[0].clone() };
+    assert_eq!(client.put_shared_limit(narrower.clone()).await.expect("it is changed").revision, 2);
+    let refused = client.put_shared_limit(v1::SharedLimit { window_s: 60, ..narrower.clone() }).await;
+    assert_eq!(refused.expect_err("its window does not change").reason(), ErrorReason::InvalidArgument);
+    let inactive = v1::SharedLimit { inactive: true, ..narrower };
+    client.put_shared_limit(inactive).await.expect("it is lifted");
+    client.reserve(Reserve::new().line(SKU, 5)).await.expect("nobody is asked for now");
     cluster.replicas_agree().await;
 }

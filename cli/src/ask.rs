@@ -63,6 +63,11 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Asking {
+    /// Where it is asked.
+    pub const fn cluster(&self) -> &ClusterFlags {
+        &self.cluster
+    }
+
     /// Asks, and prints the answer.
     pub async fn ask(&self, operation: Operation, format: Format) -> Result<(), Failure> {
         let (_, done) = self.done(operation).await?;

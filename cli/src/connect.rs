@@ -88,6 +88,16 @@ impl ClusterFlags {
         self.connect().await?.campaigns(id).await.map_err(failure_of)
     }
 
+    /// Every limit per customer over several SKUs.
+    pub async fn shared_limits(&self) -> Result<Vec<v1::SharedLimit>, Failure> {
+        self.connect().await?.shared_limits().await.map_err(failure_of)
+    }
+
+    /// Creates a limit per customer over several SKUs, or replaces what is said of it.
+    pub async fn put_shared_limit(&self, limit: v1::SharedLimit) -> Result<v1::SharedLimit, Failure> {
+        self.connect().await?.put_shared_limit(limit).await.map_err(failure_of)
+    }
+
     /// Creates a channel, or replaces what is said of it.
     pub async fn put_channel(&self, channel: v1::Channel) -> Result<v1::Channel, Failure> {
         self.connect().await?.put_channel(channel).await.map_err(failure_of)

@@ -204,6 +204,7 @@ fn words_of(subject: &Subject) -> String {
             "{} has of {} at {} {}, {} held and {} sold",
             it.campaign_id, it.sku, it.location_id, it.granted, it.held, it.sold
         ),
+        Subject::LimitHit(it) => format!("{} refused {}, {} left", it.limit_id, it.sku, it.remaining),
         Subject::Breach(it) => format!("{} broken on node {}: {}", it.invariant, it.node_id, it.finding),
         Subject::Order(it) => {
             let state = word(OrderState::try_from(it.state).unwrap_or_default().as_str_name(), "ORDER_STATE_");

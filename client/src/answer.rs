@@ -180,7 +180,8 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::Overloaded
         | Reason::Unavailable
         | Reason::StorageFull
-        | Reason::OrderUndecided => true,
+        | Reason::OrderUndecided
+        | Reason::LimitNotAsked => true,
         Reason::Unspecified
         | Reason::InsufficientStock
         | Reason::BackorderCapExceeded

@@ -145,6 +145,24 @@ impl Client {
         Ok(reply.campaigns)
     }
 
+    /// Creates a limit per customer over several SKUs, or replaces what is said of it.
+    pub async fn put_shared_limit(&self, limit: v1::SharedLimit) -> Result<v1::SharedLimit, Error> {
+        let question = v1::PutSharedLimitRequest { limit: Some(limit) };
+        let ask = |channel, request| async move { cluster(channel).put_shared_limit(request).await };
+        let calling = self.at_length(Target::MetaLeader, Nature::Change, self.core().options.deadline);
+        let reply: v1::PutSharedLimitResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.limit.unwrap_or_default())
+    }
+
+    /// All limits per customer over several SKUs.
+    pub async fn shared_limits(&self) -> Result<Vec<v1::SharedLimit>, Error> {
+        let calling = self.core().reading(Target::MetaLeader);
+        let ask = |channel, request| async move { cluster(channel).list_shared_limits(request).await };
+        let reply: v1::ListSharedLimitsResponse =
+            self.core().call(calling, v1::ListSharedLimitsRequest {}, ask).await?;
+        Ok(reply.limits)
+    }
+
     /// Replaces a member that may not vote by the fresh node at `peer_address`. Answers when it is done.
     pub async fn replace_node(
         &self,

@@ -117,7 +117,7 @@ impl Inventory {
         let ask = |(_, no): &(LogTime, ReservationNo)| {
             let record = self.state.reservation(*no);
             let first = record.lines.first()?;
-            let slot = slot_of(&self.state.item(first.sku).sku);
+            let slot = slot_of(&self.state.asked_sku(record, first));
             let (deadline, filled) = record.part().map(|part| (part.deadline, part.filled.clone()))?;
             Some(AskDecision { reservation: record.id, slot, deadline, filled })
         };

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, LoseTransfer, MoveUnits,
-    OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive,
-    ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, ResumeShard,
-    Return, Revoke, Set, SetLimits, SetSafetyStock, StartOrder, Told,
+    OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit,
+    Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder,
+    ResumeShard, Return, Revoke, Set, SetLimits, SetSafetyStock, StartOrder, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -141,6 +141,8 @@ pub enum Operation {
     Grant(Box<Grant>),
     /// Units are not kept for a campaign any more.
     Revoke(Box<Revoke>),
+    /// Makes a limit over several items known.
+    PutSharedLimit(Box<PutSharedLimit>),
 }
 
 impl Operation {
@@ -228,6 +230,7 @@ impl Command {
             Operation::PutCampaign(command) => command.validate(),
             Operation::Grant(command) => command.validate(),
             Operation::Revoke(command) => command.validate(),
+            Operation::PutSharedLimit(command) => command.validate(),
         }
     }
 }

@@ -35,7 +35,12 @@ pub struct LimitSpec {
 }
 
 impl LimitSpec {
-    pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    ///
+    /// The field that is out of range.
+    pub fn validate(&self) -> Result<(), InvalidArgument> {
         if self.units == 0 || self.units > MAX_UNITS {
             return Err(InvalidArgument::of(Field::Units));
         }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::commands::Discrepancy;
 use crate::invariants::Invariant;
 use crate::{
-    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId,
-    LotStatus, OrderState, ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StepName,
-    StepState, StockCounts, StockDelta, TransferId, TransferState,
+    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, CountId, CountState, CustomerHash, LimitId, LocationId,
+    LogTime, LotId, LotStatus, OrderState, ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku,
+    StepName, StepState, StockCounts, StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -141,6 +141,8 @@ pub enum EventKind {
     CampaignGranted,
     /// Units are not kept for a campaign any more.
     CampaignRevoked,
+    /// A customer was refused by a limit.
+    LimitHit,
 }
 
 impl EventKind {
@@ -207,6 +209,7 @@ impl EventKind {
             Self::CampaignClosed => "campaign.closed",
             Self::CampaignGranted => "campaign.granted",
             Self::CampaignRevoked => "campaign.revoked",
+            Self::LimitHit => "limit.hit",
         }
     }
 }
@@ -477,6 +480,17 @@ pub enum Subject {
         held: u64,
         /// Units of them that are sold.
         sold: u64,
+    },
+    /// What a customer asked for and a limit refused.
+    LimitHit {
+        /// The limit.
+        limit: LimitId,
+        /// The item, or the kit that was asked for.
+        sku: Sku,
+        /// Who: the hash is all that there is of a customer.
+        customer: CustomerHash,
+        /// Units that the limit leaves the customer.
+        remaining: u64,
     },
 }
 

@@ -2,12 +2,13 @@
 
 use holdfast_mutation::{Mutation, is_on};
 
+use crate::commands::Reserve;
 use crate::once::Admission;
 use crate::state::{ChunkId, Cut, Digest, LoadError, State};
 use crate::turn::Turn;
 use crate::{
-    Answer, Applied, Command, DifferentField, Entry, Event, Field, InvalidArgument, Limits, LogTime, MAX_CHAIN,
-    Operation, Refusal, Success,
+    Answer, Applied, Command, CustomerHash, DifferentField, Entry, Event, EventKind, Field, InvalidArgument, Limits,
+    LogTime, MAX_CHAIN, Operation, Refusal, Sku, Subject, Success,
 };
 
 /// Old results and ended reservations that one entry forgets at least, where there are so many; two more for each command.
@@ -103,6 +104,7 @@ impl Inventory {
                 if outcome.as_ref().err().is_none_or(Refusal::is_recorded) {
                     self.state.keep_result(command, &outcome);
                 }
+                self.tell_of_limit(command, &outcome, &mut out.events);
                 (outcome, false)
             }
         };
@@ -134,6 +136,7 @@ impl Inventory {
             }
             out.events.truncate(first_event);
             let failed = outcomes.len() - 1;
+            self.tell_of_limit(&chain[failed], &outcomes[failed], &mut out.events);
             outcomes.resize(chain.len(), Err(Refusal::LinkedCommandFailed));
             outcomes[..failed].fill(Err(Refusal::LinkedCommandFailed));
         } else {
@@ -144,6 +147,37 @@ impl Inventory {
                 self.state.keep_result(command, &outcome);
             }
             out.answers.push(Answer { id: command.id, outcome, replayed: false });
+        }
+    }
+
+    /// Tells when a limit has refused a customer: once a command, since its result is kept. A refusal changes nothing else.
+    fn tell_of_limit(&mut self, command: &Command, outcome: &Result<Success, Refusal>, events: &mut Vec<Event>) {
+        let Err(Refusal::CustomerLimitExceeded { limit, remaining, line }) = outcome else { return };
+        let Some((customer, sku)) = self.asked_by(&command.operation, *line as usize) else { return };
+        let subject = Subject::LimitHit { limit: limit.clone(), sku, customer, remaining: *remaining };
+        let mut turn = Turn::of_command(&mut self.state, events, command.id, command.cause.as_deref());
+        turn.record(EventKind::LimitHit, None, Some(subject));
+    }
+
+    /// Who asks, and what for in that line of the request.
+    fn asked_by(&self, operation: &Operation, line: usize) -> Option<(CustomerHash, Sku)> {
+        let of_reserve = |reserve: &Reserve| {
+            let sku = reserve.sku_of_asked(line)?;
+            reserve.customer.map(|customer| (customer, sku))
+        };
+        let of_record = |id| self.state.find_reservation(id).map(|no| self.state.reservation(no));
+        match operation {
+            Operation::Reserve(reserve) => of_reserve(reserve),
+            Operation::ReserveSpread(spread) => of_reserve(&spread.reserve),
+            Operation::Amend(amend) => {
+                of_record(amend.reservation)?.customer().zip(amend.lines.get(line).map(|line| line.sku.clone()))
+            }
+            Operation::Commit(commit) => {
+                let record = of_record(commit.reservation)?;
+                let sku = record.lines.get(line).map(|line| &self.state.item(line.sku).sku)?;
+                record.customer().zip(Some(sku.clone()))
+            }
+            _ => None,
         }
     }
 
@@ -252,6 +286,7 @@ impl Inventory {
             Operation::PutCampaign(put) => put.decide(turn),
             Operation::Grant(grant) => grant.decide(turn),
             Operation::Revoke(revoke) => revoke.decide(turn),
+            Operation::PutSharedLimit(put) => put.decide(turn),
         }
     }
 

@@ -29,6 +29,7 @@ mod parts;
 mod queries;
 mod refusal;
 mod reservation;
+mod shared_limit;
 mod shelf;
 mod sources;
 mod state;
@@ -83,6 +84,10 @@ pub(crate) use parts::validate_parts;
 pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
 pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
 pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
+pub use shared_limit::{
+    MAX_SHARED_LIMIT_ID_BYTES, MAX_SHARED_LIMITS, MAX_SHARED_LIMITS_OF_ITEM, MAX_SKUS_OF_LIMIT, MIN_SKUS_OF_LIMIT,
+    SharedLimit, SharedLimitSpec,
+};
 pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};

@@ -47,13 +47,17 @@ pub(crate) fn units_of_lines(
     }
     let mut units = vec![0; record.lines.len()];
     for part in parts {
-        let line = record.lines.get(part.line as usize);
+        let line = record.lines.get(part.line as usize).filter(|_| !record.is_counter(part.line as usize));
         let line = line.ok_or(InvalidArgument::in_line(Field::LineNumber, part.line as usize))?;
         let available = of(&line.units);
         if part.units.count() > available {
             return Err(exceeds(part.line, available));
         }
         units[part.line as usize] = part.units.count();
+    }
+    // What the parts are counted by goes with them.
+    for (at, counter) in record.own_counters() {
+        units[at] = counter.iter().map(|number| units[usize::from(*number)]).sum();
     }
     Ok(units)
 }

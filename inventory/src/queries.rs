@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::commands::Plan;
 use crate::kit::{Kit, Promisable, SkuKind};
 use crate::state::{
     BoundUnits, CampaignNo, CampaignRecord, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord,
@@ -10,9 +11,9 @@ use crate::state::{
 };
 use crate::{
     Allocation, Answer, Campaign, CampaignId, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash,
-    CustomerLimit, EventHash, Frontier, Inventory, ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime,
-    Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow,
-    Revision, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
+    CustomerLimit, EventHash, Frontier, Inventory, ItemSpec, ItemStatus, LimitId, Limits, LocationId, LocationSpec,
+    LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState,
+    ResultWindow, Revision, SharedLimit, SharedLimitSpec, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
 };
 
 /// An item as it stands.
@@ -117,7 +118,7 @@ impl Inventory {
     pub fn counts(&self) -> Counts {
         let ended = self.state.indexes.ended.len() as u64;
         Counts {
-            items: self.state.item_count(),
+            items: self.state.item_count() - self.state.shared_limits().len() as u64,
             locations: self.state.location_count(),
             live_reservations: self.state.reservation_count() - ended,
             ended_reservations: ended,
@@ -309,6 +310,20 @@ impl Inventory {
         Some(self.state.limits_of(no).map(show).collect())
     }
 
+    /// The limit over several items, as this shard knows it.
+    #[must_use]
+    pub fn shared_limit(&self, id: &LimitId) -> Option<SharedLimit> {
+        let record = self.state.limit(self.state.find_shared_limit(id)?);
+        let spec = SharedLimitSpec { skus: record.skus.clone(), rule: record.spec };
+        Some(SharedLimit { id: record.id.clone(), spec, revision: record.revision })
+    }
+
+    /// What a customer has under it, as far as it is counted on this shard: that of the slot of [`Sku::of_counter`].
+    #[must_use]
+    pub fn shared_count(&self, id: &LimitId, customer: CustomerHash) -> Option<CustomerCount> {
+        Some(self.state.count_of(self.state.find_shared_limit(id)?, customer))
+    }
+
     /// The sums of every counter of the item over all locations. `None` for an unknown item.
     #[must_use]
     pub fn totals(&self, sku: &Sku) -> Option<StockTotals> {
@@ -402,7 +417,8 @@ impl Inventory {
 
     fn skus_after(&self, after: Option<&Sku>) -> impl Iterator<Item = SkuNo> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.state.indexes.skus_in_order.range((from, Bound::Unbounded)).map(|(_, no)| *no)
+        let skus = self.state.indexes.skus_in_order.range((from, Bound::Unbounded));
+        skus.filter(|(sku, _)| !sku.is_counter()).map(|(_, no)| *no)
     }
 
     fn is_active(&self, location: LocationNo) -> bool {
@@ -486,7 +502,7 @@ impl Inventory {
             customer: details.and_then(|details| details.customer),
             channel: details.and_then(|details| details.channel.clone()),
             campaign: details.and_then(|details| details.campaign.clone()),
-            plan: record.plan().cloned(),
+            plan: record.plan().map(Plan::of_items),
             revision: record.revision,
         }
     }
@@ -494,11 +510,13 @@ impl Inventory {
     /// The lines in the order they were asked for, those on other shards as this shard knows them.
     fn show_lines(&self, record: &ReservationRecord) -> Vec<ReservationLine> {
         let own = record.lines.iter().map(|line| self.show_line(line));
-        let Some(whole) = record.whole() else { return own.collect() };
+        // What it is counted by is no line to anyone.
+        let is_shown = |line: &ReservationLine| !line.sku.is_counter();
+        let Some(whole) = record.whole() else { return own.filter(is_shown).collect() };
         let mut lines: Vec<(u16, ReservationLine)> = whole.own.iter().copied().zip(own).collect();
         lines.extend(record.remote_lines().map(|line| (line.number, line.show())));
         lines.sort_by_key(|(number, _)| *number);
-        lines.into_iter().map(|(_, line)| line).collect()
+        lines.into_iter().map(|(_, line)| line).filter(is_shown).collect()
     }
 
     fn show_bound(&self, bound: &BoundUnits) -> LotUnits {

@@ -74,6 +74,7 @@ pub enum Field {
     StepAnswer,
     Why,
     EndsAt,
+    LimitSkus,
 }
 
 impl Field {
@@ -141,6 +142,7 @@ impl Field {
             Self::StepAnswer => "answer",
             Self::Why => "reason",
             Self::EndsAt => "ends_at_ms",
+            Self::LimitSkus => "skus",
         }
     }
 }
@@ -543,6 +545,13 @@ pub enum Refusal {
         /// Units that could be.
         available: u64,
     },
+    /// The item is under a limit over several whose counter was not asked, or is not known where it stands: the reserve is to be
+    /// planned anew, and nothing was decided.
+    #[error("the limit {limit} is not known yet to all who are asked; ask again with the same id")]
+    LimitNotAsked {
+        /// The limit.
+        limit: LimitId,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -602,7 +611,8 @@ impl Refusal {
             | Self::BatchTooLarge
             | Self::Overloaded { .. }
             | Self::OrderUndecided
-            | Self::ShardHalted { .. } => false,
+            | Self::ShardHalted { .. }
+            | Self::LimitNotAsked { .. } => false,
             Self::QuantityOverflow
             | Self::ItemNotSellable { .. }
             | Self::LotRequired

@@ -153,7 +153,13 @@ mod tests {
             optional: *optional,
             kit: None,
         };
-        let plan = Plan { request: BodyHash(1), asked: asked.iter().map(asked_line).collect(), of, sourced: Some(how) };
+        let plan = Plan {
+            request: BodyHash(1),
+            asked: asked.iter().map(asked_line).collect(),
+            of,
+            sourced: Some(how),
+            counters: Vec::new(),
+        };
         Reserve { lines, channel: "web".parse().ok(), plan: Some(Box::new(plan)), ..reserve }
     }
 

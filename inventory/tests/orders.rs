@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use holdfast_inventory::commands::{
     Abandon, AskDecision, AskedLine, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, KitOf, Line, Plan, PutItem,
-    PutLocation, Receive, Release, Reserve, ReserveSpread, Told,
+    PutLocation, PutSharedLimit, Receive, Release, Reserve, ReserveSpread, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Command, CommandId, Entry, Inventory, ItemSpec, Limits, LocationSpec, LogTime,
-    Operation, Refusal, Reservation, ReservationId, ReservationState, Revision, Sku, Slot, SpreadPlan, Success, Units,
-    invariants, slot_of,
+    Applied, Backorder, BodyHash, Command, CommandId, CustomerHash, Entry, Inventory, ItemSpec, LimitId, LimitSpec,
+    LimitWindow, Limits, LineCounts, LocationSpec, LogTime, Operation, Refusal, Reservation, ReservationId,
+    ReservationState, Revision, SharedLimitSpec, Sku, Slot, SpreadPlan, Success, Units, invariants, slot_of,
 };
 
 const SHARDS: u32 = 3;
@@ -121,6 +121,19 @@ struct World {
     shipped: BTreeMap<Sku, u64>,
     /// Orders of which units were promised without stock.
     backordered: usize,
+    /// Limits over several items, if there are any in this world.
+    limits: Vec<(LimitId, Vec<Sku>)>,
+    /// Every reservation that was made, as its deciding shard had it when it was last seen.
+    seen: BTreeMap<ReservationId, Reservation>,
+    /// Orders that a limit refused.
+    beyond_limits: usize,
+}
+
+/// Units of a limit's items that one customer may have together.
+const LIMIT: u32 = 7;
+
+fn counter_of(limit: &LimitId, customer: CustomerHash) -> Sku {
+    Sku::of_counter(limit, customer).unwrap()
 }
 
 impl World {
@@ -140,7 +153,14 @@ impl World {
             applied: Applied::default(),
             shipped: BTreeMap::new(),
             backordered: 0,
+            limits: Vec::new(),
+            seen: BTreeMap::new(),
+            beyond_limits: 0,
         };
+        if seed.is_multiple_of(2) {
+            world.limit("five", &[0, 1, 2, 3, 4]);
+            world.limit("two", &[3, 5]);
+        }
         for shard in 0..SHARDS {
             let put =
                 PutLocation { location: "main".parse().unwrap(), spec: LocationSpec::default(), if_revision: None };
@@ -157,6 +177,75 @@ impl World {
             world.receive(&sku, if may_wait { 3 } else { 6 });
         }
         world
+    }
+
+    fn limit(&mut self, name: &str, skus: &[usize]) {
+        let limit: LimitId = name.parse().unwrap();
+        let mut skus: Vec<Sku> = skus.iter().map(|at| self.skus[*at].clone()).collect();
+        skus.sort();
+        let rule = LimitSpec { units: LIMIT, window: LimitWindow::ForEver, returns_restore: false, active: true };
+        let spec = SharedLimitSpec { skus: skus.clone(), rule };
+        for shard in 0..SHARDS {
+            let put = PutSharedLimit { limit: limit.clone(), spec: spec.clone(), revision: Revision(1) };
+            self.ask(shard, Operation::PutSharedLimit(Box::new(put))).unwrap();
+        }
+        self.limits.push((limit, skus));
+    }
+
+    /// The same reserve with the counters of the limits; now and then of a caller who does not know of them.
+    fn counted(&mut self, mut reserve: Reserve) -> Reserve {
+        if !self.dice.one_in(10) {
+            let over = |sku: &Sku| {
+                let limits = self.limits.iter().filter(|(_, skus)| skus.contains(sku));
+                limits.map(|(id, _)| id.clone()).collect()
+            };
+            reserve.count_under(BodyHash(7), over).unwrap();
+        }
+        reserve
+    }
+
+    /// Units that count of a customer under a limit, counted anew from every reservation that was made, as it was last seen.
+    fn taken(&self, skus: &[Sku], customer: CustomerHash) -> u64 {
+        let made = self.seen.values().filter(|made| made.customer == Some(customer));
+        let lines = made.flat_map(|made| &made.lines).filter(|line| skus.contains(&line.sku));
+        let units = |units: &LineCounts| {
+            let all = [units.held, units.backordered, units.short, units.committed, units.fulfilled];
+            all.iter().sum::<u64>() + units.backordered_sold + units.short_sold
+        };
+        lines.map(|line| units(&line.units)).sum()
+    }
+
+    /// Sees what became of the reservations that a shard decides.
+    fn see(&mut self, deciding: u32) {
+        for order in self.orders.iter().filter(|_| !self.limits.is_empty()) {
+            let id = order.reserve.reservation;
+            if shard_of(id.slot()) == deciding
+                && let Some(made) = self.shards[deciding as usize].reservation(id)
+            {
+                self.seen.insert(id, made);
+            }
+        }
+    }
+
+    /// No customer has more than a limit allows, whatever is on its way.
+    fn check_limits(&self) {
+        for (limit, skus) in &self.limits {
+            for customer in [CustomerHash(1), CustomerHash(2)] {
+                let taken = self.taken(skus, customer);
+                assert!(taken <= u64::from(LIMIT), "{customer:?} has {taken} under {limit}");
+            }
+        }
+    }
+
+    /// In the end the counters have what the reservations say, no more and no less.
+    fn check_counters(&self) {
+        for (limit, skus) in &self.limits {
+            for customer in [CustomerHash(1), CustomerHash(2)] {
+                let shard = shard_of(slot_of(&counter_of(limit, customer)));
+                let count = self.shards[shard as usize].shared_count(limit, customer).unwrap();
+                assert_eq!(count.held + count.bought, self.taken(skus, customer), "{customer:?} under {limit}");
+            }
+        }
     }
 
     fn receive(&mut self, sku: &Sku, units: u32) {
@@ -180,6 +269,8 @@ impl World {
         let state = &mut self.shards[shard as usize];
         state.apply(&Entry { time, commands: vec![command] }, &mut self.applied);
         assert_eq!(invariants::check(state), Vec::new());
+        self.see(shard);
+        let state = &mut self.shards[shard as usize];
         if self.dice.one_in(40) {
             assert_eq!(state.digest(), state.recompute_digest());
             state.mark_all_changed();
@@ -213,7 +304,7 @@ impl World {
             ttl_s: 30,
             partial_ok: self.dice.one_in(8),
             order_ref: None,
-            customer: None,
+            customer: (!self.dice.one_in(8)).then(|| CustomerHash(1 + u128::from(self.dice.next() % 2))),
             channel: None,
             campaign: None,
             plan: None,
@@ -236,7 +327,7 @@ impl World {
             line.optional = asked.last().unwrap().optional;
             of.push(asked.len() as u16 - 1);
         }
-        reserve.plan = Some(Box::new(Plan { request: BodyHash(7), asked, of, sourced: None }));
+        reserve.plan = Some(Box::new(Plan { request: BodyHash(7), asked, of, sourced: None, counters: vec![] }));
         reserve
     }
 
@@ -248,7 +339,7 @@ impl World {
                 reserve.lines[last].sku = self.skus[self.dice.below(self.skus.len())].clone();
             }
         }
-        reserve
+        self.counted(reserve)
     }
 
     fn try_order(&mut self, order: usize) {
@@ -293,6 +384,8 @@ impl World {
             }
             let is_backordered = outcome.as_ref().is_ok_and(|success| success.backordered.is_some());
             self.backordered += usize::from(is_new && is_backordered);
+            self.check_limits();
+            self.beyond_limits += usize::from(is_new && matches!(outcome, Err(Refusal::CustomerLimitExceeded { .. })));
             let decided = self.orders[*order].decided.get_or_insert_with(|| outcome.clone());
             assert_eq!(*decided, outcome, "an order is decided once");
         }
@@ -461,6 +554,7 @@ impl World {
             for shard in 0..SHARDS {
                 self.shards[shard as usize]
                     .apply(&Entry { time: LogTime(self.now + 600), commands: vec![] }, &mut self.applied);
+                self.see(shard);
                 self.look_after(shard);
             }
             let is_in_doubt = |shard: &Inventory| !shard.parts_in_doubt(LogTime(u64::MAX), 1).is_empty();
@@ -516,7 +610,7 @@ impl World {
     }
 }
 
-fn run(seed: u64) -> (usize, usize, usize) {
+fn run(seed: u64) -> (usize, usize, usize, usize) {
     let mut world = World::new(seed);
     for _ in 0..1_500 {
         world.step();
@@ -524,6 +618,8 @@ fn run(seed: u64) -> (usize, usize, usize) {
     world.heal();
     world.check_agreement();
     world.check_shipped();
+    world.check_limits();
+    world.check_counters();
     let spread = world.orders.iter().filter(|order| {
         order
             .reserve
@@ -533,7 +629,7 @@ fn run(seed: u64) -> (usize, usize, usize) {
     });
     let decided: Vec<bool> = spread.filter_map(|order| Some(order.decided.as_ref()?.is_ok())).collect();
     let made = decided.iter().filter(|is_ok| **is_ok).count();
-    (made, decided.len() - made, world.backordered)
+    (made, decided.len() - made, world.backordered, world.beyond_limits)
 }
 
 #[test]
@@ -542,15 +638,17 @@ fn what_lies_on_several_shards_is_held_sold_and_given_back_whole_or_not_at_all()
         Ok(seed) => vec![seed.parse().unwrap()],
         Err(_) => (1..=std::env::var("ORDERS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60)).collect(),
     };
-    let (mut made, mut refused, mut backordered) = (0, 0, 0);
+    let (mut made, mut refused, mut backordered, mut beyond_limits) = (0, 0, 0, 0);
     for seed in seeds {
         println!("replay: HOLDFAST_SEED={seed} cargo test -p holdfast-inventory --test orders");
-        let (more_made, more_refused, more_backordered) = run(seed);
+        let (more_made, more_refused, more_backordered, more_beyond) = run(seed);
+        beyond_limits += more_beyond;
         made += more_made;
         refused += more_refused;
         backordered += more_backordered;
     }
     assert!(backordered > 0, "nothing was promised without stock");
+    assert!(beyond_limits > 0 || std::env::var("HOLDFAST_SEED").is_ok(), "no limit refused anything");
     assert!(made > 0 && refused > 0, "{made} orders over several shards were made and {refused} refused");
     println!("{made} orders over several shards made, {refused} refused");
 }

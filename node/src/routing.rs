@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_inventory::{CampaignId, ChannelId, ChannelSpec, LocationId, Revision, Slot};
-use holdfast_raft::meta::{Member, Meta};
+use holdfast_inventory::{CampaignId, ChannelId, ChannelSpec, LimitId, LocationId, Revision, SharedLimit, Sku, Slot};
+use holdfast_raft::meta::{Member, Meta, MetaLimit};
 use holdfast_raft::types::NodeId;
 
 use crate::from_proto::{Words, Zones};
@@ -25,6 +25,8 @@ pub(crate) struct Routes {
     pub(crate) location_revisions: Vec<u64>,
     /// The channels, as the services ask for them.
     pub(crate) channels: BTreeMap<ChannelId, ChannelSpec>,
+    /// The limits over several items that new holds of an item are counted under.
+    pub(crate) limits_by_sku: BTreeMap<Sku, Vec<LimitId>>,
     /// (first slot, last slot, shard), in the order of the slots.
     pub(crate) ranges: Vec<(u16, u16, u32)>,
 }
@@ -58,7 +60,14 @@ impl Routes {
         });
         let campaigns = known.collect();
         let (limits, records_at) = (Some(meta.shard_limits().clone()), Revision(meta.revision()));
+        let shared_limit = |(id, limit): (&LimitId, &MetaLimit)| SharedLimit {
+            id: id.clone(),
+            spec: limit.spec.clone(),
+            revision: Revision(limit.revision),
+        };
+        let shared_limits: Vec<SharedLimit> = meta.limits().iter().map(shared_limit).collect();
         Some(Self {
+            limits_by_sku: by_sku(&shared_limits),
             cluster_id: meta.cluster_id().to_owned(),
             epoch: meta.epoch(),
             revision: meta.revision(),
@@ -70,7 +79,14 @@ impl Routes {
                 customer_key,
             },
             channels: channels.iter().map(|channel| (channel.id.clone(), channel.spec.clone())).collect(),
-            for_shards: Arc::new(ShardRecords { limits, locations, channels, campaigns, revision: records_at }),
+            for_shards: Arc::new(ShardRecords {
+                limits,
+                locations,
+                channels,
+                campaigns,
+                shared_limits,
+                revision: records_at,
+            }),
             location_revisions,
             ranges: meta.slot_ranges(),
         })
@@ -82,8 +98,23 @@ impl Routes {
         self.ranges.get(at).map_or(0, |(_, _, shard)| *shard)
     }
 
+    /// The limits over several items that a line of the item is counted under.
+    pub(crate) fn limits_over(&self, sku: &Sku) -> Vec<LimitId> {
+        self.limits_by_sku.get(sku).cloned().unwrap_or_default()
+    }
+
     /// Where clients reach a node.
     pub(crate) fn client_address(&self, node: NodeId) -> Option<&str> {
         self.members.get(&node).map(|member| member.client_address.as_str()).filter(|address| !address.is_empty())
     }
+}
+
+fn by_sku(limits: &[SharedLimit]) -> BTreeMap<Sku, Vec<LimitId>> {
+    let mut by_sku: BTreeMap<Sku, Vec<LimitId>> = BTreeMap::new();
+    for limit in limits.iter().filter(|limit| limit.spec.rule.active) {
+        for sku in &limit.spec.skus {
+            by_sku.entry(sku.clone()).or_default().push(limit.id.clone());
+        }
+    }
+    by_sku
 }

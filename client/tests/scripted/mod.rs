@@ -304,6 +304,8 @@ not_in_this_script! {
     open_campaign: OpenCampaignRequest => OpenCampaignResponse,
     close_campaign: CloseCampaignRequest => CloseCampaignResponse,
     list_campaigns: ListCampaignsRequest => ListCampaignsResponse,
+    put_shared_limit: PutSharedLimitRequest => PutSharedLimitResponse,
+    list_shared_limits: ListSharedLimitsRequest => ListSharedLimitsResponse,
     transfer_leadership: TransferLeadershipRequest => TransferLeadershipResponse,
     checkpoint: CheckpointRequest => CheckpointResponse,
 }

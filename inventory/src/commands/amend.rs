@@ -45,7 +45,7 @@ impl Amend {
         if record.state() != ReservationState::Held {
             return Err(record.refuse_without_hold());
         }
-        if record.spread.is_some() {
+        if record.spans_shards() {
             return Err(Refusal::LinesSpanShards);
         }
         if record.plan().is_some() {

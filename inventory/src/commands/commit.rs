@@ -56,7 +56,9 @@ impl Commit {
     /// The same of a reservation that was found, whoever decides it.
     pub(crate) fn sell(&self, turn: &mut Turn<'_>, no: ReservationNo) -> Result<(), Refusal> {
         let record = turn.state.reservation(no);
-        if record.spread.is_some() && !(self.parts.is_empty() && self.if_expired == IfExpired::Fail) {
+        let is_parts = !self.parts.is_empty() && record.spans_shards();
+        // What other shards held of it, they would have to hold anew.
+        if is_parts || (record.spread.is_some() && self.if_expired == IfExpired::Retake) {
             return Err(Refusal::LinesSpanShards);
         }
         let mut retaken: Option<Vec<LineRecord>> = None;

@@ -1,5 +1,6 @@
 //! `follow`: a part of a reservation becomes what the deciding shard says.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::MAX_PLANNED_LINES;
@@ -75,6 +76,7 @@ impl Follow {
         turn.state.change_part(no, |part| part.phase = PartPhase::Decided);
         self.sell_and_give_back(turn, no);
         self.ship(turn, no)?;
+        self.take_back(turn, no);
         turn.state.change_part(no, |part| part.version = self.version);
         Ok(turn.reservation_success(no))
     }
@@ -82,7 +84,12 @@ impl Follow {
     /// Sells and gives back what the whole has sold and given back.
     fn sell_and_give_back(&self, turn: &mut Turn<'_>, no: ReservationNo) {
         let lines = turn.state.reservation(no).lines.clone();
-        let steps: Vec<Step> = lines.iter().zip(&self.lines).map(|(line, to)| Step::between(&line.units, to)).collect();
+        let mut steps: Vec<Step> =
+            lines.iter().zip(&self.lines).map(|(line, to)| Step::between(&line.units, to)).collect();
+        if is_on(Mutation::CounterNotGivenBack) {
+            let kept = steps.iter_mut().zip(&lines).filter(|(_, line)| turn.state.item(line.sku).sku.is_counter());
+            kept.for_each(|(step, _)| (step.released, step.expired, step.cancelled) = (0, 0, 0));
+        }
         let Some(kind) = steps.iter().find_map(Step::kind) else { return };
         let bound: Vec<_> = lines.iter().zip(&steps).map(|(line, step)| turn.sell(line, step.sold)).collect();
         let mut after = lines.clone();
@@ -97,6 +104,23 @@ impl Follow {
         }
         turn.state.change_reservation(no, |record| record.lines = after);
         turn.record(kind, Some(no), None);
+    }
+
+    /// Counts as returned of counters what the whole has taken back. Of an item that lies here the deciding shard takes nothing back.
+    fn take_back(&self, turn: &mut Turn<'_>, no: ReservationNo) {
+        let lines = &turn.state.reservation(no).lines;
+        let is_more = |(line, to): (&LineRecord, &LineCounts)| {
+            to.returned > line.units.returned && turn.state.item(line.sku).sku.is_counter()
+        };
+        let more: Vec<bool> = lines.iter().zip(&self.lines).map(is_more).collect();
+        if !more.contains(&true) {
+            return;
+        }
+        turn.state.change_reservation(no, |record| {
+            let lines = record.lines.iter_mut().zip(&self.lines).zip(&more).filter(|(_, more)| **more);
+            lines.for_each(|((line, to), _)| line.units.returned = to.returned.min(line.units.fulfilled));
+        });
+        turn.record(EventKind::StockReturned, Some(no), None);
     }
 
     /// Ships what the whole has shipped, as far as it is there.

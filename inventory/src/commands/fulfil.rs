@@ -42,7 +42,7 @@ impl Fulfil {
         if record.state().is_ended() {
             return Err(record.refuse_without_hold());
         }
-        if record.spread.is_some() && !self.parts.is_empty() {
+        if record.spans_shards() && !self.parts.is_empty() {
             return Err(Refusal::LinesSpanShards);
         }
         let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };

@@ -24,6 +24,7 @@ mod set_limits;
 
 mod cancel_transfer;
 mod close_receipt;
+mod count_shared;
 mod create_transfer;
 mod expect_receipt;
 mod lose_transfer;
@@ -31,6 +32,7 @@ mod move_units;
 mod plan;
 mod put_kit;
 mod put_limit;
+mod put_shared_limit;
 mod receive_transfer;
 mod set_safety_stock;
 
@@ -82,8 +84,9 @@ pub use create_transfer::{CreateTransfer, DocumentLine};
 pub use expect_receipt::ExpectReceipt;
 pub use lose_transfer::LoseTransfer;
 pub use move_units::MoveUnits;
-pub use plan::{AskedLine, KitOf, MAX_PLANNED_LINES, Plan, Sourced};
+pub use plan::{AskedLine, CounterLine, KitOf, MAX_PLANNED_LINES, Plan, Sourced};
 pub use put_kit::PutKit;
+pub use put_shared_limit::PutSharedLimit;
 pub use receive_transfer::{ArrivedUnits, ReceiveTransfer};
 pub use set_safety_stock::SetSafetyStock;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use holdfast_mutation::{Mutation, is_on};
 
 use super::{Line, MAX_LINES};
-use crate::{BodyHash, Field, InvalidArgument, LocationId, MAX_CHANNEL_LOCATIONS, Revision, Sku, Units};
+use crate::{BodyHash, Field, InvalidArgument, LimitId, LocationId, MAX_CHANNEL_LOCATIONS, Revision, Sku, Units};
 
 /// Most lines that the lines of one request may become.
 pub const MAX_PLANNED_LINES: usize = 256;
@@ -25,6 +25,17 @@ pub struct Plan {
     pub of: Vec<u16>,
     /// How the reserve's channel chose the locations, where it did.
     pub sourced: Option<Sourced>,
+    /// The counters of limits over several items that are asked for: the last lines of the whole, in this order.
+    pub counters: Vec<CounterLine>,
+}
+
+/// What a line that is a counter counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterLine {
+    /// The limit.
+    pub limit: LimitId,
+    /// The numbers of the lines of the whole that it counts, ascending: all those of one asked line whose items are under the limit.
+    pub lines: Vec<u16>,
 }
 
 /// Lines whose locations a channel chose: each at one of its locations, and none of what it keeps back there.
@@ -65,8 +76,9 @@ impl Plan {
         let fits = self.of.len() == lines
             && !self.asked.is_empty()
             && self.asked.len() <= MAX_LINES
-            && self.of.is_sorted()
-            && self.of.last().is_some_and(|last| usize::from(*last) < self.asked.len());
+            // Once more from the beginning, for the counters.
+            && self.of.windows(2).filter(|pair| pair[0] > pair[1]).count() <= 1
+            && self.of.iter().all(|of| usize::from(*of) < self.asked.len());
         if !fits {
             return Err(InvalidArgument::of(Field::Lines));
         }
@@ -82,7 +94,7 @@ impl Plan {
         if sourced.nearest.len() > MAX_CHANNEL_LOCATIONS {
             return Err(InvalidArgument::of(Field::ChannelLocations));
         }
-        let mut rest = lines.iter().zip(&self.of).peekable();
+        let mut rest = lines.iter().zip(&self.of).filter(|(line, _)| !line.sku.is_counter()).peekable();
         while let Some((first, of)) = rest.next() {
             let (mut units, mut is_split, mut is_one) = (first.units.count(), false, true);
             while let Some((line, _)) = rest.next_if(|(_, other)| *other == of) {
@@ -102,6 +114,46 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether those of the lines of a whole that are counters are the ones it says, and count what they say: as many units, of lines of
+    /// the same asked line.
+    pub(crate) fn validate_counters(&self, lines: &[Line]) -> Result<(), InvalidArgument> {
+        let invalid = |at: usize| InvalidArgument::in_line(Field::Sku, at);
+        let first =
+            lines.len().checked_sub(self.counters.len()).filter(|first| *first > 0).ok_or_else(|| invalid(0))?;
+        if let Some(at) = lines[..first].iter().position(|line| line.sku.is_counter()) {
+            return Err(invalid(at));
+        }
+        for (at, counter) in (first..).zip(&self.counters) {
+            let is_of_it = |number: &u16| usize::from(*number) < first && self.of[usize::from(*number)] == self.of[at];
+            let is_named = lines[at].sku.counter().is_some_and(|(limit, _)| limit == counter.limit);
+            let is_sorted = !counter.lines.is_empty() && counter.lines.is_sorted_by(|a, b| a < b);
+            if !is_named || !is_sorted || !counter.lines.iter().all(is_of_it) {
+                return Err(invalid(at));
+            }
+            let units: u64 = counter.lines.iter().map(|number| lines[usize::from(*number)].units.count()).sum();
+            if units != lines[at].units.count() {
+                return Err(InvalidArgument::in_line(Field::Units, at));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same without the counters: what is shown.
+    pub(crate) fn of_items(&self) -> Self {
+        let of = self.of[..self.item_lines()].to_vec();
+        Self { of, counters: Vec::new(), ..self.clone() }
+    }
+
+    /// How many lines of the whole are of items.
+    pub(crate) fn item_lines(&self) -> usize {
+        self.of.len().saturating_sub(self.counters.len())
+    }
+
+    /// Whether the units of a line of the whole are asked of that limit's counter.
+    pub(crate) fn is_counted(&self, number: u16, limit: &LimitId) -> bool {
+        self.counters.iter().any(|counter| counter.limit == *limit && counter.lines.contains(&number))
+    }
+
     /// The same of some of the lines, by their numbers.
     pub(crate) fn of_lines(&self, numbers: &[u16]) -> Self {
         let of = numbers.iter().filter_map(|number| self.of.get(usize::from(*number)).copied()).collect();
@@ -110,7 +162,8 @@ impl Plan {
 
     /// Whether a line is a component of a kit that was asked for.
     pub(crate) fn is_of_kit(&self, line: usize) -> bool {
-        self.of.get(line).is_some_and(|of| self.asked[usize::from(*of)].kit.is_some())
+        let of = self.of.get(line).filter(|_| line < self.item_lines());
+        of.is_some_and(|of| self.asked[usize::from(*of)].kit.is_some())
     }
 
     /// Units held and units promised without stock of each asked line, by those of the lines that it became: together all that was
@@ -119,7 +172,7 @@ impl Plan {
         let (mut of_held, mut of_backordered) = (vec![0; self.asked.len()], vec![0; self.asked.len()]);
         for (at, number) in self.of.iter().map(|number| usize::from(*number)).enumerate() {
             let asked = &self.asked[number];
-            if held[at] == 0 && backordered[at] == 0 {
+            if (held[at] == 0 && backordered[at] == 0) || lines[at].sku.is_counter() {
                 continue;
             }
             let waits: &mut u32 = &mut of_backordered[number];
@@ -155,7 +208,13 @@ mod tests {
             line.optional = asked[usize::from(*of)].0;
         }
         let asked = asked.iter().map(|(optional, _)| AskedLine { units: Units(7), optional: *optional, kit: None });
-        reserve.plan = Some(Box::new(Plan { request: BodyHash(1), asked: asked.collect(), of, sourced: None }));
+        reserve.plan = Some(Box::new(Plan {
+            request: BodyHash(1),
+            asked: asked.collect(),
+            of,
+            sourced: None,
+            counters: Vec::new(),
+        }));
         reserve
     }
 

@@ -1,5 +1,6 @@
 //! `prepare`: units are held for a reservation that another shard decides.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::Line;
@@ -23,7 +24,7 @@ pub struct Prepare {
 
 impl Prepare {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
-        self.reserve.validate()?;
+        self.reserve.validate_part()?;
         let fits = self.numbers.len() == self.reserve.lines.len() && self.numbers.is_sorted_by(|a, b| a < b);
         if fits { Ok(()) } else { Err(InvalidArgument::of(Field::LineNumber)) }
     }
@@ -63,7 +64,7 @@ impl Prepare {
         let is_it = |(line, asked): (&LineRecord, &Line)| {
             let lot = line.named_lot().map(|lot| &turn.state.lot(lot).id);
             let taken = line.units.all().unwrap_or_default();
-            turn.state.item(line.sku).sku == asked.sku
+            turn.state.asked_sku(record, line) == asked.sku
                 && turn.state.location(line.location).id == asked.location
                 && (lot == asked.lot.as_ref() || line.by_lot.is_none())
                 && (taken == 0 || taken == asked.units.count())
@@ -89,6 +90,7 @@ impl Prepare {
             PartPhase::Prepared if part.taken_for > self.deadline && turn.now() > self.deadline => {
                 return Err(Refusal::OrderUndecided);
             }
+            PartPhase::Prepared if is_on(Mutation::CounterCountedTwice) => turn.state.count_again(no),
             // Whoever gave the earlier attempt up must not end this one: from now on this deadline counts. And whichever of the
             // two makes the whole, the units are its own.
             PartPhase::Prepared => turn.state.change_part(no, |part| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::FULL_RETRY_MS;
 use crate::state::ItemRecord;
 use crate::turn::Turn;
-use crate::{DifferentField, EventKind, InvalidArgument, ItemSpec, Refusal, Revision, Sku, Subject, Success};
+use crate::{DifferentField, EventKind, Field, InvalidArgument, ItemSpec, Refusal, Revision, Sku, Subject, Success};
 
 /// Creates an item, or replaces its attributes. The same attributes again change nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct PutItem {
 
 impl PutItem {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        if self.sku.is_counter() {
+            return Err(InvalidArgument::of(Field::Sku));
+        }
         self.spec.validate()
     }
 

@@ -30,6 +30,9 @@ pub struct PutKit {
 
 impl PutKit {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        if self.sku.is_counter() {
+            return Err(InvalidArgument::of(Field::Sku));
+        }
         if self.name.len() > MAX_TEXT_BYTES {
             return Err(InvalidArgument::of(Field::Name));
         }

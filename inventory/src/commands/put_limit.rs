@@ -42,7 +42,13 @@ impl PutLimit {
                 return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
             }
             let revision = actual.next();
-            turn.state.add_limit(LimitRecord { id: self.limit.clone(), sku, spec: self.spec, revision });
+            turn.state.add_limit(LimitRecord {
+                id: self.limit.clone(),
+                sku,
+                spec: self.spec,
+                revision,
+                skus: Vec::new(),
+            });
             return Ok(self.record(turn, revision));
         };
         let record = turn.state.limit(no);

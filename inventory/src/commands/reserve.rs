@@ -1,7 +1,6 @@
 //! `reserve`: units are held for a while, all lines or none.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
@@ -66,6 +65,15 @@ pub struct Reserve {
 
 impl Reserve {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        self.validate_part()?;
+        match &self.plan {
+            Some(plan) => plan.validate_counters(&self.lines),
+            None => Ok(()),
+        }
+    }
+
+    /// The same of those lines that lie on one of several shards.
+    pub(super) fn validate_part(&self) -> Result<(), InvalidArgument> {
         if !self.reservation.is_well_formed() {
             return Err(InvalidArgument::of(Field::ReservationId));
         }
@@ -79,6 +87,10 @@ impl Reserve {
             if plan.sourced.is_some() && self.channel.is_none() {
                 return Err(InvalidArgument::of(Field::ChannelId));
             }
+        }
+        let may_count = self.plan.as_ref().is_some_and(|plan| !plan.counters.is_empty());
+        if let Some(at) = self.lines.iter().position(|line| line.sku.is_counter() && !may_count) {
+            return Err(InvalidArgument::in_line(Field::Sku, at));
         }
         if let Some(at) = self.lines.iter().position(|line| !line.units.is_askable()) {
             return Err(InvalidArgument::in_line(Field::Units, at));
@@ -119,7 +131,9 @@ impl Reserve {
         let mut max_hold_s = limits.max_hold_s;
         let mut lines = Vec::with_capacity(self.lines.len());
         for (at, line) in self.lines.iter().enumerate() {
-            let record = turn.new_line(line).map_err(|refusal| self.planned_anew(refusal.of_no_decision(), at))?;
+            let record =
+                self.new_line(turn, line).map_err(|refusal| self.planned_anew(refusal.of_no_decision(), at))?;
+            self.check_counters(turn, &record, role.number_of(at))?;
             let spec = &turn.state.item(record.sku).spec;
             max_hold_s = max_hold_s.min(spec.max_hold_s.unwrap_or(u32::MAX));
             if let Some(limit) = spec.max_per_order {
@@ -146,22 +160,26 @@ impl Reserve {
         let mut demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?, sale);
         let mut missing = role.missing();
         let mut first_lack = None;
+        let groups = self.groups();
+        let count = groups.as_ref().map_or(lines.len(), Vec::len);
         for is_optional in [false, true] {
-            let mut rest = 0;
-            while rest < lines.len() {
-                let group = self.group_at(rest);
-                rest = group.end;
-                if (self.partial_ok || lines[group.start].optional) != is_optional {
+            for at in 0..count {
+                let alone = [at];
+                let group = groups.as_ref().map_or(alone.as_slice(), |groups| groups[at].as_slice());
+                let first = group[0];
+                if (self.partial_ok || lines[first].optional) != is_optional {
                     continue;
                 }
-                let (number, first) = (self.asked_number(&role, group.start), group.start);
+                let number = self.asked_number(&role, first);
                 let got = if missing.contains(&number) {
                     Err(Refusal::InsufficientStock { available: 0, line: first as u32, recorded: true })
                 } else {
-                    self.promise(turn, &mut demand, lines, group.clone())
+                    self.promise(turn, &mut demand, lines, group)
                 };
                 match got {
-                    Ok(promises) => group.zip(promises).for_each(|(at, promise)| promise.count(&mut lines[at].units)),
+                    Ok(promises) => {
+                        group.iter().zip(promises).for_each(|(at, promise)| promise.count(&mut lines[*at].units));
+                    }
                     Err(lack) if is_optional && lack.is_recorded() => {
                         missing.insert(number);
                         first_lack.get_or_insert(lack);
@@ -192,11 +210,11 @@ impl Reserve {
         turn: &Turn<'_>,
         demand: &mut Demand,
         lines: &[LineRecord],
-        group: Range<usize>,
+        group: &[usize],
     ) -> Result<Vec<Promise>, Refusal> {
         let before = (group.len() > 1).then(|| demand.clone());
         let mut promises = Vec::with_capacity(group.len());
-        for at in group.clone() {
+        for &at in group {
             match demand.promise(turn, &lines[at], at, self.lines[at].units.count()) {
                 Ok(promise) => promises.push(promise),
                 Err(lack) => {
@@ -231,26 +249,32 @@ impl Reserve {
         turn: &Turn<'_>,
         demand: &mut Demand,
         lines: &[LineRecord],
-        group: Range<usize>,
+        group: &[usize],
         lack: Refusal,
     ) -> Refusal {
         let (Some(sourced), Refusal::InsufficientStock { line, .. }) = (self.sourced(), &lack) else { return lack };
         let lacking = &lines[*line as usize];
-        let is_same = |at: &usize| (lines[*at].sku, lines[*at].named_lot()) == (lacking.sku, lacking.named_lot());
-        let asked: u64 = group.filter(is_same).map(|at| self.lines[at].units.count()).sum();
+        let is_same = |at: &&usize| (lines[**at].sku, lines[**at].named_lot()) == (lacking.sku, lacking.named_lot());
+        let asked: u64 = group.iter().filter(is_same).map(|at| self.lines[*at].units.count()).sum();
         let available = demand.left_through(turn.state, lacking, sourced.allow_split);
         let recorded = available < asked || sourced.last || is_on(Mutation::LostRaceRecorded);
         Refusal::InsufficientStock { available, line: *line, recorded }
     }
 
-    /// The lines from that one on that come from the same asked line.
-    fn group_at(&self, start: usize) -> Range<usize> {
-        match &self.plan {
-            Some(plan) if !is_on(Mutation::ComponentTakenAlone) => {
-                start..start + plan.of[start..].iter().take_while(|of| **of == plan.of[start]).count()
-            }
-            _ => start..start + 1,
+    /// The lines that are held together or not at all: those that come from one asked line, its counters with them. `None`: each by
+    /// itself.
+    fn groups(&self) -> Option<Vec<Vec<usize>>> {
+        let plan = self.plan.as_ref().filter(|_| !is_on(Mutation::ComponentTakenAlone))?;
+        let mut groups: Vec<Vec<usize>> = Vec::with_capacity(plan.of.len());
+        let mut found = BTreeMap::new();
+        for (at, of) in plan.of.iter().enumerate() {
+            let number = *found.entry(*of).or_insert_with(|| {
+                groups.push(Vec::with_capacity(1));
+                groups.len() - 1
+            });
+            groups[number].push(at);
         }
+        Some(groups)
     }
 
     /// The number of the asked line that a line comes from.
@@ -367,6 +391,15 @@ pub(super) enum Role<'a> {
 }
 
 impl Role<'_> {
+    /// The number that one of the lines has in the whole.
+    fn number_of(&self, at: usize) -> u16 {
+        match self {
+            Self::Alone => at as u16,
+            Self::Whole { whole, .. } => whole.own[at],
+            Self::Part(part) => part.numbers[at],
+        }
+    }
+
     /// Other shards hold units of the reservation, so that it is not empty where this one has none.
     fn holds_elsewhere(&self) -> bool {
         match self {

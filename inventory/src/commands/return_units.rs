@@ -36,7 +36,7 @@ impl Return {
         let elsewhere = self.location.as_ref().map(|location| turn.location(location)).transpose()?;
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
-        if record.spread.is_some() {
+        if record.spans_shards() {
             return Err(Refusal::LinesSpanShards);
         }
         let exceeds = |line, available| Refusal::ExceedsFulfilled { line, available };

@@ -23,7 +23,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
             sums.1 += units.committed + units.short_sold + units.backordered_sold + units.fulfilled - back;
         }
     }
-    let mut findings = Vec::new();
+    let mut findings = check_lines(state);
     for counter in state.counters() {
         let (limit, customer) = (state.limit(counter.limit), counter.customer);
         if state.find_counter(counter.limit, customer).is_none() {
@@ -46,6 +46,23 @@ pub(super) fn check(state: &State) -> Vec<String> {
         let limit = state.limit(limit);
         if sums.0 > 0 || (sums.1 > 0 && !is_over(limit, since, state)) {
             findings.push(format!("{}: nothing is counted of {customer:?}, whose lines say {sums:?}", limit.id));
+        }
+    }
+    findings
+}
+
+/// The lines that are counters have what the lines have that they count, those of other shards included.
+fn check_lines(state: &State) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (_, record) in state.reservations_from(ReservationNo(0)) {
+        for (number, units) in record.counters() {
+            let own = |at: usize| record.whole().map_or(at, |whole| usize::from(whole.own[at]));
+            let here = record.lines.iter().enumerate().find(|(at, _)| own(*at) == number).map(|(_, line)| line.units);
+            let there = record.remote_lines().find(|line| usize::from(line.number) == number).map(|line| line.units);
+            if here.or(there) != Some(units) {
+                let has = here.or(there);
+                findings.push(format!("reservation {}: counter {number} has {has:?}, and counts {units:?}", record.id));
+            }
         }
     }
     findings

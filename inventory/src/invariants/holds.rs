@@ -97,6 +97,9 @@ fn check_kits(state: &State) -> Vec<String> {
             .map(|(at, line)| (record.whole().map_or(at, |whole| usize::from(whole.own[at])), &line.units));
         let mut taken = vec![Vec::new(); plan.asked.len()];
         for (number, units) in own.chain(remote).filter(|(number, _)| plan.is_of_kit(*number)) {
+            if record.lines.get(number).is_some_and(|line| record.part().is_some() && is_counter(state, line)) {
+                continue;
+            }
             taken[usize::from(plan.of[number])].push(units.all().unwrap_or(0));
         }
         for (asked, taken) in plan.asked.iter().zip(taken) {
@@ -108,6 +111,10 @@ fn check_kits(state: &State) -> Vec<String> {
         }
     }
     findings
+}
+
+fn is_counter(state: &State, line: &LineRecord) -> bool {
+    state.item(line.sku).sku.is_counter()
 }
 
 fn check_indexes(state: &State) -> Vec<String> {

@@ -16,6 +16,7 @@ use super::journal::Undo;
 use super::records::{ReservationRecord, SkuNo};
 use crate::{
     CustomerCount, CustomerHash, LimitId, LimitSpec, LimitWindow, LineCounts, LogTime, MAX_LIMITS_OF_ITEM, Revision,
+    Sku,
 };
 
 /// The ordinal of a limit.
@@ -30,9 +31,19 @@ pub(crate) struct CounterNo(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LimitRecord {
     pub(crate) id: LimitId,
+    /// The item; of a limit over several, that of which its counters' lines are.
     pub(crate) sku: SkuNo,
     pub(crate) spec: LimitSpec,
     pub(crate) revision: Revision,
+    /// The items of a limit over several, on whatever shard; else empty.
+    pub(crate) skus: Vec<Sku>,
+}
+
+impl LimitRecord {
+    /// Whether it is over several items.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.skus.is_empty()
+    }
 }
 
 impl Record for LimitRecord {
@@ -212,8 +223,7 @@ impl State {
 
     pub(crate) fn add_limit(&mut self, record: LimitRecord) -> LimitNo {
         let no = LimitNo(self.limits.next_ordinal() as u32);
-        self.indexes.limits.insert(record.id.clone(), no);
-        self.indexes.limits_by_sku.insert((record.sku, no));
+        self.indexes.name_limit(no, &record);
         self.limits.push(record);
         self.note(|| Undo::LimitAdded(no));
         no
@@ -224,18 +234,22 @@ impl State {
         if let Some(journal) = &mut self.journal {
             journal.note(Undo::Limit(no, record.clone()));
         }
+        self.indexes.unname_limit(no, record);
         change(record);
+        self.indexes.name_limit(no, record);
     }
 
     pub(super) fn take_back_limit_added(&mut self, no: LimitNo) {
         let record =
             self.limits.undo_push(u64::from(no.0)).expect("what a chain touched is there until the chain ends");
-        self.indexes.limits.remove(&record.id);
-        self.indexes.limits_by_sku.remove(&(record.sku, no));
+        self.indexes.unname_limit(no, &record);
     }
 
     pub(super) fn take_back_limit(&mut self, no: LimitNo, old: LimitRecord) {
-        *self.limits.get_mut(u64::from(no.0)).expect("a limit is never removed") = old;
+        let record = self.limits.get_mut(u64::from(no.0)).expect("a limit is never removed");
+        self.indexes.unname_limit(no, record);
+        *record = old;
+        self.indexes.name_limit(no, record);
     }
 
     // Counters.
@@ -370,11 +384,12 @@ impl State {
         }
         for (ordinal, record) in self.limits.iter() {
             let no = LimitNo(ordinal as u32);
-            let is_new = self.indexes.limits.insert(record.id.clone(), no).is_none();
+            let names = if record.is_shared() { &self.indexes.shared_limits } else { &self.indexes.limits };
+            let is_new = !names.contains_key(&record.id);
             if !is_new || u64::from(record.sku.0) >= self.items.live() || record.spec.validate().is_err() {
                 return Err(refused);
             }
-            self.indexes.limits_by_sku.insert((record.sku, no));
+            self.indexes.name_limit(no, record);
             let of_item = self.indexes.limits_by_sku.range((record.sku, LimitNo(0))..=(record.sku, LimitNo(u32::MAX)));
             if of_item.count() > MAX_LIMITS_OF_ITEM {
                 return Err(refused);

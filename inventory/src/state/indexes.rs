@@ -82,6 +82,9 @@ pub(crate) struct Indexes {
     pub(crate) campaigns_due: BTreeSet<(LogTime, CampaignNo)>,
     /// What of which place campaigns have.
     pub(crate) allocations: BTreeSet<(CampaignNo, SkuNo, LocationNo)>,
+    /// Limits over several items, by name, and by item.
+    pub(super) shared_limits: BTreeMap<LimitId, LimitNo>,
+    pub(super) shared_by_sku: BTreeSet<(Sku, LimitNo)>,
 }
 
 impl Indexes {
@@ -120,6 +123,8 @@ impl Indexes {
             campaigns: BTreeMap::new(),
             campaigns_due: BTreeSet::new(),
             allocations: BTreeSet::new(),
+            shared_limits: BTreeMap::new(),
+            shared_by_sku: BTreeSet::new(),
         }
     }
 

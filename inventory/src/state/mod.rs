@@ -16,6 +16,7 @@ mod indexes;
 mod journal;
 mod orders;
 mod records;
+mod shared_limits;
 mod spread;
 
 pub(crate) use campaigns::{AllocationRecord, CampaignNo, CampaignRecord, SaleNo, held_and_sold};
@@ -234,7 +235,8 @@ impl State {
         self.reservations.live()
     }
 
-    pub(crate) fn add_reservation(&mut self, record: ReservationRecord) -> ReservationNo {
+    pub(crate) fn add_reservation(&mut self, mut record: ReservationRecord) -> ReservationNo {
+        record.count_counters();
         let no = ReservationNo(self.reservations.next_ordinal());
         self.indexes.name_reservation(no, &record);
         self.indexes.schedule(no, &record);
@@ -299,6 +301,7 @@ impl State {
         let remote: Vec<LineCounts> = record.remote_lines().map(|line| line.units).collect();
         let (counted_before, allocated_before) = (record.counted(), record.allocated());
         change(record);
+        record.count_counters();
         record.raise_version_after(&remote);
         record.revision = record.revision.next();
         record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };

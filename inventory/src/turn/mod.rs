@@ -79,7 +79,8 @@ impl<'a> Turn<'a> {
 
     /// The item of that SKU, which is no kit.
     pub(crate) fn sku(&self, sku: &Sku) -> Result<SkuNo, Refusal> {
-        let no = self.state.find_sku(sku).ok_or_else(|| Refusal::UnknownSku { sku: sku.clone() })?;
+        let no = self.state.find_sku(sku).filter(|_| !sku.is_counter());
+        let no = no.ok_or_else(|| Refusal::UnknownSku { sku: sku.clone() })?;
         if self.state.item(no).kit.is_some() {
             return Err(Refusal::SkuIsKit { sku: sku.clone(), recorded: true });
         }

@@ -120,6 +120,7 @@ impl Script {
             | Operation::StartOrder(_)
             | Operation::ReportStep(_)
             | Operation::ResolveOrder(_)
+            | Operation::PutSharedLimit(_)
             | Operation::PutChannel(_)
             | Operation::OpenCount(_)
             | Operation::RecordCount(_)

@@ -269,6 +269,7 @@ impl Model {
             | Operation::Told(_) => unreachable!("the generator makes none: it has one shard"),
             Operation::PutLimit(_)
             | Operation::PutKit(_)
+            | Operation::PutSharedLimit(_)
             | Operation::PutChannel(_)
             | Operation::OpenCount(_)
             | Operation::RecordCount(_)

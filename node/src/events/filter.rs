@@ -58,7 +58,8 @@ pub(super) fn skus_of(event: &EventBody) -> impl Iterator<Item = &Sku> {
             | Subject::Shortfall { sku, .. }
             | Subject::Reconciliation { sku, .. }
             | Subject::Allocation { sku, .. }
-            | Subject::Backorder { sku, .. },
+            | Subject::Backorder { sku, .. }
+            | Subject::LimitHit { sku, .. },
         ) => Some(sku),
         Some(
             Subject::Location { .. }

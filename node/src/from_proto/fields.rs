@@ -3,8 +3,9 @@
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
     Field, InvalidArgument, LocationId, LotId, MAX_ATTEMPTS, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN,
-    MAX_CHANNEL_LOCATIONS, MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_STEP_BYTES,
-    MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_TEXT_BYTES, MAX_UNITS, MAX_WHY_BYTES, MIN_STEP_DEADLINE_MS, NameError, Sku,
+    MAX_CHANNEL_LOCATIONS, MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_SKUS_OF_LIMIT,
+    MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_TEXT_BYTES, MAX_UNITS, MAX_WHY_BYTES, MIN_SKUS_OF_LIMIT,
+    MIN_STEP_DEADLINE_MS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 
@@ -34,6 +35,7 @@ pub(crate) fn invalid_argument(refused: &InvalidArgument) -> CommandError {
 fn what_may_stand(field: Field) -> String {
     match field {
         Field::Actor | Field::Reason | Field::Reference => format!("at most {MAX_CAUSE_BYTES} bytes"),
+        Field::LimitSkus => format!("{MIN_SKUS_OF_LIMIT} to {MAX_SKUS_OF_LIMIT} SKUs, each once"),
         Field::LimitWindow => "as it was when the limit was made: 0 for ever, or at most 366 days".to_owned(),
         Field::CommandId => "mint a UUIDv7, or take your own key with own_key".to_owned(),
         Field::Linked => {
@@ -105,7 +107,12 @@ fn name_refused(field: &str, error: NameError) -> CommandError {
 }
 
 pub(super) fn sku_at(field: impl FnOnce() -> String, text: &str) -> Result<Sku, CommandError> {
-    Sku::new(text).map_err(|error| name_refused(&field(), error))
+    match Sku::new(text) {
+        Ok(sku) if sku.is_counter() => {
+            Err(invalid(field(), "looks like the counter of a limit", "take a name that does not"))
+        }
+        sku => sku.map_err(|error| name_refused(&field(), error)),
+    }
 }
 
 /// The location named; where none is, the cluster's default.

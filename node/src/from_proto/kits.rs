@@ -46,5 +46,6 @@ pub(super) fn as_asked(wire: &[v1::Line], lines: &[Line]) -> Result<Option<Plan>
         asked: lines.iter().zip(&pins).map(asked).collect(),
         of: (0..lines.len() as u16).collect(),
         sourced: None,
+        counters: Vec::new(),
     }))
 }

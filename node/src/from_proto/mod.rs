@@ -14,6 +14,7 @@ mod operations;
 mod orders;
 mod places;
 mod reads;
+mod shared_limits;
 mod sourcing;
 
 use holdfast_inventory::{
@@ -31,6 +32,7 @@ pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
 };
+pub(crate) use shared_limits::shared_limit;
 pub(crate) use sourcing::{channel, channel_id, sourcing, unknown_channel};
 
 /// What the cluster's records add to what a caller says.
@@ -133,9 +135,11 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
     match &command.operation {
         Operation::PutItem(it) => slot_of(&it.sku),
         // Locations, channels, campaigns and limits come from the meta group, to every shard: no caller sends one.
-        Operation::PutLocation(_) | Operation::SetLimits(_) | Operation::PutChannel(_) | Operation::PutCampaign(_) => {
-            Slot::default()
-        }
+        Operation::PutLocation(_)
+        | Operation::SetLimits(_)
+        | Operation::PutChannel(_)
+        | Operation::PutCampaign(_)
+        | Operation::PutSharedLimit(_) => Slot::default(),
         Operation::Receive(it) => slot_of(&it.sku),
         Operation::Adjust(it) => slot_of(&it.sku),
         Operation::Set(it) => slot_of(&it.sku),

@@ -89,7 +89,7 @@ pub(crate) async fn reserve(
     let answers = answers.map_err(|why| refusals::unavailable(shard, &format!("of another shard, {why}")))?;
     let decision = match plan.decision(reserve, &answers) {
         Ok(decision) => decision,
-        Err(Refusal::InsufficientStock { recorded: false, .. }) => {
+        Err(Refusal::InsufficientStock { recorded: false, .. } | Refusal::LimitNotAsked { .. }) => {
             give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
             return Ok(Attempt::LostRace { until: decided_until });
         }

@@ -147,8 +147,13 @@ fn work_out(reserve: &Reserve, recipes: &Recipes) -> Planned {
     if pins.iter().all(Option::is_none) && !reserve.lines.iter().any(is_kit) {
         return Planned::AsAsked;
     }
-    let mut plan =
-        Plan { request: request_of(&reserve.lines, &pins), asked: Vec::new(), of: Vec::new(), sourced: None };
+    let mut plan = Plan {
+        request: request_of(&reserve.lines, &pins),
+        asked: Vec::new(),
+        of: Vec::new(),
+        sourced: None,
+        counters: Vec::new(),
+    };
     let mut lines = Vec::new();
     for (number, (asked, pin)) in reserve.lines.iter().zip(&pins).enumerate() {
         let kit = match (recipes.get(&asked.sku), pin) {
@@ -222,6 +227,7 @@ fn refused_as_asked(reserve: &Reserve, plan: &Plan, refusal: Refusal) -> Planned
         asked: reserve.lines.iter().map(asked).collect(),
         of: (0..reserve.lines.len() as u16).collect(),
         sourced: None,
+        counters: Vec::new(),
     };
     Planned::Refused(Reserve { plan: Some(Box::new(plan)), ..reserve.clone() }, refusal)
 }
@@ -348,6 +354,7 @@ mod tests {
             asked: lines.iter().map(asked).collect(),
             of: (0..lines.len() as u16).collect(),
             sourced: None,
+            counters: Vec::new(),
         };
         Reserve {
             reservation: ReservationId(1),

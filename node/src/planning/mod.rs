@@ -6,6 +6,7 @@
 //! what is refused then is refused for good. Leaves to the rules that no line takes what it may not.
 
 mod availability;
+mod counters;
 mod flatten;
 mod kits;
 mod look;
@@ -24,6 +25,7 @@ use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
+pub(crate) use counters::{ask_counters, reserve_counted};
 pub(crate) use kits::{KnownKits, Planned, answer_kit, plan as plan_kits};
 pub(crate) use look::answer as answer_look;
 use look::look;
@@ -58,6 +60,7 @@ pub(crate) fn as_asked(wire: &v1::Reserve, lines: &[Line]) -> Plan {
         asked: lines.iter().map(asked).collect(),
         of: (0..lines.len() as u16).collect(),
         sourced: wire.sourcing.as_ref().map(|how| Sourced { allow_split: how.allow_split, ..Sourced::default() }),
+        counters: Vec::new(),
     }
 }
 
@@ -126,7 +129,7 @@ pub(crate) async fn reserve(
 
 /// Whether the answer is that another plan might do.
 pub(crate) fn has_lost_race(answer: &Answer) -> bool {
-    matches!(answer.outcome, Err(Refusal::InsufficientStock { recorded: false, .. }))
+    matches!(answer.outcome, Err(Refusal::InsufficientStock { recorded: false, .. } | Refusal::LimitNotAsked { .. }))
 }
 
 async fn decide_here(
@@ -171,6 +174,7 @@ async fn plan(
     };
     let choices = choose(&wanted, &order, sourcing.allow_split, MAX_PLANNED_LINES);
     write_lines(reserve, &wanted, &choices, &order, sourcing, last);
+    ask_counters(reserve, routes)?;
     Ok(command)
 }
 

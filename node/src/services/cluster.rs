@@ -369,6 +369,39 @@ impl ClusterService for Cluster {
         Ok(Response::new(v1::ListCampaignsResponse { campaigns }))
     }
 
+    async fn put_shared_limit(
+        &self,
+        request: Request<v1::PutSharedLimitRequest>,
+    ) -> Result<Response<v1::PutSharedLimitResponse>, Status> {
+        let deadline = self.core.deadline(timeout_of(&request));
+        let routes = self.core.routes()?;
+        let (id, spec) = from_proto::shared_limit(request.into_inner().limit)?;
+        let meta = self.core.meta()?;
+        let change = MetaChange::PutLimit { id: id.clone(), spec: spec.clone() };
+        propose_change(&self.core, meta, change).await.map_err(|error| change_error(&error, &routes))?;
+        let revision = meta.read_meta(|meta| meta.limits().get(&id).map_or(0, |known| known.revision));
+        let revision = Revision(revision.unwrap_or(0));
+        // A shard that does not know it yet sells its items uncounted, and counts nothing under it.
+        let is_known = |shard: &Inventory| shard.shared_limit(&id).is_some_and(|known| known.revision >= revision);
+        while Instant::now() < deadline
+            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
+        {
+            sleep(LOOK_AGAIN).await;
+        }
+        let limit = Some(to_proto::shared_limit(&id, &spec, revision));
+        Ok(Response::new(v1::PutSharedLimitResponse { limit }))
+    }
+
+    async fn list_shared_limits(
+        &self,
+        _: Request<v1::ListSharedLimitsRequest>,
+    ) -> Result<Response<v1::ListSharedLimitsResponse>, Status> {
+        let routes = self.core.routes()?;
+        let limits = routes.for_shards.shared_limits.iter();
+        let limits = limits.map(|limit| to_proto::shared_limit(&limit.id, &limit.spec, limit.revision)).collect();
+        Ok(Response::new(v1::ListSharedLimitsResponse { limits }))
+    }
+
     async fn replace_node(
         &self,
         request: Request<v1::ReplaceNodeRequest>,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use holdfast_inventory::commands::ReserveSpread;
-use holdfast_inventory::{Command, LogTime, MAX_CHAIN, Operation};
+use holdfast_inventory::{Command, MAX_CHAIN, Operation};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason, Retry};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
 use crate::from_proto::{self, invalid, slot_of_command, slots_of_lines};
-use crate::orders::{self, Attempt};
+use crate::orders;
 use crate::planning::{self, Planned, Sourcing};
 use crate::refusals;
 use crate::routing::Routes;
@@ -74,6 +74,7 @@ pub(super) async fn decide(
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
     work_out_lines(core, &routes, &mut checked, &linked, route_epoch, deadline).await;
+    ask_counters(&routes, &mut checked);
     check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));
     core.host.stages().note(Stage::Check, begun.elapsed());
 
@@ -117,7 +118,7 @@ pub(super) async fn decide(
     let spread = spread.into_iter().map(|(place, shard, command, sourcing)| async move {
         let decided = match sourcing {
             Some(sourcing) => planning::reserve(core, command, &sourcing, shard, route_epoch, deadline).await,
-            None => reserve_over_shards(core, command, shard, route_epoch, deadline).await,
+            None => planning::reserve_counted(core, command, shard, route_epoch, deadline).await,
         };
         (place, shard, decided)
     });
@@ -128,12 +129,12 @@ pub(super) async fn decide(
     for (shard, places, submitted) in submitted {
         collect(shard, &places, submitted, &ids, &mut results, &mut answer, &routes, route_epoch).await;
     }
-    as_sent.retain(|(place, ..)| results[*place].as_ref().is_some_and(is_undecided_kit));
-    let kits = as_sent.into_iter().map(|(place, shard, bytes)| async move {
-        (place, shard, decide_kits(core, shard, &bytes, route_epoch, deadline).await)
+    as_sent.retain(|(place, ..)| results[*place].as_ref().is_some_and(is_undecided));
+    let again = as_sent.into_iter().map(|(place, shard, bytes)| async move {
+        (place, shard, decide_anew(core, shard, &bytes, route_epoch, deadline).await)
     });
-    let kits: Vec<_> = futures_util::stream::iter(kits).buffer_unordered(SPREAD_AT_ONCE).collect().await;
-    for (place, shard, decided) in kits {
+    let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
+    for (place, shard, decided) in again {
         results[place] = Some(result_of(shard, decided, ids[place], &mut answer));
     }
     if answer.log_time_ms == 0 {
@@ -146,16 +147,22 @@ pub(super) async fn decide(
     Ok(answer)
 }
 
-async fn reserve_over_shards(
-    core: &Core,
-    command: Command,
-    shard: u32,
-    route_epoch: u64,
-    deadline: Instant,
-) -> Result<Decided, CommandError> {
-    match orders::reserve(core, command, shard, route_epoch, deadline, LogTime(0)).await? {
-        Attempt::Decided(decided) => Ok(decided),
-        Attempt::LostRace { .. } => Err(refusals::unavailable(shard, "nothing was planned, and yet a plan was lost")),
+/// Asks for the counters of the limits over several items that the reserves' lines are under.
+fn ask_counters(routes: &Routes, checked: &mut [Checked]) {
+    for slot in checked.iter_mut().filter(|_| !routes.limits_by_sku.is_empty()) {
+        let Ok(Ready { shard, command, sourcing: None }) = slot else { continue };
+        let Operation::Reserve(reserve) = &command.command.operation else { continue };
+        let mut counted = reserve.clone();
+        let asked = planning::ask_counters(&mut counted, routes).and_then(|()| {
+            let is_same = counted == *reserve;
+            let operation = Operation::Reserve(counted);
+            if is_same { Ok(None) } else { encoded(Command { operation, ..command.command.clone() }).map(Some) }
+        });
+        match asked {
+            Ok(None) => {}
+            Ok(Some(command)) => *slot = Ok(Ready { shard: *shard, command, sourcing: None }),
+            Err(error) => *slot = Err(error),
+        }
     }
 }
 
@@ -179,7 +186,7 @@ fn result_of(
 
 /// Works out the lines of the reserves of which some may be of kits: those that name a kit's revision or are of a SKU that is known
 /// to be one; and those that lie on several shards or in a chain, which would be in the way of a second attempt. What becomes of
-/// others, [`decide_kits`] sees to.
+/// others, [`decide_anew`] sees to.
 async fn work_out_lines(
     core: &Core,
     routes: &Routes,
@@ -253,14 +260,15 @@ fn encoded(mut command: Command) -> Result<EncodedCommand, CommandError> {
     Ok(EncodedCommand { command, bytes })
 }
 
-/// Whether a reserve was refused with nothing decided, because a line of it is a kit.
-fn is_undecided_kit(result: &CommandResult) -> bool {
+/// Whether a reserve was refused with nothing decided, because a line of it is a kit, or of an item under a limit that was not asked.
+fn is_undecided(result: &CommandResult) -> bool {
     let Some(Outcome::Error(error)) = &result.outcome else { return false };
-    error.reason() == ErrorReason::SkuIsKit && error.retry() == Retry::SameKey
+    let is_unworked = matches!(error.reason(), ErrorReason::SkuIsKit | ErrorReason::LimitNotAsked);
+    is_unworked && error.retry() == Retry::SameKey
 }
 
-/// Decides a reserve that its shard has refused because a line of it is a kit: with the lines that it becomes.
-async fn decide_kits(
+/// Decides a reserve that its shard has refused because there is something to work out: with the lines that it becomes.
+async fn decide_anew(
     core: &Core,
     shard: u32,
     bytes: &[u8],
@@ -269,12 +277,12 @@ async fn decide_kits(
 ) -> Result<Decided, CommandError> {
     let routes = core.routes()?;
     let command = decode_command(bytes).map_err(|error| refusals::unavailable(shard, &error.to_string()))?;
-    let again = work_out(core, &routes, shard, command, false, route_epoch, deadline).await?;
-    let again = again.ok_or_else(|| refusals::unavailable(shard, "what its SKUs are has just changed"))?;
-    if orders::spans_shards(&again.command, &routes) {
-        return reserve_over_shards(core, again.command, shard, route_epoch, deadline).await;
+    let again = work_out(core, &routes, shard, command.clone(), false, route_epoch, deadline).await?;
+    let again = again.map_or(command, |again| again.command);
+    if matches!(again.operation, Operation::Reserve(_)) {
+        return planning::reserve_counted(core, again, shard, route_epoch, deadline).await;
     }
-    let submitted = submit(core, shard, vec![again], deadline, &routes, route_epoch)?;
+    let submitted = submit(core, shard, vec![encoded(again)?], deadline, &routes, route_epoch)?;
     let (_, outcome) = submitted.outcomes().await.pop().ok_or_else(no_answer)?;
     outcome.map_err(|why| refusals::not_decided(&why, shard, &routes, route_epoch))
 }
@@ -424,7 +432,7 @@ fn check_chain(chain: &mut [Checked], is_open: bool, spans_shards: &impl Fn(&Com
 #[cfg(test)]
 mod tests {
     use holdfast_inventory::commands::Release;
-    use holdfast_inventory::{BodyHash, CommandId, ReservationId};
+    use holdfast_inventory::{BodyHash, CommandId, LogTime, ReservationId};
 
     use super::*;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use holdfast_inventory::commands::{PutCampaign, PutChannel, PutLocation, SetLimits};
-use holdfast_inventory::{BodyHash, Command, CommandId, Entry, Inventory, LogTime, Operation};
+use holdfast_inventory::commands::{PutCampaign, PutChannel, PutLocation, PutSharedLimit, SetLimits};
+use holdfast_inventory::{BodyHash, Command, CommandId, Entry, Inventory, LogTime, Operation, SharedLimit};
 use holdfast_mutation::{Mutation, is_on};
 use holdfast_raft::encode::{EntryBuilder, encode_command};
 use holdfast_raft::host::{Group, ProposeError};
@@ -37,6 +37,8 @@ pub(super) const IDLE_LOOK: Duration = Duration::from_millis(500);
 
 /// Most channels, and most campaigns, that one entry tells the shard.
 const CHANNELS_AT_ONCE: usize = 100;
+/// Most limits over several items that one entry tells the shard.
+const SHARED_LIMITS_AT_ONCE: usize = 50;
 
 /// What an actor is made of; made anew at each restart.
 #[derive(Debug)]
@@ -294,6 +296,7 @@ impl ShardActor {
     }
 
     /// The locations that the shard lacks, then the channels, which name them, and the campaigns; as many of those as one entry may well hold.
+    /// The locations that the shard lacks, then the channels, which name them, then limits; as many of those as one entry may well hold.
     fn unknown_records(&self) -> Vec<Operation> {
         let mut operations = self.unknown_locations();
         let records = Arc::clone(&self.records);
@@ -306,6 +309,15 @@ impl ShardActor {
         let campaigns: Vec<KnownCampaign> = self.group.read_shard(campaigns).unwrap_or_default();
         operations.extend(campaigns.into_iter().map(|KnownCampaign { id, spec, revision }| {
             Operation::PutCampaign(Box::new(PutCampaign { campaign: id, spec, revision }))
+        }));
+
+        let records = Arc::clone(&self.records);
+        let limits = |shard: &Inventory| {
+            records.unknown_shared_limits(shard).take(SHARED_LIMITS_AT_ONCE).cloned().collect::<Vec<_>>()
+        };
+        let limits = self.group.read_shard(limits).unwrap_or_default();
+        operations.extend(limits.into_iter().map(|SharedLimit { id, spec, revision }| {
+            Operation::PutSharedLimit(Box::new(PutSharedLimit { limit: id, spec, revision }))
         }));
         operations
     }

@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use holdfast_inventory::{
     Campaign, CampaignId, CampaignPhase, CampaignSpec, ChannelId, ChannelSpec, Inventory, Limits as ShardLimits,
-    LocationId, LocationSpec, Revision,
+    LocationId, LocationSpec, Revision, SharedLimit,
 };
 use holdfast_raft::host::Group;
 use kameo::actor::ActorRef;
@@ -42,6 +42,8 @@ pub(crate) struct ShardRecords {
     pub(crate) channels: Vec<KnownChannel>,
     /// In the order of their ids.
     pub(crate) campaigns: Vec<KnownCampaign>,
+    /// Those over several items, in the order of their ids.
+    pub(crate) shared_limits: Vec<SharedLimit>,
     /// Of the records.
     pub(crate) revision: Revision,
 }
@@ -92,6 +94,13 @@ impl ShardRecords {
         };
         let unknown = self.campaigns.iter().filter(|known| !is_known(known)).cloned();
         gone.chain(unknown).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The limits over several items that the shard does not know, or knows as they were earlier.
+    pub(crate) fn unknown_shared_limits(&self, shard: &Inventory) -> impl Iterator<Item = &SharedLimit> {
+        let is_known =
+            |known: &SharedLimit| shard.shared_limit(&known.id).is_some_and(|limit| limit.revision >= known.revision);
+        self.shared_limits.iter().filter(move |known| !is_known(known))
     }
 
     /// The locations that the shard does not know, or knows otherwise.

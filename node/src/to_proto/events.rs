@@ -149,6 +149,11 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Allocation { campaign, sku, location, granted, held, sold } => {
             allocation_event(&Allocation { campaign, sku, location, granted, held, sold, open: true })
         }
+
+        // Whose it was stays in the change log: a hash that nobody outside can make.
+        Subject::LimitHit { limit, sku, customer: _, remaining } => {
+            event::Subject::LimitHit(v1::LimitHitEvent { limit_id: limit.to_string(), sku: sku.to_string(), remaining })
+        }
         Subject::Breach { invariant, finding, node } => {
             event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
         }

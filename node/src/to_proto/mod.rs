@@ -5,10 +5,10 @@ mod events;
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
     Allocation, Answer, Backorder, BackorderEntry, CampaignAdmission, CampaignId, CampaignSpec, ChannelId, ChannelSpec,
-    Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, Kit,
+    Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, Kit, LimitId,
     LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal,
-    Reservation, ReservationLine, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockLevel, Success,
-    Transfer, TransferState,
+    Reservation, ReservationLine, ReservationState, Revision, SharedLimitSpec, ShortReservation, Sku, StockCounts,
+    StockLevel, Success, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason as Reason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -90,6 +90,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         }
         Refusal::LinkedCommandFailed => of(Reason::LinkedCommandFailed),
         Refusal::OrderUndecided => of(Reason::OrderUndecided),
+        Refusal::LimitNotAsked { limit } => of(Reason::LimitNotAsked).with("limit_id", limit),
         Refusal::LinesSpanShards => of(Reason::LinesSpanShards),
         Refusal::CustomerRequired { sku } => of(Reason::CustomerRequired).at("customer").with("sku", sku),
         Refusal::CustomerLimitExceeded { limit, remaining, line } => {
@@ -330,6 +331,21 @@ pub(crate) fn campaign(id: &CampaignId, spec: &CampaignSpec, revision: Revision)
         ends_at_ms: spec.ends_at.0,
         admission: admission.into(),
         closed: spec.closed,
+        revision: revision.0,
+    }
+}
+
+pub(crate) fn shared_limit(id: &LimitId, spec: &SharedLimitSpec, revision: Revision) -> v1::SharedLimit {
+    v1::SharedLimit {
+        limit_id: id.as_str().to_owned(),
+        skus: spec.skus.iter().map(|sku| sku.as_str().to_owned()).collect(),
+        units: spec.rule.units,
+        window_s: match spec.rule.window {
+            LimitWindow::ForEver => 0,
+            LimitWindow::RollingSeconds(seconds) => seconds,
+        },
+        returns_restore: spec.rule.returns_restore,
+        inactive: !spec.rule.active,
         revision: revision.0,
     }
 }

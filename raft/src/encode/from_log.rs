@@ -8,14 +8,14 @@ use holdfast_inventory::commands::{
 };
 use holdfast_inventory::{
     Backorder, BodyHash, CampaignId, Cause, ChannelId, ChannelSpec, Command, CommandId, Component, Condition,
-    CustomerHash, ItemSpec, ItemStatus, LimitId, LimitSpec, LimitWindow, LineUnits, LocationId, LocationKind,
-    LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, ReservationId,
-    Revision, Sku, TransferId, Units,
+    CustomerHash, ItemSpec, ItemStatus, LimitId, LimitSpec, LineUnits, LocationId, LocationKind, LocationSpec, LogTime,
+    LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, ReservationId, Revision, Sku, TransferId,
+    Units,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, campaigns, counts, orders, watch};
+use super::{DecodeError, between_shards, campaigns, counts, orders, shared_limits, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -117,6 +117,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::PutKit(it) => Operation::PutKit(Box::new(put_kit(it)?)),
         LogOperation::HaltShard(it) => Operation::HaltShard(Box::new(watch::halt_from_log(it)?)),
         LogOperation::ResumeShard(it) => Operation::ResumeShard(watch::resume_from_log(&it)),
+        LogOperation::PutSharedLimit(it) => Operation::PutSharedLimit(Box::new(shared_limits::put_from_log(&it)?)),
         LogOperation::Return(it) => Operation::Return(Return {
             reservation: reservation(it.reservation_high, it.reservation_low),
             parts: picks(&it.lines)?,
@@ -386,10 +387,7 @@ pub(super) fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
 }
 
 fn put_limit(it: &log::PutLimit) -> Result<PutLimit, DecodeError> {
-    let window = match it.window_s {
-        0 => LimitWindow::ForEver,
-        seconds => LimitWindow::RollingSeconds(seconds),
-    };
+    let window = shared_limits::window_from_log(it.window_s);
     let spec = LimitSpec { units: it.units, window, returns_restore: it.returns_restore, active: !it.inactive };
     let if_revision = (it.if_absent || it.if_revision > 0).then_some(Revision(it.if_revision));
     Ok(PutLimit { limit: name(LimitId::new(&it.limit_id))?, sku: name(Sku::new(&it.sku))?, spec, if_revision })
@@ -407,6 +405,7 @@ fn plan(it: log::Plan) -> Result<Plan, DecodeError> {
         asked: it.asked.iter().map(asked).collect::<Result<_, DecodeError>>()?,
         of: it.of.iter().map(of).collect::<Result<_, DecodeError>>()?,
         sourced: it.sourced.map(sourced).transpose()?,
+        counters: it.counters.iter().map(shared_limits::counter_from_log).collect::<Result<_, _>>()?,
     })
 }
 

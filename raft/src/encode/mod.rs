@@ -14,6 +14,7 @@ mod counts;
 mod from_log;
 mod limits;
 mod orders;
+mod shared_limits;
 mod to_log;
 mod watch;
 
@@ -30,6 +31,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub(crate) use campaigns::{spec_from_log as campaign_from_log, spec_to_log as campaign_to_log};
 pub(crate) use limits::{limits_from_log, limits_to_log};
+pub(crate) use shared_limits::{window_from_log, window_to_log};
 
 /// The latest version of the schema that this build understands.
 pub const SCHEMA: u32 = 4;

@@ -6,13 +6,13 @@ use holdfast_inventory::commands::{
     Reserve, Return, Set, Sourced,
 };
 use holdfast_inventory::{
-    Backorder, Cause, Command, Component, Condition, ItemStatus, LimitWindow, LineUnits, LocationKind, LogTime,
-    LotSpec, LotStatus, Operation, ReservationId, Revision,
+    Backorder, Cause, Command, Component, Condition, ItemStatus, LineUnits, LocationKind, LogTime, LotSpec, LotStatus,
+    Operation, ReservationId, Revision,
 };
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{between_shards, campaigns, counts, orders, watch};
+use super::{between_shards, campaigns, counts, orders, shared_limits, watch};
 
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
@@ -120,6 +120,7 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::PutCampaign(it) => LogOperation::PutCampaign(campaigns::put_to_log(it)),
         Operation::Grant(it) => LogOperation::Grant(campaigns::grant_to_log(it)),
         Operation::Revoke(it) => LogOperation::Revoke(campaigns::revoke_to_log(it)),
+        Operation::PutSharedLimit(it) => LogOperation::PutSharedLimit(shared_limits::put_to_log(it)),
     }
 }
 
@@ -321,10 +322,7 @@ fn put_limit(it: &PutLimit) -> log::PutLimit {
         limit_id: it.limit.as_str().to_owned(),
         sku: it.sku.as_str().to_owned(),
         units: it.spec.units,
-        window_s: match it.spec.window {
-            LimitWindow::ForEver => 0,
-            LimitWindow::RollingSeconds(seconds) => seconds,
-        },
+        window_s: shared_limits::window_to_log(it.spec.window),
         returns_restore: it.spec.returns_restore,
         inactive: !it.spec.active,
         if_revision: it.if_revision.map_or(0, |revision| revision.0),
@@ -345,6 +343,7 @@ fn plan(it: &Plan) -> log::Plan {
         asked: it.asked.iter().map(asked).collect(),
         of: it.of.iter().map(|of| u32::from(*of)).collect(),
         sourced: it.sourced.as_ref().map(sourced),
+        counters: it.counters.iter().map(shared_limits::counter_to_log).collect(),
     }
 }
 

@@ -4,20 +4,20 @@
 
 use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
-    CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
-    Extend, Follow, Fulfil, Grant, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
-    PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
-    Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, Return, Revoke, Set, SetLimits,
-    SetSafetyStock, Sourced, StartOrder, StepReport, Told,
+    CancelTransfer, CloseReceipt, Commit, CountedUnits, CounterLine, CreateTransfer, Discrepancy, DocumentLine,
+    ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, IfExpired, KitOf, Line, LoseTransfer, MoveUnits,
+    OpenCount, Picked, Plan, Prepare, PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation,
+    PutLot, PutSharedLimit, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve,
+    ReserveSpread, ResolveOrder, ResumeShard, Return, Revoke, Set, SetLimits, SetSafetyStock, Sourced, StartOrder,
+    StepReport, Told,
 };
-use holdfast_inventory::commands::{HaltShard, ResumeShard};
 use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
     Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId,
     Compensation, Component, Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow,
     Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
-    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, StepKind, StepSpec,
-    TransferId, Units,
+    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, SharedLimitSpec, Sku, Slot, StepKind,
+    StepSpec, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -94,6 +94,19 @@ pub(super) fn every_operation() -> Vec<Operation> {
             revision: Revision(5),
         })),
         Operation::SetLimits(Box::new(SetLimits { limits: odd_limits() })),
+        Operation::PutSharedLimit(Box::new(PutSharedLimit {
+            limit: "make-up".parse().unwrap(),
+            spec: SharedLimitSpec {
+                skus: vec!["mascara".parse().unwrap(), sku()],
+                rule: LimitSpec {
+                    units: 4,
+                    window: LimitWindow::RollingSeconds(60),
+                    returns_restore: true,
+                    active: false,
+                },
+            },
+            revision: Revision(6),
+        })),
         Operation::Receive(Receive {
             sku: sku(),
             location: location(),
@@ -374,6 +387,7 @@ pub(super) fn plan(of: &[u16]) -> Plan {
         asked: vec![asked.clone(), AskedLine { kit: None, ..asked }],
         of: of.to_vec(),
         sourced: Some(Sourced { allow_split: true, last: false, nearest: vec![location()] }),
+        counters: vec![CounterLine { limit: "make-up".parse().unwrap(), lines: vec![0, 3] }],
     }
 }
 

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_inventory::{CampaignSpec, ChannelSpec, Limits, LocationId, LocationKind, LocationSpec};
+use holdfast_inventory::{
+    CampaignSpec, ChannelSpec, LimitId, LimitSpec, Limits, LocationId, LocationKind, LocationSpec, SharedLimitSpec, Sku,
+};
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::meta_entry::Change as LogChange;
 use prost::Message;
 
 use super::Member;
-use crate::encode::{DecodeError, campaign_from_log, campaign_to_log, check_schema, limits_from_log, limits_to_log};
+use crate::encode::{
+    DecodeError, campaign_from_log, campaign_to_log, check_schema, limits_from_log, limits_to_log, window_from_log,
+    window_to_log,
+};
 use crate::types::NodeId;
 
 /// What a cluster begins with.
@@ -79,6 +84,13 @@ pub enum MetaChange {
         /// Its value.
         value: String,
     },
+    /// A limit per customer over several items comes or changes.
+    PutLimit {
+        /// Its id.
+        id: LimitId,
+        /// Its items and its rule.
+        spec: SharedLimitSpec,
+    },
 }
 
 /// The bytes of a change as an entry of the meta group's log, in a schema that all members of the group understand
@@ -126,6 +138,14 @@ pub fn encode_change(schema: u32, time_ms: u64, id: u128, change: &MetaChange) -
         MetaChange::PutSetting { name, value } => {
             LogChange::PutSetting(log::MetaPutSetting { name: name.clone(), value: value.clone() })
         }
+        MetaChange::PutLimit { id, spec } => LogChange::PutLimit(log::MetaPutLimit {
+            limit_id: id.as_str().to_owned(),
+            skus: spec.skus.iter().map(|sku| sku.as_str().to_owned()).collect(),
+            units: spec.rule.units,
+            window_s: window_to_log(spec.rule.window),
+            returns_restore: spec.rule.returns_restore,
+            inactive: !spec.rule.active,
+        }),
     };
     let (id_high, id_low) = ((id >> 64) as u64, id as u64);
     log::MetaEntry { schema, time_ms, id_high, id_low, change: Some(change) }.encode_to_vec().into()
@@ -183,6 +203,18 @@ pub fn decode_change(bytes: &[u8], known: u32) -> Result<(u128, MetaChange), Dec
         }
         LogChange::CloseCampaign(close) => MetaChange::CloseCampaign { id: close.campaign_id },
         LogChange::PutSetting(put) => MetaChange::PutSetting { name: put.name, value: put.value },
+        LogChange::PutLimit(put) => {
+            let sku = |sku: &String| Sku::new(sku).map_err(|error| malformed(&error.to_string()));
+            let rule = LimitSpec {
+                units: put.units,
+                window: window_from_log(put.window_s),
+                returns_restore: put.returns_restore,
+                active: !put.inactive,
+            };
+            let id = LimitId::new(&put.limit_id).map_err(|error| malformed(&error.to_string()))?;
+            let skus = put.skus.iter().map(sku).collect::<Result<_, _>>()?;
+            MetaChange::PutLimit { id, spec: SharedLimitSpec { skus, rule } }
+        }
     };
     Ok((id, change))
 }
@@ -248,6 +280,18 @@ mod tests {
                 },
             },
             MetaChange::CloseCampaign { id: "drop".into() },
+            MetaChange::PutLimit {
+                id: "make-up".parse().unwrap(),
+                spec: SharedLimitSpec {
+                    skus: vec!["mascara".parse().unwrap(), "rouge".parse().unwrap()],
+                    rule: LimitSpec {
+                        units: 3,
+                        window: holdfast_inventory::LimitWindow::RollingSeconds(9),
+                        returns_restore: true,
+                        active: false,
+                    },
+                },
+            },
         ];
         for change in changes {
             let id = u128::MAX - 5;

@@ -9,7 +9,10 @@ pub mod untrusted;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holdfast_inventory::{CampaignSpec, ChannelSpec, Limits, MAX_CAMPAIGNS, MAX_CHANNELS};
+use holdfast_inventory::{
+    CampaignSpec, ChannelSpec, LimitId, Limits, MAX_CAMPAIGNS, MAX_CHANNELS, MAX_SHARED_LIMIT_ID_BYTES,
+    MAX_SHARED_LIMITS, MAX_SHARED_LIMITS_OF_ITEM, SharedLimitSpec, Sku,
+};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -61,6 +64,15 @@ pub struct MetaCampaign {
     pub revision: u64,
 }
 
+/// A limit per customer over several items with the revision the shards are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaLimit {
+    /// Its items and its rule.
+    pub spec: SharedLimitSpec,
+    /// Raised with each change.
+    pub revision: u64,
+}
+
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetaAnswer {
@@ -93,6 +105,7 @@ pub struct Meta {
     channels: BTreeMap<String, MetaChannel>,
     /// Since version 4.
     campaigns: BTreeMap<String, MetaCampaign>,
+    limits: BTreeMap<LimitId, MetaLimit>,
 }
 
 impl Meta {
@@ -160,6 +173,7 @@ impl Meta {
                 self.settings.insert(name, value);
                 Ok(())
             }
+            MetaChange::PutLimit { id, spec } => self.put_limit(id, spec),
         }
     }
 
@@ -213,6 +227,33 @@ impl Meta {
         Ok(())
     }
 
+    fn put_limit(&mut self, id: LimitId, spec: SharedLimitSpec) -> Result<(), String> {
+        spec.validate().map_err(|error| format!("of limit {id}: {error}"))?;
+        if id.as_bytes().len() > MAX_SHARED_LIMIT_ID_BYTES {
+            let most = MAX_SHARED_LIMIT_ID_BYTES;
+            return Err(format!("the name of a limit over several items has at most {most} bytes"));
+        }
+        let known = self.limits.get(&id);
+        if known.is_some_and(|known| known.spec == spec) {
+            return Ok(());
+        }
+        if known.is_some_and(|known| known.spec.rule.window != spec.rule.window) {
+            return Err(format!("the window of limit {id} does not change: make another limit"));
+        }
+        if known.is_none() && self.limits.len() >= MAX_SHARED_LIMITS {
+            return Err(format!("there are {MAX_SHARED_LIMITS} limits over several items already"));
+        }
+        let others = |sku: &Sku| {
+            self.limits.iter().filter(|(other, limit)| **other != id && limit.spec.skus.contains(sku)).count()
+        };
+        if let Some(sku) = spec.skus.iter().find(|sku| others(sku) >= MAX_SHARED_LIMITS_OF_ITEM) {
+            return Err(format!("{sku} is under {MAX_SHARED_LIMITS_OF_ITEM} limits over several items already"));
+        }
+        let revision = known.map_or(0, |known| known.revision) + 1;
+        self.limits.insert(id, MetaLimit { spec, revision });
+        Ok(())
+    }
+
     /// Whether the founding entry has been applied.
     #[must_use]
     pub fn is_founded(&self) -> bool {
@@ -253,6 +294,12 @@ impl Meta {
     #[must_use]
     pub fn campaigns(&self) -> &BTreeMap<String, MetaCampaign> {
         &self.campaigns
+    }
+
+    /// The limits per customer over several items, by id.
+    #[must_use]
+    pub fn limits(&self) -> &BTreeMap<LimitId, MetaLimit> {
+        &self.limits
     }
 
     /// A setting.
@@ -331,11 +378,12 @@ impl Meta {
         let (version, rest) = bytes.split_first()?;
         match *version {
             STATE_VERSION => postcard::from_bytes(rest).ok(),
-            WITHOUT_CAMPAIGNS => postcard::from_bytes(&[rest, &EMPTY].concat()).ok(),
-            WITHOUT_CHANNELS => postcard::from_bytes(&[rest, &EMPTY, &EMPTY].concat()).ok(),
+            WITHOUT_SHARED_LIMITS => postcard::from_bytes(&[rest, &EMPTY].concat()).ok(),
+            WITHOUT_CAMPAIGNS => postcard::from_bytes(&[rest, &EMPTY, &EMPTY].concat()).ok(),
+            WITHOUT_CHANNELS => postcard::from_bytes(&[rest, &EMPTY, &EMPTY, &EMPTY].concat()).ok(),
             WITHOUT_LIMITS => {
                 let limits = postcard::to_stdvec(&Limits::default()).expect("plain numbers are always encoded");
-                postcard::from_bytes(&[rest, &limits, &EMPTY, &EMPTY].concat()).ok()
+                postcard::from_bytes(&[rest, &limits, &EMPTY, &EMPTY, &EMPTY].concat()).ok()
             }
             _ => None,
         }
@@ -348,7 +396,9 @@ impl Meta {
     }
 }
 
-const STATE_VERSION: u8 = 4;
+const STATE_VERSION: u8 = 5;
+/// Written before there were limits over several items.
+const WITHOUT_SHARED_LIMITS: u8 = 4;
 /// Written before there were campaigns.
 const WITHOUT_CAMPAIGNS: u8 = 3;
 /// Written before there were channels.
@@ -480,6 +530,34 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_over_several_items_keeps_its_window_and_an_item_is_under_a_few_only() {
+        use holdfast_inventory::{LimitSpec, LimitWindow};
+        let mut meta = founded(8);
+        let mut number = 1;
+        let mut put = |limit: &str, skus: &[&str], units, window| {
+            number += 1;
+            let rule = LimitSpec { units, window, returns_restore: false, active: true };
+            let spec = SharedLimitSpec { skus: skus.iter().map(|sku| sku.parse().unwrap()).collect(), rule };
+            meta.apply(number, MetaChange::PutLimit { id: limit.parse().unwrap(), spec }).refusal
+        };
+        let ever = LimitWindow::ForEver;
+        assert_eq!(put("one", &["a", "b"], 2, ever), None);
+        assert_eq!(put("one", &["a", "b"], 2, ever), None);
+        assert_eq!(put("one", &["a", "b", "c"], 3, ever), None);
+        assert!(put("one", &["a", "b"], 3, LimitWindow::RollingSeconds(9)).unwrap().contains("does not change"));
+        assert!(put("two", &["a"], 3, ever).is_some() && put("two", &["b", "a"], 3, ever).is_some());
+        assert!(put(&"x".repeat(31), &["a", "b"], 3, ever).unwrap().contains("at most 30 bytes"));
+        for other in 1..MAX_SHARED_LIMITS_OF_ITEM {
+            assert_eq!(put(&format!("of-a-{other}"), &["a", "d"], 3, ever), None);
+        }
+        assert!(put("one-more", &["a", "z"], 3, ever).unwrap().contains("a is under 8 limits"));
+        assert_eq!(put("one", &["a", "e"], 3, ever), None, "one of those that it is under already");
+        let one = &meta.limits()["one".parse::<LimitId>().as_ref().unwrap()];
+        assert_eq!((one.revision, one.spec.rule.units), (3, 3));
+        assert_eq!(Meta::decode(&meta.encode()), Some(meta));
+    }
+
+    #[test]
     fn the_records_come_back_with_the_same_digest_and_damage_does_not_pass_for_them() {
         let meta = founded(8);
         let bytes = meta.encode();
@@ -495,9 +573,11 @@ mod tests {
         assert_eq!(meta.shard_limits().results, 5_000);
         let limits = postcard::to_stdvec(&meta.shard_limits).unwrap();
         let mut old = meta.encode();
-        old.truncate(old.len() - EMPTY.len());
-        old[0] = WITHOUT_CAMPAIGNS;
-        assert_eq!(Meta::decode(&old).as_ref(), Some(&meta));
+        for version in [WITHOUT_SHARED_LIMITS, WITHOUT_CAMPAIGNS] {
+            old.truncate(old.len() - EMPTY.len());
+            old[0] = version;
+            assert_eq!(Meta::decode(&old).as_ref(), Some(&meta));
+        }
         old.truncate(old.len() - EMPTY.len());
         old[0] = WITHOUT_CHANNELS;
         assert_eq!(Meta::decode(&old).as_ref(), Some(&meta));

@@ -118,7 +118,7 @@ fn an_extension_gives_the_later_expiry_and_changes_nothing_where_that_is_the_old
 fn a_cart_is_held_whole_and_a_part_of_it_is_found() {
     let cart = || {
         let lines = ["A", "B"].map(|sku| Line { sku: sku.to_owned(), units: 2 }).to_vec();
-        Request::Reserve { reservation: Id(9), lines, ttl_s: TTL_S, over_shards: false, customer: 0 }
+        Request::Reserve { reservation: Id(9), lines, ttl_s: TTL_S, over_shards: false, customer: 0, together: 0 }
     };
     let story = || {
         Story::stocked().command(2, 3, 4, receive("B", 10), done(1, 10)).command(

@@ -17,6 +17,7 @@ mod model;
 pub mod replicas;
 mod search;
 mod shared_holds;
+pub mod shared_limits;
 pub mod sources;
 mod stocktakes;
 #[cfg(test)]
@@ -116,6 +117,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(sources::check(history, None));
     findings.extend(kits::check(history, None));
     findings.extend(campaigns::check(history, bound));
+    findings.extend(shared_limits::check(history, bound, None));
     findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings
 }

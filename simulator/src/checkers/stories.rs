@@ -59,6 +59,7 @@ pub(crate) fn reserve(id: u128, sku: &str, units: u32) -> Request {
         ttl_s: TTL_S,
         over_shards: false,
         customer: 0,
+        together: 0,
     }
 }
 

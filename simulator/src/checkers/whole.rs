@@ -70,7 +70,8 @@ mod tests {
 
     fn story() -> History {
         let lines = ["A", "B"].map(|sku| Line { sku: sku.to_owned(), units: 2 }).to_vec();
-        let reserve = Request::Reserve { reservation: Id(7), lines, ttl_s: 600, over_shards: true, customer: 0 };
+        let reserve =
+            Request::Reserve { reservation: Id(7), lines, ttl_s: 600, over_shards: true, customer: 0, together: 0 };
         Story::default().command(1, 10, 12, reserve, done(1, 1)).0
     }
 

@@ -100,6 +100,9 @@ pub enum Request {
         /// For whom; 0: nobody is named.
         #[serde(default, skip_serializing_if = "is_nobody")]
         customer: u8,
+        /// Units that the customer may have of the family of SKUs together, for ever; 0: as many as there are.
+        #[serde(default, skip_serializing_if = "is_unlimited")]
+        together: u32,
     },
     /// The lines are of items: a channel chooses where they lie.
     ReserveThrough {
@@ -219,6 +222,11 @@ pub enum Request {
         ttl_s: u32,
         sale: Option<Sale>,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_unlimited(units: &u32) -> bool {
+    *units == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]

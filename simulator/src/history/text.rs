@@ -67,7 +67,14 @@ mod tests {
     #[test]
     fn a_history_reads_back_what_it_printed() {
         let lines = vec![Line { sku: "A \"quoted\"".to_owned(), units: 3 }];
-        let reserve = Request::Reserve { reservation: Id(u128::MAX), lines, ttl_s: 5, over_shards: false, customer: 0 };
+        let reserve = Request::Reserve {
+            reservation: Id(u128::MAX),
+            lines,
+            ttl_s: 5,
+            over_shards: false,
+            customer: 0,
+            together: 0,
+        };
         let done = Done { expires_at_ms: 9, phase: Some(Phase::Held), ..Done::default() };
         let position = Position { shard: 1, index: 7 };
         let seen = Seen::Stock(Some(StockSeen { on_hand: 4, adjusted: -1, ..StockSeen::default() }));

@@ -11,7 +11,8 @@ use crate::checkers::healed::Promise;
 use crate::checkers::images::{self, Image};
 use crate::checkers::replicas::Positions;
 use crate::checkers::{
-    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, replicas, sources, whole,
+    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, replicas, shared_limits, sources,
+    whole,
 };
 use crate::history::{Answer, Asked, History, Request, Standing, operations, write};
 use crate::workloads::Shop;
@@ -48,6 +49,8 @@ pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
     findings.extend(check_history(&history, &bound(evidence.greatest_offset_ms)));
     let (healed_us, asked_us) = (in_us(evidence.healed_at), in_us(evidence.asked_at));
     findings.extend(healed::check(&history, healed_us, asked_us, &evidence.promise));
+    let calm_us = healed_us + in_us(evidence.promise.grace);
+    findings.extend(shared_limits::check(&history, &bound(evidence.greatest_offset_ms), Some(calm_us)));
     findings.extend(evidence.images.iter().flat_map(|(shard, of_shard)| images::check(*shard, of_shard)));
     match evidence.audit {
         None => report.findings.push("the stock is not audited in time".to_owned()),

@@ -125,7 +125,7 @@ impl Shopper {
         let slot = slot_of(lines.first().map_or("", |(sku, _)| item_of(sku)));
         let reservation = Id(ReservationId::mint(self.client.cluster_time_ms(), slot, self.random()).0);
         let lines = lines.iter().map(|(sku, units)| Line { sku: (*sku).to_owned(), units: *units }).collect();
-        Request::Reserve { reservation, lines, ttl_s, over_shards: false, customer: 0 }
+        Request::Reserve { reservation, lines, ttl_s, over_shards: false, customer: 0, together: 0 }
     }
 
     /// Takes a hold; its id where it was taken.
@@ -148,6 +148,22 @@ impl Shopper {
         let mut request = self.reserve_request(lines, ttl_s);
         if let Request::Reserve { customer: named, .. } = &mut request {
             *named = customer;
+        }
+        let reservation = request.reservation()?;
+        self.ask_done(request).await.then_some(reservation)
+    }
+
+    /// Takes a hold for a customer on lines of several shards, of which one may have so many together; its id where it was taken.
+    pub(super) async fn reserve_together(
+        &mut self,
+        named: u8,
+        most: u32,
+        lines: &[(&str, u32)],
+        ttl_s: u32,
+    ) -> Option<Id> {
+        let mut request = self.reserve_request(lines, ttl_s);
+        if let Request::Reserve { customer, over_shards, together, .. } = &mut request {
+            (*customer, *over_shards, *together) = (named, true, most);
         }
         let reservation = request.reservation()?;
         self.ask_done(request).await.then_some(reservation)
