@@ -418,7 +418,7 @@ impl Model {
                 continue;
             }
             let of_one = all(&line.units) / asked.units.count().max(1);
-            let kits = if of_one == 0 { 0 } else { units / of_one };
+            let kits = units.checked_div(of_one).unwrap_or(0);
             if kits * of_one != *units || *kits_of.entry(*of).or_insert(kits) != kits {
                 return why("LinesMoveTogether");
             }

@@ -124,7 +124,7 @@ impl World {
         self.compare(shard);
     }
 
-    pub fn from_the_future(&mut self) {
+    pub fn ask_too_early(&mut self) {
         let wish = self.wish();
         let shard = self.shard_for(&wish);
         let minted_at = LogTime(self.now + limits().mint_ahead_ms + 1);

@@ -163,7 +163,7 @@ impl World {
             0..=2 => self.ask_again(),
             3..=5 => self.chain(),
             6 if self.dice.one_in(6) => self.halt(),
-            7 if self.dice.one_in(4) => self.from_the_future(),
+            7 if self.dice.one_in(4) => self.ask_too_early(),
             8 if self.dice.one_in(4) => self.reload(),
             _ => {
                 let wish = self.wish();
