@@ -2,8 +2,8 @@
 
 use holdfast_inventory::commands::Discrepancy;
 use holdfast_inventory::{
-    Allocation, CampaignId, CampaignPhase, Event, EventBody, ReservationRef, Revision, StockChange, StockCounts,
-    StockDelta, Subject,
+    Allocation, CampaignId, CampaignPhase, Event, EventBody, OrderState, ReservationRef, Revision, StepName, StepState,
+    StockChange, StockCounts, StockDelta, Subject,
 };
 use holdfast_proto::v1::{self, event};
 
@@ -93,14 +93,12 @@ fn event_subject(subject: Subject) -> event::Subject {
             })
         }
         Subject::Transfer { transfer, from, to, state, in_transit, revision } => {
-            event::Subject::Transfer(v1::TransferEvent {
-                transfer_id: Some(id(transfer.0)),
-                from_location_id: from.to_string(),
-                to_location_id: to.to_string(),
-                state: transfer_state(state).into(),
-                in_transit,
-                revision: revision.0,
-            })
+            let (from_location_id, to_location_id) = (from.to_string(), to.to_string());
+            let (transfer_id, state) = (Some(id(transfer.0)), transfer_state(state).into());
+            let revision = revision.0;
+            let event =
+                v1::TransferEvent { transfer_id, from_location_id, to_location_id, state, in_transit, revision };
+            event::Subject::Transfer(event)
         }
         Subject::Receipt { receipt, location, expected, revision } => event::Subject::Receipt(v1::ReceiptEvent {
             receipt_id: Some(id(receipt.0)),
@@ -149,7 +147,6 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Allocation { campaign, sku, location, granted, held, sold } => {
             allocation_event(&Allocation { campaign, sku, location, granted, held, sold, open: true })
         }
-
         // Whose it was stays in the change log: a hash that nobody outside can make.
         Subject::LimitHit { limit, sku, customer: _, remaining } => {
             event::Subject::LimitHit(v1::LimitHitEvent { limit_id: limit.to_string(), sku: sku.to_string(), remaining })
@@ -157,17 +154,7 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Breach { invariant, finding, node } => {
             event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
         }
-        Subject::Order { state, step, revision } => {
-            let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
-                (name.to_string(), super::orders::step_state(state))
-            });
-            event::Subject::Order(v1::OrderEvent {
-                state: super::orders::order_state(state).into(),
-                step,
-                step_state: step_state.into(),
-                revision: revision.0,
-            })
-        }
+        Subject::Order { state, step, revision } => order_event(state, step, revision),
     }
 }
 
@@ -177,6 +164,18 @@ fn campaign_event(campaign: &CampaignId, phase: CampaignPhase, revision: Revisio
 
 fn allocation_event(of: &Allocation) -> event::Subject {
     event::Subject::Allocation(super::allocation(of))
+}
+
+fn order_event(state: OrderState, step: Option<(StepName, StepState)>, revision: Revision) -> event::Subject {
+    let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
+        (name.to_string(), super::orders::step_state(state))
+    });
+    event::Subject::Order(v1::OrderEvent {
+        state: super::orders::order_state(state).into(),
+        step,
+        step_state: step_state.into(),
+        revision: revision.0,
+    })
 }
 
 const fn discrepancy_of(discrepancy: Discrepancy) -> v1::Discrepancy {

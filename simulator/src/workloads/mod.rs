@@ -110,7 +110,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,

@@ -88,7 +88,7 @@ impl World {
             asked.push(AskedLine { units: line.units, optional: line.optional, kit: None });
             planned.push(line.clone());
         }
-        (planned, kit, Plan { request: BodyHash(1), asked, of, sourced: None })
+        (planned, kit, Plan { request: BodyHash(1), asked, of, sourced: None, counters: Vec::new() })
     }
 
     /// Each line lies where its channel may have chosen, and some are split over two locations.
@@ -110,7 +110,7 @@ impl World {
         *lines = planned;
         let nearest = if self.dice.one_in(6) { vec![location(0)] } else { Vec::new() };
         let sourced = Some(Sourced { allow_split, last: self.dice.one_in(2), nearest });
-        Plan { request: BodyHash(1), asked, of, sourced }
+        Plan { request: BodyHash(1), asked, of, sourced, counters: Vec::new() }
     }
 }
 
