@@ -8,6 +8,7 @@ mod answer;
 mod audit;
 mod backorder;
 mod between_shards;
+mod campaign;
 mod catalogue;
 mod command;
 pub mod commands;
@@ -16,6 +17,7 @@ mod customer_limit;
 mod demand;
 mod document;
 mod event;
+mod history;
 pub mod invariants;
 mod inventory;
 mod kit;
@@ -43,6 +45,10 @@ pub use answer::{Answer, Applied, Success};
 pub use audit::{AuditReport, AuditView, Halt, MAX_BREACHES_KEPT};
 pub use backorder::{BackorderCursor, BackorderEntry, BackorderFilter, NoBackorderCursor};
 pub use between_shards::SpreadPlan;
+pub use campaign::{
+    Allocation, Campaign, CampaignAdmission, CampaignPhase, CampaignSpec, MAX_ALLOCATIONS, MAX_ALLOCATIONS_OF_PLACE,
+    MAX_CAMPAIGNS,
+};
 pub use catalogue::{
     Backorder, ChannelSpec, Condition, ItemSpec, ItemStatus, LocationKind, LocationSpec, MAX_ATTRIBUTES_BYTES,
     MAX_CHANNEL_LOCATIONS, MAX_CHANNELS, MAX_TEXT_BYTES,
@@ -62,6 +68,7 @@ pub use document::{
 pub use event::{
     ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
 };
+pub use history::{Frontier, InclusionProof, MAX_PEAKS, Prover};
 pub use inventory::Inventory;
 pub use kit::{Component, Kit, MAX_COMPONENTS, Promisable, SkuKind};
 pub use limits::Limits;

@@ -11,7 +11,7 @@ use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::host::{Group, Host};
 use holdfast_raft::types::{GroupId, NodeId};
 use holdfast_world::World;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::audit::Audits;
@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     /// SKUs that were seen to be kits.
     pub(crate) known_kits: KnownKits,
+    /// Places for readers that watch events or availability.
+    pub(crate) readers: Arc<Semaphore>,
     /// What looks after the replicas of this node.
     pub(crate) audits: Audits,
     pub(crate) started_at: Instant,
@@ -200,9 +202,10 @@ impl Core {
             let lacks = shard.group().read_shard(|shard| {
                 let limits = records.unknown_limits(shard).is_some();
                 let channels = records.unknown_channels(shard).next().is_some();
-                (limits, records.unknown_locations(shard).next().is_some(), channels)
+                let campaigns = records.unknown_campaigns(shard).next().is_some();
+                (limits, records.unknown_locations(shard).next().is_some(), channels, campaigns)
             });
-            let (limits, locations, channels) = lacks.unwrap_or((true, true, true));
+            let (limits, locations, channels, campaigns) = lacks.unwrap_or((true, true, true, true));
             if limits {
                 missing.push(format!("shard {number} does not have the cluster's limits yet"));
             }
@@ -211,6 +214,9 @@ impl Core {
             }
             if channels {
                 missing.push(format!("shard {number} does not know every channel yet"));
+            }
+            if campaigns {
+                missing.push(format!("shard {number} does not know every campaign yet"));
             }
         }
         for (group, what) in self.host.damage() {

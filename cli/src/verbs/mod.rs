@@ -4,6 +4,7 @@ mod amend;
 mod audit;
 mod backorder;
 mod bench;
+mod campaign;
 mod cancel;
 mod channel;
 mod cluster;
@@ -37,6 +38,7 @@ mod stock;
 mod stock_file;
 mod transfer;
 mod up;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -76,6 +78,8 @@ pub enum Verb {
     #[command(subcommand)]
     Channel(channel::Channel),
     #[command(subcommand)]
+    Campaign(campaign::Campaign),
+    #[command(subcommand)]
     Stock(stock::Stock),
     #[command(subcommand)]
     Lot(lot::Lot),
@@ -92,6 +96,8 @@ pub enum Verb {
     Reconcile(reconcile::Reconcile),
     #[command(subcommand)]
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Watch(watch::Watch),
     #[command(subcommand)]
     Shard(shard::Shard),
     #[command(subcommand)]
@@ -126,6 +132,7 @@ impl Verb {
             Self::Kit(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
             Self::Channel(verb) => verb.run(format).await,
+            Self::Campaign(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,
@@ -136,6 +143,7 @@ impl Verb {
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
+            Self::Watch(verb) => verb.run(format).await,
             Self::Shard(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,

@@ -37,6 +37,7 @@ impl Turn<'_> {
         }
         self.touched.clear();
         for place in &touched {
+            self.record_exhausted(place);
             self.record_availability(place);
         }
     }
@@ -112,6 +113,7 @@ impl Turn<'_> {
         let event = Event::seal(before, body);
         header.seq += 1;
         header.last_hash = event.hash;
+        header.history.push(event.hash);
         self.events.push(event);
     }
 }
