@@ -14,6 +14,7 @@ use holdfast_world::World;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::alerts::Alerts;
 use crate::audit::Audits;
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) known_kits: KnownKits,
     /// What looks after the replicas of this node.
     pub(crate) audits: Audits,
+    pub(crate) alerts: Alerts,
     pub(crate) started_at: Instant,
 }
 

@@ -1,5 +1,6 @@
 //! The tree of verbs: what `holdfast help` shows, a file a verb.
 
+mod alert;
 mod amend;
 mod audit;
 mod backorder;
@@ -95,6 +96,8 @@ pub enum Verb {
     #[command(subcommand)]
     Shard(shard::Shard),
     #[command(subcommand)]
+    Alert(alert::Alert),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
@@ -137,6 +140,7 @@ impl Verb {
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
             Self::Shard(verb) => verb.run(format).await,
+            Self::Alert(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
