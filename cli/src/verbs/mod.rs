@@ -5,6 +5,7 @@ mod amend;
 mod audit;
 mod backorder;
 mod bench;
+mod campaign;
 mod cancel;
 mod channel;
 mod cluster;
@@ -77,6 +78,8 @@ pub enum Verb {
     #[command(subcommand)]
     Channel(channel::Channel),
     #[command(subcommand)]
+    Campaign(campaign::Campaign),
+    #[command(subcommand)]
     Stock(stock::Stock),
     #[command(subcommand)]
     Lot(lot::Lot),
@@ -129,6 +132,7 @@ impl Verb {
             Self::Kit(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
             Self::Channel(verb) => verb.run(format).await,
+            Self::Campaign(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,
