@@ -33,6 +33,7 @@ mod replay;
 mod reservation;
 mod reserve;
 mod return_units;
+mod sale;
 mod shard;
 mod start;
 mod stock;
@@ -101,6 +102,8 @@ pub enum Verb {
     #[command(subcommand)]
     Alert(alert::Alert),
     #[command(subcommand)]
+    Sale(sale::Sale),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
@@ -145,6 +148,7 @@ impl Verb {
             Self::Audit(verb) => verb.run(format).await,
             Self::Shard(verb) => verb.run(format).await,
             Self::Alert(verb) => verb.run(format).await,
+            Self::Sale(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,
