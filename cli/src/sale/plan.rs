@@ -133,7 +133,10 @@ async fn check_line(
     let (available, place) = match client.reader(Consistency::Linearizable).stock(&line.sku, location).await {
         Ok(stock) => {
             let stock = stock.value;
-            // The default location is none that is named; a shop with one has its stock there.
+            if location.is_none() && stock.levels.len() != 1 {
+                let places = stock.levels.len();
+                plan.problems.push(format!("{}: lies at {places} locations, and its line names none", line.sku));
+            }
             let place = location.map(str::to_owned).or_else(|| stock.levels.first().map(|of| of.location_id.clone()));
             (stock.atp, place.unwrap_or_default())
         }
