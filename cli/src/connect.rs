@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use holdfast_client::ids::{CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    Backorders, Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Orders, Read, Reader, Reservations,
-    Stock, Transport,
+    Allocations, Backorders, Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Orders, Read, Reader,
+    Reservations, Stock, Transport,
 };
 use holdfast_proto::v1;
 
@@ -71,6 +71,21 @@ impl ClusterFlags {
     /// Every channel, or one of them.
     pub async fn channels(&self, id: Option<&str>) -> Result<Vec<v1::Channel>, Failure> {
         self.connect().await?.channels(id).await.map_err(failure_of)
+    }
+
+    /// Makes a campaign known.
+    pub async fn open_campaign(&self, campaign: v1::Campaign) -> Result<v1::Campaign, Failure> {
+        self.connect().await?.open_campaign(campaign).await.map_err(failure_of)
+    }
+
+    /// Ends a campaign.
+    pub async fn close_campaign(&self, id: &str) -> Result<v1::Campaign, Failure> {
+        self.connect().await?.close_campaign(id).await.map_err(failure_of)
+    }
+
+    /// Every campaign, or one of them.
+    pub async fn campaigns(&self, id: Option<&str>) -> Result<Vec<v1::Campaign>, Failure> {
+        self.connect().await?.campaigns(id).await.map_err(failure_of)
     }
 
     /// Creates a channel, or replaces what is said of it.
@@ -178,6 +193,15 @@ impl Reading {
     ) -> Result<Vec<v1::Transfer>, Failure> {
         let client = self.cluster.connect().await?;
         of_shard(&client, self.reader(&client).transfers(which), shard)?.take(limit).await.map_err(failure_of)
+    }
+
+    /// A campaign, with what it has of which SKU where.
+    pub async fn campaign(&self, id: &str) -> Result<(v1::Campaign, Vec<v1::Allocation>), Failure> {
+        let client = self.cluster.connect().await?;
+        let found = client.campaigns(Some(id)).await.map_err(failure_of)?.into_iter().next().unwrap_or_default();
+        let which = Allocations { campaign_id: Some(id.to_owned()), sku: None };
+        let allocations = self.reader(&client).allocations(which).take(usize::MAX).await.map_err(failure_of)?;
+        Ok((found, allocations))
     }
 
     /// What is promised without stock, shard by shard.

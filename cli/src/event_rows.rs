@@ -199,6 +199,11 @@ fn words_of(subject: &Subject) -> String {
             format!("{units} of {sku} at {location} without stock, {all} in all")
         }
         Subject::Channel(it) => format!("channel {} revision {}", it.channel_id, it.revision),
+        Subject::Campaign(it) => format!("campaign {} is {}", it.campaign_id, it.phase),
+        Subject::Allocation(it) => format!(
+            "{} has of {} at {} {}, {} held and {} sold",
+            it.campaign_id, it.sku, it.location_id, it.granted, it.held, it.sold
+        ),
         Subject::Breach(it) => format!("{} broken on node {}: {}", it.invariant, it.node_id, it.finding),
         Subject::Order(it) => {
             let state = word(OrderState::try_from(it.state).unwrap_or_default().as_str_name(), "ORDER_STATE_");

@@ -128,6 +128,12 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::UnknownSku => Some("`holdfast item put SKU` makes an item"),
         ErrorReason::UnknownLocation => Some("`holdfast location list` shows the locations, `location put` makes one"),
         ErrorReason::UnknownChannel => Some("`holdfast channel list` shows the channels, `channel put` makes one"),
+        ErrorReason::UnknownCampaign => Some("`holdfast campaign list` shows the campaigns, `campaign open` makes one"),
+        ErrorReason::SaleNotStarted | ErrorReason::SaleEnded => {
+            Some("`holdfast campaign get CAMPAIGN` shows when it sells")
+        }
+        ErrorReason::AllocationExhausted => Some("`holdfast campaign get CAMPAIGN` shows what it has left"),
+        ErrorReason::AllocationExceedsAvailable => Some("`holdfast stock get SKU` shows what may be promised"),
         ErrorReason::InsufficientStock => Some("`holdfast stock get SKU` shows what is free"),
         ErrorReason::RevisionMismatch => Some(
             "read the present revision with `holdfast stock get SKU`, of an item with `item get SKU`, and ask again",

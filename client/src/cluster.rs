@@ -118,6 +118,33 @@ impl Client {
         Ok(reply.channels)
     }
 
+    /// Makes a campaign known. The same again changes nothing.
+    pub async fn open_campaign(&self, campaign: v1::Campaign) -> Result<v1::Campaign, Error> {
+        let question = v1::OpenCampaignRequest { campaign: Some(campaign) };
+        let ask = |channel, request| async move { cluster(channel).open_campaign(request).await };
+        let calling = self.at_length(Target::MetaLeader, Nature::Change, self.core().options.deadline);
+        let reply: v1::OpenCampaignResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.campaign.unwrap_or_default())
+    }
+
+    /// Ends a campaign: what it has not sold goes back to sale. `UNKNOWN_CAMPAIGN` where there is none.
+    pub async fn close_campaign(&self, campaign_id: &str) -> Result<v1::Campaign, Error> {
+        let question = v1::CloseCampaignRequest { campaign_id: campaign_id.to_owned() };
+        let ask = |channel, request| async move { cluster(channel).close_campaign(request).await };
+        let calling = self.at_length(Target::MetaLeader, Nature::Change, self.core().options.deadline);
+        let reply: v1::CloseCampaignResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.campaign.unwrap_or_default())
+    }
+
+    /// All campaigns, or one that must be there.
+    pub async fn campaigns(&self, campaign_id: Option<&str>) -> Result<Vec<v1::Campaign>, Error> {
+        let calling = self.core().reading(Target::MetaLeader);
+        let ask = |channel, request| async move { cluster(channel).list_campaigns(request).await };
+        let question = v1::ListCampaignsRequest { campaign_id: campaign_id.unwrap_or_default().to_owned() };
+        let reply: v1::ListCampaignsResponse = self.core().call(calling, question, ask).await?;
+        Ok(reply.campaigns)
+    }
+
     /// Replaces a member that may not vote by the fresh node at `peer_address`. Answers when it is done.
     pub async fn replace_node(
         &self,

@@ -47,13 +47,13 @@ pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
     Adjust, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Fulfil, LoseTransfer, MoveUnits, OpenCount, OrderStep, PutItem,
-    PutKit, PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve,
-    ResolveOrder, Return, Set, SetSafetyStock, StartOrder, UnblockLot,
+    Commit, CreateTransfer, ExpectReceipt, Extend, Fulfil, Grant, LoseTransfer, MoveUnits, OpenCount, OrderStep,
+    PutItem, PutKit, PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep,
+    Reserve, ResolveOrder, Return, Revoke, Set, SetSafetyStock, StartOrder, UnblockLot,
 };
 pub use events::EventPage;
 pub use holdfast_proto::{ids, v1};
-pub use listing::{Backorders, Documents, Listed, Listing, Lots, Orders, Reservations};
+pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Orders, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
 

@@ -54,6 +54,15 @@ pub struct Orders {
     pub stuck_only: bool,
 }
 
+/// Which allocations of campaigns are listed: those of a campaign, of a SKU, or of both.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Allocations {
+    /// Only those of this campaign.
+    pub campaign_id: Option<String>,
+    /// Only those of this SKU.
+    pub sku: Option<String>,
+}
+
 /// A page of one shard.
 #[derive(Debug)]
 pub struct Page<T> {
@@ -280,5 +289,22 @@ impl Listed for v1::Backorder {
         let reply: v1::ListBackordersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
         Ok(Page { next, entries: reader.read(reply.backorders, reply.freshness).value })
+    }
+}
+
+impl Listed for v1::Allocation {
+    type Filter = Allocations;
+
+    async fn page(reader: Reader<'_>, shard: u32, _: String, filter: &Allocations) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let question = v1::ListAllocationsRequest {
+            shard,
+            campaign_id: filter.campaign_id.clone().unwrap_or_default(),
+            sku: filter.sku.clone().unwrap_or_default(),
+            consistency,
+        };
+        let ask = |channel, request| async move { inventory(channel).list_allocations(request).await };
+        let reply: v1::ListAllocationsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        Ok(Page { next: None, entries: reader.read(reply.allocations, reply.freshness).value })
     }
 }

@@ -9,7 +9,7 @@ use crate::answer::Error;
 use crate::call::Target;
 use crate::core::Core;
 use crate::ids::{CountId, ReceiptId, ReservationId, TransferId, slot_of};
-use crate::listing::{Backorders, Documents, Listing, Lots, Orders, Reservations};
+use crate::listing::{Allocations, Backorders, Documents, Listing, Lots, Orders, Reservations};
 use crate::wire::MAX_REPLY_BYTES;
 
 /// How fresh a read must be.
@@ -171,6 +171,14 @@ impl<'a> Reader<'a> {
     /// The transfers that match, shard by shard, oldest first within a shard.
     #[must_use]
     pub fn transfers(&self, which: Documents) -> Listing<'a, v1::Transfer> {
+        let shard = which.sku.as_ref().map(|sku| self.core.shard_of(slot_of(sku)));
+        let listing = Listing::new(*self, which);
+        if let Some(shard) = shard { listing.of_shard(shard) } else { listing }
+    }
+
+    /// What campaigns have, or have had, shard by shard.
+    #[must_use]
+    pub fn allocations(&self, which: Allocations) -> Listing<'a, v1::Allocation> {
         let shard = which.sku.as_ref().map(|sku| self.core.shard_of(slot_of(sku)));
         let listing = Listing::new(*self, which);
         if let Some(shard) = shard { listing.of_shard(shard) } else { listing }

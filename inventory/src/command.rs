@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{
     Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, HaltShard, LoseTransfer, MoveUnits, OpenCount,
-    Prepare, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile,
-    RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, ResumeShard, Return, Set, SetLimits,
-    SetSafetyStock, StartOrder, Told,
+    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, LoseTransfer, MoveUnits,
+    OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive,
+    ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, ResumeShard,
+    Return, Revoke, Set, SetLimits, SetSafetyStock, StartOrder, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -135,6 +135,12 @@ pub enum Operation {
     ReportStep(Box<ReportStep>),
     /// Somebody decides what is to become of an order.
     ResolveOrder(ResolveOrder),
+    /// A campaign is made known, or ended.
+    PutCampaign(Box<PutCampaign>),
+    /// Units are kept for a campaign.
+    Grant(Box<Grant>),
+    /// Units are not kept for a campaign any more.
+    Revoke(Box<Revoke>),
 }
 
 impl Operation {
@@ -154,12 +160,12 @@ impl Operation {
 
     /// True for what is decided on a halted shard too. What shards have begun together goes on to its end: a part that could not
     /// follow would leave customers, and the other shards, with half an answer. A new part is a new promise, and is none of it. What
-    /// the cluster's own records say (limits, locations, channels) is no stock, and a shard that lacks it would not become ready.
+    /// the cluster's own records say (limits, locations, channels, campaigns) is no stock, and a shard that lacks it would not become ready.
     #[must_use]
     pub const fn goes_on_while_halted(&self) -> bool {
         match self {
             Self::Prepare(_) => false,
-            Self::SetLimits(_) | Self::PutLocation(_) | Self::PutChannel(_) => true,
+            Self::SetLimits(_) | Self::PutLocation(_) | Self::PutChannel(_) | Self::PutCampaign(_) => true,
             _ => self.is_between_shards() || self.is_of_the_watch(),
         }
     }
@@ -219,6 +225,9 @@ impl Command {
             Operation::StartOrder(command) => command.validate(),
             Operation::ReportStep(command) => command.validate(),
             Operation::ResolveOrder(command) => command.validate(),
+            Operation::PutCampaign(command) => command.validate(),
+            Operation::Grant(command) => command.validate(),
+            Operation::Revoke(command) => command.validate(),
         }
     }
 }

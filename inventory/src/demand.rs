@@ -5,7 +5,7 @@ use holdfast_mutation::{Mutation, is_on};
 use crate::commands::FULL_RETRY_MS;
 use crate::shelf::Shelf;
 use crate::sources::Through;
-use crate::state::{LimitNo, LineRecord, LocationNo, SkuNo, State};
+use crate::state::{AllocationRecord, LimitNo, LineRecord, LocationNo, SaleNo, SkuNo, State};
 use crate::turn::Turn;
 use crate::{CustomerHash, LineCounts, Refusal};
 
@@ -18,6 +18,8 @@ pub(crate) struct Demand {
     limits: Vec<(LimitNo, u64)>,
     /// The channel that the lines are sourced from.
     through: Option<Through>,
+    /// The campaign of which the units are.
+    sale: Option<SaleNo>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ struct PlaceDemand {
     left: Left,
     /// Units that may be promised without stock, where any may.
     backorders_left: Option<u64>,
+    /// What the campaign has left, where the units are of one.
+    allocation_left: Option<u64>,
 }
 
 /// What a line gets of what it asks for.
@@ -52,14 +56,14 @@ impl Promise {
 enum Left {
     /// So many units.
     Units(u64),
-    /// By lot, of what is above the safety stock, and what backorders are about to get.
-    ByLot { shelf: Shelf, safety_stock: u64, waited_for: u64 },
+    /// By lot, of what is above what is kept back, and what backorders are about to get.
+    ByLot { shelf: Shelf, kept_back: u64, waited_for: u64 },
 }
 
 impl Demand {
-    /// Of that customer; of lines that a channel sources, or of any.
-    pub(crate) fn of(customer: Option<CustomerHash>, through: Option<Through>) -> Self {
-        Self { customer, through, ..Self::default() }
+    /// Of that customer; of lines that a channel sources, or of any; of what a campaign has, or of the rest.
+    pub(crate) fn of(customer: Option<CustomerHash>, through: Option<Through>, sale: Option<SaleNo>) -> Self {
+        Self { customer, through, sale, ..Self::default() }
     }
 
     /// Asks for that many units more, for a line of that number: what is there, and the rest without stock, where item and line
@@ -121,6 +125,10 @@ impl Demand {
         let left = self.left_at(turn.state, line);
         let at = self.place_at(turn.state, line);
         let place = &mut self.places[at];
+        if let Some(of_campaign) = place.allocation_left.filter(|of_campaign| units > *of_campaign) {
+            let available = of_campaign.min(left) + place.asked;
+            return Err(Refusal::AllocationExhausted { available, line: number as u32 });
+        }
         let (mut held, mut backordered) = (units, 0);
         if units > left + u64::from(is_on(Mutation::AtpOffByOne)) {
             (held, backordered) = (left, units - left);
@@ -139,6 +147,7 @@ impl Demand {
             }
         }
         place.asked += units;
+        place.allocation_left = place.allocation_left.map(|left| left.saturating_sub(units));
         place.left.take(line, held);
         Ok(Promise { held, backordered })
     }
@@ -160,8 +169,15 @@ impl Demand {
     fn place_at(&mut self, state: &State, line: &LineRecord) -> usize {
         let is_it = |place: &PlaceDemand| (place.sku, place.location) == (line.sku, line.location);
         self.places.iter().position(is_it).unwrap_or_else(|| {
-            let (left, backorders_left) = (Left::of(state, line), backorders_left(state, line));
-            self.places.push(PlaceDemand { sku: line.sku, location: line.location, asked: 0, left, backorders_left });
+            let left = Left::of(state, line, self.sale.is_some());
+            // What is sold in a campaign is there.
+            let backorders_left = if self.sale.is_some() { None } else { backorders_left(state, line) };
+            let allocation_left = self.sale.map(|sale| {
+                let place = state.stock(line.sku).place(line.location);
+                place.and_then(|place| place.allocation(sale.campaign)).map_or(0, AllocationRecord::left)
+            });
+            let (sku, location) = (line.sku, line.location);
+            self.places.push(PlaceDemand { sku, location, asked: 0, left, backorders_left, allocation_left });
             self.places.len() - 1
         })
     }
@@ -175,14 +191,19 @@ fn backorders_left(state: &State, line: &LineRecord) -> Option<u64> {
 }
 
 impl Left {
-    fn of(state: &State, line: &LineRecord) -> Self {
+    /// What is sold in a campaign is all that is free of it; what is not, what is left then.
+    fn of(state: &State, line: &LineRecord, in_campaign: bool) -> Self {
         let place = state.stock(line.sku).place(line.location);
         match (place, &line.by_lot) {
+            (Some(place), None) if in_campaign => Self::Units(place.free()),
+            (Some(place), Some(_)) if in_campaign => {
+                Self::ByLot { shelf: Shelf::of(state, place), kept_back: 0, waited_for: 0 }
+            }
             (None, _) => Self::Units(0),
             (Some(place), None) => Self::Units(state.atp(line.sku, place)),
             (Some(place), Some(_)) => {
-                let (safety_stock, waited_for) = (place.safety_stock, place.waited_for());
-                Self::ByLot { shelf: Shelf::of(state, place), safety_stock, waited_for }
+                let (kept_back, waited_for) = (place.kept_back(), place.waited_for());
+                Self::ByLot { shelf: Shelf::of(state, place), kept_back, waited_for }
             }
         }
     }
@@ -190,9 +211,9 @@ impl Left {
     fn for_line(&self, line: &LineRecord) -> u64 {
         match self {
             Self::Units(left) => *left,
-            Self::ByLot { shelf, safety_stock, waited_for } => {
+            Self::ByLot { shelf, kept_back, waited_for } => {
                 let left = line.named_lot().map_or_else(|| shelf.left_for(line.need()), |lot| shelf.left_of(lot));
-                left.min(shelf.left_for(crate::LogTime(0)).saturating_sub(*safety_stock)).saturating_sub(*waited_for)
+                left.min(shelf.left_for(crate::LogTime(0)).saturating_sub(*kept_back)).saturating_sub(*waited_for)
             }
         }
     }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::commands::Discrepancy;
 use crate::invariants::Invariant;
 use crate::{
-    Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId, LotStatus, OrderState,
-    ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StepName, StepState, StockCounts,
-    StockDelta, TransferId, TransferState,
+    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, CountId, CountState, LimitId, LocationId, LogTime, LotId,
+    LotStatus, OrderState, ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku, StepName,
+    StepState, StockCounts, StockDelta, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -131,6 +131,16 @@ pub enum EventKind {
     OrderCompensated,
     /// Of an order that came to nothing it is not known whether everything is taken back.
     OrderStuck,
+    /// A campaign has begun that has units of this shard.
+    CampaignOpened,
+    /// A campaign has nothing left of an item at a location.
+    CampaignExhausted,
+    /// A campaign is over that had units of this shard.
+    CampaignClosed,
+    /// Units are kept for a campaign.
+    CampaignGranted,
+    /// Units are not kept for a campaign any more.
+    CampaignRevoked,
 }
 
 impl EventKind {
@@ -192,6 +202,11 @@ impl EventKind {
             Self::OrderCommitted => "order.committed",
             Self::OrderCompensated => "order.compensated",
             Self::OrderStuck => "order.stuck",
+            Self::CampaignOpened => "campaign.opened",
+            Self::CampaignExhausted => "campaign.exhausted",
+            Self::CampaignClosed => "campaign.closed",
+            Self::CampaignGranted => "campaign.granted",
+            Self::CampaignRevoked => "campaign.revoked",
         }
     }
 }
@@ -438,6 +453,30 @@ pub enum Subject {
         step: Option<(StepName, StepState)>,
         /// Its revision after.
         revision: Revision,
+    },
+    /// A campaign.
+    Campaign {
+        /// Which.
+        campaign: CampaignId,
+        /// Where it stands now.
+        phase: CampaignPhase,
+        /// Its revision.
+        revision: Revision,
+    },
+    /// What of an item at a location a campaign has.
+    Allocation {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The item.
+        sku: Sku,
+        /// Where.
+        location: LocationId,
+        /// Units given to it.
+        granted: u64,
+        /// Units of them that are held.
+        held: u64,
+        /// Units of them that are sold.
+        sold: u64,
     },
 }
 

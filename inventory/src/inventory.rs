@@ -56,8 +56,14 @@ impl Inventory {
         }
     }
 
-    /// Ends what is due, oldest first, a bounded number of reservations; lots that leave sale before, a bounded number too.
+    /// Begins and ends campaigns; ends what is due, oldest first, a bounded number of reservations; lots that leave sale before, a bounded number too.
     fn sweep(&mut self, events: &mut Vec<Event>) {
+        // All campaigns at once, of which there are few: what they have is not sold after their time.
+        while let Some(&(due_at, no)) = self.state.indexes.campaigns_due.first()
+            && due_at <= self.state.header.now
+        {
+            Turn::of_time(&mut self.state, events).pass_campaign(no);
+        }
         for _ in 0..self.state.header.limits.sweep {
             match self.state.indexes.lots_due.first() {
                 Some(&(due_at, lot)) if due_at <= self.state.header.now => {
@@ -243,6 +249,9 @@ impl Inventory {
             Operation::StartOrder(start) => start.decide(turn),
             Operation::ReportStep(report) => report.decide(turn),
             Operation::ResolveOrder(resolve) => resolve.decide(turn),
+            Operation::PutCampaign(put) => put.decide(turn),
+            Operation::Grant(grant) => grant.decide(turn),
+            Operation::Revoke(revoke) => revoke.decide(turn),
         }
     }
 
@@ -253,7 +262,14 @@ impl Inventory {
         let lot = self.state.indexes.lots_due.first().map(|(due_at, _)| *due_at);
         let filling = (!self.state.indexes.filling.is_empty()).then_some(self.state.header.now);
         // A part of a reservation that another shard decides is in the index, since it holds, and never due.
-        reservation.into_iter().chain(lot).chain(filling).filter(|due_at| *due_at != LogTime(u64::MAX)).min()
+        let campaign = self.state.indexes.campaigns_due.first().map(|(due_at, _)| *due_at);
+        reservation
+            .into_iter()
+            .chain(campaign)
+            .chain(lot)
+            .chain(filling)
+            .filter(|due_at| *due_at != LogTime(u64::MAX))
+            .min()
     }
 
     // Leaving memory and coming back.

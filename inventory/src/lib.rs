@@ -8,6 +8,7 @@ mod answer;
 mod audit;
 mod backorder;
 mod between_shards;
+mod campaign;
 mod catalogue;
 mod command;
 pub mod commands;
@@ -43,6 +44,10 @@ pub use answer::{Answer, Applied, Success};
 pub use audit::{AuditReport, AuditView, Halt, MAX_BREACHES_KEPT};
 pub use backorder::{BackorderCursor, BackorderEntry, BackorderFilter, NoBackorderCursor};
 pub use between_shards::SpreadPlan;
+pub use campaign::{
+    Allocation, Campaign, CampaignAdmission, CampaignPhase, CampaignSpec, MAX_ALLOCATIONS, MAX_ALLOCATIONS_OF_PLACE,
+    MAX_CAMPAIGNS,
+};
 pub use catalogue::{
     Backorder, ChannelSpec, Condition, ItemSpec, ItemStatus, LocationKind, LocationSpec, MAX_ATTRIBUTES_BYTES,
     MAX_CHANNEL_LOCATIONS, MAX_CHANNELS, MAX_TEXT_BYTES,

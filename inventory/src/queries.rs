@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::kit::{Kit, Promisable, SkuKind};
 use crate::state::{
-    BoundUnits, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, StockPlace,
+    BoundUnits, CampaignNo, CampaignRecord, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord,
+    SkuNo, StockPlace,
 };
 use crate::{
-    Answer, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash, CustomerLimit, EventHash, Inventory,
-    ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation,
-    ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku, StockCounts, StockFlow, StockLevel,
-    StockTotals,
+    Allocation, Answer, Campaign, CampaignId, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash,
+    CustomerLimit, EventHash, Inventory, ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot, LotId,
+    LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Sku,
+    StockCounts, StockFlow, StockLevel, StockTotals,
 };
 
 /// An item as it stands.
@@ -352,6 +353,47 @@ impl Inventory {
         found.filter(|record| record.part().is_none()).take(limit).map(|record| self.show_reservation(record)).collect()
     }
 
+    /// A campaign, as this shard knows it.
+    #[must_use]
+    pub fn campaign(&self, id: &CampaignId) -> Option<Campaign> {
+        self.state.find_campaign(id).map(|no| show_campaign(self.state.campaign(no)))
+    }
+
+    /// Every campaign that this shard knows, by name.
+    pub fn campaigns(&self) -> impl Iterator<Item = Campaign> {
+        self.state.campaigns().map(|(_, record)| show_campaign(record))
+    }
+
+    /// What a campaign has of this shard's stock, or has had. `None` for an unknown campaign.
+    #[must_use]
+    pub fn allocations_of_campaign(&self, id: &CampaignId) -> Option<Vec<Allocation>> {
+        let no = self.state.find_campaign(id)?;
+        let places = self.state.places_of(no).into_iter();
+        Some(places.filter_map(|(sku, location)| self.show_allocation(sku, location, no)).collect())
+    }
+
+    /// What campaigns have of an item, or have had. `None` for an unknown item.
+    #[must_use]
+    pub fn allocations_of(&self, sku: &Sku) -> Option<Vec<Allocation>> {
+        let no = self.state.find_sku(sku)?;
+        let places = self.state.stock(no).places.iter();
+        let allocations = places.flat_map(|place| place.allocations.iter().map(|of| (place.location, of.campaign)));
+        Some(allocations.filter_map(|(location, campaign)| self.show_allocation(no, location, campaign)).collect())
+    }
+
+    fn show_allocation(&self, sku: SkuNo, location: LocationNo, campaign: CampaignNo) -> Option<Allocation> {
+        let of = self.state.stock(sku).place(location)?.allocation(campaign)?;
+        Some(Allocation {
+            campaign: self.state.campaign(campaign).id.clone(),
+            sku: self.state.item(sku).sku.clone(),
+            location: self.state.location(location).id.clone(),
+            granted: of.granted,
+            held: of.held,
+            sold: of.sold,
+            open: of.open,
+        })
+    }
+
     fn skus_after(&self, after: Option<&Sku>) -> impl Iterator<Item = SkuNo> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.state.indexes.skus_in_order.range((from, Bound::Unbounded)).map(|(_, no)| *no)
@@ -388,6 +430,7 @@ impl Inventory {
                 in_transit: place.in_transit,
                 incoming: place.incoming,
                 backordered: place.backordered,
+                allocated: place.fence(),
             }
         };
         self.state.stock(no).places.iter().map(show).collect()
@@ -468,6 +511,11 @@ impl Inventory {
             units: line.units,
         }
     }
+}
+
+fn show_campaign(record: &CampaignRecord) -> Campaign {
+    let &CampaignRecord { ref id, spec, phase, revision, generation: _ } = record;
+    Campaign { id: id.clone(), spec, phase, revision }
 }
 
 impl StockPlace {

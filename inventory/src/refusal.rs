@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::invariants::Invariant;
 use crate::{
-    ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN, OrderState,
-    Revision, Sku, StepName,
+    CampaignId, ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN,
+    OrderState, Revision, Sku, StepName,
 };
 
 /// A field of a command, for [`InvalidArgument`].
@@ -73,6 +73,7 @@ pub enum Field {
     StepPayload,
     StepAnswer,
     Why,
+    EndsAt,
 }
 
 impl Field {
@@ -139,6 +140,7 @@ impl Field {
             Self::StepPayload => "payload",
             Self::StepAnswer => "answer",
             Self::Why => "reason",
+            Self::EndsAt => "ends_at_ms",
         }
     }
 }
@@ -507,6 +509,40 @@ pub enum Refusal {
         /// The step.
         step: StepName,
     },
+    /// There is no such campaign.
+    #[error("there is no campaign {campaign}")]
+    UnknownCampaign {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// The campaign has not begun.
+    #[error("the campaign {campaign} starts at {starts_at}")]
+    SaleNotStarted {
+        /// The campaign.
+        campaign: CampaignId,
+        /// When it does.
+        starts_at: LogTime,
+    },
+    /// The campaign is over.
+    #[error("the campaign {campaign} is over")]
+    SaleEnded {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// The campaign has fewer units left than that.
+    #[error("line {line} asks for more than the {available} units that the campaign has left")]
+    AllocationExhausted {
+        /// Units that it could have.
+        available: u64,
+        /// The first line that fails, from 0.
+        line: u32,
+    },
+    /// Fewer units may be promised than the campaign is to get.
+    #[error("only {available} units can be given to the campaign")]
+    AllocationExceedsAvailable {
+        /// Units that could be.
+        available: u64,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -614,6 +650,11 @@ impl Refusal {
             | Self::OrderOpen { .. }
             | Self::OrderEnded { .. }
             | Self::StepNotRunning { .. }
+            | Self::UnknownCampaign { .. }
+            | Self::SaleNotStarted { .. }
+            | Self::SaleEnded { .. }
+            | Self::AllocationExhausted { .. }
+            | Self::AllocationExceedsAvailable { .. }
             | Self::InvalidArgument(_) => true,
         }
     }
@@ -651,6 +692,7 @@ impl Refusal {
             | Self::ExceedsHeldQuantity { line, .. }
             | Self::ExceedsFulfilled { line, .. }
             | Self::ComponentUnavailable { line, .. }
+            | Self::AllocationExhausted { line, .. }
             | Self::InvalidArgument(InvalidArgument { line: Some(line), .. }) => whole(line),
             _ => {}
         }

@@ -143,6 +143,6 @@ impl State {
         let spec = &self.item(sku).spec;
         let left =
             if spec.lot_tracked { Shelf::at(self, place, now).left_for(spec.need_at(now)) } else { place.free() };
-        left.saturating_sub(place.safety_stock).saturating_sub(place.waited_for())
+        left.saturating_sub(place.kept_back()).saturating_sub(place.waited_for())
     }
 }

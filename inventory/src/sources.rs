@@ -109,7 +109,7 @@ impl Inventory {
                 location: self.state.location(location).id.clone(),
                 available: self.state.line_at(asked, location).map_or(0, |line| {
                     if line.counted {
-                        Demand::of(None, Some(through.clone())).left_at(&self.state, &line)
+                        Demand::of(None, Some(through.clone()), None).left_at(&self.state, &line)
                     } else {
                         u64::MAX
                     }

@@ -87,6 +87,8 @@ pub struct StockLevel {
     pub incoming: u64,
     /// Units promised without stock by choice, sold or not.
     pub backordered: u64,
+    /// Units that campaigns have and nobody else gets.
+    pub allocated: u64,
 }
 
 /// The sums over all locations of one item, for checks over a whole cluster [H-CONSERVE].

@@ -2,16 +2,16 @@
 
 use crate::commands::{
     Adjust, Amend, ApplyCount, ArrivedUnits, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Commit,
-    CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt, Extend, Fulfil, IfExpired, Line,
-    LoseTransfer, MoveUnits, OpenCount, Picked, PutChannel, PutItem, PutLimit, PutLocation, PutLot, Receive,
-    ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ResolveOrder, Return, Set, StartOrder,
-    StepReport,
+    CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt, Extend, Fulfil, Grant, IfExpired, Line,
+    LoseTransfer, MoveUnits, OpenCount, Picked, PutCampaign, PutChannel, PutItem, PutLimit, PutLocation, PutLot,
+    Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ResolveOrder, Return, Set,
+    StartOrder, StepReport,
 };
 use crate::{
-    Answer, Applied, BodyHash, ChannelSpec, Command, CommandId, Compensation, Condition, CountId, Digest, Entry,
-    EventKind, Inventory, ItemSpec, LimitSpec, LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates,
-    LotSpec, LotStatus, Operation, ReceiptId, Refusal, Reservation, ReservationId, Revision, Slot, StepKind, StepSpec,
-    StockLevel, Success, TransferId, Units, invariants,
+    Answer, Applied, BodyHash, CampaignAdmission, CampaignSpec, ChannelSpec, Command, CommandId, Compensation,
+    Condition, CountId, Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec, LimitWindow, Limits, LineUnits,
+    LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, ReceiptId, Refusal, Reservation, ReservationId,
+    Revision, Slot, StepKind, StepSpec, StockLevel, Success, TransferId, Units, invariants,
 };
 
 /// A day, in seconds.
@@ -130,6 +130,30 @@ impl Shop {
         let revision = self.inventory.channel(&channel).map_or(Revision(1), |known| known.revision.next());
         let spec = ChannelSpec { locations, buffer, active: true };
         self.run(Operation::PutChannel(Box::new(PutChannel { channel, spec, revision })))
+    }
+
+    /// A campaign that begins and ends so many seconds from now.
+    pub(crate) fn put_campaign(&mut self, id: &str, from_s: u64, to_s: u64) -> Result<Success, Refusal> {
+        let at = |seconds: u64| LogTime(self.now + seconds * 1_000);
+        let (starts_at, ends_at) = (at(from_s), at(to_s));
+        let spec = CampaignSpec { starts_at, ends_at, admission: CampaignAdmission::None, closed: false };
+        let campaign = id.parse().expect("a name");
+        self.run(Operation::PutCampaign(Box::new(PutCampaign { campaign, spec, revision: Revision(1) })))
+    }
+
+    /// Ends a campaign by hand.
+    pub(crate) fn close_campaign(&mut self, id: &str) -> Result<Success, Refusal> {
+        let known = self.inventory.campaign(&id.parse().expect("a name")).expect("it is known");
+        let spec = CampaignSpec { closed: true, ..known.spec };
+        let put = PutCampaign { campaign: known.id, spec, revision: known.revision.next() };
+        self.run(Operation::PutCampaign(Box::new(put)))
+    }
+
+    /// At `PAR`.
+    pub(crate) fn grant(&mut self, id: &str, sku: &str, units: u32) -> Result<Success, Refusal> {
+        let (campaign, sku) = (id.parse().expect("a name"), sku.parse().expect("a name"));
+        let location = "PAR".parse().expect("a name");
+        self.run(Operation::Grant(Box::new(Grant { campaign, sku, location, units: Units(units) })))
     }
 
     pub(crate) fn put_item(&mut self, sku: &str, spec: ItemSpec) -> Result<Success, Refusal> {

@@ -11,7 +11,7 @@ pub mod chunk {
     use crate::{ChunkId, CustomerHash, Inventory, Operation};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 12;
+    pub const PIECES: usize = 13;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
@@ -31,6 +31,8 @@ pub mod chunk {
         shop.run(Operation::Reserve(limited)).unwrap();
         shop.start_order(2, vec![call_step("pay", "payments", 3), step("fraud", 60)]).unwrap();
         shop.put_channel("web", &["PAR", "LYO"], 1).unwrap();
+        shop.put_campaign("drop", 0, 600).unwrap();
+        shop.grant("drop", "rouge", 1).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);

@@ -105,6 +105,10 @@ mutations! {
     NestedKitCountedOnce = "nested-kit-counted-once", "A kit within a kit counts once, however many of it are needed.";
     KitRevisionIgnored = "kit-revision-ignored", "A kit is sold by its present recipe, whatever revision was asked for.";
     AuditFalseAlarm = "audit-false-alarm", "An audit finds a breach where there is none, and halts the shard.";
+    FenceIgnored = "fence-ignored", "What campaigns have is sold to others.";
+    CampaignWindowIgnored = "campaign-window-ignored", "A campaign sells before it begins and after it is over.";
+    AllocationNotGivenBack = "allocation-not-given-back", "What is given back in a campaign does not come back to it.";
+    UnsoldStaysFenced = "unsold-stays-fenced", "What a campaign has not sold is kept for it when it is over.";
 }
 
 /// How a mutation shows.

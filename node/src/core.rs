@@ -14,6 +14,7 @@ use holdfast_world::World;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::alerts::Alerts;
 use crate::audit::Audits;
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) known_kits: KnownKits,
     /// What looks after the replicas of this node.
     pub(crate) audits: Audits,
+    pub(crate) alerts: Alerts,
     pub(crate) started_at: Instant,
 }
 
@@ -200,9 +202,10 @@ impl Core {
             let lacks = shard.group().read_shard(|shard| {
                 let limits = records.unknown_limits(shard).is_some();
                 let channels = records.unknown_channels(shard).next().is_some();
-                (limits, records.unknown_locations(shard).next().is_some(), channels)
+                let campaigns = records.unknown_campaigns(shard).next().is_some();
+                (limits, records.unknown_locations(shard).next().is_some(), channels, campaigns)
             });
-            let (limits, locations, channels) = lacks.unwrap_or((true, true, true));
+            let (limits, locations, channels, campaigns) = lacks.unwrap_or((true, true, true, true));
             if limits {
                 missing.push(format!("shard {number} does not have the cluster's limits yet"));
             }
@@ -211,6 +214,9 @@ impl Core {
             }
             if channels {
                 missing.push(format!("shard {number} does not know every channel yet"));
+            }
+            if campaigns {
+                missing.push(format!("shard {number} does not know every campaign yet"));
             }
         }
         for (group, what) in self.host.damage() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_inventory::{ChannelId, ChannelSpec, LocationId, Revision, Slot};
+use holdfast_inventory::{CampaignId, ChannelId, ChannelSpec, LocationId, Revision, Slot};
 use holdfast_raft::meta::{Member, Meta};
 use holdfast_raft::types::NodeId;
 
 use crate::from_proto::{Words, Zones};
-use crate::shard::{KnownChannel, ShardRecords};
+use crate::shard::{KnownCampaign, KnownChannel, ShardRecords};
 
 /// The cluster's records at one revision.
 #[derive(Debug)]
@@ -52,6 +52,12 @@ impl Routes {
                 Some(KnownChannel { id, spec: channel.spec.clone(), revision: Revision(channel.revision) })
             })
             .collect();
+        let known = meta.campaigns().iter().filter_map(|(id, campaign)| {
+            let revision = Revision(campaign.revision);
+            Some(KnownCampaign { id: CampaignId::new(id).ok()?, spec: campaign.spec, revision })
+        });
+        let campaigns = known.collect();
+        let (limits, records_at) = (Some(meta.shard_limits().clone()), Revision(meta.revision()));
         Some(Self {
             cluster_id: meta.cluster_id().to_owned(),
             epoch: meta.epoch(),
@@ -64,7 +70,7 @@ impl Routes {
                 customer_key,
             },
             channels: channels.iter().map(|channel| (channel.id.clone(), channel.spec.clone())).collect(),
-            for_shards: Arc::new(ShardRecords { limits: Some(meta.shard_limits().clone()), locations, channels }),
+            for_shards: Arc::new(ShardRecords { limits, locations, channels, campaigns, revision: records_at }),
             location_revisions,
             ranges: meta.slot_ranges(),
         })

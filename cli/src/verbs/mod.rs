@@ -1,9 +1,11 @@
 //! The tree of verbs: what `holdfast help` shows, a file a verb.
 
+mod alert;
 mod amend;
 mod audit;
 mod backorder;
 mod bench;
+mod campaign;
 mod cancel;
 mod channel;
 mod cluster;
@@ -31,6 +33,7 @@ mod replay;
 mod reservation;
 mod reserve;
 mod return_units;
+mod sale;
 mod shard;
 mod start;
 mod stock;
@@ -76,6 +79,8 @@ pub enum Verb {
     #[command(subcommand)]
     Channel(channel::Channel),
     #[command(subcommand)]
+    Campaign(campaign::Campaign),
+    #[command(subcommand)]
     Stock(stock::Stock),
     #[command(subcommand)]
     Lot(lot::Lot),
@@ -94,6 +99,10 @@ pub enum Verb {
     Audit(audit::Audit),
     #[command(subcommand)]
     Shard(shard::Shard),
+    #[command(subcommand)]
+    Alert(alert::Alert),
+    #[command(subcommand)]
+    Sale(sale::Sale),
     #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
@@ -126,6 +135,7 @@ impl Verb {
             Self::Kit(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
             Self::Channel(verb) => verb.run(format).await,
+            Self::Campaign(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,
@@ -137,6 +147,8 @@ impl Verb {
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
             Self::Shard(verb) => verb.run(format).await,
+            Self::Alert(verb) => verb.run(format).await,
+            Self::Sale(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,

@@ -39,6 +39,9 @@ pub struct Reserve {
     /// The sales channel. With --strategy or --nearest it chooses the locations; else it is a word that is kept.
     #[arg(long, default_value = "", hide_default_value = true)]
     channel: String,
+    /// In that campaign: of what it was given, and within its window.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    campaign: String,
     /// How the channel chooses among its locations.
     #[arg(long, value_enum, requires = "channel")]
     strategy: Option<Strategy>,
@@ -109,6 +112,7 @@ impl Reserve {
             customer: self.customer,
             order_ref: self.order_ref,
             channel: self.channel,
+            campaign_id: self.campaign,
             partial_ok: self.partial_ok,
             sourcing,
             ..v1::Reserve::default()

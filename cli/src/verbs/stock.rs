@@ -143,6 +143,7 @@ struct LevelRow {
     sent: u64,
     arrived: u64,
     backordered: u64,
+    allocated: u64,
     revision: u64,
 }
 
@@ -227,6 +228,7 @@ impl Get {
                     n(l.short),
                     n(l.backordered),
                     n(l.safety_stock),
+                    n(l.allocated),
                     n(l.in_transit),
                     n(l.incoming),
                     n(l.received),
@@ -251,6 +253,7 @@ impl Get {
             "short",
             "backordered",
             "safety",
+            "allocated",
             "in transit",
             "incoming",
             "received",
@@ -289,6 +292,7 @@ impl From<v1::StockLevel> for LevelRow {
             sent: level.sent,
             arrived: level.arrived,
             backordered: level.backordered,
+            allocated: level.allocated,
             revision: level.revision,
         }
     }

@@ -79,6 +79,13 @@ impl Reserve {
         self
     }
 
+    /// In that campaign: of what it was given, and within its window.
+    #[must_use]
+    pub fn campaign(mut self, campaign_id: impl Into<String>) -> Self {
+        self.0.campaign_id = campaign_id.into();
+        self
+    }
+
     /// The channel that it is sold through: a word that is kept, unless [`Reserve::sourced`] lets it choose the locations.
     #[must_use]
     pub fn channel(mut self, channel: impl Into<String>) -> Self {

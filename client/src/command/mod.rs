@@ -3,6 +3,7 @@
 //!
 //! Leaves to others where a command goes (`routes`) and what became of it (`answer`).
 
+mod campaigns;
 mod counts;
 mod holds;
 mod kits;
@@ -15,6 +16,7 @@ mod stock;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
+pub use campaigns::{Grant, Revoke};
 pub use counts::{ApplyCount, CancelCount, OpenCount, Reconcile, RecordCount};
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
 pub use kits::PutKit;
@@ -112,6 +114,8 @@ impl Command {
             Operation::StartOrder(_) => "start_order",
             Operation::ReportStep(_) => "report_step",
             Operation::ResolveOrder(_) => "resolve_order",
+            Operation::Grant(_) => "grant",
+            Operation::Revoke(_) => "revoke",
         }
     }
 }

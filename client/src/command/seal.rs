@@ -140,6 +140,8 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::ReportStep(it) => by_reservation(it.reservation_id),
         Operation::ResolveOrder(it) => by_reservation(it.reservation_id),
         Operation::PutKit(put) => by_sku(put.kit.as_ref().map_or("", |kit| kit.sku.as_str())),
+        Operation::Grant(it) => by_sku(&it.sku),
+        Operation::Revoke(it) => by_sku(&it.sku),
     }
 }
 

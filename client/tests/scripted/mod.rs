@@ -230,6 +230,13 @@ impl InventoryService for Node {
         Err(Status::unimplemented("not in this script"))
     }
 
+    async fn list_allocations(
+        &self,
+        _: Request<v1::ListAllocationsRequest>,
+    ) -> Result<Response<v1::ListAllocationsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
     async fn list_backorders(
         &self,
         _: Request<v1::ListBackordersRequest>,
@@ -294,6 +301,9 @@ not_in_this_script! {
     list_locations: ListLocationsRequest => ListLocationsResponse,
     put_channel: PutChannelRequest => PutChannelResponse,
     list_channels: ListChannelsRequest => ListChannelsResponse,
+    open_campaign: OpenCampaignRequest => OpenCampaignResponse,
+    close_campaign: CloseCampaignRequest => CloseCampaignResponse,
+    list_campaigns: ListCampaignsRequest => ListCampaignsResponse,
     transfer_leadership: TransferLeadershipRequest => TransferLeadershipResponse,
     checkpoint: CheckpointRequest => CheckpointResponse,
 }

@@ -54,13 +54,14 @@ impl Amend {
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();
-        let mut demand = Demand::of(record.customer(), None);
+        let mut demand = Demand::of(record.customer(), None, record.sale());
         for (number, line) in self.lines.iter().enumerate() {
             let sku = turn.sku(&line.sku)?;
             turn.end_what_is_due_of(sku);
             let more = amend_line(turn, &mut lines, line)?;
             if more > 0 {
                 turn.check_sellable(sku)?;
+                turn.sale_of(no)?;
                 let (at, spec) = (turn.new_line(line)?, &turn.state.item(sku).spec);
                 if let Some(limit) = spec.max_hold_s {
                     max_expires_at = max_expires_at.min(created_at.plus_seconds(limit));

@@ -143,7 +143,8 @@ impl Commit {
         }
         let record = turn.state.reservation(no);
         let sourced = record.plan().and_then(|plan| plan.sourced.as_ref());
-        let mut demand = Demand::of(record.customer(), turn.through(record.channel(), sourced)?);
+        let sale = turn.sale_of(no)?;
+        let mut demand = Demand::of(record.customer(), turn.through(record.channel(), sourced)?, sale);
         for (number, (line, &units)) in lines.iter_mut().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
             turn.check_sellable(line.sku)?;
             let location = turn.state.location(line.location);

@@ -99,10 +99,11 @@ impl CreateTransfer {
         Ok(turn.document_success(no, from))
     }
 
-    /// Refuses more than is free of each lot, and needed by no hold that is bound to none yet.
+    /// Refuses more than is free of each lot, needed by no hold that is bound to none yet, and no campaign's.
     fn check_free(&self, turn: &Turn<'_>, sku: SkuNo, from: LocationNo, lots: &[Option<LotNo>]) -> Result<(), Refusal> {
         let place = turn.state.stock(sku).place(from);
         let mut shelf = place.map(|place| Shelf::of(turn.state, place));
+        let mut spare = turn.units_to_spare(sku, from);
         for (number, (line, lot)) in self.lines.iter().zip(lots).enumerate() {
             let counts = place.map(|place| place.counts_of(*lot)).unwrap_or_default();
             let free = counts.free().expect("[H-QTY] no part is below 0");
@@ -115,6 +116,9 @@ impl CreateTransfer {
                 }
                 _ => free,
             };
+            let is_on_sale = lot.is_none_or(|lot| turn.state.lot(lot).is_sellable(turn.now()));
+            let available = if is_on_sale { available.min(spare) } else { available };
+            spare = spare.saturating_sub(if is_on_sale { units } else { 0 });
             let available = if is_on(Mutation::TransferTakesPromisedUnits) { free } else { available };
             if units > available {
                 return Err(Refusal::InsufficientStock { available, line: number as u32, recorded: true });

@@ -47,6 +47,9 @@ mod record_count;
 mod halt_shard;
 mod resume_shard;
 
+mod grant;
+mod put_campaign;
+
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
 pub(crate) const FULL_RETRY_MS: u64 = 1_000;
 
@@ -96,3 +99,6 @@ pub use record_count::{CountedUnits, RecordCount};
 
 pub use halt_shard::{HaltShard, MAX_FINDING_BYTES};
 pub use resume_shard::ResumeShard;
+
+pub use grant::{Grant, Revoke};
+pub use put_campaign::PutCampaign;

@@ -39,7 +39,10 @@ impl MoveUnits {
         let location = turn.location(&self.location)?;
         let lot = turn.lot_of_stock(sku, self.lot.as_ref())?;
         turn.end_what_is_due_of(sku);
-        let available = turn.units_to_take(sku, location, lot, self.from);
+        let mut available = turn.units_to_take(sku, location, lot, self.from);
+        if self.from == Condition::Resellable && lot.is_none_or(|lot| turn.state.lot(lot).is_sellable(turn.now())) {
+            available = available.min(turn.units_to_spare(sku, location));
+        }
         if self.units.count() > available {
             return Err(Refusal::TooFewOfCondition { condition: self.from, available });
         }

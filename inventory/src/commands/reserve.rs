@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan, Sourced};
 use crate::demand::{Demand, Promise};
 use crate::state::{
-    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, Spread, Whole,
+    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, SaleNo, Spread, Whole,
 };
 use crate::turn::Turn;
 use crate::{
@@ -142,7 +142,8 @@ impl Reserve {
     /// Decides what each line gets: what is required first, summed, and then in order what is optional. Lines that come from one
     /// asked line get all or nothing together, those of other shards included.
     fn take<'b>(&self, turn: &Turn<'_>, lines: &mut [LineRecord], mut role: Role<'b>) -> Result<Role<'b>, Refusal> {
-        let mut demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?);
+        let sale = turn.sale(self.campaign.as_ref())?;
+        let mut demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?, sale);
         let mut missing = role.missing();
         let mut first_lack = None;
         for is_optional in [false, true] {
@@ -277,7 +278,9 @@ impl Reserve {
         let allowed = now.plus_seconds(max_hold_s);
         let is_part = matches!(role, Role::Part(_));
         let counted = if self.customer.is_some() { turn.counted_lines(&lines) } else { Vec::new() };
-        let details = self.details(role.plan().or(self.plan.as_deref()), counted);
+        let campaign = self.campaign.as_ref().and_then(|id| turn.campaign(id).ok());
+        let sale = campaign.map(|(no, record)| SaleNo { campaign: no, generation: record.generation });
+        let details = self.details(role.plan().or(self.plan.as_deref()), counted, sale);
         let (max_expires_at, kind, spread) = role.taken(allowed);
         let no = turn.state.add_reservation(ReservationRecord {
             id: self.reservation,
@@ -326,7 +329,12 @@ impl Reserve {
         (Some(held.into()), is_backordered.then(|| backordered.into()))
     }
 
-    fn details(&self, plan: Option<&Plan>, counted: Vec<CountedLine>) -> Option<Box<ReservationDetails>> {
+    fn details(
+        &self,
+        plan: Option<&Plan>,
+        counted: Vec<CountedLine>,
+        sale: Option<SaleNo>,
+    ) -> Option<Box<ReservationDetails>> {
         let details = ReservationDetails {
             plan: plan.cloned(),
             counted,
@@ -334,6 +342,7 @@ impl Reserve {
             customer: self.customer,
             channel: self.channel.clone(),
             campaign: self.campaign.clone(),
+            sale,
         };
         let is_said = details.order_ref.is_some()
             || details.customer.is_some()

@@ -1,10 +1,10 @@
 //! [H-ATP] What may be promised at a location is what is free, less what is kept back. Of an item tracked by lot it is, for a
 //! need of life beyond d, the least over all d' ≤ d of the sellable units with life beyond d' less the unbound holds that need
 //! it. Sale comes after what was promised without stock: units that such a promise could get are given to it in the same entry, or, where
-//! one entry may not fill all of them, kept from sale until they are. No allocations exist yet, so nothing is ring-fenced.
+//! one entry may not fill all of them, kept from sale until they are. What campaigns that are not over have, and neither hold nor have sold, is kept back too.
 
 use crate::Inventory;
-use crate::state::{SkuNo, State, StockPlace};
+use crate::state::{CampaignNo, SkuNo, State, StockPlace};
 use crate::{LogTime, LotStatus};
 
 pub(super) fn check(inventory: &Inventory) -> Vec<String> {
@@ -18,7 +18,7 @@ pub(super) fn check(inventory: &Inventory) -> Vec<String> {
             let left = if item.spec.lot_tracked { least_by_lot(state, place, need) } else { free_of_all(place) };
             let is_active = state.location(location).spec.active;
             let waited_for = if place.is_filling { place.backordered } else { 0 };
-            let left = left.saturating_sub(place.safety_stock);
+            let left = left.saturating_sub(kept_back(state, place));
             let expected = if is_active { left.saturating_sub(waited_for) } else { 0 };
             let left = if item.spec.lot_tracked { left_for_who_waits(state, sku, place) } else { left };
             if left > 0 && place.backordered > 0 && !place.is_filling {
@@ -31,6 +31,17 @@ pub(super) fn check(inventory: &Inventory) -> Vec<String> {
         }
     }
     findings
+}
+
+/// The safety stock, and what campaigns have that are not over by their own window.
+fn kept_back(state: &State, place: &StockPlace) -> u64 {
+    let is_over = |campaign: CampaignNo| {
+        let spec = &state.campaign(campaign).spec;
+        spec.closed || spec.ends_at <= state.header.now
+    };
+    let open = place.allocations.iter().filter(|of| !is_over(of.campaign));
+    let fence = open.map(|of| of.granted.saturating_sub(of.held + of.sold)).fold(0, u64::saturating_add);
+    place.safety_stock.saturating_add(fence)
 }
 
 fn free_of_all(place: &StockPlace) -> u64 {
@@ -65,6 +76,6 @@ fn left_for_who_waits(state: &State, sku: SkuNo, place: &StockPlace) -> u64 {
     let lines = waiting
         .flat_map(|record| &record.lines)
         .filter(|line| (line.sku, line.location) == (sku, place.location) && line.units.all_backordered() > 0);
-    let above = least_by_lot(state, place, LogTime(0)).saturating_sub(place.safety_stock);
+    let above = least_by_lot(state, place, LogTime(0)).saturating_sub(kept_back(state, place));
     lines.map(|line| least_by_lot(state, place, line.need()).min(above)).max().unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! [H-CAPS] Of each transfer `sent = in transit + received + lost + returned`; what is on its way to a place, and expected there, is
 //! what the transfers and receipts say; what a count wrote off is no more than it missed, and a place has one open count at most;
 //! and those that have ended are known as such. At each place `backordered ≤ cap`, the cap under which the latest of them was
-//! promised: a lower one counts for new ones only. No allocations exist yet. What limits count is checked in `counters.rs`.
+//! promised: a lower one counts for new ones only. What campaigns have is checked in `allocations.rs`. What limits count is checked in `counters.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,6 +3,7 @@
 //! Tests and the simulator check after every command, an auditor now and then: a check walks the whole state. Checkers
 //! recompute from the records and believe no index and no cached sum.
 
+mod allocations;
 mod atp;
 mod caps;
 mod conserve;
@@ -124,5 +125,6 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Caps, caps::check(state));
     collect(Invariant::Caps, counters::check(state));
     collect(Invariant::Orders, orders::check(state));
+    collect(Invariant::Caps, allocations::check(state));
     breaches
 }

@@ -35,11 +35,13 @@ pub enum ChunkKind {
     CustomerCounters,
     /// Channels.
     Channels,
+    /// Campaigns.
+    Campaigns,
 }
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Locations,
         Self::Items,
         Self::Stock,
@@ -51,6 +53,7 @@ impl ChunkKind {
         Self::CustomerLimits,
         Self::CustomerCounters,
         Self::Channels,
+        Self::Campaigns,
     ];
 
     const fn code(self) -> u8 {
@@ -66,6 +69,7 @@ impl ChunkKind {
             Self::CustomerLimits => 9,
             Self::CustomerCounters => 10,
             Self::Channels => 11,
+            Self::Campaigns => 12,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::arena::ArenaCut;
+use super::campaigns::CampaignRecord;
 use super::chunk::{ChunkError, ChunkId, ChunkKind};
 use super::customer_limits::{CounterRecord, LimitRecord};
 use super::documents::DocumentRecord;
@@ -47,6 +48,7 @@ pub struct Cut {
     limits: ArenaCut<LimitRecord>,
     counters: ArenaCut<CounterRecord>,
     channels: ArenaCut<ChannelRecord>,
+    campaigns: ArenaCut<CampaignRecord>,
 }
 
 macro_rules! each_kind {
@@ -95,6 +97,10 @@ macro_rules! each_kind {
             let $arena = &$of.channels;
             $do
         }
+        {
+            let $arena = &$of.campaigns;
+            $do
+        }
     }};
 }
 
@@ -134,9 +140,10 @@ impl Cut {
         let limits = self.limits.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let counters = self.counters.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let channels = self.channels.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let campaigns = self.campaigns.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let catalogue = locations.chain(items).chain(stock).chain(lots);
         let decided = reservations.chain(results).chain(keyed_results);
-        catalogue.chain(decided).chain(documents).chain(limits).chain(counters).chain(channels)
+        catalogue.chain(decided).chain(documents).chain(limits).chain(counters).chain(channels).chain(campaigns)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -186,6 +193,7 @@ impl State {
                 self.limits.next_ordinal(),
                 self.counters.next_ordinal(),
                 self.channels.next_ordinal(),
+                self.campaigns.next_ordinal(),
             ],
         }
     }
@@ -208,6 +216,7 @@ impl State {
             limits: self.limits.cut(),
             counters: self.counters.cut(),
             channels: self.channels.cut(),
+            campaigns: self.campaigns.cut(),
         }
     }
 
@@ -230,6 +239,7 @@ impl State {
                 ChunkKind::CustomerLimits => self.limits.mark_changed(number),
                 ChunkKind::CustomerCounters => self.counters.mark_changed(number),
                 ChunkKind::Channels => self.channels.mark_changed(number),
+                ChunkKind::Campaigns => self.campaigns.mark_changed(number),
             }
         }
     }
@@ -246,6 +256,7 @@ impl State {
         self.limits.mark_all_changed();
         self.counters.mark_all_changed();
         self.channels.mark_all_changed();
+        self.campaigns.mark_all_changed();
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -279,6 +290,7 @@ impl State {
             ChunkKind::CustomerLimits => self.limits.encode_chunk(id.number),
             ChunkKind::CustomerCounters => self.counters.encode_chunk(id.number),
             ChunkKind::Channels => self.channels.encode_chunk(id.number),
+            ChunkKind::Campaigns => self.campaigns.encode_chunk(id.number),
         }
     }
 
@@ -302,6 +314,7 @@ impl State {
             limits,
             counters,
             channels,
+            campaigns,
         ] = stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
@@ -314,6 +327,7 @@ impl State {
         state.limits.begin_load(limits);
         state.counters.begin_load(counters);
         state.channels.begin_load(channels);
+        state.campaigns.begin_load(campaigns);
         for (id, bytes) in chunks {
             let (number, bytes) = (id.number, bytes.as_ref());
             match id.kind {
@@ -328,6 +342,7 @@ impl State {
                 ChunkKind::CustomerLimits => state.limits.load_chunk(number, bytes),
                 ChunkKind::CustomerCounters => state.counters.load_chunk(number, bytes),
                 ChunkKind::Channels => state.channels.load_chunk(number, bytes),
+                ChunkKind::Campaigns => state.campaigns.load_chunk(number, bytes),
             }
             .map_err(|source| LoadError::Chunk { id, source })?;
         }
@@ -348,6 +363,7 @@ impl State {
         fits(ChunkKind::CustomerLimits, self.limits.end_load())?;
         fits(ChunkKind::CustomerCounters, self.counters.end_load())?;
         fits(ChunkKind::Channels, self.channels.end_load())?;
+        fits(ChunkKind::Campaigns, self.campaigns.end_load())?;
         self.index_records()
     }
 
@@ -366,6 +382,7 @@ impl State {
             limits: self.limits.view(),
             counters: self.counters.view(),
             channels: self.channels.view(),
+            campaigns: self.campaigns.view(),
             indexes: Indexes::new(),
             journal: None,
         }
@@ -375,6 +392,7 @@ impl State {
     pub(crate) fn index_records(&mut self) -> Result<(), LoadError> {
         self.index_catalogue()?;
         self.index_channels()?;
+        self.index_campaigns()?;
         self.index_lots()?;
         self.check_stock()?;
         self.index_limits()?;
@@ -442,6 +460,7 @@ impl State {
             u64::from(place.location.0) < self.locations.live()
                 && place.cells.iter().all(|cell| cell.counts.free().is_some() && lot_fits(sku, cell.lot))
                 && place.cells.is_sorted_by(|a, b| a.lot < b.lot)
+                && self.allocations_fit(place)
                 && place.unbound.is_sorted_by(|a, b| a.0 < b.0)
                 && place.unbound.iter().try_fold(0_u64, |sum, (_, units)| sum.checked_add(*units)).is_some()
         };
@@ -460,6 +479,10 @@ impl State {
         for (ordinal, record) in self.stock.iter() {
             for place in record.places.iter().filter(|place| place.is_filling) {
                 self.indexes.note_filling(SkuNo(ordinal as u32), place.location, true);
+            }
+            for place in &record.places {
+                let campaigns: Vec<_> = place.allocations.iter().map(|of| of.campaign).collect();
+                self.indexes.note_allocations(SkuNo(ordinal as u32), place.location, &[], &campaigns);
             }
         }
         Ok(())
@@ -484,7 +507,8 @@ impl State {
                 && record.spread_fits()
                 && record.plan_fits()
                 && record.order_fits()
-                && record.counted_fits(self.limits.live());
+                && record.counted_fits(self.limits.live())
+                && record.sale().is_none_or(|sale| u64::from(sale.campaign.0) < self.campaigns.live());
             if !fits || self.find_reservation(record.id).is_some() {
                 return Err(LoadError::Inconsistent { kind: ChunkKind::Reservations });
             }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::arena::Arena;
+use super::campaigns::CampaignNo;
 use super::customer_limits::{CounterNo, LimitNo};
 use super::documents::DocumentNo;
 use super::hash_index::HashIndex;
 use super::records::{
     ChannelNo, ItemRecord, LineRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo,
 };
-use crate::{ChannelId, LimitId, LocationId, LogTime, LotId, OrderRef, Sku};
+use crate::{CampaignId, ChannelId, LimitId, LocationId, LogTime, LotId, OrderRef, Sku};
 
 /// The hash that an id is found by.
 pub(crate) fn hash_id(id: u128) -> u64 {
@@ -76,6 +77,11 @@ pub(crate) struct Indexes {
     pub(super) counters: HashIndex,
     /// Counters of which nothing counts from then on.
     pub(super) idle_counters: BTreeSet<(LogTime, CounterNo)>,
+    pub(super) campaigns: BTreeMap<CampaignId, CampaignNo>,
+    /// When a campaign begins or ends.
+    pub(crate) campaigns_due: BTreeSet<(LogTime, CampaignNo)>,
+    /// What of which place campaigns have.
+    pub(crate) allocations: BTreeSet<(CampaignNo, SkuNo, LocationNo)>,
 }
 
 impl Indexes {
@@ -111,6 +117,9 @@ impl Indexes {
             idle_counters: BTreeSet::new(),
             backordered: BTreeSet::new(),
             filling: BTreeSet::new(),
+            campaigns: BTreeMap::new(),
+            campaigns_due: BTreeSet::new(),
+            allocations: BTreeSet::new(),
         }
     }
 
@@ -329,6 +338,10 @@ pub(crate) fn waiting(
 impl ReservationRecord {
     pub(crate) fn order_ref(&self) -> Option<&OrderRef> {
         self.details.as_ref()?.order_ref.as_ref()
+    }
+
+    pub(crate) fn campaign(&self) -> Option<&CampaignId> {
+        self.details.as_ref()?.campaign.as_ref()
     }
 
     pub(crate) fn channel(&self) -> Option<&ChannelId> {

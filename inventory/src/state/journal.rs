@@ -1,10 +1,11 @@
 //! The journal of a linked chain: every record as it was before, so that a chain that fails leaves nothing behind.
 
+use super::campaigns::{CampaignNo, CampaignRecord};
 use super::customer_limits::{CounterNo, CounterRecord, LimitNo, LimitRecord};
 use super::documents::{DocumentNo, DocumentRecord};
 use super::records::{
     ChannelNo, ChannelRecord, ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
-    ReservationRecord, SkuNo, StockRecord,
+    ReservationRecord, SkuNo, StockPlace, StockRecord,
 };
 use super::{Header, State};
 
@@ -28,6 +29,8 @@ pub(super) enum Undo {
     Counter(CounterNo, CounterRecord),
     ChannelAdded(ChannelNo),
     Channel(ChannelNo, ChannelRecord),
+    CampaignAdded(CampaignNo),
+    Campaign(CampaignNo, CampaignRecord),
 }
 
 /// The changes of an open chain, oldest first.
@@ -92,8 +95,15 @@ impl State {
             Undo::Stock(no, old) => {
                 let record = self.stock.get_mut(u64::from(no.0)).expect(BELIEF);
                 record.places.iter().for_each(|place| self.indexes.note_filling(no, place.location, false));
-                *record = old;
+                let gone = std::mem::replace(record, old);
                 record.places.iter().for_each(|place| self.indexes.note_filling(no, place.location, place.is_filling));
+                let campaigns = |place: &StockPlace| place.allocations.iter().map(|of| of.campaign).collect::<Vec<_>>();
+                gone.places.iter().for_each(|place| {
+                    self.indexes.note_allocations(no, place.location, &campaigns(place), &[]);
+                });
+                record.places.iter().for_each(|place| {
+                    self.indexes.note_allocations(no, place.location, &[], &campaigns(place));
+                });
             }
             Undo::LotAdded(no) => {
                 let record = self.lots.undo_push(u64::from(no.0)).expect(BELIEF);
@@ -127,6 +137,8 @@ impl State {
                 self.indexes.channels.remove(&record.id);
             }
             Undo::Channel(no, old) => *self.channels.get_mut(u64::from(no.0)).expect(BELIEF) = old,
+            Undo::CampaignAdded(no) => self.take_back_campaign_added(no),
+            Undo::Campaign(no, old) => self.take_back_campaign(no, old),
         }
     }
 }

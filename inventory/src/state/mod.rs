@@ -3,6 +3,7 @@
 //! Every change of a record goes through here, so that the indexes always match it and a chain can be rolled back.
 
 mod arena;
+mod campaigns;
 mod channels;
 mod chunk;
 mod counts;
@@ -17,6 +18,7 @@ mod orders;
 mod records;
 mod spread;
 
+pub(crate) use campaigns::{AllocationRecord, CampaignNo, CampaignRecord, SaleNo, held_and_sold};
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
 pub(crate) use counts::{CountLineRecord, CountRecord, Counted};
 pub(crate) use customer_limits::{CountedLine, LimitNo, LimitRecord};
@@ -59,6 +61,7 @@ pub(crate) struct State {
     limits: Arena<LimitRecord>,
     counters: Arena<CounterRecord>,
     channels: Arena<ChannelRecord>,
+    campaigns: Arena<CampaignRecord>,
     pub(crate) indexes: Indexes,
     /// Open while a chain is decided.
     journal: Option<Journal>,
@@ -79,6 +82,7 @@ impl State {
             limits: Arena::new(),
             counters: Arena::new(),
             channels: Arena::new(),
+            campaigns: Arena::new(),
             indexes: Indexes::new(),
             journal: None,
         }
@@ -235,9 +239,13 @@ impl State {
         self.indexes.name_reservation(no, &record);
         self.indexes.schedule(no, &record);
         let (customer, created_at, counted) = (record.customer(), record.created_at, record.counted());
+        let (sale, allocated) = (record.sale(), record.allocated());
         self.reservations.push(record);
         self.note(|| Undo::ReservationAdded(no));
         self.count(customer, created_at, &BTreeMap::new(), &counted);
+        if let Some(sale) = sale {
+            self.count_allocated(sale, &BTreeMap::new(), &allocated);
+        }
         no
     }
 
@@ -271,7 +279,7 @@ impl State {
         let before = Standing::of(record);
         let waits = |record: &ReservationRecord| record.lines[0].units.all_backordered() > 0;
         let is_alone = before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.has_nothing_beside();
-        if is_alone && !record.is_counted() && !waits(record) {
+        if is_alone && !record.is_counted() && !waits(record) && record.sale().is_none() {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;
             change(record);
@@ -289,14 +297,18 @@ impl State {
         }
         self.indexes.unschedule(no, record);
         let remote: Vec<LineCounts> = record.remote_lines().map(|line| line.units).collect();
-        let counted_before = record.counted();
+        let (counted_before, allocated_before) = (record.counted(), record.allocated());
         change(record);
         record.raise_version_after(&remote);
         record.revision = record.revision.next();
         record.ended_at = if record.state().is_ended() { record.ended_at.or(Some(now)) } else { None };
         self.indexes.schedule(no, record);
         let (customer, created_at, counted) = (record.customer(), record.created_at, record.counted());
+        let (sale, allocated) = (record.sale(), record.allocated());
         self.count(customer, created_at, &counted_before, &counted);
+        if let Some(sale) = sale {
+            self.count_allocated(sale, &allocated_before, &allocated);
+        }
     }
 
     /// Changes what is known of a reservation's parts, or of a part's whole: nothing that a caller sees as a change.
@@ -356,7 +368,8 @@ impl StockRecord {
         self.places.iter().any(|place| {
             let is_in_cells = place.cells.iter().any(|cell| cell.counts != StockCounts::default());
             let is_promised = !place.unbound.is_empty() || place.short + place.backordered > 0;
-            is_in_cells || is_promised || place.in_transit > 0 || place.incoming > 0
+            let is_allocated = place.allocations.iter().any(|of| of.open && of.left() > 0);
+            is_in_cells || is_promised || place.in_transit > 0 || place.incoming > 0 || is_allocated
         })
     }
 }
@@ -376,6 +389,7 @@ impl StockPlace {
             in_transit: 0,
             backorder_cap: 0,
             is_filling: false,
+            allocations: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::campaigns::{AllocationRecord, SaleNo};
 use super::chunk::{ChunkKind, Record};
 use super::customer_limits::CountedLine;
 use super::orders::OrderRecord;
@@ -115,6 +116,8 @@ pub(crate) struct StockPlace {
     pub(crate) backorder_cap: u64,
     /// Units are free that backorders wait for: one entry fills a bounded number of them.
     pub(crate) is_filling: bool,
+    /// What campaigns have of it, in the order of their ordinals, each once.
+    pub(crate) allocations: Vec<AllocationRecord>,
 }
 
 /// The quantities of one item, location and lot.
@@ -205,6 +208,8 @@ pub(crate) struct ReservationDetails {
     pub(crate) plan: Option<Plan>,
     /// The lines of this shard that limits count, by line and limit.
     pub(crate) counted: Vec<CountedLine>,
+    /// The campaign of which it takes what it has.
+    pub(crate) sale: Option<SaleNo>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Units that are promised without stock by choice: how they are counted, and how they are filled.
 //!
 //! What becomes free fills them in the same entry, after everything that is short: sold ones first, then those that are not,
-//! oldest reservation first; never from the safety stock, and never with what holds need that are bound to no lot yet. One entry
+//! oldest reservation first; never from the safety stock or what campaigns have, and never with what holds need that are bound to no lot yet. One entry
 //! fills a bounded number of reservations at a place. Where more wait, the next entries go on, and until then nothing of what
 //! they are to get is sold ([`StockPlace::is_filling`]).
 
@@ -142,10 +142,10 @@ impl Turn<'_> {
     fn left_for_backorder(&self, line: &LineRecord) -> u64 {
         let place = self.place(line.sku, line.location);
         match &line.by_lot {
-            None => place.free().saturating_sub(place.safety_stock),
+            None => place.free().saturating_sub(place.kept_back()),
             Some(by_lot) => {
                 let shelf = Shelf::of(self.state, place);
-                let above = shelf.left_for(LogTime(0)).saturating_sub(place.safety_stock);
+                let above = shelf.left_for(LogTime(0)).saturating_sub(place.kept_back());
                 by_lot.named.map_or_else(|| shelf.left_for(by_lot.need), |lot| shelf.left_of(lot)).min(above)
             }
         }
@@ -156,7 +156,7 @@ impl Turn<'_> {
         let place = self.place(sku, location);
         let is_by_lot = self.state.item(sku).spec.lot_tracked;
         let left = if is_by_lot { Shelf::of(self.state, place).left_for(LogTime(0)) } else { place.free() };
-        left.saturating_sub(place.safety_stock)
+        left.saturating_sub(place.kept_back())
     }
 
     /// Goes on with what an earlier entry did not fill.

@@ -37,6 +37,7 @@ impl Turn<'_> {
         }
         self.touched.clear();
         for place in &touched {
+            self.record_exhausted(place);
             self.record_availability(place);
         }
     }

@@ -4,6 +4,7 @@
 //! quantities and writes them into one event.
 
 mod backorders;
+mod campaigns;
 mod due;
 mod events;
 mod orders;
@@ -17,7 +18,7 @@ pub(crate) use due::GiveBack;
 pub(crate) use quantities::Move;
 pub(crate) use shortfall::CellOf;
 
-use crate::state::{LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, State};
+use crate::state::{CampaignNo, LocationNo, LotNo, ReservationNo, ReservationRecord, SkuNo, State};
 use crate::{
     Cause, CommandId, Event, Field, InvalidArgument, ItemStatus, LocationId, LogTime, LotId, LotStatus, Refusal,
     ReservationState, Sku, StockDelta, Success,
@@ -51,6 +52,8 @@ struct Touched {
     atp_before: u64,
     /// Whether what was promised before may be more than is left.
     may_lack: bool,
+    /// What campaigns had left there before.
+    left_before: Vec<(CampaignNo, u64)>,
 }
 
 impl<'a> Turn<'a> {

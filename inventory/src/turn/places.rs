@@ -9,7 +9,7 @@ use crate::state::{
     CountRecord, DocumentBody, DocumentNo, DocumentRecord, LocationNo, LotNo, ReceiptRecord, SkuNo, StockPlace,
     TransferRecord,
 };
-use crate::{Condition, CountId, ReceiptId, Refusal, Revision, StockFlow, Subject, Success, TransferId};
+use crate::{Condition, CountId, LogTime, ReceiptId, Refusal, Revision, StockFlow, Subject, Success, TransferId};
 
 impl Turn<'_> {
     /// Changes what of a place lies in no cell, and counts the change once a turn.
@@ -56,6 +56,14 @@ impl Turn<'_> {
             }
             (Condition::Resellable, _) => counts.free().expect("[H-QTY] no part is below 0"),
         }
+    }
+
+    /// Resellable units at a place, of whatever lot on sale, that may go elsewhere: what a campaign has is revoked first.
+    pub(crate) fn units_to_spare(&self, sku: SkuNo, location: LocationNo) -> u64 {
+        let Some(place) = self.state.stock(sku).place(location) else { return 0 };
+        let is_by_lot = self.state.item(sku).spec.lot_tracked;
+        let free = if is_by_lot { Shelf::of(self.state, place).left_for(LogTime(0)) } else { place.free() };
+        free.saturating_sub(place.fence())
     }
 
     // Documents.

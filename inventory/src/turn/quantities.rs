@@ -104,8 +104,11 @@ impl Turn<'_> {
     pub(super) fn touch(&mut self, sku: SkuNo, location: LocationNo) -> &mut Touched {
         let is_it = |touched: &Touched| (touched.sku, touched.location) == (sku, location);
         let at = self.touched.iter().position(is_it).unwrap_or_else(|| {
-            let atp_before = self.state.stock(sku).place(location).map_or(0, |place| self.state.atp(sku, place));
-            self.touched.push(Touched { sku, location, atp_before, may_lack: false });
+            let place = self.state.stock(sku).place(location);
+            let atp_before = place.map_or(0, |place| self.state.atp(sku, place));
+            let open = place.into_iter().flat_map(|place| &place.allocations).filter(|of| of.open);
+            let left_before = open.map(|of| (of.campaign, of.left())).collect();
+            self.touched.push(Touched { sku, location, atp_before, may_lack: false, left_before });
             self.touched.len() - 1
         });
         &mut self.touched[at]

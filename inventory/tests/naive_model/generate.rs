@@ -127,7 +127,10 @@ impl Script {
             | Operation::CancelCount(_)
             | Operation::Reconcile(_)
             | Operation::HaltShard(_)
-            | Operation::ResumeShard(_) => {}
+            | Operation::ResumeShard(_)
+            | Operation::PutCampaign(_)
+            | Operation::Grant(_)
+            | Operation::Revoke(_) => {}
         }
         operation
     }

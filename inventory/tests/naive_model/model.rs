@@ -250,6 +250,9 @@ impl Model {
             Operation::PutLot(_) | Operation::BlockLot(_) => {
                 unreachable!("the generator makes none: its items have no lots")
             }
+            Operation::PutCampaign(_) | Operation::Grant(_) | Operation::Revoke(_) => {
+                unreachable!("the generator makes none")
+            }
             Operation::MoveUnits(_)
             | Operation::SetSafetyStock(_)
             | Operation::CreateTransfer(_)

@@ -52,6 +52,7 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Limit { sku, .. }
             | Subject::Shortfall { sku, .. }
             | Subject::Reconciliation { sku, .. }
+            | Subject::Allocation { sku, .. }
             | Subject::Backorder { sku, .. },
         ) => Some(sku),
         Some(
@@ -61,6 +62,7 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Count { .. }
             | Subject::Channel { .. }
             | Subject::Breach { .. }
+            | Subject::Campaign { .. }
             | Subject::Order { .. },
         )
         | None => None,

@@ -82,6 +82,7 @@ fn what_may_stand(field: Field) -> String {
         Field::Components => format!("1 to {MAX_COMPONENTS} components"),
         Field::ComponentSku => "each SKU once: add the units up".to_owned(),
         Field::ComponentUnits => format!("1 to {MAX_UNITS} units"),
+        Field::EndsAt => "an instant after the beginning".to_owned(),
         Field::KitRevision => "only a line of a kit has one".to_owned(),
         Field::Steps => format!("1 to {MAX_STEPS} steps"),
         Field::StepName => "the name of a step, 1 to 64 bytes of printable UTF-8, each once in an order".to_owned(),

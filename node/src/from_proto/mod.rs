@@ -4,6 +4,7 @@
 //! Promises that what comes out has passed every check that needs no state, and that a refusal names the field
 //! (`lines[2].units`), what is wrong with it, and what may stand there.
 
+mod campaigns;
 mod counts;
 mod dates;
 mod events;
@@ -21,6 +22,7 @@ use holdfast_inventory::{
 };
 use holdfast_proto::v1::{self, CommandError};
 
+pub(crate) use campaigns::{campaign, campaign_id, unknown_campaign};
 pub(crate) use dates::Zones;
 pub(crate) use events::event_filter;
 pub(crate) use fields::{invalid, invalid_argument};
@@ -130,8 +132,10 @@ pub(crate) fn count_id(wire: Option<v1::Id>) -> Result<CountId, CommandError> {
 pub(crate) fn slot_of_command(command: &Command) -> Slot {
     match &command.operation {
         Operation::PutItem(it) => slot_of(&it.sku),
-        // Locations, channels and limits come from the meta group, to every shard: no caller sends one.
-        Operation::PutLocation(_) | Operation::SetLimits(_) | Operation::PutChannel(_) => Slot::default(),
+        // Locations, channels, campaigns and limits come from the meta group, to every shard: no caller sends one.
+        Operation::PutLocation(_) | Operation::SetLimits(_) | Operation::PutChannel(_) | Operation::PutCampaign(_) => {
+            Slot::default()
+        }
         Operation::Receive(it) => slot_of(&it.sku),
         Operation::Adjust(it) => slot_of(&it.sku),
         Operation::Set(it) => slot_of(&it.sku),
@@ -172,6 +176,8 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::StartOrder(it) => it.reservation.slot(),
         Operation::ReportStep(it) => it.order.slot(),
         Operation::ResolveOrder(it) => it.order.slot(),
+        Operation::Grant(it) => slot_of(&it.sku),
+        Operation::Revoke(it) => slot_of(&it.sku),
     }
 }
 

@@ -11,11 +11,11 @@ use holdfast_inventory::{
     OrderRef, ReceiptId, Revision, Units, slot_of,
 };
 use holdfast_proto::v1::command::Operation as Wire;
-use holdfast_proto::v1::{self, CommandError, ErrorReason};
+use holdfast_proto::v1::{self, CommandError};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
-use super::{counts, kits, orders, places};
+use super::{campaigns, counts, kits, orders, places};
 use crate::planning::as_asked;
 
 /// Longest customer string, in bytes. It is hashed, not kept.
@@ -76,6 +76,8 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
         Wire::PutLimit(it) => Operation::PutLimit(put_limit(&it)?),
         Wire::CloseReceipt(it) => Operation::CloseReceipt(CloseReceipt { receipt: receipt_id(it.receipt_id)? }),
         Wire::PutKit(it) => Operation::PutKit(Box::new(kits::put_kit(it)?)),
+        Wire::Grant(it) => Operation::Grant(Box::new(campaigns::grant(&it, words)?)),
+        Wire::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke(it, words)?)),
     })
 }
 
@@ -245,9 +247,10 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         let problem = format!("carries slot {}, its first line's SKU lies in slot {first}", reservation.slot());
         return Err(invalid("reservation_id", &problem, "mint it with that slot (docs/clients.md)"));
     }
-    if optional_name(&wire.campaign_id, CampaignId::new, || "campaign_id".to_owned())?.is_some() {
-        let message = format!("there is no campaign {}; campaigns are not kept yet", wire.campaign_id);
-        return Err(CommandError::of(ErrorReason::UnknownCampaign, message).at("campaign_id"));
+    let campaign = optional_name(&wire.campaign_id, CampaignId::new, || "campaign_id".to_owned())?;
+    if campaign.is_some() && wire.sourcing.is_some() {
+        let hint = "name the location of each line: what a campaign has lies at locations";
+        return Err(invalid("sourcing", "is given in a reserve of a campaign", hint));
     }
     if wire.sourcing.is_some() {
         // Where to wait for stock is for the caller to say.
@@ -273,7 +276,7 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
         order_ref: optional_name(&wire.order_ref, OrderRef::new, || "order_ref".to_owned())?,
         customer: customer_at(&wire.customer, words)?,
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
-        campaign: None,
+        campaign,
         plan,
         lines,
     })

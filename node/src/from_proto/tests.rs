@@ -154,10 +154,18 @@ fn a_reservation_id_with_another_slot_than_its_first_line_is_refused() {
 }
 
 #[test]
-fn a_campaign_is_unknown_as_long_as_there_are_none() {
-    let wire = wire(Wire::Reserve(v1::Reserve { campaign_id: "sale".into(), ..reserve(vec![line("A", 1)]) }));
-    let error = command(wire, &words()).unwrap_err();
-    assert_eq!((error.reason(), error.field.as_str()), (ErrorReason::UnknownCampaign, "campaign_id"));
+fn a_reserve_names_a_campaign_that_its_shard_knows_or_does_not() {
+    let of = |campaign: &str| {
+        let wire = wire(Wire::Reserve(v1::Reserve { campaign_id: campaign.into(), ..reserve(vec![line("A", 1)]) }));
+        command(wire, &words())
+    };
+    let Operation::Reserve(reserve) = of("sale").unwrap().operation else { unreachable!() };
+    assert_eq!(reserve.campaign, "sale".parse().ok());
+    assert_eq!(of("a\nb").unwrap_err().field, "campaign_id");
+    let lines = vec![v1::Line { location_id: String::new(), ..line("A", 1) }];
+    let (campaign_id, channel, sourcing) = ("sale".to_owned(), "web".to_owned(), Some(v1::Sourcing::default()));
+    let sourced = v1::Reserve { campaign_id, channel, sourcing, ..self::reserve(lines) };
+    assert_eq!(command(wire(Wire::Reserve(sourced)), &words()).unwrap_err().field, "sourcing");
 }
 
 proptest::proptest! {

@@ -1,13 +1,13 @@
-//! `ClusterService`: routing, state, locations, channels and the operator's changes.
+//! `ClusterService`: routing, state, locations, channels, campaigns and the operator's changes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_inventory::{Inventory, LocationId, Revision};
+use holdfast_inventory::{CampaignId, Inventory, LocationId, Revision};
 use holdfast_proto::v1::cluster_service_server::ClusterService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_raft::host::{Group, GroupError, Role, ScrubStatus};
-use holdfast_raft::meta::MetaChange;
+use holdfast_raft::meta::{Meta, MetaChange};
 use holdfast_raft::stages::{Stage, StageTotal};
 use holdfast_raft::types::{GroupId, NodeId};
 use tokio::sync::Mutex;
@@ -108,6 +108,30 @@ pub(super) fn change_error(error: &ChangeError, routes: &Routes) -> CommandError
         ChangeError::Stopped { why } => group_error(&GroupError::Stopped { why: why.clone() }, GroupId::META, routes),
         ChangeError::Refused { why } => CommandError::of(ErrorReason::InvalidArgument, why.clone()),
         ChangeError::Unknown { .. } => CommandError::of(ErrorReason::OutcomeUnknown, error.to_string()),
+    }
+}
+
+impl Cluster {
+    /// Opens or closes a campaign, and waits until the shards of this node know it: a reserve would be refused by one that does not.
+    async fn change_campaign(
+        &self,
+        id: &CampaignId,
+        change: MetaChange,
+        deadline: Instant,
+    ) -> Result<v1::Campaign, CommandError> {
+        let routes = self.core.routes()?;
+        let meta = self.core.meta()?;
+        propose_change(&self.core, meta, change).await.map_err(|error| change_error(&error, &routes))?;
+        let known = meta.read_meta(|meta| meta.campaigns().get(id.as_str()).cloned()).flatten();
+        let known = known.ok_or_else(|| from_proto::unknown_campaign("campaign_id", id))?;
+        let revision = Revision(known.revision);
+        let is_known = |shard: &Inventory| shard.campaign(id).is_some_and(|known| known.revision >= revision);
+        while Instant::now() < deadline
+            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
+        {
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(to_proto::campaign(id, &known.spec, revision))
     }
 }
 
@@ -292,6 +316,50 @@ impl ClusterService for Cluster {
             return Err(from_proto::unknown_channel("channel_id", &unknown).into());
         }
         Ok(Response::new(v1::ListChannelsResponse { channels }))
+    }
+
+    async fn open_campaign(
+        &self,
+        request: Request<v1::OpenCampaignRequest>,
+    ) -> Result<Response<v1::OpenCampaignResponse>, Status> {
+        let deadline = self.core.deadline(timeout_of(&request));
+        let (id, spec) = from_proto::campaign(request.into_inner().campaign)?;
+        let change = MetaChange::OpenCampaign { id: id.as_str().to_owned(), spec };
+        let campaign = Some(self.change_campaign(&id, change, deadline).await?);
+        Ok(Response::new(v1::OpenCampaignResponse { campaign }))
+    }
+
+    async fn close_campaign(
+        &self,
+        request: Request<v1::CloseCampaignRequest>,
+    ) -> Result<Response<v1::CloseCampaignResponse>, Status> {
+        let deadline = self.core.deadline(timeout_of(&request));
+        let id = from_proto::campaign_id("campaign_id", &request.into_inner().campaign_id)?;
+        let is_known = |meta: &Meta| meta.campaigns().contains_key(id.as_str());
+        // A replica that lags may not know it yet: the leader's machine says.
+        if self.core.meta()?.is_leader() && self.core.meta()?.read_meta(is_known) == Some(false) {
+            return Err(from_proto::unknown_campaign("campaign_id", &id).into());
+        }
+        let change = MetaChange::CloseCampaign { id: id.as_str().to_owned() };
+        let campaign = Some(self.change_campaign(&id, change, deadline).await?);
+        Ok(Response::new(v1::CloseCampaignResponse { campaign }))
+    }
+
+    async fn list_campaigns(
+        &self,
+        request: Request<v1::ListCampaignsRequest>,
+    ) -> Result<Response<v1::ListCampaignsResponse>, Status> {
+        let routes = self.core.routes()?;
+        let only = match request.into_inner().campaign_id.as_str() {
+            "" => None,
+            text => Some(from_proto::campaign_id("campaign_id", text)?),
+        };
+        let known = routes.for_shards.campaigns.iter().filter(|known| only.as_ref().is_none_or(|id| *id == known.id));
+        let campaigns: Vec<_> = known.map(|known| to_proto::campaign(&known.id, &known.spec, known.revision)).collect();
+        if let Some(unknown) = only.filter(|_| campaigns.is_empty()) {
+            return Err(from_proto::unknown_campaign("campaign_id", &unknown).into());
+        }
+        Ok(Response::new(v1::ListCampaignsResponse { campaigns }))
     }
 
     async fn replace_node(

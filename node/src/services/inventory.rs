@@ -418,6 +418,42 @@ impl InventoryService for Inventory {
         }))
     }
 
+    async fn list_allocations(
+        &self,
+        request: Request<v1::ListAllocationsRequest>,
+    ) -> Result<Response<v1::ListAllocationsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let campaign = match request.campaign_id.as_str() {
+            "" => None,
+            text => Some(from_proto::campaign_id("campaign_id", text)?),
+        };
+        let sku = match request.sku.as_str() {
+            "" if campaign.is_none() => {
+                return Err(invalid("campaign_id", "is empty, and so is sku", "name a campaign, a SKU or both").into());
+            }
+            "" => None,
+            text => Some(from_proto::sku("sku", text)?),
+        };
+        let look = |shard: &holdfast_inventory::Inventory| match (&sku, &campaign) {
+            (Some(sku), _) => shard.allocations_of(sku).ok_or_else(|| unknown_sku(sku)),
+            (None, Some(id)) => {
+                let found = shard.allocations_of_campaign(id);
+                found.ok_or_else(|| from_proto::unknown_campaign("campaign_id", id))
+            }
+            (None, None) => Ok(Vec::new()),
+        };
+        let shard = match &sku {
+            Some(sku) => self.core.routes()?.shard_of(slot_of(sku)),
+            None => request.shard,
+        };
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let mut found = found?;
+        found.retain(|of| campaign.as_ref().is_none_or(|id| *id == of.campaign));
+        let allocations = found.iter().map(to_proto::allocation).collect();
+        Ok(Response::new(v1::ListAllocationsResponse { allocations, freshness: Some(freshness) }))
+    }
+
     async fn get_kit(&self, request: Request<v1::GetKitRequest>) -> Result<Response<v1::GetKitResponse>, Status> {
         let deadline = self.deadline(&request);
         let request = request.into_inner();

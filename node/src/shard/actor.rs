@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use holdfast_inventory::commands::{PutChannel, PutLocation, SetLimits};
+use holdfast_inventory::commands::{PutCampaign, PutChannel, PutLocation, SetLimits};
 use holdfast_inventory::{BodyHash, Command, CommandId, Entry, Inventory, LogTime, Operation};
 use holdfast_mutation::{Mutation, is_on};
 use holdfast_raft::encode::{EntryBuilder, encode_command};
@@ -28,14 +28,14 @@ use tokio::time::{Instant, sleep_until};
 use super::batch::Batch;
 use super::log_time::LogClock;
 use super::submission::{Caller, Decided, NotDecided, Submit};
-use super::{Control, KnownChannel, ShardRecords};
+use super::{Control, KnownCampaign, KnownChannel, ShardRecords};
 use crate::config::NodeLimits;
 use crate::metrics::ShardMetrics;
 
 /// How long an idle shard waits, at most, before it looks again at what is due and at the locations.
 pub(super) const IDLE_LOOK: Duration = Duration::from_millis(500);
 
-/// Most channels that one entry tells the shard.
+/// Most channels, and most campaigns, that one entry tells the shard.
 const CHANNELS_AT_ONCE: usize = 100;
 
 /// What an actor is made of; made anew at each restart.
@@ -293,7 +293,7 @@ impl ShardActor {
         unknown.unwrap_or_default().into_iter().map(put).collect()
     }
 
-    /// The locations that the shard lacks, then the channels, which name them; as many of those as one entry may well hold.
+    /// The locations that the shard lacks, then the channels, which name them, and the campaigns; as many of those as one entry may well hold.
     fn unknown_records(&self) -> Vec<Operation> {
         let mut operations = self.unknown_locations();
         let records = Arc::clone(&self.records);
@@ -301,6 +301,11 @@ impl ShardActor {
         let channels: Vec<KnownChannel> = self.group.read_shard(channels).unwrap_or_default();
         operations.extend(channels.into_iter().map(|KnownChannel { id, spec, revision }| {
             Operation::PutChannel(Box::new(PutChannel { channel: id, spec, revision }))
+        }));
+        let campaigns = |shard: &Inventory| records.unknown_campaigns(shard).take(CHANNELS_AT_ONCE).collect();
+        let campaigns: Vec<KnownCampaign> = self.group.read_shard(campaigns).unwrap_or_default();
+        operations.extend(campaigns.into_iter().map(|KnownCampaign { id, spec, revision }| {
+            Operation::PutCampaign(Box::new(PutCampaign { campaign: id, spec, revision }))
         }));
         operations
     }

@@ -15,7 +15,8 @@ mod supervisor;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use holdfast_inventory::{
-    ChannelId, ChannelSpec, Inventory, Limits as ShardLimits, LocationId, LocationSpec, Revision,
+    Campaign, CampaignId, CampaignPhase, CampaignSpec, ChannelId, ChannelSpec, Inventory, Limits as ShardLimits,
+    LocationId, LocationSpec, Revision,
 };
 use holdfast_raft::host::Group;
 use kameo::actor::ActorRef;
@@ -39,6 +40,18 @@ pub(crate) struct ShardRecords {
     pub(crate) locations: Vec<(LocationId, LocationSpec)>,
     /// In the order of their ids.
     pub(crate) channels: Vec<KnownChannel>,
+    /// In the order of their ids.
+    pub(crate) campaigns: Vec<KnownCampaign>,
+    /// Of the records.
+    pub(crate) revision: Revision,
+}
+
+/// A campaign as the cluster's own records have it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KnownCampaign {
+    pub(crate) id: CampaignId,
+    pub(crate) spec: CampaignSpec,
+    pub(crate) revision: Revision,
 }
 
 /// A channel as the cluster's own records have it.
@@ -60,6 +73,25 @@ impl ShardRecords {
         let is_known =
             |known: &KnownChannel| shard.channel(&known.id).is_some_and(|channel| channel.revision >= known.revision);
         self.channels.iter().filter(move |known| !is_known(known))
+    }
+
+    /// The campaigns that the shard does not know, or knows as they were earlier; before them those that made room for others since,
+    /// which are closed.
+    pub(crate) fn unknown_campaigns(&self, shard: &Inventory) -> impl Iterator<Item = KnownCampaign> {
+        let is_gone = |known: &Campaign| {
+            let is_newer = self.revision > known.revision;
+            known.phase != CampaignPhase::Closed && is_newer && !self.campaigns.iter().any(|it| it.id == known.id)
+        };
+        let gone = shard.campaigns().filter(is_gone).map(|known| KnownCampaign {
+            id: known.id,
+            spec: CampaignSpec { closed: true, ..known.spec },
+            revision: self.revision,
+        });
+        let is_known = |known: &&KnownCampaign| {
+            shard.campaign(&known.id).is_some_and(|campaign| campaign.revision >= known.revision)
+        };
+        let unknown = self.campaigns.iter().filter(|known| !is_known(known)).cloned();
+        gone.chain(unknown).collect::<Vec<_>>().into_iter()
     }
 
     /// The locations that the shard does not know, or knows otherwise.

@@ -80,7 +80,7 @@ impl Alone {
         let records = watch::Sender::new(Arc::new(ShardRecords {
             limits: shard_limits,
             locations: vec![main],
-            channels: Vec::new(),
+            ..ShardRecords::default()
         }));
         let stopping = watch::Sender::new(false);
         let handle = start_shard(0, group.clone(), &world, &limits, &records.subscribe(), stopping.subscribe());
@@ -137,7 +137,7 @@ async fn what_no_caller_asked_for_is_not_proposed_again_at_once_where_the_group_
     let commits = || group.stages().totals()[Stage::Commit as usize].1.count;
     let (before, begun) = (commits(), Instant::now());
     let other = (LocationId::new("other").unwrap(), LocationSpec::default());
-    shard.handle.tell_records(Arc::new(ShardRecords { limits: None, locations: vec![other], channels: Vec::new() }));
+    shard.handle.tell_records(Arc::new(ShardRecords { locations: vec![other], ..ShardRecords::default() }));
     while commits() < before + 3 {
         assert!(begun.elapsed() < PATIENCE, "what is due is proposed again");
         tokio::time::sleep(Duration::from_millis(5)).await;

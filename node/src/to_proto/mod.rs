@@ -4,12 +4,13 @@ mod events;
 
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
-    Answer, Backorder, BackorderEntry, ChannelId, ChannelSpec, Component, Condition, Count, CountLine, CountState,
-    CustomerCount, CustomerLimit, Item, ItemStatus, Kit, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime,
-    Lot, LotStatus, LotUnits, Receipt, Refusal, Reservation, ReservationLine, ReservationState, Revision,
-    ShortReservation, Sku, StockCounts, StockLevel, Success, Transfer, TransferState,
+    Allocation, Answer, Backorder, BackorderEntry, CampaignAdmission, CampaignId, CampaignSpec, ChannelId, ChannelSpec,
+    Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, Kit,
+    LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal,
+    Reservation, ReservationLine, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockLevel, Success,
+    Transfer, TransferState,
 };
-use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
+use holdfast_proto::v1::{self, CommandError, ErrorReason as Reason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
 
@@ -56,96 +57,98 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let of = |reason| CommandError::of(reason, message.clone());
     let of_line = |reason, line: &u32| of(reason).at(format!("lines[{line}].units"));
     let lacks = |reason, line: &u32, available: &u64| of_line(reason, line).with("available", available);
-    let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
+    let in_sale = |reason, id: &CampaignId| of(reason).at("campaign_id").with("campaign_id", id);
+    let too_few = |left: &u64| of(Reason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
-            recorded_or_not(of_line(ErrorReason::InsufficientStock, line).with("available", available), *recorded)
+            recorded_or_not(of_line(Reason::InsufficientStock, line).with("available", available), *recorded)
         }
-        Refusal::BackorderCapExceeded { available, line } => lacks(ErrorReason::BackorderCapExceeded, line, available),
-        Refusal::NotReleased { release_at } => of(ErrorReason::NotReleased).with("release_at_ms", release_at.0),
-        Refusal::QuantityOverflow => of(ErrorReason::QuantityOverflow),
-        Refusal::ItemNotSellable { sku, status } => {
-            of(ErrorReason::ItemNotSellable).with("sku", sku).with("status", status)
-        }
-        Refusal::LotRequired => of(ErrorReason::LotRequired).at("lot_id"),
+        Refusal::BackorderCapExceeded { available, line } => lacks(Reason::BackorderCapExceeded, line, available),
+        Refusal::NotReleased { release_at } => of(Reason::NotReleased).with("release_at_ms", release_at.0),
+        Refusal::QuantityOverflow => of(Reason::QuantityOverflow),
+        Refusal::ItemNotSellable { sku, status } => of(Reason::ItemNotSellable).with("sku", sku).with("status", status),
+        Refusal::LotRequired => of(Reason::LotRequired).at("lot_id"),
         Refusal::OrderLimitExceeded { sku, limit } => {
-            of(ErrorReason::OrderLimitExceeded).with("sku", sku).with("limit", limit)
+            of(Reason::OrderLimitExceeded).with("sku", sku).with("limit", limit)
         }
-        Refusal::RevisionMismatch { actual } => {
-            of(ErrorReason::RevisionMismatch).at("if_revision").with("actual", actual)
-        }
-        Refusal::Exists => of(ErrorReason::Exists),
-        Refusal::ExistsWithDifferent { field } => of(ErrorReason::ExistsWithDifferent).at(field.name()),
-        Refusal::IdTooOld { horizon } => of(ErrorReason::IdTooOld).at("minted_at_ms").with("horizon_ms", horizon.0),
-        Refusal::IdFromFuture { now } => of(ErrorReason::IdFromFuture).at("minted_at_ms").with("now_ms", now.0),
-        Refusal::ReservationNotFound => of(ErrorReason::ReservationNotFound).at("reservation_id"),
+        Refusal::RevisionMismatch { actual } => of(Reason::RevisionMismatch).at("if_revision").with("actual", actual),
+        Refusal::Exists => of(Reason::Exists),
+        Refusal::ExistsWithDifferent { field } => of(Reason::ExistsWithDifferent).at(field.name()),
+        Refusal::IdTooOld { horizon } => of(Reason::IdTooOld).at("minted_at_ms").with("horizon_ms", horizon.0),
+        Refusal::IdFromFuture { now } => of(Reason::IdFromFuture).at("minted_at_ms").with("now_ms", now.0),
+        Refusal::ReservationNotFound => of(Reason::ReservationNotFound).at("reservation_id"),
         Refusal::ReservationExpired { expired_at } => {
-            of(ErrorReason::ReservationExpired).with("expired_at_ms", expired_at.0)
+            of(Reason::ReservationExpired).with("expired_at_ms", expired_at.0)
         }
-        Refusal::AlreadyCommitted => of(ErrorReason::AlreadyCommitted),
-        Refusal::AlreadyReleased => of(ErrorReason::AlreadyReleased),
-        Refusal::AlreadyFulfilled => of(ErrorReason::AlreadyFulfilled),
-        Refusal::ExceedsHeldQuantity { line, available } => lacks(ErrorReason::ExceedsHeldQuantity, line, available),
-        Refusal::ExceedsFulfilled { line, available } => lacks(ErrorReason::ExceedsFulfilled, line, available),
+        Refusal::AlreadyCommitted => of(Reason::AlreadyCommitted),
+        Refusal::AlreadyReleased => of(Reason::AlreadyReleased),
+        Refusal::AlreadyFulfilled => of(Reason::AlreadyFulfilled),
+        Refusal::ExceedsHeldQuantity { line, available } => lacks(Reason::ExceedsHeldQuantity, line, available),
+        Refusal::ExceedsFulfilled { line, available } => lacks(Reason::ExceedsFulfilled, line, available),
         Refusal::ExtendLimitReached { max_expires_at } => {
-            of(ErrorReason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
+            of(Reason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
         }
-        Refusal::LinkedCommandFailed => of(ErrorReason::LinkedCommandFailed),
-        Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
-        Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
-        Refusal::CustomerRequired { sku } => of(ErrorReason::CustomerRequired).at("customer").with("sku", sku),
+        Refusal::LinkedCommandFailed => of(Reason::LinkedCommandFailed),
+        Refusal::OrderUndecided => of(Reason::OrderUndecided),
+        Refusal::LinesSpanShards => of(Reason::LinesSpanShards),
+        Refusal::CustomerRequired { sku } => of(Reason::CustomerRequired).at("customer").with("sku", sku),
         Refusal::CustomerLimitExceeded { limit, remaining, line } => {
-            of_line(ErrorReason::CustomerLimitExceeded, line).with("limit_id", limit).with("remaining", remaining)
+            of_line(Reason::CustomerLimitExceeded, line).with("limit_id", limit).with("remaining", remaining)
         }
-        Refusal::LinesMoveTogether => of(ErrorReason::LinesMoveTogether),
+        Refusal::LinesMoveTogether => of(Reason::LinesMoveTogether),
         Refusal::SkuIsKit { sku, recorded } => {
-            recorded_or_not(of(ErrorReason::SkuIsKit).at("sku").with("sku", sku), *recorded)
+            recorded_or_not(of(Reason::SkuIsKit).at("sku").with("sku", sku), *recorded)
         }
         Refusal::ComponentUnavailable { sku, available, line } => {
-            of_line(ErrorReason::ComponentUnavailable, line).with("sku", sku).with("available", available)
+            of_line(Reason::ComponentUnavailable, line).with("sku", sku).with("available", available)
         }
-        Refusal::KitRevisionMismatch { sku, actual, line } => of(ErrorReason::KitRevisionMismatch)
+        Refusal::KitRevisionMismatch { sku, actual, line } => of(Reason::KitRevisionMismatch)
             .at(format!("lines[{line}].kit_revision"))
             .with("sku", sku)
             .with("actual", actual),
-        Refusal::KitCycle { path } => of(ErrorReason::KitCycle).with("path", names(path)),
-        Refusal::KitTooLarge { sku, line } => {
-            of(ErrorReason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku)
+        Refusal::KitCycle { path } => of(Reason::KitCycle).with("path", names(path)),
+        Refusal::KitTooLarge { sku, line } => of(Reason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku),
+        Refusal::BatchTooLarge => of(Reason::BatchTooLarge).at("linked"),
+        Refusal::UnknownSku { sku } => of(Reason::UnknownSku).with("sku", sku),
+        Refusal::UnknownLocation { location } => of(Reason::UnknownLocation).with("location_id", location),
+        Refusal::UnknownChannel { channel } => of(Reason::UnknownChannel).with("channel", channel),
+        Refusal::UnknownCampaign { campaign } => in_sale(Reason::UnknownCampaign, campaign),
+        Refusal::SaleNotStarted { campaign, starts_at } => {
+            in_sale(Reason::SaleNotStarted, campaign).with("starts_at_ms", starts_at.0)
         }
-        Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
-        Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
-        Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
-        Refusal::UnknownChannel { channel } => of(ErrorReason::UnknownChannel).with("channel", channel),
-        Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
+        Refusal::SaleEnded { campaign } => in_sale(Reason::SaleEnded, campaign),
+        Refusal::AllocationExhausted { available, line } => lacks(Reason::AllocationExhausted, line, available),
+        Refusal::AllocationExceedsAvailable { available } => {
+            of(Reason::AllocationExceedsAvailable).at("units").with("available", available)
+        }
+        Refusal::UnknownLot { lot } => of(Reason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
-        Refusal::HoldShort { units } => of(ErrorReason::HoldShort).with("units", units),
-        Refusal::LotExpired { removal_at } => {
-            of(ErrorReason::LotExpired).at("lot_id").with("removal_at_ms", removal_at.0)
-        }
-        Refusal::LotBlocked { status } => of(ErrorReason::LotBlocked).at("lot_id").with("status", status),
-        Refusal::ShelfLifeTooShort { removal_at, needed_until } => of(ErrorReason::ShelfLifeTooShort)
+        Refusal::HoldShort { units } => of(Reason::HoldShort).with("units", units),
+        Refusal::LotExpired { removal_at } => of(Reason::LotExpired).at("lot_id").with("removal_at_ms", removal_at.0),
+        Refusal::LotBlocked { status } => of(Reason::LotBlocked).at("lot_id").with("status", status),
+        Refusal::ShelfLifeTooShort { removal_at, needed_until } => of(Reason::ShelfLifeTooShort)
             .at("lot_id")
             .with("removal_at_ms", removal_at.0)
             .with("needed_until_ms", needed_until.0),
-        Refusal::TooManyLots { most } => of(ErrorReason::TooManyLots).at("lot_id").with("most", most),
+        Refusal::TooManyLots { most } => of(Reason::TooManyLots).at("lot_id").with("most", most),
         Refusal::TooFewOfLot { available } => too_few(available).at("lot_id"),
         Refusal::TooFewToWriteOff { available } => too_few(available),
         Refusal::TooFewOfCondition { condition, available } => {
             too_few(available).at("units").with("condition", condition)
         }
-        Refusal::TransferNotFound => of(ErrorReason::TransferNotFound).at("transfer_id"),
-        Refusal::ReceiptNotFound => of(ErrorReason::ReceiptNotFound).at("receipt_id"),
-        Refusal::AlreadyEnded => of(ErrorReason::AlreadyEnded),
-        Refusal::ExceedsInTransit { line, available } => lacks(ErrorReason::ExceedsInTransit, line, available),
-        Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
-        Refusal::OrderNotFound => of(ErrorReason::OrderNotFound).at("reservation_id"),
-        Refusal::OrderOpen { state } => of(ErrorReason::OrderOpen).with("state", state),
-        Refusal::OrderEnded { state } => of(ErrorReason::OrderEnded).with("state", state),
-        Refusal::StepNotRunning { step } => of(ErrorReason::StepNotRunning).at("step").with("step", step),
-        Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
-        Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
+        Refusal::TransferNotFound => of(Reason::TransferNotFound).at("transfer_id"),
+        Refusal::ReceiptNotFound => of(Reason::ReceiptNotFound).at("receipt_id"),
+        Refusal::AlreadyEnded => of(Reason::AlreadyEnded),
+        Refusal::ExceedsInTransit { line, available } => lacks(Reason::ExceedsInTransit, line, available),
+        Refusal::ShardHalted { invariant } => of(Reason::ShardHalted).with("invariant", invariant.id()),
+        Refusal::OrderNotFound => of(Reason::OrderNotFound).at("reservation_id"),
+        Refusal::OrderOpen { state } => of(Reason::OrderOpen).with("state", state),
+        Refusal::OrderEnded { state } => of(Reason::OrderEnded).with("state", state),
+        Refusal::StepNotRunning { step } => of(Reason::StepNotRunning).at("step").with("step", step),
+        Refusal::CountNotFound => of(Reason::CountNotFound).at("count_id"),
+        Refusal::CountInProgress { count } => of(Reason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {
-            of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
+            of(Reason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
         }
     }
 }
@@ -253,6 +256,7 @@ pub(crate) fn stock_level(level: &StockLevel) -> v1::StockLevel {
         sent: level.flow.sent,
         arrived: level.flow.arrived,
         backordered: level.backordered,
+        allocated: level.allocated,
     }
 }
 
@@ -312,6 +316,33 @@ pub(crate) fn channel(id: &ChannelId, spec: &ChannelSpec, revision: Revision) ->
         buffer: spec.buffer,
         inactive: !spec.active,
         revision: revision.0,
+    }
+}
+
+pub(crate) fn campaign(id: &CampaignId, spec: &CampaignSpec, revision: Revision) -> v1::Campaign {
+    let admission = match spec.admission {
+        CampaignAdmission::None => v1::CampaignAdmission::None,
+        CampaignAdmission::Token => v1::CampaignAdmission::Token,
+    };
+    v1::Campaign {
+        campaign_id: id.as_str().to_owned(),
+        starts_at_ms: spec.starts_at.0,
+        ends_at_ms: spec.ends_at.0,
+        admission: admission.into(),
+        closed: spec.closed,
+        revision: revision.0,
+    }
+}
+
+pub(crate) fn allocation(of: &Allocation) -> v1::Allocation {
+    v1::Allocation {
+        campaign_id: of.campaign.as_str().to_owned(),
+        sku: of.sku.as_str().to_owned(),
+        location_id: of.location.as_str().to_owned(),
+        granted: of.granted,
+        held: of.held,
+        sold: of.sold,
+        closed: !of.open,
     }
 }
 

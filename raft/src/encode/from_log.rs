@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, counts, orders, watch};
+use super::{DecodeError, between_shards, campaigns, counts, orders, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -155,6 +155,9 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
             orders::from_log(other)?
         }
         LogOperation::PutChannel(it) => Operation::PutChannel(Box::new(put_channel(it)?)),
+        LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
+        LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
+        LogOperation::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke_from_log(&it)?)),
     })
 }
 

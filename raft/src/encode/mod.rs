@@ -9,6 +9,7 @@
 //! (`raft/src/host/schemas.rs`), and a version that raises [`SCHEMA`] can be rolled out node by node.
 
 mod between_shards;
+mod campaigns;
 mod counts;
 mod from_log;
 mod limits;
@@ -27,6 +28,7 @@ use prost::encoding::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
+pub(crate) use campaigns::{spec_from_log as campaign_from_log, spec_to_log as campaign_to_log};
 pub(crate) use limits::{limits_from_log, limits_to_log};
 
 /// The latest version of the schema that this build understands.

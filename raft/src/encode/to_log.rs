@@ -12,7 +12,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{between_shards, counts, orders, watch};
+use super::{between_shards, campaigns, counts, orders, watch};
 
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
@@ -117,6 +117,9 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::StartOrder(it) => LogOperation::StartOrder(orders::start_to_log(it)),
         Operation::ReportStep(it) => LogOperation::ReportStep(orders::report_to_log(it)),
         Operation::ResolveOrder(it) => LogOperation::ResolveOrder(orders::resolve_to_log(it)),
+        Operation::PutCampaign(it) => LogOperation::PutCampaign(campaigns::put_to_log(it)),
+        Operation::Grant(it) => LogOperation::Grant(campaigns::grant_to_log(it)),
+        Operation::Revoke(it) => LogOperation::Revoke(campaigns::revoke_to_log(it)),
     }
 }
 

@@ -5,18 +5,19 @@
 use holdfast_inventory::commands::{
     Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
     CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
-    Extend, Follow, Fulfil, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
-    PreparedPart, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile,
-    RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, Return, Set, SetLimits, SetSafetyStock,
-    Sourced, StartOrder, StepReport, Told,
+    Extend, Follow, Fulfil, Grant, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
+    PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
+    Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder, Return, Revoke, Set, SetLimits,
+    SetSafetyStock, Sourced, StartOrder, StepReport, Told,
 };
 use holdfast_inventory::commands::{HaltShard, ResumeShard};
 use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, ChannelSpec, Command, CommandId, Compensation, Component, Condition, CountId,
-    CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationId,
-    LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation, OrderRef, ReceiptId, Refusal,
-    ReservationId, Revision, Sku, Slot, StepKind, StepSpec, TransferId, Units,
+    Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId,
+    Compensation, Component, Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow,
+    Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
+    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, StepKind, StepSpec,
+    TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -322,6 +323,28 @@ fn between_shards() -> Vec<Operation> {
             seen_seq: 41,
         })),
         Operation::ResumeShard(ResumeShard { halted_seq: 42 }),
+        Operation::PutCampaign(Box::new(PutCampaign {
+            campaign: "drop".parse().unwrap(),
+            spec: CampaignSpec {
+                starts_at: LogTime(21),
+                ends_at: LogTime(22),
+                admission: CampaignAdmission::Token,
+                closed: true,
+            },
+            revision: Revision(23),
+        })),
+        Operation::Grant(Box::new(Grant {
+            campaign: "drop".parse().unwrap(),
+            sku: sku(),
+            location: location(),
+            units: Units(24),
+        })),
+        Operation::Revoke(Box::new(Revoke {
+            campaign: "drop".parse().unwrap(),
+            sku: sku(),
+            location: location(),
+            units: Units(25),
+        })),
     ]
 }
 

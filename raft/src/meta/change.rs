@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_inventory::{ChannelSpec, Limits, LocationId, LocationKind, LocationSpec};
+use holdfast_inventory::{CampaignSpec, ChannelSpec, Limits, LocationId, LocationKind, LocationSpec};
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::meta_entry::Change as LogChange;
 use prost::Message;
 
 use super::Member;
-use crate::encode::{DecodeError, check_schema, limits_from_log, limits_to_log};
+use crate::encode::{DecodeError, campaign_from_log, campaign_to_log, check_schema, limits_from_log, limits_to_log};
 use crate::types::NodeId;
 
 /// What a cluster begins with.
@@ -60,6 +60,18 @@ pub enum MetaChange {
         /// Its locations and its buffer.
         spec: ChannelSpec,
     },
+    /// A campaign comes. One that is there stays as it is.
+    OpenCampaign {
+        /// Its id.
+        id: String,
+        /// Its window.
+        spec: CampaignSpec,
+    },
+    /// A campaign is ended.
+    CloseCampaign {
+        /// Its id.
+        id: String,
+    },
     /// A setting changes.
     PutSetting {
         /// Its name.
@@ -104,6 +116,13 @@ pub fn encode_change(schema: u32, time_ms: u64, id: u128, change: &MetaChange) -
             buffer: spec.buffer,
             inactive: !spec.active,
         }),
+        MetaChange::OpenCampaign { id, spec } => {
+            let spec = Some(campaign_to_log(spec));
+            LogChange::OpenCampaign(log::MetaOpenCampaign { campaign_id: id.clone(), spec })
+        }
+        MetaChange::CloseCampaign { id } => {
+            LogChange::CloseCampaign(log::MetaCloseCampaign { campaign_id: id.clone() })
+        }
         MetaChange::PutSetting { name, value } => {
             LogChange::PutSetting(log::MetaPutSetting { name: name.clone(), value: value.clone() })
         }
@@ -158,6 +177,11 @@ pub fn decode_change(bytes: &[u8], known: u32) -> Result<(u128, MetaChange), Dec
             let spec = ChannelSpec { locations, buffer: put.buffer, active: !put.inactive };
             MetaChange::PutChannel { id: put.channel_id, spec }
         }
+        LogChange::OpenCampaign(open) => {
+            let spec = campaign_from_log(open.spec.as_ref())?;
+            MetaChange::OpenCampaign { id: open.campaign_id, spec }
+        }
+        LogChange::CloseCampaign(close) => MetaChange::CloseCampaign { id: close.campaign_id },
         LogChange::PutSetting(put) => MetaChange::PutSetting { name: put.name, value: put.value },
     };
     Ok((id, change))
@@ -185,6 +209,7 @@ fn from_log_member(member: log::MetaMember) -> (NodeId, Member) {
 mod tests {
     use super::*;
     use crate::encode::SCHEMA;
+    use holdfast_inventory::{CampaignAdmission, LogTime};
 
     #[test]
     fn every_change_comes_back_from_the_log_as_it_went_in() {
@@ -213,6 +238,16 @@ mod tests {
                     active: false,
                 },
             },
+            MetaChange::OpenCampaign {
+                id: "drop".into(),
+                spec: CampaignSpec {
+                    starts_at: LogTime(5),
+                    ends_at: LogTime(6),
+                    admission: CampaignAdmission::Token,
+                    closed: true,
+                },
+            },
+            MetaChange::CloseCampaign { id: "drop".into() },
         ];
         for change in changes {
             let id = u128::MAX - 5;

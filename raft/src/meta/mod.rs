@@ -1,4 +1,4 @@
-//! The machine of the meta group: the cluster's own records (members, slot map, settings, locations, channels). Pure, as `inventory` is.
+//! The machine of the meta group: the cluster's own records (members, slot map, settings, locations, channels, campaigns). Pure, as `inventory` is.
 //!
 //! Its log holds `holdfast.log.v1.MetaEntry`. Like a shard's entry each says its schema; like a shard's command each is decided
 //! once under its id.
@@ -9,7 +9,7 @@ pub mod untrusted;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holdfast_inventory::{ChannelSpec, Limits, MAX_CHANNELS};
+use holdfast_inventory::{CampaignSpec, ChannelSpec, Limits, MAX_CAMPAIGNS, MAX_CHANNELS};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -52,6 +52,15 @@ pub struct MetaChannel {
     pub revision: u64,
 }
 
+/// A campaign with the revision the shards are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaCampaign {
+    /// Its window, and whether it was ended by hand.
+    pub spec: CampaignSpec,
+    /// That of the records when it was opened or closed: it tells of every other campaign of that name.
+    pub revision: u64,
+}
+
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetaAnswer {
@@ -82,6 +91,8 @@ pub struct Meta {
     shard_limits: Limits,
     /// Since version 3.
     channels: BTreeMap<String, MetaChannel>,
+    /// Since version 4.
+    campaigns: BTreeMap<String, MetaCampaign>,
 }
 
 impl Meta {
@@ -136,6 +147,15 @@ impl Meta {
                 Ok(())
             }
             MetaChange::PutChannel { id, spec } => self.put_channel(id, spec),
+            MetaChange::OpenCampaign { id, spec } => self.open_campaign(id, spec),
+            MetaChange::CloseCampaign { id } => {
+                let campaign = self.campaigns.get_mut(&id).ok_or_else(|| format!("there is no campaign {id}"))?;
+                if !campaign.spec.closed {
+                    campaign.spec.closed = true;
+                    campaign.revision = self.revision + 1;
+                }
+                Ok(())
+            }
             MetaChange::PutSetting { name, value } => {
                 self.settings.insert(name, value);
                 Ok(())
@@ -176,6 +196,23 @@ impl Meta {
         Ok(())
     }
 
+    /// Where there are as many as there may be, the one that was closed and ends first makes room.
+    fn open_campaign(&mut self, id: String, spec: CampaignSpec) -> Result<(), String> {
+        spec.validate().map_err(|error| format!("of campaign {id}: {error}"))?;
+        if let Some(known) = self.campaigns.get(&id) {
+            let is_same = CampaignSpec { closed: spec.closed, ..known.spec } == spec;
+            return if is_same { Ok(()) } else { Err(format!("campaign {id} is there already, with another window")) };
+        }
+        if self.campaigns.len() >= MAX_CAMPAIGNS {
+            let closed = self.campaigns.iter().filter(|(_, known)| known.spec.closed);
+            let oldest = closed.min_by_key(|(_, known)| known.spec.ends_at).map(|(id, _)| id.clone());
+            let refused = || format!("there are {MAX_CAMPAIGNS} campaigns already: close one that is over");
+            self.campaigns.remove(&oldest.ok_or_else(refused)?);
+        }
+        self.campaigns.insert(id, MetaCampaign { spec, revision: self.revision + 1 });
+        Ok(())
+    }
+
     /// Whether the founding entry has been applied.
     #[must_use]
     pub fn is_founded(&self) -> bool {
@@ -210,6 +247,12 @@ impl Meta {
     #[must_use]
     pub fn channels(&self) -> &BTreeMap<String, MetaChannel> {
         &self.channels
+    }
+
+    /// The campaigns, by id.
+    #[must_use]
+    pub fn campaigns(&self) -> &BTreeMap<String, MetaCampaign> {
+        &self.campaigns
     }
 
     /// A setting.
@@ -288,10 +331,11 @@ impl Meta {
         let (version, rest) = bytes.split_first()?;
         match *version {
             STATE_VERSION => postcard::from_bytes(rest).ok(),
-            WITHOUT_CHANNELS => postcard::from_bytes(&[rest, &NO_CHANNELS].concat()).ok(),
+            WITHOUT_CAMPAIGNS => postcard::from_bytes(&[rest, &EMPTY].concat()).ok(),
+            WITHOUT_CHANNELS => postcard::from_bytes(&[rest, &EMPTY, &EMPTY].concat()).ok(),
             WITHOUT_LIMITS => {
                 let limits = postcard::to_stdvec(&Limits::default()).expect("plain numbers are always encoded");
-                postcard::from_bytes(&[rest, &limits, &NO_CHANNELS].concat()).ok()
+                postcard::from_bytes(&[rest, &limits, &EMPTY, &EMPTY].concat()).ok()
             }
             _ => None,
         }
@@ -304,16 +348,20 @@ impl Meta {
     }
 }
 
-const STATE_VERSION: u8 = 3;
+const STATE_VERSION: u8 = 4;
+/// Written before there were campaigns.
+const WITHOUT_CAMPAIGNS: u8 = 3;
 /// Written before there were channels.
 const WITHOUT_CHANNELS: u8 = 2;
 /// An empty map, as it is encoded.
-const NO_CHANNELS: [u8; 1] = [0];
+const EMPTY: [u8; 1] = [0];
 /// Written before a cluster's records had the shards' limits: its shards have the default ones.
 const WITHOUT_LIMITS: u8 = 1;
 
 #[cfg(test)]
 mod tests {
+    use holdfast_inventory::{CampaignAdmission, LogTime};
+
     use super::*;
 
     fn founded(shards: u32) -> Meta {
@@ -399,6 +447,39 @@ mod tests {
     }
 
     #[test]
+    fn a_campaign_is_opened_once_closed_for_good_and_makes_room_when_it_is() {
+        let mut meta = founded(8);
+        let spec = |ends_at| CampaignSpec {
+            starts_at: LogTime(5),
+            ends_at: LogTime(ends_at),
+            admission: CampaignAdmission::None,
+            closed: false,
+        };
+        let mut change = 10;
+        let mut run = |change_of: MetaChange| {
+            change += 1;
+            meta.apply(change, change_of).refusal
+        };
+        let open = |id: &str, ends_at| MetaChange::OpenCampaign { id: id.to_owned(), spec: spec(ends_at) };
+        let close = |id: &str| MetaChange::CloseCampaign { id: id.to_owned() };
+        assert!(run(open("drop", 5)).unwrap().contains("ends_at_ms"));
+        assert_eq!(run(open("drop", 9)), None);
+        assert_eq!(run(open("drop", 9)), None);
+        assert!(run(open("drop", 10)).unwrap().contains("another window"));
+        assert!(run(close("other")).unwrap().contains("no campaign other"));
+        for number in 1..MAX_CAMPAIGNS {
+            assert_eq!(run(open(&format!("campaign-{number}"), 20)), None);
+        }
+        assert!(run(open("late", 9)).unwrap().contains("256 campaigns"));
+        assert_eq!((run(close("campaign-3")), run(close("drop")), run(close("drop"))), (None, None, None));
+        assert_eq!(run(open("drop", 9)), None, "it is there, and stays closed");
+        assert_eq!(run(open("late", 9)), None);
+        assert!(!meta.campaigns().contains_key("drop"), "it ended first");
+        assert_eq!(meta.campaigns()["campaign-3"].revision, meta.revision() - 4);
+        assert_eq!(Meta::decode(&meta.encode()), Some(meta));
+    }
+
+    #[test]
     fn the_records_come_back_with_the_same_digest_and_damage_does_not_pass_for_them() {
         let meta = founded(8);
         let bytes = meta.encode();
@@ -414,7 +495,10 @@ mod tests {
         assert_eq!(meta.shard_limits().results, 5_000);
         let limits = postcard::to_stdvec(&meta.shard_limits).unwrap();
         let mut old = meta.encode();
-        old.truncate(old.len() - NO_CHANNELS.len());
+        old.truncate(old.len() - EMPTY.len());
+        old[0] = WITHOUT_CAMPAIGNS;
+        assert_eq!(Meta::decode(&old).as_ref(), Some(&meta));
+        old.truncate(old.len() - EMPTY.len());
         old[0] = WITHOUT_CHANNELS;
         assert_eq!(Meta::decode(&old).as_ref(), Some(&meta));
         old[0] = WITHOUT_LIMITS;

@@ -146,6 +146,11 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 let of_line = |line: &'a Line| (line.sku.as_str(), u64::from(line.units));
                 lines.insert(*reservation, asked.iter().map(of_line).collect());
             }
+            if let Request::ReserveIn { reservation, sku, units, .. } = &command.request
+                && !is_refused
+            {
+                lines.insert(*reservation, vec![(sku.as_str(), u64::from(*units))]);
+            }
             // Where its lines lie only the reservation itself says.
             if let Request::ReserveThrough { reservation, .. } = &command.request
                 && let Some(seen) = inventory.reservations.get(reservation)
@@ -208,6 +213,8 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 | Request::OpenCount { .. }
                 | Request::RecordCount { .. }
                 | Request::CancelCount { .. }
+                | Request::Allocate { .. }
+                | Request::ReserveIn { .. }
                 | Request::UnblockLot { .. } => {}
             }
         }

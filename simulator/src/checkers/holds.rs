@@ -94,7 +94,10 @@ fn take<'a>(lives: &mut BTreeMap<Id, Life<'a>>, operation: &'a Operation<'a>) {
         }
         match (&command.request, answer) {
             (
-                Request::Reserve { .. } | Request::ReserveThrough { .. } | Request::ReserveKits { .. },
+                Request::Reserve { .. }
+                | Request::ReserveThrough { .. }
+                | Request::ReserveKits { .. }
+                | Request::ReserveIn { .. },
                 Some(Answer::Done(done)),
             ) => life.held = Some((return_us, done.expires_at_ms)),
             (Request::Extend { .. }, Some(Answer::Done(done))) => life.extended.push((return_us, done.expires_at_ms)),

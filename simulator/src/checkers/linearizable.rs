@@ -94,15 +94,18 @@ fn commands_of<'a>(operation: &Operation<'a>) -> &'a [crate::history::Command] {
 fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeSet<&'a str>> {
     let mut skus: BTreeMap<Id, BTreeSet<&str>> = BTreeMap::new();
     for command in operations.iter().flat_map(|operation| commands_of(operation)) {
-        if let Request::Reserve { reservation, .. } | Request::ReserveThrough { reservation, .. } = &command.request {
+        if let Request::Reserve { reservation, .. }
+        | Request::ReserveThrough { reservation, .. }
+        | Request::ReserveIn { reservation, .. } = &command.request
+        {
             skus.entry(*reservation).or_default().extend(command.request.skus());
         }
     }
     skus
 }
 
-/// The items of reservations over several shards, of kits, or whose locations a channel chose, which `whole`, `kits`, `sources` and
-/// `conservation` judge.
+/// The items of reservations over several shards, of kits, or whose locations a channel chose, or of which
+/// campaigns have some, which `whole`, `kits`, `sources`, `campaigns` and `conservation` judge.
 fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
     let commands = operations.iter().flat_map(|operation| commands_of(operation));
     let is_spread = |request: &Request| {
@@ -112,6 +115,8 @@ fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
                 | Request::ReserveThrough { .. }
                 | Request::ReserveKits { .. }
                 | Request::PutKit { .. }
+                | Request::Allocate { .. }
+                | Request::ReserveIn { .. }
         )
     };
     let spread = commands.filter(|command| is_spread(&command.request));

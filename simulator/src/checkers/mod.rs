@@ -2,6 +2,7 @@
 //! what it finds; none knows a simulation, so that a history from anywhere can be judged.
 
 mod backorders;
+pub mod campaigns;
 pub mod conservation;
 pub mod exactly_once;
 pub mod healed;
@@ -114,6 +115,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(whole::check(history, None));
     findings.extend(sources::check(history, None));
     findings.extend(kits::check(history, None));
+    findings.extend(campaigns::check(history, bound));
     findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings
 }

@@ -204,11 +204,35 @@ pub enum Request {
         lines: Vec<KitLine>,
         ttl_s: u32,
     },
+    /// Units are kept for a campaign, or not any more.
+    Allocate {
+        sku: String,
+        units: u32,
+        sale: Sale,
+        back: bool,
+    },
+    /// Units of a SKU of which campaigns have some: in one of them, or outside.
+    ReserveIn {
+        reservation: Id,
+        sku: String,
+        units: u32,
+        ttl_s: u32,
+        sale: Option<Sale>,
+    },
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 const fn is_nobody(customer: &u8) -> bool {
     *customer == 0
+}
+
+/// A campaign as a request means it: what the run's opening made of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says, in log time")]
+pub struct Sale {
+    pub campaign: String,
+    pub starts_at_ms: u64,
+    pub ends_at_ms: u64,
 }
 
 /// A channel as a request means it: what the run's opening made of it.
@@ -277,11 +301,13 @@ impl Request {
             | Self::CancelCount { .. }
             | Self::PutItemToWaitFor { .. }
             | Self::PutKit { .. }
+            | Self::Allocate { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Ship { reservation, .. }
             | Self::ReserveThrough { reservation, .. }
             | Self::ReserveKits { reservation, .. }
+            | Self::ReserveIn { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -315,6 +341,7 @@ impl Request {
             | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
             Self::PutKit { sku, components } => (Some(sku), components),
+            Self::Allocate { sku, .. } | Self::ReserveIn { sku, .. } => (Some(sku), &[]),
             Self::ReserveKits { .. } => (None, &[]),
             Self::Extend { .. }
             | Self::Commit { .. }

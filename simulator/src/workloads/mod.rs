@@ -2,6 +2,7 @@
 //! judged without the others; each run draws some of them from its seed.
 
 mod backorders;
+mod campaigns;
 mod carts;
 mod chains;
 mod counts;
@@ -75,6 +76,8 @@ pub enum Workload {
     Sources,
     /// Kits over several shards that share components.
     Kits,
+    /// Campaigns that have units which nobody else gets.
+    Campaigns,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -104,7 +107,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -121,6 +124,7 @@ impl Workload {
         Self::Backorders,
         Self::Sources,
         Self::Kits,
+        Self::Campaigns,
     ];
 
     /// Those of one run.
@@ -159,6 +163,7 @@ impl Workload {
             Self::Backorders => "backorders",
             Self::Sources => "sources",
             Self::Kits => "kits",
+            Self::Campaigns => "campaigns",
         }
     }
 
@@ -181,7 +186,8 @@ impl Workload {
             | Self::Stocktakes
             | Self::Backorders
             | Self::Sources
-            | Self::Kits => Vec::new(),
+            | Self::Kits
+            | Self::Campaigns => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -191,6 +197,7 @@ impl Workload {
         match self {
             Self::Transfers => transfers::make_place(client, &in_season(transfers::SKU, season)).await,
             Self::Sources => sources::make_channels(client).await,
+            Self::Campaigns => campaigns::announce(client, &in_season(campaigns::NAME, season)).await,
             _ => true,
         }
     }
@@ -206,6 +213,7 @@ impl Workload {
             Self::Backorders => backorders::opening(&named(backorders::SKU), &named(backorders::NOT_OUT)),
             Self::Sources => sources::opening(client, &named(sources::NAME)),
             Self::Kits => kits::opening(client, named),
+            Self::Campaigns => campaigns::opening(named),
             _ => {
                 let put =
                     |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
@@ -233,6 +241,7 @@ impl Workload {
             Self::Backorders => backorders::order(shopper).await,
             Self::Sources => sources::order(shopper).await,
             Self::Kits => kits::order(shopper).await,
+            Self::Campaigns => campaigns::order(shopper).await,
         }
     }
 }

@@ -3,8 +3,9 @@
 use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
     ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand, CommandKey,
-    Commit, Consistency, CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, LoseTransfer, OpenCount, PutItem,
-    PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount, Release, Reserve, Set, Stock, Success, UnblockLot, v1,
+    Commit, Consistency, CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, Grant, LoseTransfer, OpenCount, PutItem,
+    PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount, Release, Reserve, Revoke, Set, Stock, Success, UnblockLot,
+    v1,
 };
 use std::time::Duration;
 
@@ -98,6 +99,15 @@ pub(super) fn command(command: &Command) -> ClientCommand {
                 reserve.line_of(v1::Line { sku, units, optional, kit_revision, ..v1::Line::default() })
             };
             lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), line).into()
+        }
+        Request::Allocate { sku, units, sale, back: false } => Grant::of(&sale.campaign, sku, *units).into(),
+        Request::Allocate { sku, units, sale, back: true } => Revoke::of(&sale.campaign, sku, *units).into(),
+        Request::ReserveIn { reservation, sku, units, ttl_s, sale } => {
+            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)).line(sku, *units);
+            match sale {
+                Some(sale) => reserve.campaign(&sale.campaign).into(),
+                None => reserve.into(),
+            }
         }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
