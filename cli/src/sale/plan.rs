@@ -51,7 +51,7 @@ pub async fn plan(client: &Client, members: &Members, sale: &Sale) -> Result<Pla
         problems: Vec::new(),
         remarks: Vec::new(),
     };
-    check_window(client, sale, &mut plan).await?;
+    let is_known = check_window(client, sale, &mut plan).await?;
     check_cluster(members, &mut plan).await;
     let locations: BTreeMap<String, v1::Location> = client
         .locations()
@@ -60,7 +60,7 @@ pub async fn plan(client: &Client, members: &Members, sale: &Sale) -> Result<Pla
         .into_iter()
         .map(|location| (location.location_id.clone(), location))
         .collect();
-    let granted = allocations(client, &sale.id).await?;
+    let granted = if is_known { allocations(client, &sale.id).await? } else { Vec::new() };
     for line in &sale.lines {
         let known = locations.get(&line.location);
         if !line.location.is_empty() && known.is_none_or(|location| location.inactive) {
@@ -77,7 +77,8 @@ pub async fn plan(client: &Client, members: &Members, sale: &Sale) -> Result<Pla
     Ok(plan)
 }
 
-async fn check_window(client: &Client, sale: &Sale, plan: &mut Plan) -> Result<(), Failure> {
+/// Whether the sale is known already.
+async fn check_window(client: &Client, sale: &Sale, plan: &mut Plan) -> Result<bool, Failure> {
     let now = client.cluster_time_ms();
     if sale.ends_at_ms <= now {
         plan.problems.push(format!("it is over since {}", plan.ends_at));
@@ -85,7 +86,8 @@ async fn check_window(client: &Client, sale: &Sale, plan: &mut Plan) -> Result<(
         plan.remarks.push(format!("it sells as soon as it is opened: it begins at {}", plan.starts_at));
     }
     let known = client.campaigns(None).await.map_err(failure_of)?;
-    if let Some(known) = known.iter().find(|campaign| campaign.campaign_id == sale.id) {
+    let known = known.iter().find(|campaign| campaign.campaign_id == sale.id);
+    if let Some(known) = known {
         if known.closed {
             plan.problems.push("it was closed; a sale is not opened again: give it another id".to_owned());
         } else if (known.starts_at_ms, known.ends_at_ms) != (sale.starts_at_ms, sale.ends_at_ms) {
@@ -94,7 +96,7 @@ async fn check_window(client: &Client, sale: &Sale, plan: &mut Plan) -> Result<(
             plan.remarks.push("it is open already: what is missing is granted".to_owned());
         }
     }
-    Ok(())
+    Ok(known.is_some())
 }
 
 /// Is every node up, and does every shard take commands?
