@@ -6,6 +6,7 @@
 
 mod rules;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -105,14 +106,15 @@ async fn read_on(
         return Ok(());
     };
     let deadline = Instant::now() + WRITTEN_WITHIN;
-    if !readers.contains_key(&number) {
-        let recent = LogTime(now.0.saturating_sub(LOOKS_BACK_MS));
-        let from = group.first_event_at(recent).await.map_err(|fault| fault.to_string())?;
-        let next = from.max((through + 1).saturating_sub(LOOKS_BACK_EVENTS));
-        let watcher = Watcher::new(core.config.alerts.clone());
-        readers.insert(number, Reader { watcher, next });
-    }
-    let Some(reader) = readers.get_mut(&number) else { return Ok(()) };
+    let reader = match readers.entry(number) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(place) => {
+            let recent = LogTime(now.0.saturating_sub(LOOKS_BACK_MS));
+            let from = group.first_event_at(recent).await.map_err(|fault| fault.to_string())?;
+            let next = from.max((through + 1).saturating_sub(LOOKS_BACK_EVENTS));
+            place.insert(Reader { watcher: Watcher::new(core.config.alerts.clone()), next })
+        }
+    };
     // A replica that was filled from another keeps fewer events: what it does not have is passed over.
     reader.next = reader.next.max(group.first_kept_event());
     let until = through.min(reader.next.saturating_add(A_TURN));
