@@ -40,6 +40,7 @@ mod reads;
 mod retry;
 mod routes;
 mod session;
+mod watch;
 mod wire;
 
 pub use answer::{Error, Failure, Success};
@@ -56,6 +57,7 @@ pub use holdfast_proto::{ids, v1};
 pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Orders, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
+pub use watch::{AvailabilityWatch, EventWatch, Watch, Watched};
 
 /// The examples of docs/clients.md.
 #[doc = include_str!("../../docs/clients.md")]

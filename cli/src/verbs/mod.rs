@@ -40,6 +40,7 @@ mod stock;
 mod stock_file;
 mod transfer;
 mod up;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -98,6 +99,8 @@ pub enum Verb {
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
+    Watch(watch::Watch),
+    #[command(subcommand)]
     Shard(shard::Shard),
     #[command(subcommand)]
     Alert(alert::Alert),
@@ -146,6 +149,7 @@ impl Verb {
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
+            Self::Watch(verb) => verb.run(format).await,
             Self::Shard(verb) => verb.run(format).await,
             Self::Alert(verb) => verb.run(format).await,
             Self::Sale(verb) => verb.run(format).await,
