@@ -147,7 +147,8 @@ const NOT_GENERATED: [(&str, &str); 7] = [
     ("revoke", CAMPAIGNS_APART),
     ("put_shared_limit", COUNTERS_APART),
 ];
-const CAMPAIGNS_APART: &str = "this model has none; the simulator's checker of campaigns is a model of them";
+const CAMPAIGNS_APART: &str =
+    "units that are kept for a campaign are not in this model: simulator/src/checkers/campaigns.rs has one of them";
 const COUNTERS_APART: &str = "inventory/tests/orders.rs recomputes the counters of limits over several items";
 const ORDERS_APART: &str = "inventory/tests/sagas.rs plays orders with external steps against a model of their own";
 
@@ -272,13 +273,13 @@ impl Model {
             | Operation::Told(_)
             | Operation::HaltShard(_)
             | Operation::ResumeShard(_) => unreachable!("the world says these by itself, and the model has one map"),
-            Operation::StartOrder(_)
-            | Operation::ReportStep(_)
-            | Operation::ResolveOrder(_)
-            | Operation::PutCampaign(_)
-            | Operation::Grant(_)
-            | Operation::Revoke(_)
-            | Operation::PutSharedLimit(_) => unreachable!("not generated, see NOT_GENERATED"),
+            Operation::StartOrder(_) | Operation::ReportStep(_) | Operation::ResolveOrder(_) => {
+                unreachable!("not generated: {ORDERS_APART}")
+            }
+            Operation::PutCampaign(_) | Operation::Grant(_) | Operation::Revoke(_) => {
+                unreachable!("not generated: {CAMPAIGNS_APART}")
+            }
+            Operation::PutSharedLimit(_) => unreachable!("not generated: {COUNTERS_APART}"),
         }
     }
 }
