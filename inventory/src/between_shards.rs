@@ -10,22 +10,25 @@ use holdfast_mutation::{Mutation, is_on};
 
 use crate::commands::{AskDecision, Follow, Prepare, PreparedPart, Reserve, ReserveSpread};
 use crate::state::{ReservationNo, ReservationRecord};
-use crate::{CommandId, Inventory, LineCounts, LogTime, Refusal, Slot, Success, slot_of};
+use crate::{AttemptId, CommandId, Inventory, LineCounts, LogTime, Refusal, ReservationState, Slot, Success, slot_of};
 
 /// How a reserve is carried out whose lines lie on several shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpreadPlan {
     /// What each other shard is to prepare, by a slot of it.
     pub prepares: Vec<(Slot, Prepare)>,
+    attempt: AttemptId,
     deadline: LogTime,
 }
 
 impl SpreadPlan {
-    /// The plan of a reserve; `None` where one shard has all of its lines. The lines must be valid.
+    /// The plan of an attempt to make a reserve, to be decided by the deadline; `None` where one shard has all of its lines. The lines
+    /// must be valid.
     #[must_use]
     pub fn of(
         command: CommandId,
         reserve: &Reserve,
+        attempt: AttemptId,
         deadline: LogTime,
         shard_of: impl Fn(Slot) -> u32,
     ) -> Option<Self> {
@@ -41,10 +44,10 @@ impl SpreadPlan {
         let prepare = |(slot, numbers): (Slot, Vec<u16>)| {
             let lines = numbers.iter().map(|number| reserve.lines[usize::from(*number)].clone()).collect();
             let plan = reserve.plan.as_ref().map(|plan| Box::new(plan.of_lines(&numbers)));
-            (slot, Prepare { reserve: Reserve { lines, plan, ..reserve.clone() }, numbers, command, deadline })
+            (slot, Prepare { reserve: Reserve { lines, plan, ..reserve.clone() }, numbers, command, attempt, deadline })
         };
         let prepares: Vec<_> = shards.into_values().map(prepare).collect();
-        (!prepares.is_empty()).then_some(Self { prepares, deadline })
+        (!prepares.is_empty()).then_some(Self { prepares, attempt, deadline })
     }
 
     /// What the deciding shard is to decide, once every other shard has answered, in the order of the plan.
@@ -57,6 +60,7 @@ impl SpreadPlan {
             reserve,
             parts: Vec::with_capacity(self.prepares.len()),
             refused: None,
+            attempt: self.attempt,
             deadline: self.deadline,
             not_after: LogTime(u64::MAX),
         };
@@ -64,6 +68,11 @@ impl SpreadPlan {
             let lines = &prepare.reserve.lines;
             let (mut backordered, mut release_at) = (Vec::new(), None);
             let held: Vec<u32> = match answer {
+                // It has followed a whole: the command was decided, and this attempt is told how, or decides nothing.
+                Ok(success) if success.state != Some(ReservationState::Preparing) => {
+                    decision.deadline = LogTime(0);
+                    vec![0; lines.len()]
+                }
                 Ok(success) => {
                     decision.not_after = decision.not_after.min(success.expires_at.unwrap_or(LogTime(u64::MAX)));
                     release_at = success.release_at;
@@ -118,8 +127,9 @@ impl Inventory {
             let record = self.state.reservation(*no);
             let first = record.lines.first()?;
             let slot = slot_of(&self.state.asked_sku(record, first));
-            let (deadline, filled) = record.part().map(|part| (part.deadline, part.filled.clone()))?;
-            Some(AskDecision { reservation: record.id, slot, deadline, filled })
+            let part = record.part()?;
+            let (attempts, deadline, filled) = (part.attempts.clone(), part.deadline, part.filled.clone());
+            Some(AskDecision { reservation: record.id, slot, attempts, deadline, filled })
         };
         due.filter_map(ask).collect()
     }
@@ -128,12 +138,12 @@ impl Inventory {
 impl ReservationRecord {
     fn behind(&self) -> impl Iterator<Item = (Slot, Follow)> {
         let (reservation, whole) = (self.id, self.whole());
-        let (version, deadline) = whole.map_or((0, LogTime(0)), |whole| (whole.version, whole.deadline));
+        let (version, attempt) = whole.map_or((0, AttemptId(0)), |whole| (whole.version, whole.attempt));
         let parts = whole.into_iter().flat_map(|whole| &whole.parts).filter(move |part| part.told < version);
         parts.map(move |part| {
             let lines: Vec<LineCounts> = part.lines.iter().map(|line| line.units).collect();
             let filled = part.lines.iter().map(|line| line.filled).collect();
-            (part.slot, Follow { reservation, deadline, version, lines, filled })
+            (part.slot, Follow { reservation, attempt, version, lines, filled })
         })
     }
 }

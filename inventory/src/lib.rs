@@ -92,7 +92,7 @@ pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
-    BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, EndpointId, IdParseError, LimitId, LocationId,
-    LogTime, LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, StepName,
-    TransferId, Units, slot_of,
+    AttemptId, BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, EndpointId, IdParseError, LimitId,
+    LocationId, LogTime, LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot,
+    StepName, TransferId, Units, slot_of,
 };

@@ -313,6 +313,7 @@ mod tests {
                 release_at: None,
             }],
             refused: None,
+            attempt: AttemptId(3),
             deadline: LogTime(OPENING + 10_000),
             not_after: LogTime(OPENING + 60_000),
         };
@@ -320,7 +321,7 @@ mod tests {
         assert_eq!(shop.run(Operation::ReserveSpread(Box::new(spread.clone()))), lost);
         assert!(shop.inventory.reservation(id(1)).is_none());
 
-        let plan = SpreadPlan::of(CommandId(9), &spread.reserve, spread.deadline, |slot| {
+        let plan = SpreadPlan::of(CommandId(9), &spread.reserve, spread.attempt, spread.deadline, |slot| {
             u32::from(slot == slot_of(&"rouge".parse().unwrap()))
         });
         let (_, mut prepare) = plan.unwrap().prepares.remove(0);

@@ -10,8 +10,8 @@ use holdfast_inventory::commands::{
     PutLocation, PutSharedLimit, Receive, Release, Reserve, ReserveSpread, Told,
 };
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Command, CommandId, CustomerHash, Entry, Inventory, ItemSpec, LimitId, LimitSpec,
-    LimitWindow, Limits, LineCounts, LocationSpec, LogTime, Operation, Refusal, Reservation, ReservationId,
+    Applied, AttemptId, Backorder, BodyHash, Command, CommandId, CustomerHash, Entry, Inventory, ItemSpec, LimitId,
+    LimitSpec, LimitWindow, Limits, LineCounts, LocationSpec, LogTime, Operation, Refusal, Reservation, ReservationId,
     ReservationState, Revision, SharedLimitSpec, Sku, Slot, SpreadPlan, Success, Units, invariants, slot_of,
 };
 
@@ -127,6 +127,8 @@ struct World {
     seen: BTreeMap<ReservationId, Reservation>,
     /// Orders that a limit refused.
     beyond_limits: usize,
+    /// Attempts that gave back what they held while others of their command went on.
+    lost_races: usize,
 }
 
 /// Units of a limit's items that one customer may have together.
@@ -156,6 +158,7 @@ impl World {
             limits: Vec::new(),
             seen: BTreeMap::new(),
             beyond_limits: 0,
+            lost_races: 0,
         };
         if seed.is_multiple_of(2) {
             world.limit("five", &[0, 1, 2, 3, 4]);
@@ -346,7 +349,8 @@ impl World {
         let reserve = self.replan(self.orders[order].reserve.clone());
         let (command, reserve) = (&self.orders[order].command, &reserve);
         let deadline = LogTime(self.now + DECIDED_WITHIN_MS);
-        match SpreadPlan::of(*command, reserve, deadline, shard_of) {
+        let attempt = AttemptId(self.attempts.len() as u64 + 1);
+        match SpreadPlan::of(*command, reserve, attempt, deadline, shard_of) {
             None => {
                 let (shard, operation) = (shard_of(reserve.reservation.slot()), Operation::Reserve(reserve.clone()));
                 let reply_to = ReplyTo::Decided { order, attempt: usize::MAX };
@@ -413,36 +417,39 @@ impl World {
                 self.decide(attempt);
             }
             ReplyTo::Decided { attempt, .. } => {
-                if outcome.is_err_and(|refusal| refusal.is_recorded())
-                    && let Some(Attempt { plan, .. }) = self.attempts.get(attempt)
-                {
-                    let abandons = plan.prepares.iter().map(|(slot, prepare)| Letter {
-                        shard: shard_of(*slot),
-                        operation: Operation::Abandon(Abandon {
-                            reservation: prepare.reserve.reservation,
-                            deadline: prepare.deadline,
-                        }),
-                        reply_to: ReplyTo::Nobody,
-                    });
-                    self.letters.extend(abandons);
+                if outcome.is_err_and(|refusal| refusal.is_recorded()) && attempt < self.attempts.len() {
+                    self.give_back(attempt);
                 }
             }
             ReplyTo::Followed { slot, follow } => {
                 if !matches!(outcome, Ok(_) | Err(Refusal::ReservationNotFound)) {
                     panic!("a part does not follow: {outcome:?}");
                 }
-                let Follow { reservation, version, .. } = follow;
-                let operation = Operation::Told(Told { reservation, slot, version });
+                let Follow { reservation, attempt, version, .. } = follow;
+                let operation = Operation::Told(Told { reservation, slot, attempt, version });
                 let shard = shard_of(reservation.slot());
                 self.letters.push(Letter { shard, operation, reply_to: ReplyTo::Nobody });
             }
-            ReplyTo::Asked { ask: AskDecision { reservation, slot, deadline, .. } } => {
+            ReplyTo::Asked { ask: AskDecision { reservation, slot, attempts, .. } } => {
                 if outcome == Err(Refusal::ReservationNotFound) {
-                    let operation = Operation::Abandon(Abandon { reservation, deadline });
+                    let operation = Operation::Abandon(Abandon { reservation, attempts });
                     self.letters.push(Letter { shard: shard_of(slot), operation, reply_to: ReplyTo::Nobody });
                 }
             }
         }
+    }
+
+    /// What was prepared for an attempt that is known to make nothing is given back.
+    fn give_back(&mut self, attempt: usize) {
+        let abandons = self.attempts[attempt].plan.prepares.iter().map(|(slot, prepare)| Letter {
+            shard: shard_of(*slot),
+            operation: Operation::Abandon(Abandon {
+                reservation: prepare.reserve.reservation,
+                attempts: vec![prepare.attempt],
+            }),
+            reply_to: ReplyTo::Nobody,
+        });
+        self.letters.extend(abandons);
     }
 
     fn decide(&mut self, attempt: usize) {
@@ -452,8 +459,17 @@ impl World {
         }
         let Some(answers) = answers.iter().cloned().collect::<Option<Vec<_>>>() else { return };
         let reserve = reserve.clone();
-        // A shard that was asked after the deadline holds nothing, and this attempt comes to nothing.
-        let Ok(decision): Result<ReserveSpread, Refusal> = plan.decision(reserve, &answers) else { return };
+        let decision: ReserveSpread = match plan.decision(reserve, &answers) {
+            Ok(decision) => decision,
+            // Whoever planned it plans anew: this attempt is never decided, while others of the same command may be.
+            Err(Refusal::LimitNotAsked { .. }) => {
+                self.attempts[attempt].is_dead = true;
+                self.lost_races += 1;
+                return self.give_back(attempt);
+            }
+            // A shard that was asked after the deadline holds nothing, and this attempt comes to nothing.
+            Err(_) => return,
+        };
         let shard = shard_of(decision.reserve.reservation.slot());
         let (operation, order) = (Operation::ReserveSpread(Box::new(decision)), *order);
         self.letters.push(Letter { shard, operation, reply_to: ReplyTo::Decided { order, attempt } });
@@ -610,7 +626,17 @@ impl World {
     }
 }
 
-fn run(seed: u64) -> (usize, usize, usize, usize) {
+/// What has come up.
+#[derive(Debug, Default)]
+struct Tally {
+    made: usize,
+    refused: usize,
+    backordered: usize,
+    beyond_limits: usize,
+    lost_races: usize,
+}
+
+fn run(seed: u64, tally: &mut Tally) {
     let mut world = World::new(seed);
     for _ in 0..1_500 {
         world.step();
@@ -629,26 +655,25 @@ fn run(seed: u64) -> (usize, usize, usize, usize) {
     });
     let decided: Vec<bool> = spread.filter_map(|order| Some(order.decided.as_ref()?.is_ok())).collect();
     let made = decided.iter().filter(|is_ok| **is_ok).count();
-    (made, decided.len() - made, world.backordered, world.beyond_limits)
+    tally.made += made;
+    tally.refused += decided.len() - made;
+    tally.backordered += world.backordered;
+    tally.beyond_limits += world.beyond_limits;
+    tally.lost_races += world.lost_races;
 }
 
 #[test]
 fn what_lies_on_several_shards_is_held_sold_and_given_back_whole_or_not_at_all() {
-    let seeds: Vec<u64> = match std::env::var("HOLDFAST_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (1..=std::env::var("ORDERS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60)).collect(),
-    };
-    let (mut made, mut refused, mut backordered, mut beyond_limits) = (0, 0, 0, 0);
-    for seed in seeds {
+    let seed = std::env::var("HOLDFAST_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    let seeds = std::env::var("ORDERS_SEEDS").ok().map_or(60, |seeds| seeds.parse().unwrap());
+    let mut tally = Tally::default();
+    for seed in seed.map_or(1..=seeds, |seed| seed..=seed) {
         println!("replay: HOLDFAST_SEED={seed} cargo test -p holdfast-inventory --test orders");
-        let (more_made, more_refused, more_backordered, more_beyond) = run(seed);
-        beyond_limits += more_beyond;
-        made += more_made;
-        refused += more_refused;
-        backordered += more_backordered;
+        run(seed, &mut tally);
     }
-    assert!(backordered > 0, "nothing was promised without stock");
-    assert!(beyond_limits > 0 || std::env::var("HOLDFAST_SEED").is_ok(), "no limit refused anything");
-    assert!(made > 0 && refused > 0, "{made} orders over several shards were made and {refused} refused");
-    println!("{made} orders over several shards made, {refused} refused");
+    println!("{tally:?}");
+    if seed.is_none() {
+        let Tally { made, refused, backordered, beyond_limits, lost_races } = tally;
+        assert!(![made, refused, backordered, beyond_limits, lost_races].contains(&0), "something never came up");
+    }
 }

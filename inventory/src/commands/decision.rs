@@ -3,26 +3,29 @@
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{PartPhase, RemotePart, ReservationNo, Spread};
+use crate::state::{PartPhase, RemotePart, ReservationNo, Spread, Whole};
 use crate::turn::{GiveBack, Turn};
-use crate::{EventKind, LogTime, Refusal, ReservationId, Slot, Success};
+use crate::{AttemptId, EventKind, LogTime, Refusal, ReservationId, Slot, Success};
 
-/// Gives a part back whose whole was not made.
+/// Tells a part of attempts that came to nothing: it is given back when there is none left that it could be of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abandon {
     /// The reservation.
     pub reservation: ReservationId,
-    /// The deadline of the attempt that came to nothing. A part that has seen a later attempt stays.
-    pub deadline: LogTime,
+    /// The attempts, of which it must be certain that they never make the whole.
+    pub attempts: Vec<AttemptId>,
 }
 
 impl Abandon {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let no = turn.state.find_reservation(self.reservation).ok_or(Refusal::ReservationNotFound)?;
-        let record = turn.state.reservation(no);
-        let is_it = |part: &&crate::state::Part| part.phase == PartPhase::Prepared && part.deadline <= self.deadline;
-        if record.part().filter(is_it).is_some() {
-            turn.abandon(no);
+        let part = turn.state.reservation(no).part().filter(|part| part.phase == PartPhase::Prepared);
+        if let Some(part) = part.filter(|part| part.attempts.iter().any(|of| self.attempts.contains(of))) {
+            if part.attempts.iter().all(|of| self.attempts.contains(of)) {
+                turn.abandon(no);
+            } else {
+                turn.state.change_part(no, |part| part.attempts.retain(|of| !self.attempts.contains(of)));
+            }
         }
         Ok(turn.reservation_success(no))
     }
@@ -31,7 +34,10 @@ impl Abandon {
 impl Turn<'_> {
     /// Gives back what a part holds of a whole that is not there.
     pub(super) fn abandon(&mut self, no: ReservationNo) {
-        self.state.change_part(no, |part| part.phase = PartPhase::Aborted);
+        self.state.change_part(no, |part| {
+            part.phase = PartPhase::Aborted;
+            part.attempts = Vec::new();
+        });
         if !is_on(Mutation::PartNotGivenBack) {
             self.give_back(no, GiveBack::Release);
         }
@@ -39,16 +45,18 @@ impl Turn<'_> {
     }
 }
 
-/// Asks the deciding shard whether a reservation was made, and tells it what was filled of the part. If it was, the part is told
-/// where it stands; if it was not and cannot
-/// be any more, the answer is `ReservationNotFound`.
+/// Asks the deciding shard whether a reservation was made by one of the part's attempts, and tells it what was filled of the part. If it
+/// was, the part is told where it stands; if it was not and cannot be any more, the answer is `ReservationNotFound`: of those attempts,
+/// whatever is asked later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskDecision {
     /// The reservation.
     pub reservation: ReservationId,
     /// A slot of the shard that asks.
     pub slot: Slot,
-    /// The deadline of its part.
+    /// The attempts that its part may be of.
+    pub attempts: Vec<AttemptId>,
+    /// The latest deadline of those.
     pub deadline: LogTime,
     /// Units of each of its lines that were promised without stock and are there since; empty: none.
     pub filled: Vec<u64>,
@@ -56,15 +64,16 @@ pub struct AskDecision {
 
 impl AskDecision {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
-        let Some(no) = turn.state.find_reservation(self.reservation) else {
+        let has_part = |whole: &Whole| {
+            self.attempts.contains(&whole.attempt) && whole.parts.iter().any(|part| part.slot == self.slot)
+        };
+        let made = turn.state.find_reservation(self.reservation);
+        let made = made.filter(|no| turn.state.reservation(*no).whole().is_some_and(has_part));
+        let Some(no) = made else {
             // Log time never goes back: what is not decided by the deadline never is.
             let is_over = turn.now() > self.deadline;
             return Err(if is_over { Refusal::ReservationNotFound } else { Refusal::OrderUndecided });
         };
-        let has_part = |whole: &crate::state::Whole| whole.parts.iter().any(|part| part.slot == self.slot);
-        if !turn.state.reservation(no).whole().is_some_and(has_part) {
-            return Err(Refusal::ReservationNotFound);
-        }
         self.note_filled(turn, no);
         turn.state.change_spread(no, |spread| {
             if let Spread::Whole(whole) = spread {
@@ -100,6 +109,8 @@ pub struct Told {
     pub reservation: ReservationId,
     /// A slot of the part's shard.
     pub slot: Slot,
+    /// The attempt that made the whole.
+    pub attempt: AttemptId,
     /// What it has followed.
     pub version: u32,
 }
@@ -108,7 +119,9 @@ impl Told {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let no = turn.state.find_reservation(self.reservation).ok_or(Refusal::ReservationNotFound)?;
         turn.state.change_spread(no, |spread| {
-            if let Spread::Whole(whole) = spread {
+            if let Spread::Whole(whole) = spread
+                && whole.attempt == self.attempt
+            {
                 let latest = whole.version;
                 let is_told = |part: &RemotePart| part.slot == self.slot || is_on(Mutation::AllPartsTold);
                 let parts = whole.parts.iter_mut().filter(|part| is_told(part));

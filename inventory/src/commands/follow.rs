@@ -7,15 +7,15 @@ use super::MAX_PLANNED_LINES;
 use super::fulfil::ship;
 use crate::state::{LineRecord, PartPhase, ReservationNo};
 use crate::turn::Turn;
-use crate::{EventKind, Field, InvalidArgument, LineCounts, LogTime, Refusal, ReservationId, Success};
+use crate::{AttemptId, EventKind, Field, InvalidArgument, LineCounts, Refusal, ReservationId, Success};
 
 /// Brings a part to where the whole stands: what was decided of its units is done with them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Follow {
     /// The reservation.
     pub reservation: ReservationId,
-    /// The deadline of the attempt that made the whole.
-    pub deadline: LogTime,
+    /// The attempt that made the whole.
+    pub attempt: AttemptId,
     /// The whole's version.
     pub version: u32,
     /// What each line of the part is to have, in its order.
@@ -52,10 +52,13 @@ impl Follow {
     }
 
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
-        // A part that is not there any more had ended, and followed to the end.
+        // A part that is not there any more had ended, and followed to the end; so had one in whose place another attempt has taken units.
         let no = turn.state.find_reservation(self.reservation).ok_or(Refusal::ReservationNotFound)?;
         let record = turn.state.reservation(no);
         let Some(part) = record.part() else { return Err(Refusal::Exists) };
+        if part.phase != PartPhase::Aborted && !part.is_of(self.attempt) {
+            return Err(Refusal::ReservationNotFound);
+        }
         let is_filled_known = !part.is_filled_told && part.filled == self.filled;
         let is_done = part.phase == PartPhase::Decided && part.version >= self.version;
         let is_over = is_done || part.phase == PartPhase::Aborted;
@@ -66,10 +69,6 @@ impl Follow {
             return Ok(turn.reservation_success(no));
         }
         let record = turn.state.reservation(no);
-        if record.part().is_some_and(|part| part.taken_for > self.deadline) {
-            turn.abandon(no);
-            return Ok(turn.reservation_success(no));
-        }
         if record.lines.len() != self.lines.len() {
             return Err(InvalidArgument::of(Field::Lines).into());
         }
@@ -230,25 +229,34 @@ mod tests {
     use crate::test_shop::{OPENING, Shop, id, reserve};
     use crate::*;
 
+    /// An attempt is named by its deadline, unless it says otherwise.
     fn prepare(sku: &str, units: u32, deadline_s: u64) -> Operation {
         let Operation::Reserve(reserve) = reserve(1, &[(sku, units)]) else { unreachable!() };
         let deadline = LogTime(OPENING + deadline_s * 1_000);
-        Operation::Prepare(Box::new(Prepare { reserve, numbers: vec![4], command: CommandId(9), deadline }))
+        let (numbers, command, attempt) = (vec![4], CommandId(9), AttemptId(deadline_s));
+        Operation::Prepare(Box::new(Prepare { reserve, numbers, command, attempt, deadline }))
+    }
+
+    /// The same of another attempt with the same deadline.
+    fn prepare_as(attempt: u64, sku: &str, units: u32, deadline_s: u64) -> Operation {
+        let Operation::Prepare(mut other) = prepare(sku, units, deadline_s) else { unreachable!() };
+        other.attempt = AttemptId(attempt);
+        Operation::Prepare(other)
     }
 
     fn follow(shop: &mut Shop, version: u32, units: LineCounts) -> Result<Success, Refusal> {
         shop.run(Operation::Follow(Box::new(Follow {
             reservation: id(1),
-            deadline: LogTime(OPENING + 10_000),
+            attempt: AttemptId(10),
             version,
             lines: vec![units],
             filled: Vec::new(),
         })))
     }
 
-    fn abandon(shop: &mut Shop, deadline_s: u64) -> Option<ReservationState> {
-        let deadline = LogTime(OPENING + deadline_s * 1_000);
-        shop.run(Operation::Abandon(Abandon { reservation: id(1), deadline })).unwrap().state
+    fn abandon(shop: &mut Shop, attempt: u64) -> Option<ReservationState> {
+        let attempts = vec![AttemptId(attempt)];
+        shop.run(Operation::Abandon(Abandon { reservation: id(1), attempts })).unwrap().state
     }
 
     const NONE: LineCounts = LineCounts {
@@ -367,9 +375,82 @@ mod tests {
     fn what_a_later_attempt_took_is_none_of_a_whole_that_an_earlier_one_made() {
         let mut shop = Shop::with_rouge(3);
         shop.run(prepare("rouge", 2, 30)).unwrap();
-        follow(&mut shop, 3, LineCounts { fulfilled: 2, ..NONE }).unwrap();
-        assert_eq!((shop.stock("rouge").counts.on_hand, shop.stock("rouge").atp), (3, 3));
-        assert_eq!(shop.reservation(1).state, ReservationState::Aborted);
+        let shipped = LineCounts { fulfilled: 2, ..NONE };
+        assert_eq!(follow(&mut shop, 3, shipped), Err(Refusal::ReservationNotFound));
+        assert_eq!((shop.stock("rouge").counts.on_hand, shop.stock("rouge").counts.reserved), (3, 2));
+        assert_eq!(abandon(&mut shop, 30), Some(ReservationState::Aborted));
+        assert_eq!(shop.stock("rouge").atp, 3);
+    }
+
+    #[test]
+    fn what_an_attempt_with_the_same_deadline_and_other_lines_took_does_not_follow() {
+        // The whole's own attempt got nothing here, and asked for another item in a line of the same number.
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare_as(77, "rouge", 2, 10)).unwrap();
+        assert_eq!(follow(&mut shop, 2, LineCounts { committed: 2, ..NONE }), Err(Refusal::ReservationNotFound));
+        let two_lines =
+            Follow { reservation: id(1), attempt: AttemptId(10), version: 2, lines: vec![NONE, NONE], filled: vec![] };
+        assert_eq!(shop.run(Operation::Follow(Box::new(two_lines))), Err(Refusal::ReservationNotFound));
+        assert_eq!(shop.reservation(1).state, ReservationState::Preparing);
+        assert_eq!(abandon(&mut shop, 10), Some(ReservationState::Preparing), "that is not its attempt");
+        let ask = shop.inventory.parts_in_doubt(LogTime(u64::MAX), 9).remove(0);
+        assert_eq!((ask.attempts, ask.deadline), (vec![AttemptId(77)], LogTime(OPENING + 10_000)));
+        assert_eq!(abandon(&mut shop, 77), Some(ReservationState::Aborted));
+        assert_eq!(shop.stock("rouge").atp, 3);
+    }
+
+    #[test]
+    fn an_attempt_that_came_to_nothing_gives_back_nothing_that_another_may_yet_sell() {
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        shop.run(prepare_as(77, "rouge", 2, 12)).unwrap();
+        assert_eq!(abandon(&mut shop, 77), Some(ReservationState::Preparing));
+        assert_eq!(shop.stock("rouge").counts.reserved, 2);
+        follow(&mut shop, 2, LineCounts { committed: 2, ..NONE }).unwrap();
+        assert_eq!(shop.stock("rouge").counts.committed, 2);
+    }
+
+    #[test]
+    fn an_attempt_of_another_command_gives_back_nothing_of_this_one() {
+        let mut shop = Shop::with_rouge(3);
+        shop.run(prepare("rouge", 2, 10)).unwrap();
+        let Operation::Prepare(mut other) = prepare_as(77, "rouge", 2, 12) else { unreachable!() };
+        other.command = CommandId(10);
+        assert_eq!(shop.run(Operation::Prepare(other)), Err(Refusal::Exists));
+        assert_eq!(abandon(&mut shop, 77), Some(ReservationState::Preparing));
+    }
+
+    #[test]
+    fn so_many_attempts_find_the_same_units_and_no_more() {
+        let mut shop = Shop::with_rouge(3);
+        for attempt in 1..=16 {
+            shop.run(prepare_as(attempt, "rouge", 2, 10)).unwrap();
+        }
+        assert_eq!(shop.run(prepare_as(17, "rouge", 2, 10)), Err(Refusal::OrderUndecided));
+        shop.run(prepare_as(16, "rouge", 2, 10)).unwrap();
+        assert_eq!(shop.stock("rouge").counts.reserved, 2);
+    }
+
+    #[test]
+    fn an_attempt_that_finds_a_part_of_a_decided_whole_decides_nothing() {
+        let mut shop = Shop::with_rouge(3);
+        let Operation::Reserve(reserve) = reserve(1, &[("rouge", 2)]) else { unreachable!() };
+        let plan = |attempt| {
+            let deadline = LogTime(OPENING + 10_000);
+            let rouge = slot_of(&"rouge".parse().unwrap());
+            SpreadPlan::of(CommandId(9), &reserve, AttemptId(attempt), deadline, |slot| u32::from(slot == rouge))
+                .unwrap()
+        };
+        let prepare = |attempt| Operation::Prepare(Box::new(plan(attempt).prepares.remove(0).1));
+        let answers = [shop.run(prepare(10))];
+        let decision = plan(10).decision(reserve.clone(), &answers).unwrap();
+        assert_eq!((decision.deadline, &decision.parts[0].held), (LogTime(OPENING + 10_000), &vec![2]));
+        follow(&mut shop, 2, LineCounts { cancelled: 2, ..NONE }).unwrap();
+        let answers = [shop.run(prepare(77))];
+        let decision = plan(77).decision(reserve.clone(), &answers).unwrap();
+        assert_eq!((decision.deadline, &decision.parts[0].held), (LogTime(0), &vec![0]));
+        let mut deciding = Shop::with_rouge(1);
+        assert_eq!(deciding.run(Operation::ReserveSpread(Box::new(decision))), Err(Refusal::OrderUndecided));
     }
 
     #[test]

@@ -262,6 +262,7 @@ mod tests {
                 release_at: None,
             }],
             refused: None,
+            attempt: AttemptId(3),
             deadline: LogTime(OPENING + 10_000),
             not_after: LogTime(OPENING + 60_000),
         };
@@ -338,6 +339,7 @@ mod tests {
             reserve: planned(asked),
             parts: vec![PreparedPart { slot, numbers: vec![0, 1], held, backordered: vec![], release_at: None }],
             refused: None,
+            attempt: AttemptId(3),
             deadline: LogTime(OPENING + 10_000),
             not_after: LogTime(OPENING + 60_000),
         };
@@ -349,7 +351,8 @@ mod tests {
         assert_eq!(shop.reservation(1).state, ReservationState::Expired);
         let behind = shop.inventory.parts_behind(9);
         assert_eq!((behind[0].1.lines[0].expired, behind[0].1.lines[1].expired), (2, 1));
-        shop.run(Operation::Told(Told { reservation: id(1), slot, version: behind[0].1.version })).unwrap();
+        let version = behind[0].1.version;
+        shop.run(Operation::Told(Told { reservation: id(1), slot, attempt: AttemptId(3), version })).unwrap();
         shop.after_s(2).tick();
         assert!(shop.inventory.reservation(id(1)).is_none());
     }
@@ -370,6 +373,7 @@ mod tests {
             reserve: planned(asked),
             parts: vec![part(0, 2), part(1, 0)],
             refused: None,
+            attempt: AttemptId(3),
             deadline: LogTime(OPENING + 10_000),
             not_after: LogTime(OPENING + 60_000),
         };

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Line;
 use super::reserve::{Reserve, Role};
-use crate::state::{LineRecord, Part, PartPhase, ReservationNo};
+use crate::state::{LineRecord, MAX_ATTEMPTS, Part, PartPhase, ReservationNo};
 use crate::turn::Turn;
-use crate::{CommandId, Field, InvalidArgument, LogTime, Refusal, Success};
+use crate::{AttemptId, CommandId, Field, InvalidArgument, LogTime, Refusal, Success};
 
 /// Holds the lines of this shard, until the deciding shard says what becomes of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Prepare {
     pub numbers: Vec<u16>,
     /// The command that asks for the whole.
     pub command: CommandId,
+    /// The attempt that they are held for.
+    pub attempt: AttemptId,
     /// By when it is decided, by the deciding shard's log time: from then on this shard asks.
     pub deadline: LogTime,
 }
@@ -47,7 +49,7 @@ impl Prepare {
         }
         let part = Part {
             command: self.command,
-            taken_for: self.deadline,
+            attempts: vec![self.attempt],
             deadline: self.deadline,
             phase: PartPhase::Prepared,
             version: 1,
@@ -56,6 +58,15 @@ impl Prepare {
             is_filled_told: true,
         };
         self.reserve.decide_as(turn, Role::Part(part)).map_err(|refusal| refusal.of_lines(&self.numbers))
+    }
+
+    /// Whether the units that an earlier attempt took may be this one's too.
+    fn may_join(&self, turn: &Turn<'_>, no: ReservationNo) -> bool {
+        // It comes late: what it was for may be decided, followed to its end and forgotten.
+        let is_in_time = turn.now() <= self.deadline;
+        let has_room = turn.state.reservation(no).part().is_some_and(|part| part.attempts.len() < MAX_ATTEMPTS);
+        // The earlier attempt may yet be decided with the lines that it asked for: until its deadline others are not held.
+        is_in_time && has_room && self.asks_for(turn, no)
     }
 
     /// Whether the lines are those that an earlier attempt has asked for. Of a request that became other lines they may not be.
@@ -84,19 +95,12 @@ impl Prepare {
         match part.phase {
             PartPhase::Aborted => return Ok(None),
             PartPhase::Decided => {}
-            // The earlier attempt may yet be decided with the lines that it asked for: until its deadline these are not held.
-            PartPhase::Prepared if !self.asks_for(turn, no) => return Err(Refusal::OrderUndecided),
-            // A later attempt came first, and this one is too late for the units to be its own too.
-            PartPhase::Prepared if part.taken_for > self.deadline && turn.now() > self.deadline => {
+            PartPhase::Prepared if !part.is_of(self.attempt) && !self.may_join(turn, no) => {
                 return Err(Refusal::OrderUndecided);
             }
             PartPhase::Prepared if is_on(Mutation::CounterCountedTwice) => turn.state.count_again(no),
-            // Whoever gave the earlier attempt up must not end this one: from now on this deadline counts. And whichever of the
-            // two makes the whole, the units are its own.
-            PartPhase::Prepared => turn.state.change_part(no, |part| {
-                part.deadline = part.deadline.max(self.deadline);
-                part.taken_for = part.taken_for.min(self.deadline);
-            }),
+            // Whoever gave the earlier attempt up must not end this one. And whichever of the two makes the whole, the units are its own.
+            PartPhase::Prepared => turn.state.change_part(no, |part| part.join(self.attempt, self.deadline)),
         }
         let record = turn.state.reservation(no);
         let skus: Vec<_> = record.lines.iter().map(|line| line.sku).collect();

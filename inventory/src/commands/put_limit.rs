@@ -251,10 +251,11 @@ mod tests {
         let mut shop = shop(spec(2));
         let Operation::Reserve(reserve) = reserve_for(1, ANNA, 2) else { unreachable!() };
         let deadline = LogTime(OPENING + 10_000);
-        let prepare = Prepare { reserve, numbers: vec![1], command: CommandId(9), deadline };
+        let prepare = Prepare { reserve, numbers: vec![1], command: CommandId(9), attempt: AttemptId(3), deadline };
         shop.run(Operation::Prepare(Box::new(prepare))).unwrap();
         assert_eq!(hold(&mut shop, 2, ANNA, 1), exceeds(0));
-        shop.run(Operation::Abandon(crate::commands::Abandon { reservation: id(1), deadline })).unwrap();
+        let attempts = vec![AttemptId(3)];
+        shop.run(Operation::Abandon(crate::commands::Abandon { reservation: id(1), attempts })).unwrap();
         hold(&mut shop, 2, ANNA, 2).unwrap();
     }
 

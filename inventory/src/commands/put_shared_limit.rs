@@ -267,7 +267,8 @@ mod tests {
             let mut reserve = counted(number, ANNA, &[("far", 2)]);
             let plan = reserve.plan.as_ref().unwrap().of_lines(&[1]);
             (reserve.lines, reserve.plan) = (reserve.lines.split_off(1), Some(Box::new(plan)));
-            let prepare = Prepare { reserve, numbers: vec![1], command: CommandId(number.into()), deadline };
+            let command = CommandId(number.into());
+            let prepare = Prepare { reserve, numbers: vec![1], command, attempt: AttemptId(3), deadline };
             Operation::Prepare(Box::new(prepare))
         };
         shop.run(prepare(1)).unwrap();
@@ -277,10 +278,11 @@ mod tests {
         let asks = shop.inventory.parts_in_doubt(deadline.plus_ms(1), 9);
         assert_eq!(asks[0].slot, slot_of(&Sku::of_counter(&limit(), ANNA).unwrap()), "as the deciding shard knows it");
         let sold = LineCounts { fulfilled: 2, returned: 1, ..LineCounts::default() };
-        let follow = Follow { reservation: id(1), deadline, version: 2, lines: vec![sold], filled: vec![] };
+        let (attempt, attempts) = (AttemptId(3), vec![AttemptId(3)]);
+        let follow = Follow { reservation: id(1), attempt, version: 2, lines: vec![sold], filled: vec![] };
         shop.run(Operation::Follow(Box::new(follow))).unwrap();
         assert_eq!(count(&shop, ANNA), (0, 1, 2));
-        shop.run(Operation::Abandon(Abandon { reservation: id(1), deadline })).unwrap();
+        shop.run(Operation::Abandon(Abandon { reservation: id(1), attempts })).unwrap();
         assert_eq!(count(&shop, ANNA), (0, 1, 2), "what is decided is not given back");
     }
 

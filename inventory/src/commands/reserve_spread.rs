@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::reserve::{Reserve, Role};
 use crate::state::{RemoteLine, RemotePart, Whole};
 use crate::turn::Turn;
-use crate::{Field, InvalidArgument, LineCounts, LogTime, Refusal, Slot, Success};
+use crate::{AttemptId, Field, InvalidArgument, LineCounts, LogTime, Refusal, Slot, Success};
 
 /// What another shard has prepared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct ReserveSpread {
     pub parts: Vec<PreparedPart>,
     /// How another shard refused. Then this shard does too, for good.
     pub refused: Option<Refusal>,
+    /// Which attempt it is.
+    pub attempt: AttemptId,
     /// From this instant on it is not decided any more.
     pub deadline: LogTime,
     /// It must not be held beyond this: the least that the items of the other shards allow.
@@ -50,7 +52,8 @@ impl ReserveSpread {
     #[must_use]
     pub fn refused(reserve: Reserve, refusal: Refusal) -> Self {
         let (deadline, not_after) = (LogTime(u64::MAX), LogTime(u64::MAX));
-        Self { reserve, parts: Vec::new(), refused: Some(refusal), deadline, not_after }
+        let attempt = AttemptId::default();
+        Self { reserve, parts: Vec::new(), refused: Some(refusal), attempt, deadline, not_after }
     }
 
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
@@ -80,6 +83,9 @@ impl ReserveSpread {
         if let Some(refusal) = &self.refused {
             return Err(self.reserve.of_asked(refusal.clone()));
         }
+        if turn.state.find_reservation(self.reserve.reservation).is_some() {
+            return Err(Refusal::Exists);
+        }
         if turn.now() > self.deadline {
             // The other shards may have been told by now that there is no such reservation.
             return Err(Refusal::OrderUndecided);
@@ -93,7 +99,7 @@ impl ReserveSpread {
         let lines = own.iter().map(|number| self.reserve.lines[usize::from(*number)].clone()).collect();
         let parts = self.parts.iter().map(|part| self.remote_part(part)).collect();
         let release_at = self.parts.iter().filter_map(|part| part.release_at).max();
-        let whole = Whole { own: own.clone(), deadline: self.deadline, parts, version: 1, release_at };
+        let whole = Whole { own: own.clone(), attempt: self.attempt, parts, version: 1, release_at };
         let plan = self.reserve.plan.as_ref().map(|plan| Box::new(plan.of_lines(&own)));
         let reserve = Reserve { lines, plan, ..self.reserve.clone() };
         let role = Role::Whole { whole, not_after: self.not_after, reserve: &self.reserve };
@@ -144,6 +150,7 @@ mod tests {
     use crate::test_shop::{OPENING, Shop, id, reserve};
     use crate::*;
 
+    const ATTEMPT: AttemptId = AttemptId(3);
     const DEADLINE: LogTime = LogTime(OPENING + 10_000);
 
     fn slot() -> Slot {
@@ -163,6 +170,7 @@ mod tests {
                 release_at: None,
             }],
             refused: None,
+            attempt: ATTEMPT,
             deadline: DEADLINE,
             not_after: LogTime(OPENING + 60_000),
         }
@@ -212,12 +220,35 @@ mod tests {
     fn after_its_deadline_nothing_is_decided_and_a_part_that_asks_is_told_so() {
         let mut shop = Shop::with_rouge(5);
         let ask = || {
-            Operation::AskDecision(AskDecision { reservation: id(1), slot: slot(), deadline: DEADLINE, filled: vec![] })
+            let attempts = vec![ATTEMPT];
+            let ask = AskDecision { reservation: id(1), slot: slot(), attempts, deadline: DEADLINE, filled: vec![] };
+            Operation::AskDecision(ask)
         };
         assert_eq!(shop.after_s(10).run(ask()), Err(Refusal::OrderUndecided));
         assert_eq!(shop.after_s(11).run(ask()), Err(Refusal::ReservationNotFound));
         assert_eq!(decide(&mut shop, spread(2, 3)), Err(Refusal::OrderUndecided));
         assert!(shop.inventory.reservation(id(1)).is_none());
+    }
+
+    #[test]
+    fn a_part_of_another_attempt_than_that_which_made_the_whole_is_told_that_it_is_none_and_changes_nothing() {
+        let mut shop = Shop::with_rouge(5);
+        decide(&mut shop, spread(2, 3)).unwrap();
+        shop.commit(1).unwrap();
+        let told = |attempt, version| Operation::Told(Told { reservation: id(1), slot: slot(), attempt, version });
+        let ask = |attempts: &[u64]| {
+            let attempts = attempts.iter().copied().map(AttemptId).collect();
+            let ask = AskDecision { reservation: id(1), slot: slot(), attempts, deadline: DEADLINE, filled: vec![3] };
+            Operation::AskDecision(ask)
+        };
+        shop.run(told(AttemptId(77), 2)).unwrap();
+        assert_eq!(shop.inventory.parts_behind(9)[0].1.attempt, ATTEMPT);
+        shop.run(told(ATTEMPT, 2)).unwrap();
+        assert_eq!(shop.run(ask(&[77])), Err(Refusal::OrderUndecided), "by its deadline it could be decided");
+        assert_eq!(shop.after_s(11).run(ask(&[77])), Err(Refusal::ReservationNotFound));
+        assert_eq!(shop.inventory.parts_behind(9), []);
+        shop.run(ask(&[77, 3])).unwrap();
+        assert_eq!(shop.inventory.parts_behind(9).len(), 1);
     }
 
     #[test]
@@ -227,7 +258,7 @@ mod tests {
         shop.commit(1).unwrap();
         let behind = shop.inventory.parts_behind(9);
         assert_eq!((behind[0].0, behind[0].1.version, behind[0].1.lines[0].committed), (slot(), 2, 3));
-        shop.run(Operation::Told(Told { reservation: id(1), slot: slot(), version: 2 })).unwrap();
+        shop.run(Operation::Told(Told { reservation: id(1), slot: slot(), attempt: ATTEMPT, version: 2 })).unwrap();
         assert_eq!(shop.inventory.parts_behind(9), []);
         shop.cancel(1).unwrap();
         assert_eq!((shop.reservation(1).state, shop.inventory.parts_behind(9).len()), (ReservationState::Cancelled, 1));
@@ -241,7 +272,7 @@ mod tests {
         shop.release(1).unwrap();
         shop.after_s(100).tick();
         assert_eq!(shop.reservation(1).state, ReservationState::Released);
-        shop.run(Operation::Told(Told { reservation: id(1), slot: slot(), version: 2 })).unwrap();
+        shop.run(Operation::Told(Told { reservation: id(1), slot: slot(), attempt: ATTEMPT, version: 2 })).unwrap();
         shop.tick();
         assert!(shop.inventory.reservation(id(1)).is_none());
     }

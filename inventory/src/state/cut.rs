@@ -539,7 +539,8 @@ impl State {
 mod tests {
     use proptest::prelude::Strategy;
 
-    use crate::state::{ReservationNo, ReservationRecord};
+    use crate::commands::Prepare;
+    use crate::state::{ReservationNo, ReservationRecord, Spread};
     use crate::test_shop::Shop;
     use crate::untrusted::chunk;
     use crate::*;
@@ -646,13 +647,40 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_read_back_with_its_attempts_and_one_that_stands_for_none_is_refused() {
+        let mut shop = Shop::with_rouge(5);
+        let Operation::Reserve(reserve) = crate::test_shop::reserve(1, &[("rouge", 1)]) else { unreachable!() };
+        for attempt in [7, u64::MAX] {
+            let (numbers, command, attempt, deadline) =
+                (vec![2], CommandId(9), AttemptId(attempt), LogTime(u64::MAX - 1));
+            let prepare = Prepare { reserve: reserve.clone(), numbers, command, attempt, deadline };
+            shop.run(Operation::Prepare(Box::new(prepare))).unwrap();
+        }
+        let cut = shop.inventory.cut();
+        let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
+        let mut record = record.clone();
+        let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
+        let loaded = Inventory::load(&cut.header(), chunks.clone()).unwrap();
+        let asks = loaded.parts_in_doubt(LogTime(u64::MAX), 9);
+        assert_eq!(asks[0].attempts, [AttemptId(7), AttemptId(u64::MAX)]);
+        assert_eq!(asks, shop.inventory.parts_in_doubt(LogTime(u64::MAX), 9));
+
+        let Some(Spread::Part(part)) = record.spread.as_deref_mut() else { unreachable!() };
+        part.attempts.clear();
+        let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
+        *chunk = postcard::to_extend(&(0_u32, &record), vec![5, 1]).unwrap();
+        let refused = LoadError::Inconsistent { kind: ChunkKind::Reservations };
+        assert_eq!(Inventory::load(&cut.header(), chunks).unwrap_err(), refused);
+    }
+
+    #[test]
     fn counts_of_a_line_that_no_reservation_can_have_are_refused() {
         let mut shop = Shop::with_rouge(5);
         shop.reserve(1, &[("rouge", 1)]).unwrap();
         let cut = shop.inventory.cut();
         let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
         let mut record = record.clone();
-        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![4, 1]).unwrap();
+        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![5, 1]).unwrap();
         let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
         assert_eq!(*chunk, whole(&record), "this is how a chunk is written");

@@ -38,7 +38,7 @@ pub(crate) use records::{
     SkuNo, StockPlace, StockRecord,
 };
 
-pub(crate) use spread::{Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
+pub(crate) use spread::{MAX_ATTEMPTS, Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
 
 use arena::Arena;
 use customer_limits::CounterRecord;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::records::ReservationRecord;
 use crate::commands::{MAX_PLANNED_LINES, Plan};
-use crate::{CommandId, LineCounts, LocationId, LogTime, LotId, ReservationLine, SLOTS, Sku, Slot};
+use crate::{AttemptId, CommandId, LineCounts, LocationId, LogTime, LotId, ReservationLine, SLOTS, Sku, Slot};
 
 /// What a shard keeps beside its own lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +24,8 @@ pub(crate) enum Spread {
 pub(crate) struct Whole {
     /// The numbers of its own lines.
     pub(crate) own: Vec<u16>,
-    /// The deadline of the attempt that was decided.
-    pub(crate) deadline: LogTime,
+    /// The attempt that was decided: its parts are those that were taken or found taken for it, and no others.
+    pub(crate) attempt: AttemptId,
     pub(crate) parts: Vec<RemotePart>,
     /// Raised whenever the parts have something to follow; 1 when it is made, which parts need not be told.
     pub(crate) version: u32,
@@ -61,11 +61,11 @@ pub(crate) struct RemoteLine {
 pub(crate) struct Part {
     /// The command that asked for the whole.
     pub(crate) command: CommandId,
-    /// The earliest deadline of the attempts that have taken the units, or found them taken in time. They are none of a whole that an earlier attempt has made: such a whole
-    /// had a part here, which has followed it to the end and is forgotten.
-    pub(crate) taken_for: LogTime,
-    /// The latest deadline of all attempts that found the units taken: by then it is decided, by the deciding shard's log time; after
-    /// that it is asked.
+    /// The attempts that took the units or found them taken, 1 to [`MAX_ATTEMPTS`]; none once it was given back. The units are those of
+    /// the whole that one of these makes. Of a whole that any other makes they are not: that one had nothing here, or had a part that has
+    /// followed it to the end and is forgotten.
+    pub(crate) attempts: Vec<AttemptId>,
+    /// The latest deadline of all of them: by then it is decided, by the deciding shard's log time; after that it is asked.
     pub(crate) deadline: LogTime,
     pub(crate) phase: PartPhase,
     /// What it has followed.
@@ -77,6 +77,9 @@ pub(crate) struct Part {
     /// The deciding shard knows that.
     pub(crate) is_filled_told: bool,
 }
+
+/// Most attempts that may find the units of one part taken: more are not decided until it is known what became of these.
+pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// Whether a part stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +174,10 @@ impl ReservationRecord {
         match self.spread.as_deref() {
             None => true,
             Some(Spread::Part(part)) => {
-                numbers_fit(&part.numbers) && [0, self.lines.len()].contains(&part.filled.len())
+                numbers_fit(&part.numbers)
+                    && [0, self.lines.len()].contains(&part.filled.len())
+                    && part.attempts.len() <= MAX_ATTEMPTS
+                    && part.attempts.is_empty() == (part.phase == PartPhase::Aborted)
             }
             Some(Spread::Whole(whole)) => {
                 let slots = whole.parts.iter().map(|part| part.slot.number());
@@ -184,6 +190,23 @@ impl ReservationRecord {
 }
 
 impl Part {
+    /// Whether the units are those of a whole that this attempt makes.
+    pub(crate) fn is_of(&self, attempt: AttemptId) -> bool {
+        self.attempts.contains(&attempt)
+    }
+
+    /// Counts an attempt among those whose units they are, to be decided by that deadline.
+    pub(crate) fn join(&mut self, attempt: AttemptId, deadline: LogTime) {
+        debug_assert!(
+            self.is_of(attempt) || self.attempts.len() < MAX_ATTEMPTS,
+            "whoever joins has looked whether there is room"
+        );
+        if !self.is_of(attempt) {
+            self.attempts.push(attempt);
+        }
+        self.deadline = self.deadline.max(deadline);
+    }
+
     /// Counts units of each line that were promised without stock and are there now.
     pub(crate) fn note_filled(&mut self, filled: &[u64]) {
         self.filled.resize(filled.len(), 0);

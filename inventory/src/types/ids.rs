@@ -73,6 +73,11 @@ id_type! {
     CommandId
 }
 
+/// One try to make a reservation whose lines lie on several shards. Whoever tries draws it by chance: of one command no two attempts may
+/// have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AttemptId(pub u64);
+
 macro_rules! slotted_id_type {
     ($(#[$doc:meta])* $name:ident) => {
         id_type! {

@@ -8,8 +8,8 @@ mod names;
 mod numbers;
 
 pub use ids::{
-    BodyHash, CommandId, CountId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot, TransferId,
-    slot_of,
+    AttemptId, BodyHash, CommandId, CountId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot,
+    TransferId, slot_of,
 };
 pub use names::{CampaignId, ChannelId, EndpointId, LimitId, LocationId, LotId, NameError, OrderRef, Sku, StepName};
 pub use numbers::{LogTime, MAX_UNITS, Revision, Units};

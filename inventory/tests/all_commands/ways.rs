@@ -3,7 +3,7 @@
 
 use holdfast_inventory::commands::{HaltShard, ResumeShard};
 use holdfast_inventory::{
-    Command, Inventory, LogTime, Operation, Refusal, ReservationId, SpreadPlan, invariants, slot_of,
+    AttemptId, Command, Inventory, LogTime, Operation, Refusal, ReservationId, SpreadPlan, invariants, slot_of,
 };
 
 use crate::generate::Wish;
@@ -21,7 +21,7 @@ impl World {
         let at = self.past.len() - 1 - self.dice.below(newest as u64) as usize;
         let Past { shard, mut command, outcome } = self.past[at].clone();
         let is_spread = matches!(&command.operation, Operation::Reserve(reserve)
-            if SpreadPlan::of(command.id, reserve, LogTime(0), shard_of).is_some());
+            if SpreadPlan::of(command.id, reserve, AttemptId(0), LogTime(0), shard_of).is_some());
         if let Operation::Reserve(reserve) = &command.operation
             && is_spread
         {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Told};
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, Cause, Command, CommandId, Component, Entry, Inventory, ItemSpec, Limits,
+    Applied, AttemptId, Backorder, BodyHash, Cause, Command, CommandId, Component, Entry, Inventory, ItemSpec, Limits,
     LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units, invariants,
     slot_of,
 };
@@ -66,6 +66,8 @@ pub struct World {
     /// The item that limits are of.
     pub limited: Sku,
     pub reservations: u64,
+    /// Attempts over several shards.
+    pub attempts: u64,
     pub documents: u64,
     pub channel_revision: u64,
     pub tally: Tally,
@@ -121,6 +123,7 @@ impl World {
             skus: skus.clone(),
             kits: kits.clone(),
             reservations: 0,
+            attempts: 0,
             documents: 0,
             channel_revision: 0,
             tally: Tally::default(),
@@ -239,7 +242,9 @@ impl World {
     pub fn decide(&mut self, shard: u32, command: Command) -> Outcome {
         let Operation::Reserve(reserve) = &command.operation else { return self.ask(shard, vec![command]).remove(0) };
         let deadline = LogTime(self.now + DECIDED_WITHIN_MS);
-        let Some(plan) = SpreadPlan::of(command.id, reserve, deadline, shard_of) else {
+        self.attempts += 1;
+        let attempt = AttemptId(self.attempts);
+        let Some(plan) = SpreadPlan::of(command.id, reserve, attempt, deadline, shard_of) else {
             return self.ask(shard, vec![command]).remove(0);
         };
         *self.tally.ways.entry("reserves over several shards").or_default() += 1;
@@ -253,8 +258,8 @@ impl World {
         });
         if outcome.is_err() {
             for (slot, prepare) in &plan.prepares {
-                let (reservation, deadline) = (prepare.reserve.reservation, prepare.deadline);
-                self.say(shard_of(*slot), Operation::Abandon(Abandon { reservation, deadline })).ok();
+                let (reservation, attempts) = (prepare.reserve.reservation, vec![attempt]);
+                self.say(shard_of(*slot), Operation::Abandon(Abandon { reservation, attempts })).ok();
             }
         }
         outcome
@@ -269,18 +274,18 @@ impl World {
                 let asks = self.shards[shard as usize].parts_in_doubt(LogTime(u64::MAX), 64);
                 for ask in asks {
                     is_quiet = false;
-                    let (reservation, slot, deadline) = (ask.reservation, ask.slot, ask.deadline);
+                    let (reservation, slot, attempts) = (ask.reservation, ask.slot, ask.attempts.clone());
                     let answer = self.say(shard_of(reservation.slot()), Operation::AskDecision(ask));
                     if answer == Err(Refusal::ReservationNotFound) {
-                        self.say(shard_of(slot), Operation::Abandon(Abandon { reservation, deadline })).ok();
+                        self.say(shard_of(slot), Operation::Abandon(Abandon { reservation, attempts })).ok();
                     }
                 }
                 for (slot, follow) in self.shards[shard as usize].parts_behind(64) {
                     is_quiet = false;
-                    let (reservation, version) = (follow.reservation, follow.version);
+                    let (reservation, attempt, version) = (follow.reservation, follow.attempt, follow.version);
                     let told = self.say(shard_of(slot), Operation::Follow(Box::new(follow)));
                     assert!(matches!(told, Ok(_) | Err(Refusal::ReservationNotFound)), "{reservation}: {told:?}");
-                    self.say(shard, Operation::Told(Told { reservation, slot, version })).unwrap();
+                    self.say(shard, Operation::Told(Told { reservation, slot, attempt, version })).unwrap();
                 }
             }
             if is_quiet {

@@ -68,7 +68,7 @@ async fn say(core: &Core, shard: &ShardHandle, waiting: &Waiting) -> Vec<(Reserv
 
 /// Has a part follow, and notes that it has.
 async fn tell(core: &Core, slot: Slot, follow: Follow) -> Option<(ReservationId, Slot)> {
-    let Follow { reservation, version, .. } = follow;
+    let Follow { reservation, attempt, version, .. } = follow;
     let deadline = Instant::now() + SAID_WITHIN;
     match carry(core, slot, Operation::Follow(Box::new(follow)), deadline).await {
         // A part that is not there any more had followed to the end.
@@ -82,18 +82,18 @@ async fn tell(core: &Core, slot: Slot, follow: Follow) -> Option<(ReservationId,
             return Some((reservation, slot));
         }
     }
-    let told = Operation::Told(Told { reservation, slot, version });
+    let told = Operation::Told(Told { reservation, slot, attempt, version });
     let noted = carry(core, reservation.slot(), told, deadline).await;
     noted.is_err().then_some((reservation, slot))
 }
 
 /// Asks the deciding shard, which tells the part later where the whole stands; gives the part back where there is no whole.
 async fn ask(core: &Core, ask: AskDecision) -> Option<(ReservationId, Slot)> {
-    let AskDecision { reservation, slot, deadline, .. } = ask;
+    let (reservation, slot, attempts) = (ask.reservation, ask.slot, ask.attempts.clone());
     let until = Instant::now() + SAID_WITHIN;
     match carry(core, reservation.slot(), Operation::AskDecision(ask), until).await {
         Ok(Err(Refusal::ReservationNotFound)) => {
-            let abandon = Operation::Abandon(Abandon { reservation, deadline });
+            let abandon = Operation::Abandon(Abandon { reservation, attempts });
             carry(core, slot, abandon, until).await.is_err().then_some((reservation, slot))
         }
         // It was decided, and the part will be told; or it is too early.

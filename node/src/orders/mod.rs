@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdfast_inventory::commands::Abandon;
-use holdfast_inventory::{Answer, Command, LogTime, Operation, Refusal, SpreadPlan};
+use holdfast_inventory::{Answer, AttemptId, Command, LogTime, Operation, Refusal, SpreadPlan};
 use holdfast_proto::v1::CommandError;
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
@@ -48,13 +48,11 @@ pub(crate) fn spans_shards(command: &Command, routes: &Routes) -> bool {
 pub(crate) enum Attempt {
     /// It was decided.
     Decided(Decided),
-    /// The lines were planned, and another plan may do: nothing is held or kept. The next attempt must have a later deadline than this,
-    /// so that what is still said of this one does not count for it.
-    LostRace { until: LogTime },
+    /// The lines were planned, and another plan may do: nothing is held or kept.
+    LostRace,
 }
 
-/// Takes a hold on lines of several shards, all or nothing, on the shard of the reservation's slot. Its deadline is later than
-/// `not_before`.
+/// Takes a hold on lines of several shards, all or nothing, on the shard of the reservation's slot.
 ///
 /// # Errors
 ///
@@ -65,7 +63,6 @@ pub(crate) async fn reserve(
     shard: u32,
     route_epoch: u64,
     deadline: Instant,
-    not_before: LogTime,
 ) -> Result<Attempt, CommandError> {
     let routes = core.routes()?;
     let handle = core.shard(shard, &routes)?;
@@ -75,8 +72,9 @@ pub(crate) async fn reserve(
     let Operation::Reserve(reserve) = command.operation else {
         return Err(refusals::unavailable(shard, "only a reserve is carried out over several shards"));
     };
-    let decided_until = LogTime(core.log_time_ms()).plus_ms(DECIDED_WITHIN_MS).max(not_before.plus_ms(1));
-    let plan = SpreadPlan::of(command.id, &reserve, decided_until, |slot| routes.shard_of(slot));
+    let decided_until = LogTime(core.log_time_ms()).plus_ms(DECIDED_WITHIN_MS);
+    let attempt = AttemptId(core.world.entropy.next_u64());
+    let plan = SpreadPlan::of(command.id, &reserve, attempt, decided_until, |slot| routes.shard_of(slot));
     let plan = plan.ok_or_else(|| refusals::unavailable(shard, "the slot map has just changed"))?;
 
     let prepared_until = deadline.min(Instant::now() + PREPARED_WITHIN);
@@ -91,7 +89,7 @@ pub(crate) async fn reserve(
         Ok(decision) => decision,
         Err(Refusal::InsufficientStock { recorded: false, .. } | Refusal::LimitNotAsked { .. }) => {
             give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
-            return Ok(Attempt::LostRace { until: decided_until });
+            return Ok(Attempt::LostRace);
         }
         Err(refusal) => return Err(to_proto::command_error(&refusal)),
     };
@@ -110,7 +108,7 @@ pub(crate) async fn reserve(
     if has_lost_race || decided.answers.first().is_some_and(is_refused_for_good) {
         give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
     }
-    Ok(if has_lost_race { Attempt::LostRace { until: decided_until } } else { Attempt::Decided(decided) })
+    Ok(if has_lost_race { Attempt::LostRace } else { Attempt::Decided(decided) })
 }
 
 fn is_refused_for_good(answer: &Answer) -> bool {
@@ -120,7 +118,7 @@ fn is_refused_for_good(answer: &Answer) -> bool {
 /// Gives back at once what was prepared for a reservation that is refused. Where that fails, the shards ask later.
 async fn give_back(core: &Core, plan: &SpreadPlan, deadline: Instant) {
     let abandons = plan.prepares.iter().map(|(slot, prepare)| {
-        let abandon = Abandon { reservation: prepare.reserve.reservation, deadline: prepare.deadline };
+        let abandon = Abandon { reservation: prepare.reserve.reservation, attempts: vec![prepare.attempt] };
         carry(core, *slot, Operation::Abandon(abandon), deadline)
     });
     for outcome in join_all(abandons).await {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use holdfast_inventory::commands::Reserve;
-use holdfast_inventory::{BodyHash, Command, LogTime, Operation};
+use holdfast_inventory::{BodyHash, Command, Operation};
 use holdfast_mutation::{Mutation, is_on};
 use holdfast_proto::v1::CommandError;
 use holdfast_raft::encode::request_of;
@@ -53,7 +53,6 @@ pub(crate) async fn reserve_counted(
     route_epoch: u64,
     deadline: Instant,
 ) -> Result<Decided, CommandError> {
-    let mut not_before = LogTime(0);
     for attempt in 0..=REPLANS {
         if attempt > 0 {
             sleep(AGAIN_AFTER).await;
@@ -70,9 +69,9 @@ pub(crate) async fn reserve_counted(
             }
             continue;
         }
-        match orders::reserve(core, counted, shard, route_epoch, deadline, not_before).await? {
+        match orders::reserve(core, counted, shard, route_epoch, deadline).await? {
             Attempt::Decided(decided) => return Ok(decided),
-            Attempt::LostRace { until } => not_before = until,
+            Attempt::LostRace => {}
         }
         if deadline <= Instant::now() {
             break;

@@ -18,8 +18,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 use holdfast_inventory::commands::{AskedLine, Line, MAX_PLANNED_LINES, Plan, Reserve, Sourced};
 use holdfast_inventory::{
-    Answer, AskedUnits, BodyHash, ChannelId, Command, LocationId, LogTime, Operation, Refusal, Sku, Source, Units,
-    slot_of,
+    Answer, AskedUnits, BodyHash, ChannelId, Command, LocationId, Operation, Refusal, Sku, Source, Units, slot_of,
 };
 use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
@@ -98,7 +97,6 @@ pub(crate) async fn reserve(
     route_epoch: u64,
     deadline: Instant,
 ) -> Result<Decided, CommandError> {
-    let mut not_before = LogTime(0);
     for attempt in 0..=REPLANS {
         let routes = core.routes()?;
         let handle = core.shard(shard, &routes)?;
@@ -107,12 +105,9 @@ pub(crate) async fn reserve(
         }
         let planned = plan(core, &routes, command.clone(), sourcing, attempt == REPLANS, deadline).await?;
         let decided = if orders::spans_shards(&planned, &routes) {
-            match orders::reserve(core, planned, shard, route_epoch, deadline, not_before).await? {
+            match orders::reserve(core, planned, shard, route_epoch, deadline).await? {
                 Attempt::Decided(decided) => decided,
-                Attempt::LostRace { until } => {
-                    not_before = until;
-                    continue;
-                }
+                Attempt::LostRace => continue,
             }
         } else {
             decide_here(core, planned, shard, route_epoch, deadline).await?

@@ -1,7 +1,7 @@
 //! What shards say to one another, to the log's types and back.
 
 use holdfast_inventory::commands::{Abandon, AskDecision, Follow, Prepare, PreparedPart, ReserveSpread, Told};
-use holdfast_inventory::{CommandId, LineCounts, LogTime, Refusal, ReservationId, Slot};
+use holdfast_inventory::{AttemptId, CommandId, LineCounts, LogTime, Refusal, ReservationId, Slot};
 use holdfast_proto::log::v1 as log;
 
 use super::{DecodeError, from_log, to_log};
@@ -28,6 +28,14 @@ fn lines(numbers: &[u16]) -> Vec<u32> {
     numbers.iter().map(|number| u32::from(*number)).collect()
 }
 
+fn attempts(numbers: &[u64]) -> Vec<AttemptId> {
+    numbers.iter().copied().map(AttemptId).collect()
+}
+
+fn numbers_of(attempts: &[AttemptId]) -> Vec<u64> {
+    attempts.iter().map(|attempt| attempt.0).collect()
+}
+
 fn asked<T>(message: Option<T>) -> Result<T, DecodeError> {
     message.ok_or_else(|| DecodeError::malformed("a part of a reservation without what was asked for"))
 }
@@ -46,6 +54,7 @@ pub(super) fn reserve_spread_to_log(it: &ReserveSpread) -> log::ReserveSpread {
         refused: it.refused.as_ref().map(Refusal::encode).unwrap_or_default(),
         deadline_ms: it.deadline.0,
         not_after_ms: it.not_after.0,
+        attempt: it.attempt.0,
     }
 }
 
@@ -67,6 +76,7 @@ pub(super) fn reserve_spread_from_log(it: log::ReserveSpread) -> Result<ReserveS
         reserve: from_log::reserve(asked(it.reserve)?)?,
         parts: it.parts.into_iter().map(part).collect::<Result<_, DecodeError>>()?,
         refused,
+        attempt: AttemptId(it.attempt),
         deadline: LogTime(it.deadline_ms),
         not_after: LogTime(it.not_after_ms),
     })
@@ -78,6 +88,7 @@ pub(super) fn prepare_to_log(it: &Prepare) -> log::Prepare {
         lines: lines(&it.numbers),
         command_high: (it.command.0 >> 64) as u64,
         command_low: it.command.0 as u64,
+        attempt: it.attempt.0,
         deadline_ms: it.deadline.0,
     }
 }
@@ -86,6 +97,7 @@ pub(super) fn prepare_from_log(it: log::Prepare) -> Result<Prepare, DecodeError>
     Ok(Prepare {
         numbers: numbers(&it.lines)?,
         command: CommandId((u128::from(it.command_high) << 64) | u128::from(it.command_low)),
+        attempt: AttemptId(it.attempt),
         deadline: LogTime(it.deadline_ms),
         reserve: from_log::reserve(asked(it.reserve)?)?,
     })
@@ -107,9 +119,8 @@ pub(super) fn follow_to_log(it: &Follow) -> log::Follow {
         backordered_sold: units.backordered_sold,
     };
     let lines = it.lines.iter().map(line).collect();
-    let deadline_ms = it.deadline.0;
     let filled = it.filled.clone();
-    log::Follow { reservation_high, reservation_low, version: it.version, lines, deadline_ms, filled }
+    log::Follow { reservation_high, reservation_low, version: it.version, lines, attempt: it.attempt.0, filled }
 }
 
 pub(super) fn follow_from_log(it: &log::Follow) -> Follow {
@@ -128,7 +139,7 @@ pub(super) fn follow_from_log(it: &log::Follow) -> Follow {
     };
     Follow {
         reservation: reservation(it.reservation_high, it.reservation_low),
-        deadline: LogTime(it.deadline_ms),
+        attempt: AttemptId(it.attempt),
         version: it.version,
         lines: it.lines.iter().map(line).collect(),
         filled: it.filled.clone(),
@@ -137,33 +148,39 @@ pub(super) fn follow_from_log(it: &log::Follow) -> Follow {
 
 pub(super) fn abandon_to_log(it: &Abandon) -> log::Abandon {
     let (reservation_high, reservation_low) = halves(it.reservation);
-    log::Abandon { reservation_high, reservation_low, deadline_ms: it.deadline.0 }
+    log::Abandon { reservation_high, reservation_low, attempts: numbers_of(&it.attempts) }
 }
 
 pub(super) fn abandon_from_log(it: &log::Abandon) -> Abandon {
     let reservation = reservation(it.reservation_high, it.reservation_low);
-    Abandon { reservation, deadline: LogTime(it.deadline_ms) }
+    Abandon { reservation, attempts: attempts(&it.attempts) }
 }
 
 pub(super) fn ask_to_log(it: &AskDecision) -> log::AskDecision {
     let (reservation_high, reservation_low) = halves(it.reservation);
-    let slot = it.slot.number().into();
-    let filled = it.filled.clone();
-    log::AskDecision { reservation_high, reservation_low, slot, deadline_ms: it.deadline.0, filled }
+    log::AskDecision {
+        reservation_high,
+        reservation_low,
+        slot: it.slot.number().into(),
+        attempts: numbers_of(&it.attempts),
+        deadline_ms: it.deadline.0,
+        filled: it.filled.clone(),
+    }
 }
 
 pub(super) fn ask_from_log(it: &log::AskDecision) -> Result<AskDecision, DecodeError> {
     let reservation = reservation(it.reservation_high, it.reservation_low);
-    let (deadline, filled) = (LogTime(it.deadline_ms), it.filled.clone());
-    Ok(AskDecision { reservation, slot: slot(it.slot)?, deadline, filled })
+    let (attempts, deadline, filled) = (attempts(&it.attempts), LogTime(it.deadline_ms), it.filled.clone());
+    Ok(AskDecision { reservation, slot: slot(it.slot)?, attempts, deadline, filled })
 }
 
 pub(super) fn told_to_log(it: &Told) -> log::Told {
     let (reservation_high, reservation_low) = halves(it.reservation);
-    log::Told { reservation_high, reservation_low, slot: it.slot.number().into(), version: it.version }
+    let (slot, attempt) = (it.slot.number().into(), it.attempt.0);
+    log::Told { reservation_high, reservation_low, slot, attempt, version: it.version }
 }
 
 pub(super) fn told_from_log(it: &log::Told) -> Result<Told, DecodeError> {
     let reservation = reservation(it.reservation_high, it.reservation_low);
-    Ok(Told { reservation, slot: slot(it.slot)?, version: it.version })
+    Ok(Told { reservation, slot: slot(it.slot)?, attempt: AttemptId(it.attempt), version: it.version })
 }

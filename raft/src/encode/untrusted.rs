@@ -13,7 +13,7 @@ use holdfast_inventory::commands::{
 };
 use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId,
+    Applied, AttemptId, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId,
     Compensation, Component, Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow,
     Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
     LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, SharedLimitSpec, Sku, Slot, StepKind,
@@ -288,6 +288,7 @@ fn between_shards() -> Vec<Operation> {
                 release_at: Some(LogTime(12)),
             }],
             refused: None,
+            attempt: AttemptId(u64::MAX - 1),
             deadline: LogTime(5),
             not_after: LogTime(u64::MAX),
         })),
@@ -295,6 +296,7 @@ fn between_shards() -> Vec<Operation> {
             reserve: reserve(),
             parts: Vec::new(),
             refused: Some(Refusal::UnknownSku { sku: sku() }),
+            attempt: AttemptId(2),
             deadline: LogTime(5),
             not_after: LogTime(6),
         })),
@@ -302,23 +304,30 @@ fn between_shards() -> Vec<Operation> {
             reserve: reserve(),
             numbers: vec![3, 7],
             command: CommandId(u128::MAX - 5),
+            attempt: AttemptId(3),
             deadline: LogTime(8),
         })),
         Operation::Follow(Box::new(Follow {
             reservation: reservation(),
-            deadline: LogTime(11),
+            attempt: AttemptId(4),
             version: 3,
             lines: vec![odd_counts()],
             filled: vec![16],
         })),
-        Operation::Abandon(Abandon { reservation: reservation(), deadline: LogTime(9) }),
+        Operation::Abandon(Abandon { reservation: reservation(), attempts: vec![AttemptId(5), AttemptId(6)] }),
         Operation::AskDecision(AskDecision {
             reservation: reservation(),
             slot: Slot::new(14).unwrap(),
+            attempts: vec![AttemptId(7), AttemptId(8)],
             deadline: LogTime(10),
             filled: vec![17, 0],
         }),
-        Operation::Told(Told { reservation: reservation(), slot: Slot::new(15).unwrap(), version: 4 }),
+        Operation::Told(Told {
+            reservation: reservation(),
+            slot: Slot::new(15).unwrap(),
+            attempt: AttemptId(9),
+            version: 4,
+        }),
         Operation::PutKit(Box::new(PutKit {
             sku: "gift-set".parse().unwrap(),
             name: "Gift set".to_owned(),
