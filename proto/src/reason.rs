@@ -140,6 +140,7 @@ impl ErrorReason {
             | Self::Unavailable
             | Self::StorageFull
             | Self::OrderUndecided
+            | Self::WrongCluster
             | Self::LimitNotAsked => elsewhere_or_later(),
             // Until somebody has looked: nothing is gained by asking again at once.
             Self::ShardHalted => faces(Code::FailedPrecondition, 503, 6, Retry::SameKey, Effect::None),
