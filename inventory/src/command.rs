@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{
-    Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
+    Abandon, Adjust, Admit, CommitDraw, Draw, JoinQueue, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
     Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, LoseTransfer, MoveUnits,
     OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive,
     ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, ReserveSpread, ResumeShard, Return, Revoke, Set,
@@ -135,6 +135,14 @@ pub enum Operation {
     Grant(Box<Grant>),
     /// Units are not kept for a campaign any more.
     Revoke(Box<Revoke>),
+    /// A customer gets a ticket of a campaign's waiting room.
+    JoinQueue(Box<JoinQueue>),
+    /// A lottery is held to a seed.
+    CommitDraw(Box<CommitDraw>),
+    /// A lottery's seed is told.
+    Draw(Box<Draw>),
+    /// The next of a waiting room are let in.
+    Admit(Box<Admit>),
 }
 
 impl Operation {
@@ -219,6 +227,8 @@ impl Command {
             Operation::PutCampaign(command) => command.validate(),
             Operation::Grant(command) => command.validate(),
             Operation::Revoke(command) => command.validate(),
+            Operation::JoinQueue(_) | Operation::CommitDraw(_) | Operation::Draw(_) => Ok(()),
+            Operation::Admit(command) => command.validate(),
         }
     }
 }

@@ -27,6 +27,7 @@ mod parts;
 mod queries;
 mod refusal;
 mod reservation;
+mod room;
 mod shelf;
 mod sources;
 mod state;
@@ -74,7 +75,10 @@ pub use once::ResultWindow;
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
 pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
-pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
+pub use refusal::{QueueFault, TokenFault, DifferentField, Field, InvalidArgument, Refusal};
+pub use room::{
+    Commitment, MAX_ADMISSION_S, MAX_ADMITTED, MAX_TICKETS, MAX_TICKETS_OF_SHARD, Pass, Room, Seed, Ticket, TicketState,
+};
 pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
 pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};

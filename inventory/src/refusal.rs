@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::invariants::Invariant;
 use crate::{
-    CampaignId, ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN,
+    CampaignId, ChannelId, Commitment, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN,
     Revision, Sku,
 };
 
@@ -66,6 +66,9 @@ pub enum Field {
     ComponentUnits,
     KitRevision,
     EndsAt,
+    Tickets,
+    ValidFor,
+    NewlySpent,
 }
 
 impl Field {
@@ -125,6 +128,9 @@ impl Field {
             Self::ComponentUnits => "units",
             Self::KitRevision => "kit_revision",
             Self::EndsAt => "ends_at_ms",
+            Self::Tickets => "tickets",
+            Self::ValidFor => "valid_s",
+            Self::NewlySpent => "newly_spent",
         }
     }
 }
@@ -506,6 +512,108 @@ pub enum Refusal {
         /// Units that could be.
         available: u64,
     },
+    /// The admission token of a reserve is not one that lets it in.
+    #[error("the admission token {}", why.text())]
+    AdmissionTokenInvalid {
+        /// What is wrong with it.
+        why: TokenFault,
+    },
+    /// The waiting room of the campaign does not do this, or not now.
+    #[error("the waiting room of {campaign}: {}", why.text())]
+    QueueClosed {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Why.
+        why: QueueFault,
+    },
+    /// No more tickets are given.
+    #[error("the waiting room is full: a campaign has at most {most} tickets")]
+    QueueFull {
+        /// Most tickets of a campaign.
+        most: u32,
+    },
+    /// A lottery has no commitment to a seed.
+    #[error("the lottery of {campaign} is not committed to a seed yet")]
+    DrawNotCommitted {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A lottery is committed to another seed.
+    #[error("the lottery is committed to the seed of hash {commitment}")]
+    DrawSeedMismatch {
+        /// What it is committed to.
+        commitment: Commitment,
+    },
+}
+
+/// What is wrong with an admission token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenFault {
+    /// There is none, and the campaign needs one.
+    Missing,
+    /// It was made for a while that is over.
+    Expired,
+    /// It let somebody in already.
+    Spent,
+}
+
+impl TokenFault {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Expired => "expired",
+            Self::Spent => "spent",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "is missing: the campaign lets in those only who have one",
+            Self::Expired => "has expired",
+            Self::Spent => "is spent already",
+        }
+    }
+}
+
+/// Why a waiting room does not do what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueFault {
+    /// The campaign lets everybody in.
+    NoRoom,
+    /// The campaign lets in first come first served.
+    NoLottery,
+    /// The lottery is drawn, so that its list is closed.
+    Drawn,
+    /// The lottery is not drawn yet.
+    NotDrawn,
+    /// The sale has begun.
+    Begun,
+}
+
+impl QueueFault {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRoom => "no_room",
+            Self::NoLottery => "no_lottery",
+            Self::Drawn => "drawn",
+            Self::NotDrawn => "not_drawn",
+            Self::Begun => "begun",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::NoRoom => "the campaign has none, and lets everybody in",
+            Self::NoLottery => "it lets in first come first served, and is not drawn",
+            Self::Drawn => "it is drawn, and takes nobody any more",
+            Self::NotDrawn => "it is not drawn yet",
+            Self::Begun => "the sale has begun",
+        }
+    }
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -566,7 +674,12 @@ impl Refusal {
             | Self::Overloaded { .. }
             | Self::OrderUndecided
             | Self::ShardHalted { .. } => false,
-            Self::QuantityOverflow
+            Self::AdmissionTokenInvalid { .. }
+            | Self::QueueClosed { .. }
+            | Self::QueueFull { .. }
+            | Self::DrawNotCommitted { .. }
+            | Self::DrawSeedMismatch { .. }
+            | Self::QuantityOverflow
             | Self::ItemNotSellable { .. }
             | Self::LotRequired
             | Self::OrderLimitExceeded { .. }

@@ -13,6 +13,7 @@ mod late;
 mod ledger;
 mod once;
 mod quantities;
+mod rooms;
 
 use std::fmt;
 
@@ -120,5 +121,6 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Caps, caps::check(state));
     collect(Invariant::Caps, counters::check(state));
     collect(Invariant::Caps, allocations::check(state));
+    collect(Invariant::Caps, rooms::check(state));
     breaches
 }

@@ -9,6 +9,7 @@ use super::chunk::{ChunkError, ChunkId, ChunkKind};
 use super::customer_limits::{CounterRecord, LimitRecord};
 use super::documents::DocumentRecord;
 use super::header::StoredHeader;
+use super::rooms::RoomRecord;
 use super::records::{
     ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord,
     ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
@@ -49,6 +50,7 @@ pub struct Cut {
     counters: ArenaCut<CounterRecord>,
     channels: ArenaCut<ChannelRecord>,
     campaigns: ArenaCut<CampaignRecord>,
+    rooms: ArenaCut<RoomRecord>,
 }
 
 macro_rules! each_kind {
@@ -101,6 +103,10 @@ macro_rules! each_kind {
             let $arena = &$of.campaigns;
             $do
         }
+        {
+            let $arena = &$of.rooms;
+            $do
+        }
     }};
 }
 
@@ -141,9 +147,10 @@ impl Cut {
         let counters = self.counters.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let channels = self.channels.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let campaigns = self.campaigns.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let rooms = self.rooms.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let catalogue = locations.chain(items).chain(stock).chain(lots);
         let decided = reservations.chain(results).chain(keyed_results);
-        catalogue.chain(decided).chain(documents).chain(limits).chain(counters).chain(channels).chain(campaigns)
+        catalogue.chain(decided).chain(documents).chain(limits).chain(counters).chain(channels).chain(campaigns).chain(rooms)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -194,6 +201,7 @@ impl State {
                 self.counters.next_ordinal(),
                 self.channels.next_ordinal(),
                 self.campaigns.next_ordinal(),
+                self.rooms.next_ordinal(),
             ],
         }
     }
@@ -217,6 +225,7 @@ impl State {
             counters: self.counters.cut(),
             channels: self.channels.cut(),
             campaigns: self.campaigns.cut(),
+            rooms: self.rooms.cut(),
         }
     }
 
@@ -240,6 +249,7 @@ impl State {
                 ChunkKind::CustomerCounters => self.counters.mark_changed(number),
                 ChunkKind::Channels => self.channels.mark_changed(number),
                 ChunkKind::Campaigns => self.campaigns.mark_changed(number),
+                ChunkKind::Rooms => self.rooms.mark_changed(number),
             }
         }
     }
@@ -257,6 +267,7 @@ impl State {
         self.counters.mark_all_changed();
         self.channels.mark_all_changed();
         self.campaigns.mark_all_changed();
+        self.rooms.mark_all_changed();
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -291,6 +302,7 @@ impl State {
             ChunkKind::CustomerCounters => self.counters.encode_chunk(id.number),
             ChunkKind::Channels => self.channels.encode_chunk(id.number),
             ChunkKind::Campaigns => self.campaigns.encode_chunk(id.number),
+            ChunkKind::Rooms => self.rooms.encode_chunk(id.number),
         }
     }
 
@@ -315,6 +327,7 @@ impl State {
             counters,
             channels,
             campaigns,
+            rooms,
         ] = stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
@@ -328,6 +341,7 @@ impl State {
         state.counters.begin_load(counters);
         state.channels.begin_load(channels);
         state.campaigns.begin_load(campaigns);
+        state.rooms.begin_load(rooms);
         for (id, bytes) in chunks {
             let (number, bytes) = (id.number, bytes.as_ref());
             match id.kind {
@@ -343,6 +357,7 @@ impl State {
                 ChunkKind::CustomerCounters => state.counters.load_chunk(number, bytes),
                 ChunkKind::Channels => state.channels.load_chunk(number, bytes),
                 ChunkKind::Campaigns => state.campaigns.load_chunk(number, bytes),
+                ChunkKind::Rooms => state.rooms.load_chunk(number, bytes),
             }
             .map_err(|source| LoadError::Chunk { id, source })?;
         }
@@ -364,6 +379,7 @@ impl State {
         fits(ChunkKind::CustomerCounters, self.counters.end_load())?;
         fits(ChunkKind::Channels, self.channels.end_load())?;
         fits(ChunkKind::Campaigns, self.campaigns.end_load())?;
+        fits(ChunkKind::Rooms, self.rooms.end_load())?;
         self.index_records()
     }
 
@@ -383,6 +399,7 @@ impl State {
             counters: self.counters.view(),
             channels: self.channels.view(),
             campaigns: self.campaigns.view(),
+            rooms: self.rooms.view(),
             indexes: Indexes::new(),
             journal: None,
         }
@@ -393,6 +410,7 @@ impl State {
         self.index_catalogue()?;
         self.index_channels()?;
         self.index_campaigns()?;
+        self.index_rooms()?;
         self.index_lots()?;
         self.check_stock()?;
         self.index_limits()?;

@@ -15,6 +15,7 @@ mod header;
 mod indexes;
 mod journal;
 mod records;
+mod rooms;
 mod spread;
 
 pub(crate) use campaigns::{AllocationRecord, CampaignNo, CampaignRecord, SaleNo, held_and_sold};
@@ -35,6 +36,7 @@ pub(crate) use records::{
     SkuNo, StockPlace, StockRecord,
 };
 
+pub(crate) use rooms::{RoomEntry, RoomIndex, RoomNo, RoomRecord};
 pub(crate) use spread::{Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
 
 use arena::Arena;
@@ -60,6 +62,7 @@ pub(crate) struct State {
     counters: Arena<CounterRecord>,
     channels: Arena<ChannelRecord>,
     campaigns: Arena<CampaignRecord>,
+    rooms: Arena<RoomRecord>,
     pub(crate) indexes: Indexes,
     /// Open while a chain is decided.
     journal: Option<Journal>,
@@ -81,6 +84,7 @@ impl State {
             counters: Arena::new(),
             channels: Arena::new(),
             campaigns: Arena::new(),
+            rooms: Arena::new(),
             indexes: Indexes::new(),
             journal: None,
         }
