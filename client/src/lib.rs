@@ -38,6 +38,7 @@ mod node;
 mod options;
 mod reads;
 mod retry;
+mod rooms;
 mod routes;
 mod session;
 mod wire;
@@ -46,7 +47,7 @@ pub use answer::{Error, Failure, Success};
 pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
-    Adjust, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
+    Adjust, Admit, Amend, CommitDraw, Draw, JoinQueue, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
     Commit, CreateTransfer, ExpectReceipt, Extend, Fulfil, Grant, LoseTransfer, MoveUnits, OpenCount, PutItem, PutKit,
     PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, Return, Revoke, Set,
     SetSafetyStock, UnblockLot,
@@ -56,6 +57,7 @@ pub use holdfast_proto::{ids, v1};
 pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
+pub use rooms::{Admission, Room};
 
 /// The examples of docs/clients.md.
 #[doc = include_str!("../../docs/clients.md")]

@@ -86,5 +86,5 @@ pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
     BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, IdParseError, LimitId, LocationId, LogTime,
     LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, TransferId, Units,
-    slot_of,
+    slot_of, slot_of_campaign,
 };

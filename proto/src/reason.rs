@@ -125,6 +125,10 @@ impl ErrorReason {
             Self::CountInProgress => state(Retry::NewKey),
             Self::SkuIsKit | Self::KitTooLarge => state(Retry::Never),
 
+            // What is missing may come; what was refused stays refused under its id.
+            Self::QueueClosed | Self::DrawNotCommitted => state(Retry::NewKey),
+            Self::QueueFull | Self::DrawSeedMismatch => state(Retry::Never),
+
             // They may be made, and what was refused stays refused under its id.
             Self::UnknownSku
             | Self::UnknownLocation

@@ -24,6 +24,7 @@ mod lines;
 mod location;
 mod lot;
 mod move_units;
+mod queue;
 mod receipt;
 mod reconcile;
 mod release;
@@ -78,6 +79,8 @@ pub enum Verb {
     #[command(subcommand)]
     Campaign(campaign::Campaign),
     #[command(subcommand)]
+    Queue(queue::Queue),
+    #[command(subcommand)]
     Stock(stock::Stock),
     #[command(subcommand)]
     Lot(lot::Lot),
@@ -127,6 +130,7 @@ impl Verb {
             Self::Location(verb) => verb.run(format).await,
             Self::Channel(verb) => verb.run(format).await,
             Self::Campaign(verb) => verb.run(format).await,
+            Self::Queue(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,

@@ -8,6 +8,7 @@ mod counts;
 mod holds;
 mod kits;
 mod places;
+mod rooms;
 mod seal;
 mod shipments;
 mod stock;
@@ -23,6 +24,7 @@ pub use places::{
     CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
     SetSafetyStock,
 };
+pub use rooms::{Admit, CommitDraw, Draw, JoinQueue};
 pub(crate) use seal::{About, Minter, Sealed, seal};
 pub use shipments::{Cancel, Fulfil, Return};
 pub use stock::{Adjust, BlockLot, PutItem, PutLimit, PutLot, Recall, Receive, Set, UnblockLot};
@@ -111,6 +113,10 @@ impl Command {
             Operation::PutKit(_) => "put_kit",
             Operation::Grant(_) => "grant",
             Operation::Revoke(_) => "revoke",
+            Operation::JoinQueue(_) => "join_queue",
+            Operation::CommitDraw(_) => "commit_draw",
+            Operation::Draw(_) => "draw",
+            Operation::Admit(_) => "admit",
         }
     }
 }

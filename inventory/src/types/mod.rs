@@ -9,7 +9,7 @@ mod numbers;
 
 pub use ids::{
     BodyHash, CommandId, CountId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot, TransferId,
-    slot_of,
+    slot_of, slot_of_campaign,
 };
 pub use names::{CampaignId, ChannelId, LimitId, LocationId, LotId, NameError, OrderRef, Sku};
 pub use numbers::{LogTime, MAX_UNITS, Revision, Units};

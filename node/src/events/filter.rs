@@ -62,6 +62,8 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Count { .. }
             | Subject::Channel { .. }
             | Subject::Campaign { .. }
+            | Subject::Ticket { .. }
+            | Subject::Draw { .. }
             | Subject::Breach { .. },
         )
         | None => None,

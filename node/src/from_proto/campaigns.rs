@@ -15,11 +15,10 @@ use super::fields::{enum_at, invalid, location_at, optional_name, sku_at};
 pub(crate) fn campaign(wire: Option<v1::Campaign>) -> Result<(CampaignId, CampaignSpec), CommandError> {
     let wire = wire.ok_or_else(|| invalid("campaign", "is missing", "send the campaign with its id"))?;
     let id = campaign_id("campaign.campaign_id", &wire.campaign_id)?;
-    let admission = match enum_at("campaign.admission", wire.admission, "none")? {
+    let admission = match enum_at("campaign.admission", wire.admission, "none, queue or lottery")? {
         v1::CampaignAdmission::Unspecified | v1::CampaignAdmission::None => CampaignAdmission::None,
-        v1::CampaignAdmission::Token => {
-            return Err(invalid("campaign.admission", "is token, which is not there yet", "leave it out, or none"));
-        }
+        v1::CampaignAdmission::Queue => CampaignAdmission::Queue,
+        v1::CampaignAdmission::Lottery => CampaignAdmission::Lottery,
     };
     if wire.closed {
         return Err(invalid("campaign.closed", "is set", "leave it out: a campaign is closed by CloseCampaign"));

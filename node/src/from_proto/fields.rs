@@ -2,7 +2,7 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_CHANNEL_LOCATIONS,
+    Field, InvalidArgument, LocationId, LotId, MAX_ADMISSION_S, MAX_ADMITTED, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_CHANNEL_LOCATIONS,
     MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
@@ -77,6 +77,8 @@ fn what_may_stand(field: Field) -> String {
         Field::ComponentSku => "each SKU once: add the units up".to_owned(),
         Field::ComponentUnits => format!("1 to {MAX_UNITS} units"),
         Field::EndsAt => "an instant after the beginning".to_owned(),
+        Field::Tickets | Field::NewlySpent => format!("at most {MAX_ADMITTED} tickets"),
+        Field::ValidFor => format!("1 to {MAX_ADMISSION_S} seconds"),
         Field::KitRevision => "only a line of a kit has one".to_owned(),
     }
 }

@@ -13,11 +13,12 @@ mod kits;
 mod operations;
 mod places;
 mod reads;
+mod rooms;
 mod sourcing;
 
 use holdfast_inventory::{
     Cause, Command, CommandId, CountId, LocationId, LogTime, Operation, ReceiptId, ReservationId, Slot, TransferId,
-    slot_of,
+    slot_of, slot_of_campaign,
 };
 use holdfast_proto::v1::{self, CommandError};
 
@@ -29,6 +30,7 @@ pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
 };
+pub(crate) use rooms::customer_of_room;
 pub(crate) use sourcing::{channel, channel_id, sourcing, unknown_channel};
 
 /// What the cluster's records add to what a caller says.
@@ -173,6 +175,10 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::HaltShard(_) | Operation::ResumeShard(_) => Slot::default(),
         Operation::Grant(it) => slot_of(&it.sku),
         Operation::Revoke(it) => slot_of(&it.sku),
+        Operation::JoinQueue(it) => slot_of_campaign(&it.campaign),
+        Operation::CommitDraw(it) => slot_of_campaign(&it.campaign),
+        Operation::Draw(it) => slot_of_campaign(&it.campaign),
+        Operation::Admit(it) => slot_of_campaign(&it.campaign),
     }
 }
 

@@ -145,6 +145,12 @@ fn event_subject(subject: Subject) -> event::Subject {
             phase: phase.name().to_owned(),
             revision: revision.0,
         }),
+        Subject::Ticket { campaign, ticket, customer, state } => {
+            event::Subject::Ticket(super::ticket(&campaign, ticket, customer, state))
+        }
+        Subject::Draw { campaign, commitment, seed, tickets } => {
+            event::Subject::Draw(super::campaign_draw(&campaign, Some(commitment), seed, tickets))
+        }
         Subject::Allocation { campaign, sku, location, granted, held, sold } => {
             event::Subject::Allocation(v1::Allocation {
                 campaign_id: campaign.to_string(),

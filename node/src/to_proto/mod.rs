@@ -5,10 +5,10 @@ mod events;
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
     Allocation, Answer, Backorder, BackorderEntry, CampaignAdmission, CampaignId, CampaignSpec, ChannelId, ChannelSpec,
-    Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, Kit,
+    Commitment, Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerHash, CustomerLimit, Item, ItemStatus, Kit,
     LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal,
-    Reservation, ReservationLine, ReservationState, Revision, ShortReservation, Sku, StockCounts, StockLevel, Success,
-    Transfer, TransferState,
+    Reservation, ReservationLine, ReservationState, Revision, Seed, ShortReservation, Sku, StockCounts, StockLevel, Success,
+    TicketState, Transfer, TransferState,
 };
 use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
@@ -44,6 +44,8 @@ fn command_success(success: Success) -> v1::CommandSuccess {
         state: success.state.map_or(v1::ReservationState::Unspecified, reservation_state).into(),
         held: success.held.map(Vec::from).unwrap_or_default(),
         backordered: success.backordered.map(Vec::from).unwrap_or_default(),
+        ticket: success.ticket.unwrap_or(0),
+        admitted: success.admitted.unwrap_or(0),
     }
 }
 
@@ -131,6 +133,19 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         }
         Refusal::AllocationExceedsAvailable { available } => {
             of(ErrorReason::AllocationExceedsAvailable).at("units").with("available", available)
+        }
+        Refusal::AdmissionTokenInvalid { why } => {
+            of(ErrorReason::AdmissionTokenInvalid).at("admission_token").with("why", why.name())
+        }
+        Refusal::QueueClosed { campaign, why } => {
+            of(ErrorReason::QueueClosed).at("campaign_id").with("campaign_id", campaign).with("why", why.name())
+        }
+        Refusal::QueueFull { most } => of(ErrorReason::QueueFull).at("campaign_id").with("most", most),
+        Refusal::DrawNotCommitted { campaign } => {
+            of(ErrorReason::DrawNotCommitted).at("campaign_id").with("campaign_id", campaign)
+        }
+        Refusal::DrawSeedMismatch { commitment } => {
+            of(ErrorReason::DrawSeedMismatch).at("seed").with("commitment", commitment)
         }
         Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
@@ -333,7 +348,8 @@ pub(crate) fn channel(id: &ChannelId, spec: &ChannelSpec, revision: Revision) ->
 pub(crate) fn campaign(id: &CampaignId, spec: &CampaignSpec, revision: Revision) -> v1::Campaign {
     let admission = match spec.admission {
         CampaignAdmission::None => v1::CampaignAdmission::None,
-        CampaignAdmission::Token => v1::CampaignAdmission::Token,
+        CampaignAdmission::Queue => v1::CampaignAdmission::Queue,
+        CampaignAdmission::Lottery => v1::CampaignAdmission::Lottery,
     };
     v1::Campaign {
         campaign_id: id.as_str().to_owned(),
@@ -342,6 +358,37 @@ pub(crate) fn campaign(id: &CampaignId, spec: &CampaignSpec, revision: Revision)
         admission: admission.into(),
         closed: spec.closed,
         revision: revision.0,
+    }
+}
+
+/// A ticket, as a room or an event shows it.
+pub(crate) fn ticket(campaign: &CampaignId, number: u32, customer: Option<CustomerHash>, state: TicketState) -> v1::Ticket {
+    let (state, admitted_until_ms) = match state {
+        TicketState::Waiting => (v1::TicketState::Waiting, 0),
+        TicketState::Admitted { until } => (v1::TicketState::Admitted, until.0),
+        TicketState::Spent => (v1::TicketState::Spent, 0),
+    };
+    v1::Ticket {
+        campaign_id: campaign.as_str().to_owned(),
+        number,
+        customer_hash: customer.map(|customer| customer.0.to_be_bytes().to_vec()).unwrap_or_default(),
+        state: state.into(),
+        admitted_until_ms,
+    }
+}
+
+/// A lottery, as a room or an event shows it.
+pub(crate) fn campaign_draw(
+    campaign: &CampaignId,
+    commitment: Option<Commitment>,
+    seed: Option<Seed>,
+    tickets: u32,
+) -> v1::CampaignDraw {
+    v1::CampaignDraw {
+        campaign_id: campaign.as_str().to_owned(),
+        commitment: commitment.map(|commitment| commitment.0.to_vec()).unwrap_or_default(),
+        seed: seed.map(|seed| seed.0.to_vec()).unwrap_or_default(),
+        tickets,
     }
 }
 

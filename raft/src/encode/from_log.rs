@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, campaigns, counts, watch};
+use super::{DecodeError, between_shards, campaigns, counts, rooms, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -161,6 +161,10 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
         LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
         LogOperation::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke_from_log(&it)?)),
+        LogOperation::JoinQueue(it) => Operation::JoinQueue(Box::new(rooms::join_from_log(&it)?)),
+        LogOperation::CommitDraw(it) => Operation::CommitDraw(Box::new(rooms::commit_from_log(&it)?)),
+        LogOperation::Draw(it) => Operation::Draw(Box::new(rooms::draw_from_log(&it)?)),
+        LogOperation::Admit(it) => Operation::Admit(Box::new(rooms::admit_from_log(it)?)),
     })
 }
 
@@ -375,6 +379,7 @@ pub(super) fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
         channel: optional(&it.channel, ChannelId::new)?,
         campaign: optional(&it.campaign_id, CampaignId::new)?,
         plan: it.plan.map(plan).transpose()?.map(Box::new),
+        pass: rooms::pass_from_log(it.pass_ticket, it.pass_expires_at_ms),
     })
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
+    Abandon, Adjust, Admit, CommitDraw, Draw, JoinQueue, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
     CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
     Extend, Follow, Fulfil, Grant, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
     PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
@@ -13,7 +13,7 @@ use holdfast_inventory::commands::{
 use holdfast_inventory::commands::{HaltShard, ResumeShard};
 use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
-    Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId, Component,
+    Applied, Backorder, Commitment, Pass, Seed, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId, Component,
     Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts,
     LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation,
     OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
@@ -291,7 +291,7 @@ fn between_shards() -> Vec<Operation> {
             spec: CampaignSpec {
                 starts_at: LogTime(21),
                 ends_at: LogTime(22),
-                admission: CampaignAdmission::Token,
+                admission: CampaignAdmission::Lottery,
                 closed: true,
             },
             revision: Revision(23),
@@ -307,6 +307,23 @@ fn between_shards() -> Vec<Operation> {
             sku: sku(),
             location: location(),
             units: Units(25),
+        })),
+        Operation::JoinQueue(Box::new(JoinQueue {
+            campaign: "drop".parse().unwrap(),
+            customer: CustomerHash(u128::MAX - 7),
+        })),
+        Operation::CommitDraw(Box::new(CommitDraw {
+            campaign: "drop".parse().unwrap(),
+            commitment: Commitment([26; 32]),
+        })),
+        Operation::Draw(Box::new(Draw { campaign: "drop".parse().unwrap(), seed: Seed([27; 32]) })),
+        Operation::Admit(Box::new(Admit {
+            campaign: "drop".parse().unwrap(),
+            tickets: 28,
+            valid_s: 29,
+            left: 30,
+            spent: 31,
+            newly_spent: vec![32, 33],
         })),
     ]
 }
@@ -351,6 +368,7 @@ fn reserve() -> Reserve {
         channel: "web".parse().ok(),
         campaign: None,
         plan: Some(Box::new(plan(&[0, 0]))),
+        pass: Some(Pass { ticket: 34, expires_at: LogTime(35) }),
     }
 }
 
