@@ -24,9 +24,9 @@ pub struct Demo {
     /// How long the sale lasts.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=3_600))]
     seconds: u64,
-    /// How many customers there are.
-    #[arg(long, default_value_t = 3_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    customers: u32,
+    /// How many customers there are; 3 000 if not given, 10 000 of a drop, which takes 60 000 at most.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    customers: Option<u32>,
     /// Makes the same shop and the same wishes again; drawn anew if not given.
     #[arg(long)]
     seed: Option<u64>,
@@ -69,10 +69,14 @@ impl Demo {
         let ready = cluster.ready().await;
         starting.finish_and_clear();
         ready?;
+        let is_drop = self.scenario == Scenario::Drop;
+        if is_drop && self.customers.is_some_and(|customers| customers > 60_000) {
+            return Err(Failure::usage("a drop has at most 60 000 customers: the list of a lottery has a bound"));
+        }
         let plan = Plan {
             scenario: self.scenario,
             lasts: Duration::from_secs(self.seconds),
-            customers: self.customers,
+            customers: self.customers.unwrap_or(if is_drop { 10_000 } else { 3_000 }),
             seed: self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000),
         };
         demo::run(cluster, plan).await
