@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cluster::{Cluster, Shop};
 use holdfast_client::{
-    Client, CommandKey, CommitDraw, Consistency, Draw, Error, ExecuteOptions, Grant, JoinQueue, PutItem, Receive, Reserve,
-    Room, v1,
+    Client, CommandKey, CommitDraw, Consistency, Draw, Error, ExecuteOptions, Grant, JoinQueue, PutItem, Receive,
+    Reserve, Room, v1,
 };
 use holdfast_proto::v1::ErrorReason;
 use serde_json::Value;
@@ -120,7 +120,8 @@ async fn a_lottery_is_drawn_as_it_was_committed_to_and_its_tokens_hold_once_thro
     assert!(holds, "{complaint}");
     assert_eq!((verified["holds"].as_bool(), verified["tickets"].as_u64()), (Some(true), Some(12)));
     // Who was let in are the first three of an order that anybody can compute.
-    let let_in: Vec<&str> = verified["order"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+    let let_in: Vec<&str> =
+        verified["order"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
     assert_eq!(let_in, [vec!["admitted"; 3], vec!["waiting"; 9]].concat());
 
     kill_all(&mut cluster).await;

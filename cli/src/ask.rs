@@ -82,6 +82,11 @@ impl Asking {
         Ok((client, done))
     }
 
+    /// Why it is done, as it is said.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
     /// A client of the cluster.
     pub async fn connect(&self) -> Result<Client, Failure> {
         self.cluster.connect().await

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use holdfast_client::ids::{CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    Allocations, Backorders, Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Read, Reader, Room,
-    Reservations, Stock, Transport,
+    Allocations, Backorders, Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Orders, Read, Reader,
+    Reservations, Room, Stock, Transport,
 };
 use holdfast_proto::v1;
 
@@ -280,6 +280,18 @@ impl Reading {
     pub async fn counts(&self, which: Documents, shard: Option<u32>, limit: usize) -> Result<Vec<v1::Count>, Failure> {
         let client = self.cluster.connect().await?;
         of_shard(&client, self.reader(&client).counts(which), shard)?.take(limit).await.map_err(failure_of)
+    }
+
+    /// An order with external steps.
+    pub async fn order(&self, id: ReservationId) -> Result<v1::Order, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).order(id).await.map_err(failure_of)?.value)
+    }
+
+    /// Orders with external steps, shard by shard.
+    pub async fn orders(&self, which: Orders, shard: Option<u32>, limit: usize) -> Result<Vec<v1::Order>, Failure> {
+        let client = self.cluster.connect().await?;
+        of_shard(&client, self.reader(&client).orders(which), shard)?.take(limit).await.map_err(failure_of)
     }
 
     fn reader<'a>(&self, client: &'a Client) -> Reader<'a> {

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_proto::v1::event::Subject;
-use holdfast_proto::v1::{self, CountState, Discrepancy, LotStatus, ReservationState, TransferState};
+use holdfast_proto::v1::{
+    self, CountState, Discrepancy, LotStatus, OrderState, ReservationState, StepState, TransferState,
+};
 use serde::Serialize;
 
 use crate::dates;
@@ -209,9 +211,19 @@ fn words_of(subject: &Subject) -> String {
             "the draw of {} is held to {}{}",
             it.campaign_id,
             hex(&it.commitment),
-            if it.seed.is_empty() { String::new() } else { format!(" and was {} over {} tickets", hex(&it.seed), it.tickets) }
+            if it.seed.is_empty() {
+                String::new()
+            } else {
+                format!(" and was {} over {} tickets", hex(&it.seed), it.tickets)
+            }
         ),
         Subject::Breach(it) => format!("{} broken on node {}: {}", it.invariant, it.node_id, it.finding),
+        Subject::Order(it) => {
+            let state = word(OrderState::try_from(it.state).unwrap_or_default().as_str_name(), "ORDER_STATE_");
+            let step = word(StepState::try_from(it.step_state).unwrap_or_default().as_str_name(), "STEP_STATE_");
+            let of_step = if it.step.is_empty() { String::new() } else { format!(": step {} is {step}", it.step) };
+            format!("order is {state}{of_step}")
+        }
     }
 }
 

@@ -137,7 +137,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
             Some("`holdfast queue token CAMPAIGN --customer CUSTOMER` shows the token of a customer who is let in")
         }
         ErrorReason::QueueClosed => Some("`holdfast queue status CAMPAIGN` shows how far it is"),
-        ErrorReason::DrawNotCommitted => Some("`holdfast queue commit CAMPAIGN` holds it to a seed, which opens its list"),
+        ErrorReason::DrawNotCommitted => {
+            Some("`holdfast queue commit CAMPAIGN` holds it to a seed, which opens its list")
+        }
         ErrorReason::DrawSeedMismatch => Some("draw with the seed that `holdfast queue commit` showed"),
         ErrorReason::AllocationExceedsAvailable => Some("`holdfast stock get SKU` shows what may be promised"),
         ErrorReason::InsufficientStock => Some("`holdfast stock get SKU` shows what is free"),
@@ -167,6 +169,11 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::TransferNotFound => Some("`holdfast transfer list` shows the transfers there are"),
         ErrorReason::ReceiptNotFound => Some("`holdfast receipt list` shows the expected receipts there are"),
         ErrorReason::ExceedsInTransit => Some("`holdfast transfer get ID` shows what is in transit of each line"),
+        ErrorReason::OrderNotFound => Some("`holdfast order list` shows the orders there are"),
+        ErrorReason::OrderOpen | ErrorReason::OrderEnded | ErrorReason::StepNotRunning => {
+            Some("`holdfast order get RESERVATION` shows where its steps stand")
+        }
+        ErrorReason::UnknownEndpoint => Some("leave `=ENDPOINT` out, and report the step: `holdfast order report`"),
         ErrorReason::CountNotFound => Some("`holdfast count list` shows the counts there are"),
         ErrorReason::CountInProgress => Some("apply or cancel that count first: `holdfast count get ID` shows it"),
         ErrorReason::SkuIsKit => Some("`holdfast kit get SKU` shows what it is made of: stock the components"),

@@ -239,6 +239,11 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::QueueFull
         | Reason::DrawNotCommitted
         | Reason::DrawSeedMismatch
+        | Reason::OrderNotFound
+        | Reason::OrderOpen
+        | Reason::OrderEnded
+        | Reason::StepNotRunning
+        | Reason::UnknownEndpoint
         | Reason::OutcomeUnknown => false,
     }
 }

@@ -47,14 +47,14 @@ pub use answer::{Error, Failure, Success};
 pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
-    Adjust, Admit, Amend, CommitDraw, Draw, JoinQueue, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Fulfil, Grant, LoseTransfer, MoveUnits, OpenCount, PutItem, PutKit,
-    PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, Return, Revoke, Set,
-    SetSafetyStock, UnblockLot,
+    Adjust, Admit, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
+    Commit, CommitDraw, CreateTransfer, Draw, ExpectReceipt, Extend, Fulfil, Grant, JoinQueue, LoseTransfer, MoveUnits,
+    OpenCount, OrderStep, PutItem, PutKit, PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount,
+    Release, ReportStep, Reserve, ResolveOrder, Return, Revoke, Set, SetSafetyStock, StartOrder, UnblockLot,
 };
 pub use events::EventPage;
 pub use holdfast_proto::{ids, v1};
-pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Reservations};
+pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Orders, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
 pub use rooms::{Admission, Room};

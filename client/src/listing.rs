@@ -45,6 +45,15 @@ pub struct Backorders {
     pub location_id: Option<String>,
 }
 
+/// Which orders with external steps are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Orders {
+    /// Only those that have not ended.
+    pub open_only: bool,
+    /// Only those that somebody has to look at.
+    pub stuck_only: bool,
+}
+
 /// Which allocations of campaigns are listed: those of a campaign, of a SKU, or of both.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Allocations {
@@ -243,6 +252,20 @@ macro_rules! listed_by_documents {
 listed_by_documents!(v1::Transfer, ListTransfersRequest, ListTransfersResponse, transfers, list_transfers);
 listed_by_documents!(v1::Receipt, ListReceiptsRequest, ListReceiptsResponse, receipts, list_receipts);
 listed_by_documents!(v1::Count, ListCountsRequest, ListCountsResponse, counts, list_counts);
+
+impl Listed for v1::Order {
+    type Filter = Orders;
+
+    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Orders) -> Result<Page<Self>, Error> {
+        let (target, consistency) = reader.how(shard);
+        let Orders { open_only, stuck_only } = *filter;
+        let question = v1::ListOrdersRequest { shard, open_only, stuck_only, page_token, limit: 0, consistency };
+        let ask = |channel, request| async move { inventory(channel).list_orders(request).await };
+        let reply: v1::ListOrdersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(Page { next, entries: reader.read(reply.orders, reply.freshness).value })
+    }
+}
 
 impl Listed for v1::Backorder {
     type Filter = Backorders;

@@ -9,7 +9,7 @@ use crate::answer::Error;
 use crate::call::Target;
 use crate::core::Core;
 use crate::ids::{CountId, ReceiptId, ReservationId, TransferId, slot_of};
-use crate::listing::{Allocations, Backorders, Documents, Listing, Lots, Reservations};
+use crate::listing::{Allocations, Backorders, Documents, Listing, Lots, Orders, Reservations};
 use crate::wire::MAX_REPLY_BYTES;
 
 /// How fresh a read must be.
@@ -216,6 +216,22 @@ impl<'a> Reader<'a> {
         let shard = which.sku.as_ref().map(|sku| self.core.shard_of(slot_of(sku)));
         let listing = Listing::new(*self, which);
         if let Some(shard) = shard { listing.of_shard(shard) } else { listing }
+    }
+
+    /// The order of a reservation. `ORDER_NOT_FOUND` where there is none.
+    pub async fn order(&self, id: ReservationId) -> Result<Read<v1::Order>, Error> {
+        let (target, consistency) = self.how(self.core.shard_of(id.slot()));
+        let question = v1::GetOrderRequest { reservation_id: Some(id.into()), consistency };
+        let calling = self.core.reading(target);
+        let ask = |channel, request| async move { inventory(channel).get_order(request).await };
+        let reply: v1::GetOrderResponse = self.core.call(calling, question, ask).await?;
+        Ok(self.read(reply.order.unwrap_or_default(), reply.freshness))
+    }
+
+    /// The orders with external steps that match, shard by shard, by the age of their reservations.
+    #[must_use]
+    pub fn orders(&self, which: Orders) -> Listing<'a, v1::Order> {
+        Listing::new(*self, which)
     }
 
     /// All lots of which units lie somewhere, shard by shard.

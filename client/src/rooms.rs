@@ -107,7 +107,8 @@ impl Client {
         // What is left is read first: who is let in or spends meanwhile is in the room's books, and counts as still to come.
         let (left, spent) = reader.left_and_spent(campaign_id).await?;
         let room = reader.room(campaign_id).await?;
-        let is_spent = |ticket: &&v1::Ticket| ticket.state() == v1::TicketState::Admitted && spent.contains(&ticket.number);
+        let is_spent =
+            |ticket: &&v1::Ticket| ticket.state() == v1::TicketState::Admitted && spent.contains(&ticket.number);
         let newly = room.tickets.iter().filter(is_spent).map(|ticket| ticket.number).take(MAX_ADMITTED).collect();
         Ok(Admit::of(campaign_id, most, left).spent(spent.len() as u32, newly).valid_for(valid_for))
     }

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{
-    Abandon, Adjust, Admit, CommitDraw, Draw, JoinQueue, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, LoseTransfer, MoveUnits,
-    OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive,
-    ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, ReserveSpread, ResumeShard, Return, Revoke, Set,
-    SetLimits, SetSafetyStock, Told,
+    Abandon, Adjust, Admit, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer,
+    CloseReceipt, Commit, CommitDraw, CreateTransfer, Draw, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard,
+    JoinQueue, LoseTransfer, MoveUnits, OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit,
+    PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread,
+    ResolveOrder, ResumeShard, Return, Revoke, Set, SetLimits, SetSafetyStock, StartOrder, Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -129,6 +129,12 @@ pub enum Operation {
     HaltShard(Box<HaltShard>),
     /// Callers' commands are decided again.
     ResumeShard(ResumeShard),
+    /// External steps decide whether a hold is sold.
+    StartOrder(Box<StartOrder>),
+    /// What became of a step.
+    ReportStep(Box<ReportStep>),
+    /// Somebody decides what is to become of an order.
+    ResolveOrder(ResolveOrder),
     /// A campaign is made known, or ended.
     PutCampaign(Box<PutCampaign>),
     /// Units are kept for a campaign.
@@ -224,6 +230,9 @@ impl Command {
             Operation::PutKit(command) => command.validate(),
             Operation::HaltShard(command) => command.validate(),
             Operation::ResumeShard(command) => command.validate(self.cause.as_deref()),
+            Operation::StartOrder(command) => command.validate(),
+            Operation::ReportStep(command) => command.validate(),
+            Operation::ResolveOrder(command) => command.validate(),
             Operation::PutCampaign(command) => command.validate(),
             Operation::Grant(command) => command.validate(),
             Operation::Revoke(command) => command.validate(),

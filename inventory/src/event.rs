@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::commands::Discrepancy;
 use crate::invariants::Invariant;
 use crate::{
-    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, Commitment, CountId, CountState, CustomerHash, LimitId, LocationId, LogTime, LotId,
-    LotStatus, ReceiptId, ReservationId, ReservationState, Revision, Seed, ShortReservation, Sku, StockCounts, StockDelta, TicketState,
-    TransferId, TransferState,
+    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, Commitment, CountId, CountState, CustomerHash, LimitId,
+    LocationId, LogTime, LotId, LotStatus, OrderState, ReceiptId, ReservationId, ReservationState, Revision, Seed,
+    ShortReservation, Sku, StepName, StepState, StockCounts, StockDelta, TicketState, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -93,7 +93,7 @@ pub enum EventKind {
     ReceiptClosed,
     /// Units are held for a reservation that another shard decides.
     OrderPrepared,
-    /// The reservation for which they were held was not made.
+    /// The reservation for which they were held was not made; or an order came to nothing, and everything is taken back.
     OrderAborted,
     /// A limit of what one customer may have was made or changed.
     LimitChanged,
@@ -121,6 +121,16 @@ pub enum EventKind {
     ShardHalted,
     /// Callers' commands are decided again.
     ShardResumed,
+    /// External steps decide from now on whether a hold is sold.
+    OrderStarted,
+    /// A step is done, has failed, is taken back or may not be.
+    OrderStepEnded,
+    /// All steps of an order are done, and its units are sold.
+    OrderCommitted,
+    /// What was done for an order that came to nothing is taken back.
+    OrderCompensated,
+    /// Of an order that came to nothing it is not known whether everything is taken back.
+    OrderStuck,
     /// A campaign has begun that has units of this shard.
     CampaignOpened,
     /// A campaign has nothing left of an item at a location.
@@ -197,6 +207,11 @@ impl EventKind {
             Self::ChannelChanged => "channel.changed",
             Self::ShardHalted => "shard.halted",
             Self::ShardResumed => "shard.resumed",
+            Self::OrderStarted => "order.started",
+            Self::OrderStepEnded => "order.step_ended",
+            Self::OrderCommitted => "order.committed",
+            Self::OrderCompensated => "order.compensated",
+            Self::OrderStuck => "order.stuck",
             Self::CampaignOpened => "campaign.opened",
             Self::CampaignExhausted => "campaign.exhausted",
             Self::CampaignClosed => "campaign.closed",
@@ -444,6 +459,15 @@ pub enum Subject {
         finding: String,
         /// The node whose replica it was found on.
         node: u64,
+    },
+    /// The order of the reservation.
+    Order {
+        /// Where it stands after.
+        state: OrderState,
+        /// The step that is over, and how.
+        step: Option<(StepName, StepState)>,
+        /// Its revision after.
+        revision: Revision,
     },
     /// A campaign.
     Campaign {

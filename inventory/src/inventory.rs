@@ -38,6 +38,7 @@ impl Inventory {
         self.state.forget_old_results(most);
         self.state.forget_ended_reservations(most);
         self.state.forget_ended_documents(most);
+        self.state.forget_ended_orders(most);
         self.state.forget_idle_counters(most);
         self.state.forget_old_rooms(most);
         self.sweep(&mut out.events);
@@ -246,6 +247,9 @@ impl Inventory {
             Operation::PutKit(put) => put.decide(turn),
             Operation::HaltShard(halt) => halt.decide(turn),
             Operation::ResumeShard(resume) => resume.decide(turn),
+            Operation::StartOrder(start) => start.decide(turn),
+            Operation::ReportStep(report) => report.decide(turn),
+            Operation::ResolveOrder(resolve) => resolve.decide(turn),
             Operation::PutCampaign(put) => put.decide(turn),
             Operation::Grant(grant) => grant.decide(turn),
             Operation::Revoke(revoke) => revoke.decide(turn),

@@ -23,6 +23,7 @@ mod kit;
 mod limits;
 mod lot;
 mod once;
+mod order;
 mod parts;
 mod queries;
 mod refusal;
@@ -72,19 +73,23 @@ pub use kit::{Component, Kit, MAX_COMPONENTS, Promisable, SkuKind};
 pub use limits::Limits;
 pub use lot::{Lot, LotDates, LotSpec, LotStatus};
 pub use once::ResultWindow;
+pub use order::{
+    Compensation, MAX_ATTEMPTS, MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_WHY_BYTES, MIN_STEP_DEADLINE_MS,
+    Order, OrderFilter, OrderState, Resolution, Step, StepCall, StepKind, StepSpec, StepState,
+};
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
 pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
-pub use refusal::{QueueFault, TokenFault, DifferentField, Field, InvalidArgument, Refusal};
+pub use refusal::{DifferentField, Field, InvalidArgument, QueueFault, Refusal, TokenFault};
+pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
 pub use room::{
     Commitment, MAX_ADMISSION_S, MAX_ADMITTED, MAX_TICKETS, MAX_TICKETS_OF_SHARD, Pass, Room, Seed, Ticket, TicketState,
 };
-pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
 pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
-    BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, IdParseError, LimitId, LocationId, LogTime,
-    LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, TransferId, Units,
-    slot_of, slot_of_campaign,
+    BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, EndpointId, IdParseError, LimitId, LocationId,
+    LogTime, LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot, StepName,
+    TransferId, Units, slot_of, slot_of_campaign,
 };

@@ -11,8 +11,8 @@ use crate::state::{
 use crate::{
     Allocation, Answer, Campaign, CampaignId, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash,
     CustomerLimit, EventHash, Inventory, ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot, LotId,
-    LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Room, Sku,
-    StockCounts, StockFlow, StockLevel, StockTotals, Ticket,
+    LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Room,
+    Sku, StockCounts, StockFlow, StockLevel, StockTotals, Ticket,
 };
 
 /// An item as it stands.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::invariants::Invariant;
 use crate::{
-    CampaignId, ChannelId, Commitment, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN,
-    Revision, Sku,
+    CampaignId, ChannelId, Commitment, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus,
+    MAX_CHAIN, OrderState, Revision, Sku, StepName,
 };
 
 /// A field of a command, for [`InvalidArgument`].
@@ -65,6 +65,14 @@ pub enum Field {
     ComponentSku,
     ComponentUnits,
     KitRevision,
+    Steps,
+    StepName,
+    StepDeadline,
+    CompensationDeadline,
+    MaxAttempts,
+    StepPayload,
+    StepAnswer,
+    Why,
     EndsAt,
     Tickets,
     ValidFor,
@@ -127,6 +135,14 @@ impl Field {
             Self::ComponentSku => "sku",
             Self::ComponentUnits => "units",
             Self::KitRevision => "kit_revision",
+            Self::Steps => "steps",
+            Self::StepName => "step",
+            Self::StepDeadline => "deadline_ms",
+            Self::CompensationDeadline => "compensation_deadline_ms",
+            Self::MaxAttempts => "max_attempts",
+            Self::StepPayload => "payload",
+            Self::StepAnswer => "answer",
+            Self::Why => "reason",
             Self::EndsAt => "ends_at_ms",
             Self::Tickets => "tickets",
             Self::ValidFor => "valid_s",
@@ -478,6 +494,27 @@ pub enum Refusal {
         /// What was found broken.
         invariant: Invariant,
     },
+    /// The reservation has no order in memory.
+    #[error("there is no such order")]
+    OrderNotFound,
+    /// External steps decide what becomes of the reservation, until its order has ended.
+    #[error("its order is {state}: what becomes of it is decided by its steps, or by `order resolve`")]
+    OrderOpen {
+        /// Where the order stands.
+        state: OrderState,
+    },
+    /// The order has ended otherwise.
+    #[error("the order is {state} already")]
+    OrderEnded {
+        /// How.
+        state: OrderState,
+    },
+    /// The step is not what is being done now, or is none that can be reported so.
+    #[error("the step {step} is not waited for")]
+    StepNotRunning {
+        /// The step.
+        step: StepName,
+    },
     /// There is no such campaign.
     #[error("there is no campaign {campaign}")]
     UnknownCampaign {
@@ -722,6 +759,10 @@ impl Refusal {
             | Self::KitRevisionMismatch { .. }
             | Self::KitCycle { .. }
             | Self::KitTooLarge { .. }
+            | Self::OrderNotFound
+            | Self::OrderOpen { .. }
+            | Self::OrderEnded { .. }
+            | Self::StepNotRunning { .. }
             | Self::UnknownCampaign { .. }
             | Self::SaleNotStarted { .. }
             | Self::SaleEnded { .. }

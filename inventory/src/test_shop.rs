@@ -1,16 +1,18 @@
 //! A shop for tests: one shard with two locations and a few items, and words for what happens in it.
 
 use crate::commands::{
-    Adjust, Amend, CommitDraw, Draw, JoinQueue, ApplyCount, ArrivedUnits, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Commit,
-    CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt, Extend, Fulfil, Grant, IfExpired, Line,
-    LoseTransfer, MoveUnits, OpenCount, Picked, PutCampaign, PutChannel, PutItem, PutLimit, PutLocation, PutLot,
-    Receive, ReceiveTransfer, Reconcile, RecordCount, Release, Reserve, Return, Set,
+    Adjust, Amend, ApplyCount, ArrivedUnits, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Commit,
+    CommitDraw, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, Draw, ExpectReceipt, Extend, Fulfil, Grant,
+    IfExpired, JoinQueue, Line, LoseTransfer, MoveUnits, OpenCount, Picked, PutCampaign, PutChannel, PutItem, PutLimit,
+    PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ResolveOrder,
+    Return, Set, StartOrder, StepReport,
 };
 use crate::{
-    Answer, Applied, BodyHash, CampaignAdmission, Commitment, CustomerHash, Pass, Seed, CampaignSpec, ChannelSpec, Command, CommandId, Condition, CountId,
-    Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec, LimitWindow, Limits, LineUnits, LocationSpec, LogTime,
-    LotDates, LotSpec, LotStatus, Operation, ReceiptId, Refusal, Reservation, ReservationId, Revision, Slot,
-    StockLevel, Success, TransferId, Units, invariants,
+    Answer, Applied, BodyHash, CampaignAdmission, CampaignSpec, ChannelSpec, Command, CommandId, Commitment,
+    Compensation, Condition, CountId, CustomerHash, Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec,
+    LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, Pass, ReceiptId,
+    Refusal, Reservation, ReservationId, Revision, Seed, Slot, StepKind, StepSpec, StockLevel, Success, TransferId,
+    Units, invariants,
 };
 
 /// A day, in seconds.
@@ -385,6 +387,37 @@ impl Shop {
         self.run(Operation::MoveUnits(MoveUnits { sku, location, lot, units, from, to }))
     }
 
+    pub(crate) fn start_order(&mut self, number: u64, steps: Vec<StepSpec>) -> Result<Success, Refusal> {
+        self.run(start_order(number, steps))
+    }
+
+    /// A step is reported that somebody does.
+    pub(crate) fn report(&mut self, number: u64, step: &str, report: StepReport) -> Result<Success, Refusal> {
+        self.report_attempt(number, step, false, report, 0)
+    }
+
+    /// It is reported that a step is taken back.
+    pub(crate) fn report_back(&mut self, number: u64, step: &str, report: StepReport) -> Result<Success, Refusal> {
+        self.report_attempt(number, step, true, report, 0)
+    }
+
+    pub(crate) fn report_attempt(
+        &mut self,
+        number: u64,
+        step: &str,
+        is_compensation: bool,
+        report: StepReport,
+        attempt: u32,
+    ) -> Result<Success, Refusal> {
+        let (order, step) = (id(number), step.parse().expect("a name"));
+        self.run(Operation::ReportStep(Box::new(ReportStep { order, step, is_compensation, report, attempt })))
+    }
+
+    pub(crate) fn resolve(&mut self, number: u64, confirm: bool) -> Result<Success, Refusal> {
+        let reason = "seen in the bank's list".to_owned();
+        self.run(Operation::ResolveOrder(ResolveOrder { order: id(number), confirm, reason }))
+    }
+
     // What is seen.
 
     pub(crate) fn stock_at(&self, sku: &str, location: &str) -> StockLevel {
@@ -404,6 +437,30 @@ impl Shop {
 
 pub(crate) fn id(number: u64) -> ReservationId {
     ReservationId::mint(OPENING, Slot::new(9).expect("a slot"), number)
+}
+
+/// A step that somebody reports, and reports taken back.
+pub(crate) fn step(name: &str, deadline_s: u64) -> StepSpec {
+    StepSpec {
+        name: name.parse().expect("a name"),
+        kind: StepKind::Await,
+        deadline_ms: deadline_s * 1_000,
+        max_attempts: 1,
+        compensation: Compensation::Await,
+        compensation_deadline_ms: deadline_s * 1_000,
+        payload: Vec::new(),
+    }
+}
+
+/// A step for which an endpoint is called, and `refunds` to take it back.
+pub(crate) fn call_step(name: &str, endpoint: &str, max_attempts: u32) -> StepSpec {
+    let kind = StepKind::Call { endpoint: endpoint.parse().expect("a name") };
+    let compensation = Compensation::Call { endpoint: "refunds".parse().expect("a name") };
+    StepSpec { kind, max_attempts, compensation, ..step(name, 60) }
+}
+
+pub(crate) fn start_order(number: u64, steps: Vec<StepSpec>) -> Operation {
+    Operation::StartOrder(Box::new(StartOrder { reservation: id(number), steps }))
 }
 
 pub(crate) fn transfer_id(number: u64) -> TransferId {

@@ -7,7 +7,7 @@
 pub mod chunk {
     use std::sync::LazyLock;
 
-    use crate::test_shop::{Shop, receive, reserve};
+    use crate::test_shop::{Shop, call_step, receive, reserve, step};
     use crate::{ChunkId, CustomerHash, Inventory, Operation};
 
     /// How many there are: a chunk of each kind, and the header.
@@ -29,6 +29,7 @@ pub mod chunk {
         let Operation::Reserve(mut limited) = reserve(9, &[("rouge", 1)]) else { unreachable!("it is one") };
         limited.customer = Some(CustomerHash(7));
         shop.run(Operation::Reserve(limited)).unwrap();
+        shop.start_order(2, vec![call_step("pay", "payments", 3), step("fraud", 60)]).unwrap();
         shop.put_channel("web", &["PAR", "LYO"], 1).unwrap();
         shop.put_campaign("drop", 0, 600).unwrap();
         shop.grant("drop", "rouge", 1).unwrap();

@@ -124,6 +124,9 @@ impl ErrorReason {
             // The other count ends; what was refused stays refused under its id.
             Self::CountInProgress => state(Retry::NewKey),
             Self::SkuIsKit | Self::KitTooLarge => state(Retry::Never),
+            Self::OrderNotFound => absent(Retry::Never),
+            Self::OrderOpen | Self::OrderEnded | Self::StepNotRunning => state(Retry::Never),
+            Self::UnknownEndpoint => absent(Retry::NewKey),
 
             // What is missing may come; what was refused stays refused under its id.
             Self::QueueClosed | Self::DrawNotCommitted => state(Retry::NewKey),

@@ -16,11 +16,11 @@ use holdfast_proto::v1::TicketState;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::{Plan, judge};
 use super::records::{Record, Step};
 use super::report::{DropFigures, Report, Run};
 use super::sale::{Counts, busiest};
 use super::shop::{Shop, Stocked, Ware};
+use super::{Plan, judge};
 use crate::boutique::HOT_SKU;
 use crate::connect::{failure_of, mint_reservation};
 use crate::demand::Demand;
@@ -308,7 +308,9 @@ impl Hall {
                 }
                 Err(error) if asked.elapsed() >= WITHIN => return Err(failure_of(error)),
                 Err(error) => {
-                    if let Some(id) = error.failure().command_id.filter(|_| key == CommandKey::Minted && error.is_unknown()) {
+                    if let Some(id) =
+                        error.failure().command_id.filter(|_| key == CommandKey::Minted && error.is_unknown())
+                    {
                         key = CommandKey::Id(id);
                         self.counts.add(&self.counts.unknown, 1);
                     }

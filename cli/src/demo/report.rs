@@ -115,7 +115,10 @@ impl Report {
 
     fn is_sound_drop(&self) -> bool {
         let is_sound = |figures: &DropFigures| {
-            self.sold == figures.units && figures.customers_over_limit == 0 && figures.lottery_verified && self.holds_left == 0
+            self.sold == figures.units
+                && figures.customers_over_limit == 0
+                && figures.lottery_verified
+                && self.holds_left == 0
         };
         self.figures.as_ref().is_none_or(is_sound)
     }

@@ -24,6 +24,7 @@ mod lines;
 mod location;
 mod lot;
 mod move_units;
+mod order;
 mod queue;
 mod receipt;
 mod reconcile;
@@ -111,6 +112,8 @@ pub enum Verb {
     Return(return_units::Return),
     #[command(subcommand)]
     Reservation(reservation::Reservation),
+    #[command(subcommand)]
+    Order(order::Order),
     Import(import::Import),
     Replay(replay::Replay),
     Bench(bench::Bench),
@@ -152,6 +155,7 @@ impl Verb {
             Self::Cancel(verb) => verb.run(format).await,
             Self::Return(verb) => verb.run(format).await,
             Self::Reservation(verb) => verb.run(format).await,
+            Self::Order(verb) => verb.run(format).await,
             Self::Import(verb) => verb.run(format).await,
             Self::Replay(verb) => verb.run(format).await,
             Self::Bench(verb) => verb.run(format).await,

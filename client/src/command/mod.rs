@@ -7,6 +7,7 @@ mod campaigns;
 mod counts;
 mod holds;
 mod kits;
+mod orders;
 mod places;
 mod rooms;
 mod seal;
@@ -20,6 +21,7 @@ pub use campaigns::{Grant, Revoke};
 pub use counts::{ApplyCount, CancelCount, OpenCount, Reconcile, RecordCount};
 pub use holds::{Amend, Commit, Extend, Release, Reserve};
 pub use kits::PutKit;
+pub use orders::{OrderStep, ReportStep, ResolveOrder, StartOrder};
 pub use places::{
     CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
     SetSafetyStock,
@@ -111,6 +113,9 @@ impl Command {
             Operation::CancelCount(_) => "cancel_count",
             Operation::Reconcile(_) => "reconcile",
             Operation::PutKit(_) => "put_kit",
+            Operation::StartOrder(_) => "start_order",
+            Operation::ReportStep(_) => "report_step",
+            Operation::ResolveOrder(_) => "resolve_order",
             Operation::Grant(_) => "grant",
             Operation::Revoke(_) => "revoke",
             Operation::JoinQueue(_) => "join_queue",

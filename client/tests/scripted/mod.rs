@@ -269,6 +269,14 @@ impl InventoryService for Node {
         Err(Status::unimplemented("not in this script"))
     }
 
+    async fn get_order(&self, _: Request<v1::GetOrderRequest>) -> Result<Response<v1::GetOrderResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn list_orders(&self, _: Request<v1::ListOrdersRequest>) -> Result<Response<v1::ListOrdersResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
     async fn list_counts(&self, _: Request<v1::ListCountsRequest>) -> Result<Response<v1::ListCountsResponse>, Status> {
         Err(Status::unimplemented("not in this script"))
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::state::{CampaignNo, RoomEntry, SaleNo};
 use crate::turn::Turn;
 use crate::{
-    CampaignAdmission, CampaignId, EventKind, Field, InvalidArgument, MAX_ADMISSION_S, MAX_ADMITTED, QueueFault, Refusal,
-    Success, TicketState,
+    CampaignAdmission, CampaignId, EventKind, Field, InvalidArgument, MAX_ADMISSION_S, MAX_ADMITTED, QueueFault,
+    Refusal, Success, TicketState,
 };
 
 /// Lets the next customers in, in the order of the queue or of the draw, each for a while in which its token may be spent.

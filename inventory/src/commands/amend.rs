@@ -41,6 +41,7 @@ impl Amend {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
+        record.check_no_order()?;
         if record.state() != ReservationState::Held {
             return Err(record.refuse_without_hold());
         }

@@ -16,6 +16,7 @@ impl Cancel {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
+        record.check_no_order()?;
         if record.state().is_ended() {
             return Err(record.refuse_without_hold());
         }

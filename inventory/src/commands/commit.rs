@@ -48,6 +48,13 @@ impl Commit {
             return Err(InvalidArgument::of(Field::CancelAt).into());
         }
         let no = turn.reservation(self.reservation)?;
+        turn.state.reservation(no).check_no_order()?;
+        self.sell(turn, no)?;
+        Ok(turn.reservation_success(no))
+    }
+
+    /// The same of a reservation that was found, whoever decides it.
+    pub(crate) fn sell(&self, turn: &mut Turn<'_>, no: ReservationNo) -> Result<(), Refusal> {
         let record = turn.state.reservation(no);
         if record.spread.is_some() && !(self.parts.is_empty() && self.if_expired == IfExpired::Fail) {
             return Err(Refusal::LinesSpanShards);
@@ -74,7 +81,7 @@ impl Commit {
             turn.record_backorders(no, &before);
         }
         turn.finish();
-        Ok(turn.reservation_success(no))
+        Ok(())
     }
 
     fn sell_held(&self, turn: &mut Turn<'_>, no: ReservationNo, sold: &[u64]) {

@@ -23,6 +23,7 @@ impl Extend {
     pub(crate) fn decide(&self, turn: &mut Turn<'_>) -> Result<Success, Refusal> {
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
+        record.check_no_order()?;
         if !record.is_holding() {
             return Err(record.refuse_without_hold());
         }

@@ -66,10 +66,7 @@ mod tests {
     fn a_campaign_without_a_room_an_unknown_one_and_one_that_is_over_take_nobody() {
         let mut shop = Shop::with_room(CampaignAdmission::None);
         let campaign: CampaignId = "drop".parse().unwrap();
-        assert_eq!(
-            shop.join(1),
-            Err(Refusal::QueueClosed { campaign: campaign.clone(), why: QueueFault::NoRoom })
-        );
+        assert_eq!(shop.join(1), Err(Refusal::QueueClosed { campaign: campaign.clone(), why: QueueFault::NoRoom }));
         let mut shop = Shop::with_room(CampaignAdmission::Queue);
         shop.close_campaign("drop").unwrap();
         assert_eq!(shop.join(1), Err(Refusal::SaleEnded { campaign }));
@@ -93,10 +90,12 @@ mod tests {
         let mut shop = Shop::with_room(CampaignAdmission::Queue);
         shop.join(1).unwrap();
         let before = shop.digest();
-        let join = |of| Operation::JoinQueue(Box::new(commands::JoinQueue {
-            campaign: "drop".parse().unwrap(),
-            customer: CustomerHash(of),
-        }));
+        let join = |of| {
+            Operation::JoinQueue(Box::new(commands::JoinQueue {
+                campaign: "drop".parse().unwrap(),
+                customer: CustomerHash(of),
+            }))
+        };
         let chain = shop.chain(vec![join(2), join(3), crate::test_shop::reserve(1, &[("rouge", 99)])]);
         shop.apply(chain);
         assert_eq!(shop.inventory.room(&"drop".parse().unwrap()).unwrap().tickets, 1);

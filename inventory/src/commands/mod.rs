@@ -34,6 +34,10 @@ mod put_limit;
 mod receive_transfer;
 mod set_safety_stock;
 
+mod report_step;
+mod resolve_order;
+mod start_order;
+
 mod apply_count;
 mod cancel_count;
 mod open_count;
@@ -87,6 +91,10 @@ pub use plan::{AskedLine, KitOf, MAX_PLANNED_LINES, Plan, Sourced};
 pub use put_kit::PutKit;
 pub use receive_transfer::{ArrivedUnits, ReceiveTransfer};
 pub use set_safety_stock::SetSafetyStock;
+
+pub use report_step::{ReportStep, StepReport};
+pub use resolve_order::ResolveOrder;
+pub use start_order::StartOrder;
 
 pub use apply_count::ApplyCount;
 pub use cancel_count::CancelCount;

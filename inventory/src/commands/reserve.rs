@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan, Sourced};
 use crate::demand::{Demand, Promise};
 use crate::state::{
-    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord, SaleNo,
-    Spread, Whole,
+    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord,
+    SaleNo, Spread, Whole,
 };
 use crate::turn::Turn;
 use crate::{
-    CampaignAdmission, CampaignId, Pass, TokenFault, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LogTime, LotId,
-    OrderRef, Refusal, ReservationId, Revision, Sku, Success, Units,
+    CampaignAdmission, CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId,
+    LogTime, LotId, OrderRef, Pass, Refusal, ReservationId, Revision, Sku, Success, TokenFault, Units,
 };
 
 /// Most lines of one reservation.
@@ -329,6 +329,7 @@ impl Reserve {
             details,
             lines,
             spread,
+            order: None,
         });
         turn.record_changes(kind, Some(no), None);
         if !is_part {

@@ -12,6 +12,7 @@ mod holds;
 mod late;
 mod ledger;
 mod once;
+mod orders;
 mod quantities;
 mod rooms;
 
@@ -43,6 +44,8 @@ pub enum Invariant {
     Caps,
     /// [H-RECORDS] The records fit each other: whatever one names is there.
     Records,
+    /// [H-ORDER] What orders with external steps say of their reservations is so.
+    Orders,
 }
 
 impl Invariant {
@@ -59,11 +62,12 @@ impl Invariant {
             Self::Once => "H-ONCE",
             Self::Caps => "H-CAPS",
             Self::Records => "H-RECORDS",
+            Self::Orders => "H-ORDER",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Quantities,
         Self::Atp,
         Self::Holds,
@@ -73,6 +77,7 @@ impl Invariant {
         Self::Once,
         Self::Caps,
         Self::Records,
+        Self::Orders,
     ];
 
     /// The one of that id.
@@ -120,6 +125,7 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Once, once::check(state));
     collect(Invariant::Caps, caps::check(state));
     collect(Invariant::Caps, counters::check(state));
+    collect(Invariant::Orders, orders::check(state));
     collect(Invariant::Caps, allocations::check(state));
     collect(Invariant::Caps, rooms::check(state));
     breaches

@@ -38,9 +38,9 @@ pub(super) fn check(state: &State) -> Vec<String> {
     }
     for (sale, room) in &rooms {
         let said = (room.waiting, room.admitted, room.spent, room.spent_here.len(), room.customers.len());
-        let found = state.room(*sale).map(|of| {
-            (of.waiting.len(), of.admitted.len(), of.spent.len(), of.spent_here.len(), of.by_customer.len())
-        });
+        let found = state
+            .room(*sale)
+            .map(|of| (of.waiting.len(), of.admitted.len(), of.spent.len(), of.spent_here.len(), of.by_customer.len()));
         // Where the campaign is not known any more nobody asks for an order.
         let is_known = state.campaign_of(*sale).is_some();
         if is_known && found != Some(said) {

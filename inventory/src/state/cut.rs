@@ -9,11 +9,11 @@ use super::chunk::{ChunkError, ChunkId, ChunkKind};
 use super::customer_limits::{CounterRecord, LimitRecord};
 use super::documents::DocumentRecord;
 use super::header::StoredHeader;
-use super::rooms::RoomRecord;
 use super::records::{
     ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord,
     ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
 };
+use super::rooms::RoomRecord;
 use super::{Indexes, State, hash_id};
 
 /// A digest of a whole state: the wrapping sum of the XXH3-128 hashes of the header and of every chunk under its name.
@@ -150,7 +150,14 @@ impl Cut {
         let rooms = self.rooms.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let catalogue = locations.chain(items).chain(stock).chain(lots);
         let decided = reservations.chain(results).chain(keyed_results);
-        catalogue.chain(decided).chain(documents).chain(limits).chain(counters).chain(channels).chain(campaigns).chain(rooms)
+        catalogue
+            .chain(decided)
+            .chain(documents)
+            .chain(limits)
+            .chain(counters)
+            .chain(channels)
+            .chain(campaigns)
+            .chain(rooms)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -524,6 +531,7 @@ impl State {
             let fits = record.lines.iter().all(|line| self.line_fits(line))
                 && record.spread_fits()
                 && record.plan_fits()
+                && record.order_fits()
                 && record.counted_fits(self.limits.live())
                 && record.sale().is_none_or(|sale| u64::from(sale.campaign.0) < self.campaigns.live());
             if !fits || self.find_reservation(record.id).is_some() {

@@ -66,6 +66,12 @@ pub(crate) struct Indexes {
     pub(crate) filling: BTreeSet<(SkuNo, LocationNo)>,
     /// Transfers and expected receipts that have ended, and when.
     pub(crate) ended_documents: BTreeSet<(LogTime, DocumentNo)>,
+    /// Reservations with orders; those of which the order has not ended, those for which an endpoint is to be called, and since when
+    /// an order has ended.
+    pub(crate) orders: BTreeSet<ReservationNo>,
+    pub(crate) open_orders: BTreeSet<ReservationNo>,
+    pub(crate) calling: BTreeSet<ReservationNo>,
+    pub(crate) ended_orders: BTreeSet<(LogTime, ReservationNo)>,
     pub(super) limits: BTreeMap<LimitId, LimitNo>,
     pub(super) limits_by_sku: BTreeSet<(SkuNo, LimitNo)>,
     /// By limit and customer.
@@ -106,6 +112,10 @@ impl Indexes {
             open_counts: BTreeMap::new(),
             sold_by_sku: Vec::new(),
             ended_documents: BTreeSet::new(),
+            orders: BTreeSet::new(),
+            open_orders: BTreeSet::new(),
+            calling: BTreeSet::new(),
+            ended_orders: BTreeSet::new(),
             limits: BTreeMap::new(),
             limits_by_sku: BTreeSet::new(),
             counters: HashIndex::new(),
@@ -216,6 +226,29 @@ impl Indexes {
         for line in record.lines.iter().filter(|line| line.units.all_backordered() > 0) {
             self.backordered.extend(waiting(no, line));
         }
+        self.schedule_order(no, record);
+    }
+
+    fn schedule_order(&mut self, no: ReservationNo, record: &ReservationRecord) {
+        let Some(order) = record.order.as_deref() else { return };
+        self.orders.insert(no);
+        match order.ended_at {
+            Some(ended_at) => self.ended_orders.insert((ended_at, no)),
+            None => self.open_orders.insert(no),
+        };
+        if record.is_calling() {
+            self.calling.insert(no);
+        }
+    }
+
+    fn unschedule_order(&mut self, no: ReservationNo, record: &ReservationRecord) {
+        let Some(order) = record.order.as_deref() else { return };
+        self.orders.remove(&no);
+        self.open_orders.remove(&no);
+        self.calling.remove(&no);
+        if let Some(ended_at) = order.ended_at {
+            self.ended_orders.remove(&(ended_at, no));
+        }
     }
 
     pub(super) fn unschedule(&mut self, no: ReservationNo, record: &ReservationRecord) {
@@ -249,6 +282,7 @@ impl Indexes {
         for entry in record.lines.iter().flat_map(|line| waiting(no, line)) {
             self.backordered.remove(&entry);
         }
+        self.unschedule_order(no, record);
     }
 
     /// The same for a reservation of one line that has no lot, by what it was.
@@ -277,6 +311,7 @@ pub(super) struct Standing {
     lines: usize,
     is_short: bool,
     is_sold: bool,
+    has_order: bool,
 }
 
 impl Standing {
@@ -287,6 +322,7 @@ impl Standing {
             lines: record.lines.len(),
             is_short: record.lines.iter().any(|line| line.units.short + line.units.short_sold > 0),
             is_sold: record.lines.iter().any(LineRecord::is_sold_of_no_lot),
+            has_order: record.order.is_some(),
         }
     }
 
@@ -307,7 +343,7 @@ pub(crate) fn waiting(
 }
 
 impl ReservationRecord {
-    pub(super) fn order_ref(&self) -> Option<&OrderRef> {
+    pub(crate) fn order_ref(&self) -> Option<&OrderRef> {
         self.details.as_ref()?.order_ref.as_ref()
     }
 

@@ -14,6 +14,7 @@ mod hash_index;
 mod header;
 mod indexes;
 mod journal;
+mod orders;
 mod records;
 mod rooms;
 mod spread;
@@ -30,13 +31,14 @@ pub(crate) use header::Header;
 pub(crate) use indexes::hash_id;
 use indexes::{Indexes, Standing};
 use journal::{Journal, Undo};
+pub(crate) use orders::OrderRecord;
 pub(crate) use records::{
     BoundUnits, Cell, ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo,
     LocationRecord, LotNo, LotRecord, LotTold, ReservationDetails, ReservationNo, ReservationRecord, ResultRecord,
     SkuNo, StockPlace, StockRecord,
 };
 
-pub(crate) use rooms::{RoomEntry, RoomIndex, RoomNo, RoomRecord};
+pub(crate) use rooms::{RoomEntry, RoomNo, RoomRecord};
 pub(crate) use spread::{Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
 
 use arena::Arena;
@@ -280,7 +282,7 @@ impl State {
         }
         let before = Standing::of(record);
         let waits = |record: &ReservationRecord| record.lines[0].units.all_backordered() > 0;
-        let is_alone = before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.spread.is_none();
+        let is_alone = before.is_of_one_line() && record.lines[0].by_lot.is_none() && record.has_nothing_beside();
         if is_alone && !record.is_counted() && !waits(record) && record.sale().is_none() {
             // The common case has one item, so its place in the indexes is known without the old record.
             let sku = record.lines[0].sku;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::campaigns::{AllocationRecord, SaleNo};
 use super::chunk::{ChunkKind, Record};
 use super::customer_limits::CountedLine;
+use super::orders::OrderRecord;
 use super::spread::{PartPhase, Spread};
 use crate::commands::Plan;
 use crate::kit::Component;
@@ -192,6 +193,8 @@ pub(crate) struct ReservationRecord {
     pub(crate) lines: Vec<LineRecord>,
     /// Where its lines lie on several shards.
     pub(crate) spread: Option<Box<Spread>>,
+    /// Where external steps decide whether it is sold.
+    pub(crate) order: Option<Box<OrderRecord>>,
 }
 
 /// What is only shown, and seldom said.
@@ -325,8 +328,16 @@ impl ReservationRecord {
         self.has(LineCounts::unsold)
     }
 
-    /// When something of it falls due next.
+    /// Neither other shards nor external steps have to do with it.
+    pub(super) fn has_nothing_beside(&self) -> bool {
+        self.spread.is_none() && self.order.is_none()
+    }
+
+    /// When something of it falls due next. A hold does not end by time while an order goes on.
     pub(crate) fn due_at(&self) -> Option<LogTime> {
+        if let Some(order) = self.open_order() {
+            return order.due_at();
+        }
         let expiry = self.is_holding().then_some(self.expires_at);
         let cancel = self.cancel_at.filter(|_| self.has(LineCounts::sold));
         match (expiry, cancel) {

@@ -127,8 +127,7 @@ impl State {
     }
 
     pub(crate) fn is_spent_here(&self, sale: SaleNo, ticket: u32) -> bool {
-        !is_on(Mutation::TokenSpentTwice)
-            && self.room(sale).is_some_and(|room| room.spent_here.contains_key(&ticket))
+        !is_on(Mutation::TokenSpentTwice) && self.room(sale).is_some_and(|room| room.spent_here.contains_key(&ticket))
     }
 
     pub(crate) fn add_to_room(&mut self, record: RoomRecord) -> RoomNo {
@@ -198,7 +197,8 @@ impl State {
         };
         let Some(sale) = self.indexes.rooms.keys().copied().find(|sale| is_old(sale)) else { return };
         let room = &self.indexes.rooms[&sale];
-        let numbers: Vec<RoomNo> = room.by_ticket.values().chain(room.spent_here.values()).copied().take(most).collect();
+        let numbers: Vec<RoomNo> =
+            room.by_ticket.values().chain(room.spent_here.values()).copied().take(most).collect();
         let is_all = numbers.len() == room.by_ticket.len() + room.spent_here.len();
         if is_all {
             // Whose seed is not known any more is found by nothing else.

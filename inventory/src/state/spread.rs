@@ -158,9 +158,9 @@ impl ReservationRecord {
         }
     }
 
-    /// Since when it may be forgotten; a whole only when all parts know how it ended.
+    /// Since when it may be forgotten; a whole only when all parts know how it ended, and an order only when it has ended.
     pub(crate) fn forgettable_since(&self) -> Option<LogTime> {
-        self.ended_at.filter(|_| !self.is_ahead_of_parts())
+        self.ended_at.filter(|_| !self.is_ahead_of_parts() && self.open_order().is_none())
     }
 
     /// Whether what it keeps of other shards is what a reservation can have.

@@ -9,6 +9,9 @@ use crate::{EventKind, LineCounts, Refusal, ReservationId};
 impl Turn<'_> {
     /// Ends what of a reservation is over by now: its hold, or its unshipped sale.
     pub(crate) fn end_what_is_due(&mut self, no: ReservationNo) {
+        if self.state.reservation(no).open_order().is_some() {
+            return self.end_what_is_due_of_order(no);
+        }
         let now = self.now();
         let record = self.state.reservation(no);
         let over_at = if is_on(Mutation::EarlyExpiry) { now.plus_seconds(2) } else { now };

@@ -7,6 +7,7 @@ mod backorders;
 mod campaigns;
 mod due;
 mod events;
+mod orders;
 mod places;
 mod quantities;
 mod settle;

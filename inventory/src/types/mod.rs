@@ -11,5 +11,5 @@ pub use ids::{
     BodyHash, CommandId, CountId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot, TransferId,
     slot_of, slot_of_campaign,
 };
-pub use names::{CampaignId, ChannelId, LimitId, LocationId, LotId, NameError, OrderRef, Sku};
+pub use names::{CampaignId, ChannelId, EndpointId, LimitId, LocationId, LotId, NameError, OrderRef, Sku, StepName};
 pub use numbers::{LogTime, MAX_UNITS, Revision, Units};

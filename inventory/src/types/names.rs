@@ -182,6 +182,14 @@ name_type! {
     /// A limit of what one customer may have.
     LimitId
 }
+name_type! {
+    /// An endpoint of the cluster's settings.
+    EndpointId
+}
+name_type! {
+    /// A step of an order.
+    StepName
+}
 
 #[cfg(test)]
 mod tests {

@@ -282,6 +282,9 @@ impl Model {
             | Operation::CancelCount(_)
             | Operation::Reconcile(_) => unreachable!("the generator makes none: tests/counts.rs does"),
             Operation::HaltShard(_) | Operation::ResumeShard(_) => unreachable!("the generator makes none"),
+            Operation::StartOrder(_) | Operation::ReportStep(_) | Operation::ResolveOrder(_) => {
+                unreachable!("the generator makes none: tests/sagas.rs does")
+            }
         }
     }
 

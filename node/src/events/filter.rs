@@ -61,10 +61,11 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
             | Subject::Receipt { .. }
             | Subject::Count { .. }
             | Subject::Channel { .. }
+            | Subject::Breach { .. }
             | Subject::Campaign { .. }
             | Subject::Ticket { .. }
             | Subject::Draw { .. }
-            | Subject::Breach { .. },
+            | Subject::Order { .. },
         )
         | None => None,
     };

@@ -2,8 +2,10 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ADMISSION_S, MAX_ADMITTED, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN, MAX_CHANNEL_LOCATIONS,
-    MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_TEXT_BYTES, MAX_UNITS, NameError, Sku,
+    Field, InvalidArgument, LocationId, LotId, MAX_ADMISSION_S, MAX_ADMITTED, MAX_ATTEMPTS, MAX_ATTRIBUTES_BYTES,
+    MAX_CAUSE_BYTES, MAX_CHAIN, MAX_CHANNEL_LOCATIONS, MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES,
+    MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_TEXT_BYTES, MAX_UNITS, MAX_WHY_BYTES, MIN_STEP_DEADLINE_MS,
+    NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 
@@ -18,6 +20,11 @@ pub(crate) fn invalid_argument(refused: &InvalidArgument) -> CommandError {
     let name = refused.field.name();
     let list = match refused.field {
         Field::ComponentSku | Field::ComponentUnits => "components",
+        Field::StepName
+        | Field::StepDeadline
+        | Field::CompensationDeadline
+        | Field::MaxAttempts
+        | Field::StepPayload => "steps",
         _ => "lines",
     };
     let field = refused.line.map_or_else(|| name.to_owned(), |line| format!("{list}[{line}].{name}"));
@@ -80,6 +87,14 @@ fn what_may_stand(field: Field) -> String {
         Field::Tickets | Field::NewlySpent => format!("at most {MAX_ADMITTED} tickets"),
         Field::ValidFor => format!("1 to {MAX_ADMISSION_S} seconds"),
         Field::KitRevision => "only a line of a kit has one".to_owned(),
+        Field::Steps => format!("1 to {MAX_STEPS} steps"),
+        Field::StepName => "the name of a step, 1 to 64 bytes of printable UTF-8, each once in an order".to_owned(),
+        Field::StepDeadline | Field::CompensationDeadline => {
+            format!("{MIN_STEP_DEADLINE_MS} to {MAX_STEP_DEADLINE_MS} ms")
+        }
+        Field::MaxAttempts => format!("1 to {MAX_ATTEMPTS}"),
+        Field::StepPayload | Field::StepAnswer => format!("at most {MAX_STEP_BYTES} bytes"),
+        Field::Why => format!("1 to {MAX_WHY_BYTES} bytes"),
     }
 }
 
@@ -122,6 +137,15 @@ pub(super) fn optional_name<T>(
         return Ok(None);
     }
     make(text).map(Some).map_err(|error| name_refused(&field(), error))
+}
+
+/// A name that may not be left out.
+pub(super) fn name_at<T>(
+    field: impl FnOnce() -> String,
+    text: &str,
+    make: fn(&str) -> Result<T, NameError>,
+) -> Result<T, CommandError> {
+    make(text).map_err(|error| name_refused(&field(), error))
 }
 
 /// An enum of the wire.

@@ -11,6 +11,7 @@ mod events;
 mod fields;
 mod kits;
 mod operations;
+mod orders;
 mod places;
 mod reads;
 mod rooms;
@@ -26,6 +27,7 @@ pub(crate) use campaigns::{campaign, campaign_id, unknown_campaign};
 pub(crate) use dates::Zones;
 pub(crate) use events::event_filter;
 pub(crate) use fields::{invalid, invalid_argument};
+pub(crate) use orders::order_filter;
 pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
@@ -173,6 +175,9 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::PutKit(it) => slot_of(&it.sku),
         // They are said to a shard by its number.
         Operation::HaltShard(_) | Operation::ResumeShard(_) => Slot::default(),
+        Operation::StartOrder(it) => it.reservation.slot(),
+        Operation::ReportStep(it) => it.order.slot(),
+        Operation::ResolveOrder(it) => it.order.slot(),
         Operation::Grant(it) => slot_of(&it.sku),
         Operation::Revoke(it) => slot_of(&it.sku),
         Operation::JoinQueue(it) => slot_of_campaign(&it.campaign),

@@ -15,7 +15,7 @@ use holdfast_proto::v1::{self, CommandError};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
-use super::{campaigns, counts, kits, places, rooms};
+use super::{campaigns, counts, kits, orders, places, rooms};
 use crate::planning::as_asked;
 
 /// Longest customer string, in bytes. It is hashed, not kept.
@@ -63,6 +63,9 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
         }
         Wire::OpenCount(it) => Operation::OpenCount(counts::open(&it, words)?),
         Wire::RecordCount(it) => Operation::RecordCount(counts::record(&it)?),
+        Wire::StartOrder(it) => Operation::StartOrder(Box::new(orders::start(&it)?)),
+        Wire::ReportStep(it) => Operation::ReportStep(Box::new(orders::report(it)?)),
+        Wire::ResolveOrder(it) => Operation::ResolveOrder(orders::resolve(it)?),
         Wire::ApplyCount(it) => Operation::ApplyCount(counts::apply(&it)?),
         Wire::CancelCount(it) => Operation::CancelCount(counts::cancel(&it)?),
         Wire::Reconcile(it) => Operation::Reconcile(counts::reconcile(&it, words)?),

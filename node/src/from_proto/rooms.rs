@@ -49,7 +49,11 @@ pub(super) fn admit(wire: v1::Admit) -> Result<Admit, CommandError> {
     }
     if wire.newly_spent.len() > MAX_ADMITTED {
         let problem = format!("has {} tickets", wire.newly_spent.len());
-        return Err(invalid("newly_spent", &problem, &format!("at most {MAX_ADMITTED}: the rest is for the next admit")));
+        return Err(invalid(
+            "newly_spent",
+            &problem,
+            &format!("at most {MAX_ADMITTED}: the rest is for the next admit"),
+        ));
     }
     Ok(Admit {
         campaign,

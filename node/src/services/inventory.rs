@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use holdfast_inventory::{
-    BackorderCursor, DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, Pass, ReservationCursor, Sku, Ticket, TicketState, slot_of, slot_of_campaign,
+    BackorderCursor, DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, Pass, ReservationCursor, Sku,
+    Ticket, TicketState, slot_of, slot_of_campaign,
 };
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::inventory_service_server::InventoryService;
@@ -363,6 +364,39 @@ impl InventoryService for Inventory {
         let ((counts, next), freshness) = read;
         Ok(Response::new(v1::ListCountsResponse {
             counts: counts.iter().map(to_proto::count).collect(),
+            next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
+            freshness: Some(freshness),
+        }))
+    }
+
+    async fn get_order(&self, request: Request<v1::GetOrderRequest>) -> Result<Response<v1::GetOrderResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let id = from_proto::reservation_id(request.reservation_id)?;
+        let shard = self.core.routes()?.shard_of(id.slot());
+        let look = |shard: &holdfast_inventory::Inventory| shard.order(id);
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let found = found.ok_or_else(|| {
+            let message = format!("the reservation {id} has no order, or it ended long ago");
+            CommandError::of(ErrorReason::OrderNotFound, message).at("reservation_id")
+        })?;
+        let order = Some(to_proto::order(&found));
+        Ok(Response::new(v1::GetOrderResponse { order, freshness: Some(freshness) }))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<v1::ListOrdersRequest>,
+    ) -> Result<Response<v1::ListOrdersResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (from, limit) = (ReservationCursor(page_token(&request.page_token)?), page_limit(request.limit)?);
+        let filter = from_proto::order_filter(request.open_only, request.stuck_only);
+        let page = |shard: &holdfast_inventory::Inventory| shard.orders(from, filter, limit);
+        let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;
+        let ((orders, next), freshness) = read;
+        Ok(Response::new(v1::ListOrdersResponse {
+            orders: orders.iter().map(to_proto::order).collect(),
             next_page_token: next.map(|cursor| cursor.0.to_string()).unwrap_or_default(),
             freshness: Some(freshness),
         }))

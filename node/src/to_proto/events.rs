@@ -1,7 +1,10 @@
 //! What happened, as clients read it.
 
 use holdfast_inventory::commands::Discrepancy;
-use holdfast_inventory::{Event, EventBody, ReservationRef, StockChange, StockCounts, StockDelta, Subject};
+use holdfast_inventory::{
+    Allocation, CampaignId, CampaignPhase, Event, EventBody, ReservationRef, Revision, StockChange, StockCounts,
+    StockDelta, Subject,
+};
 use holdfast_proto::v1::{self, event};
 
 use super::{count_state, id, lot_status, reservation_state, short_reservation, transfer_state};
@@ -140,32 +143,41 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Channel { channel, revision } => {
             event::Subject::Channel(v1::ChannelEvent { channel_id: channel.to_string(), revision: revision.0 })
         }
-        Subject::Campaign { campaign, phase, revision } => event::Subject::Campaign(v1::CampaignEvent {
-            campaign_id: campaign.to_string(),
-            phase: phase.name().to_owned(),
-            revision: revision.0,
-        }),
         Subject::Ticket { campaign, ticket, customer, state } => {
             event::Subject::Ticket(super::ticket(&campaign, ticket, customer, state))
         }
         Subject::Draw { campaign, commitment, seed, tickets } => {
             event::Subject::Draw(super::campaign_draw(&campaign, Some(commitment), seed, tickets))
         }
+        Subject::Campaign { campaign, phase, revision } => {
+            event::Subject::Campaign(campaign_event(&campaign, phase, revision))
+        }
         Subject::Allocation { campaign, sku, location, granted, held, sold } => {
-            event::Subject::Allocation(v1::Allocation {
-                campaign_id: campaign.to_string(),
-                sku: sku.to_string(),
-                location_id: location.to_string(),
-                granted,
-                held,
-                sold,
-                closed: false,
-            })
+            allocation_event(&Allocation { campaign, sku, location, granted, held, sold, open: true })
         }
         Subject::Breach { invariant, finding, node } => {
             event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
         }
+        Subject::Order { state, step, revision } => {
+            let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
+                (name.to_string(), super::orders::step_state(state))
+            });
+            event::Subject::Order(v1::OrderEvent {
+                state: super::orders::order_state(state).into(),
+                step,
+                step_state: step_state.into(),
+                revision: revision.0,
+            })
+        }
     }
+}
+
+fn campaign_event(campaign: &CampaignId, phase: CampaignPhase, revision: Revision) -> v1::CampaignEvent {
+    v1::CampaignEvent { campaign_id: campaign.to_string(), phase: phase.name().to_owned(), revision: revision.0 }
+}
+
+fn allocation_event(of: &Allocation) -> event::Subject {
+    event::Subject::Allocation(super::allocation(of))
 }
 
 const fn discrepancy_of(discrepancy: Discrepancy) -> v1::Discrepancy {

@@ -5,14 +5,18 @@ mod events;
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
     Allocation, Answer, Backorder, BackorderEntry, CampaignAdmission, CampaignId, CampaignSpec, ChannelId, ChannelSpec,
-    Commitment, Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerHash, CustomerLimit, Item, ItemStatus, Kit,
-    LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal,
-    Reservation, ReservationLine, ReservationState, Revision, Seed, ShortReservation, Sku, StockCounts, StockLevel, Success,
-    TicketState, Transfer, TransferState,
+    Commitment, Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerHash, CustomerLimit, Item,
+    ItemStatus, Kit, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
+    Refusal, Reservation, ReservationLine, ReservationState, Revision, Seed, ShortReservation, Sku, StockCounts,
+    StockLevel, Success, TicketState, Transfer, TransferState,
 };
-use holdfast_proto::v1::{self, CommandError, ErrorReason, Retry, command_result::Outcome};
+use holdfast_proto::v1::{self, CommandError, ErrorReason as Reason, Retry, command_result::Outcome};
 use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
+
+mod orders;
+
+pub(crate) use orders::order;
 
 use crate::from_proto::invalid_argument;
 pub(crate) use events::event;
@@ -54,127 +58,106 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
     let message = refusal.to_string();
     let of = |reason| CommandError::of(reason, message.clone());
     let of_line = |reason, line: &u32| of(reason).at(format!("lines[{line}].units"));
-    let too_few = |left: &u64| of(ErrorReason::InsufficientStock).with("available", left).with("recorded", true);
+    let lacks = |reason, line: &u32, available: &u64| of_line(reason, line).with("available", available);
+    let in_sale = |reason, id: &CampaignId| of(reason).at("campaign_id").with("campaign_id", id);
+    let too_few = |left: &u64| of(Reason::InsufficientStock).with("available", left).with("recorded", true);
     match refusal {
         Refusal::InsufficientStock { available, line, recorded } => {
-            recorded_or_not(of_line(ErrorReason::InsufficientStock, line).with("available", available), *recorded)
+            recorded_or_not(of_line(Reason::InsufficientStock, line).with("available", available), *recorded)
         }
-        Refusal::BackorderCapExceeded { available, line } => {
-            of_line(ErrorReason::BackorderCapExceeded, line).with("available", available)
-        }
-        Refusal::NotReleased { release_at } => of(ErrorReason::NotReleased).with("release_at_ms", release_at.0),
-        Refusal::QuantityOverflow => of(ErrorReason::QuantityOverflow),
-        Refusal::ItemNotSellable { sku, status } => {
-            of(ErrorReason::ItemNotSellable).with("sku", sku).with("status", status)
-        }
-        Refusal::LotRequired => of(ErrorReason::LotRequired).at("lot_id"),
+        Refusal::BackorderCapExceeded { available, line } => lacks(Reason::BackorderCapExceeded, line, available),
+        Refusal::NotReleased { release_at } => of(Reason::NotReleased).with("release_at_ms", release_at.0),
+        Refusal::QuantityOverflow => of(Reason::QuantityOverflow),
+        Refusal::ItemNotSellable { sku, status } => of(Reason::ItemNotSellable).with("sku", sku).with("status", status),
+        Refusal::LotRequired => of(Reason::LotRequired).at("lot_id"),
         Refusal::OrderLimitExceeded { sku, limit } => {
-            of(ErrorReason::OrderLimitExceeded).with("sku", sku).with("limit", limit)
+            of(Reason::OrderLimitExceeded).with("sku", sku).with("limit", limit)
         }
-        Refusal::RevisionMismatch { actual } => {
-            of(ErrorReason::RevisionMismatch).at("if_revision").with("actual", actual)
-        }
-        Refusal::Exists => of(ErrorReason::Exists),
-        Refusal::ExistsWithDifferent { field } => of(ErrorReason::ExistsWithDifferent).at(field.name()),
-        Refusal::IdTooOld { horizon } => of(ErrorReason::IdTooOld).at("minted_at_ms").with("horizon_ms", horizon.0),
-        Refusal::IdFromFuture { now } => of(ErrorReason::IdFromFuture).at("minted_at_ms").with("now_ms", now.0),
-        Refusal::ReservationNotFound => of(ErrorReason::ReservationNotFound).at("reservation_id"),
+        Refusal::RevisionMismatch { actual } => of(Reason::RevisionMismatch).at("if_revision").with("actual", actual),
+        Refusal::Exists => of(Reason::Exists),
+        Refusal::ExistsWithDifferent { field } => of(Reason::ExistsWithDifferent).at(field.name()),
+        Refusal::IdTooOld { horizon } => of(Reason::IdTooOld).at("minted_at_ms").with("horizon_ms", horizon.0),
+        Refusal::IdFromFuture { now } => of(Reason::IdFromFuture).at("minted_at_ms").with("now_ms", now.0),
+        Refusal::ReservationNotFound => of(Reason::ReservationNotFound).at("reservation_id"),
         Refusal::ReservationExpired { expired_at } => {
-            of(ErrorReason::ReservationExpired).with("expired_at_ms", expired_at.0)
+            of(Reason::ReservationExpired).with("expired_at_ms", expired_at.0)
         }
-        Refusal::AlreadyCommitted => of(ErrorReason::AlreadyCommitted),
-        Refusal::AlreadyReleased => of(ErrorReason::AlreadyReleased),
-        Refusal::AlreadyFulfilled => of(ErrorReason::AlreadyFulfilled),
-        Refusal::ExceedsHeldQuantity { line, available } => {
-            of_line(ErrorReason::ExceedsHeldQuantity, line).with("available", available)
-        }
-        Refusal::ExceedsFulfilled { line, available } => {
-            of_line(ErrorReason::ExceedsFulfilled, line).with("available", available)
-        }
+        Refusal::AlreadyCommitted => of(Reason::AlreadyCommitted),
+        Refusal::AlreadyReleased => of(Reason::AlreadyReleased),
+        Refusal::AlreadyFulfilled => of(Reason::AlreadyFulfilled),
+        Refusal::ExceedsHeldQuantity { line, available } => lacks(Reason::ExceedsHeldQuantity, line, available),
+        Refusal::ExceedsFulfilled { line, available } => lacks(Reason::ExceedsFulfilled, line, available),
         Refusal::ExtendLimitReached { max_expires_at } => {
-            of(ErrorReason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
+            of(Reason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
         }
-        Refusal::LinkedCommandFailed => of(ErrorReason::LinkedCommandFailed),
-        Refusal::OrderUndecided => of(ErrorReason::OrderUndecided),
-        Refusal::LinesSpanShards => of(ErrorReason::LinesSpanShards),
-        Refusal::CustomerRequired { sku } => of(ErrorReason::CustomerRequired).at("customer").with("sku", sku),
+        Refusal::LinkedCommandFailed => of(Reason::LinkedCommandFailed),
+        Refusal::OrderUndecided => of(Reason::OrderUndecided),
+        Refusal::LinesSpanShards => of(Reason::LinesSpanShards),
+        Refusal::CustomerRequired { sku } => of(Reason::CustomerRequired).at("customer").with("sku", sku),
         Refusal::CustomerLimitExceeded { limit, remaining, line } => {
-            of_line(ErrorReason::CustomerLimitExceeded, line).with("limit_id", limit).with("remaining", remaining)
+            of_line(Reason::CustomerLimitExceeded, line).with("limit_id", limit).with("remaining", remaining)
         }
-        Refusal::LinesMoveTogether => of(ErrorReason::LinesMoveTogether),
+        Refusal::LinesMoveTogether => of(Reason::LinesMoveTogether),
         Refusal::SkuIsKit { sku, recorded } => {
-            recorded_or_not(of(ErrorReason::SkuIsKit).at("sku").with("sku", sku), *recorded)
+            recorded_or_not(of(Reason::SkuIsKit).at("sku").with("sku", sku), *recorded)
         }
         Refusal::ComponentUnavailable { sku, available, line } => {
-            of_line(ErrorReason::ComponentUnavailable, line).with("sku", sku).with("available", available)
+            of_line(Reason::ComponentUnavailable, line).with("sku", sku).with("available", available)
         }
-        Refusal::KitRevisionMismatch { sku, actual, line } => of(ErrorReason::KitRevisionMismatch)
+        Refusal::KitRevisionMismatch { sku, actual, line } => of(Reason::KitRevisionMismatch)
             .at(format!("lines[{line}].kit_revision"))
             .with("sku", sku)
             .with("actual", actual),
-        Refusal::KitCycle { path } => of(ErrorReason::KitCycle).with("path", names(path)),
-        Refusal::KitTooLarge { sku, line } => {
-            of(ErrorReason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku)
+        Refusal::KitCycle { path } => of(Reason::KitCycle).with("path", names(path)),
+        Refusal::KitTooLarge { sku, line } => of(Reason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku),
+        Refusal::BatchTooLarge => of(Reason::BatchTooLarge).at("linked"),
+        Refusal::UnknownSku { sku } => of(Reason::UnknownSku).with("sku", sku),
+        Refusal::UnknownLocation { location } => of(Reason::UnknownLocation).with("location_id", location),
+        Refusal::UnknownChannel { channel } => of(Reason::UnknownChannel).with("channel", channel),
+        Refusal::UnknownCampaign { campaign } => in_sale(Reason::UnknownCampaign, campaign),
+        Refusal::SaleNotStarted { campaign, starts_at } => {
+            in_sale(Reason::SaleNotStarted, campaign).with("starts_at_ms", starts_at.0)
         }
-        Refusal::BatchTooLarge => of(ErrorReason::BatchTooLarge).at("linked"),
-        Refusal::UnknownSku { sku } => of(ErrorReason::UnknownSku).with("sku", sku),
-        Refusal::UnknownLocation { location } => of(ErrorReason::UnknownLocation).with("location_id", location),
-        Refusal::UnknownChannel { channel } => of(ErrorReason::UnknownChannel).with("channel", channel),
-        Refusal::UnknownCampaign { campaign } => {
-            of(ErrorReason::UnknownCampaign).at("campaign_id").with("campaign_id", campaign)
-        }
-        Refusal::SaleNotStarted { campaign, starts_at } => of(ErrorReason::SaleNotStarted)
-            .at("campaign_id")
-            .with("campaign_id", campaign)
-            .with("starts_at_ms", starts_at.0),
-        Refusal::SaleEnded { campaign } => of(ErrorReason::SaleEnded).at("campaign_id").with("campaign_id", campaign),
-        Refusal::AllocationExhausted { available, line } => {
-            of_line(ErrorReason::AllocationExhausted, line).with("available", available)
-        }
+        Refusal::SaleEnded { campaign } => in_sale(Reason::SaleEnded, campaign),
+        Refusal::AllocationExhausted { available, line } => lacks(Reason::AllocationExhausted, line, available),
         Refusal::AllocationExceedsAvailable { available } => {
-            of(ErrorReason::AllocationExceedsAvailable).at("units").with("available", available)
+            of(Reason::AllocationExceedsAvailable).at("units").with("available", available)
         }
         Refusal::AdmissionTokenInvalid { why } => {
-            of(ErrorReason::AdmissionTokenInvalid).at("admission_token").with("why", why.name())
+            of(Reason::AdmissionTokenInvalid).at("admission_token").with("why", why.name())
         }
-        Refusal::QueueClosed { campaign, why } => {
-            of(ErrorReason::QueueClosed).at("campaign_id").with("campaign_id", campaign).with("why", why.name())
-        }
-        Refusal::QueueFull { most } => of(ErrorReason::QueueFull).at("campaign_id").with("most", most),
-        Refusal::DrawNotCommitted { campaign } => {
-            of(ErrorReason::DrawNotCommitted).at("campaign_id").with("campaign_id", campaign)
-        }
-        Refusal::DrawSeedMismatch { commitment } => {
-            of(ErrorReason::DrawSeedMismatch).at("seed").with("commitment", commitment)
-        }
-        Refusal::UnknownLot { lot } => of(ErrorReason::UnknownLot).with("lot_id", lot),
+        Refusal::QueueClosed { campaign, why } => in_sale(Reason::QueueClosed, campaign).with("why", why.name()),
+        Refusal::QueueFull { most } => of(Reason::QueueFull).at("campaign_id").with("most", most),
+        Refusal::DrawNotCommitted { campaign } => in_sale(Reason::DrawNotCommitted, campaign),
+        Refusal::DrawSeedMismatch { commitment } => of(Reason::DrawSeedMismatch).with("commitment", commitment),
+        Refusal::UnknownLot { lot } => of(Reason::UnknownLot).with("lot_id", lot),
         Refusal::InvalidArgument(refused) => invalid_argument(refused),
-        Refusal::HoldShort { units } => of(ErrorReason::HoldShort).with("units", units),
-        Refusal::LotExpired { removal_at } => {
-            of(ErrorReason::LotExpired).at("lot_id").with("removal_at_ms", removal_at.0)
-        }
-        Refusal::LotBlocked { status } => of(ErrorReason::LotBlocked).at("lot_id").with("status", status),
-        Refusal::ShelfLifeTooShort { removal_at, needed_until } => of(ErrorReason::ShelfLifeTooShort)
+        Refusal::HoldShort { units } => of(Reason::HoldShort).with("units", units),
+        Refusal::LotExpired { removal_at } => of(Reason::LotExpired).at("lot_id").with("removal_at_ms", removal_at.0),
+        Refusal::LotBlocked { status } => of(Reason::LotBlocked).at("lot_id").with("status", status),
+        Refusal::ShelfLifeTooShort { removal_at, needed_until } => of(Reason::ShelfLifeTooShort)
             .at("lot_id")
             .with("removal_at_ms", removal_at.0)
             .with("needed_until_ms", needed_until.0),
-        Refusal::TooManyLots { most } => of(ErrorReason::TooManyLots).at("lot_id").with("most", most),
+        Refusal::TooManyLots { most } => of(Reason::TooManyLots).at("lot_id").with("most", most),
         Refusal::TooFewOfLot { available } => too_few(available).at("lot_id"),
         Refusal::TooFewToWriteOff { available } => too_few(available),
         Refusal::TooFewOfCondition { condition, available } => {
             too_few(available).at("units").with("condition", condition)
         }
-        Refusal::TransferNotFound => of(ErrorReason::TransferNotFound).at("transfer_id"),
-        Refusal::ReceiptNotFound => of(ErrorReason::ReceiptNotFound).at("receipt_id"),
-        Refusal::AlreadyEnded => of(ErrorReason::AlreadyEnded),
-        Refusal::ExceedsInTransit { line, available } => {
-            of_line(ErrorReason::ExceedsInTransit, line).with("available", available)
-        }
-        Refusal::ShardHalted { invariant } => of(ErrorReason::ShardHalted).with("invariant", invariant.id()),
-        Refusal::CountNotFound => of(ErrorReason::CountNotFound).at("count_id"),
-        Refusal::CountInProgress { count } => of(ErrorReason::CountInProgress).at("sku").with("count_id", count),
+        Refusal::TransferNotFound => of(Reason::TransferNotFound).at("transfer_id"),
+        Refusal::ReceiptNotFound => of(Reason::ReceiptNotFound).at("receipt_id"),
+        Refusal::AlreadyEnded => of(Reason::AlreadyEnded),
+        Refusal::ExceedsInTransit { line, available } => lacks(Reason::ExceedsInTransit, line, available),
+        Refusal::ShardHalted { invariant } => of(Reason::ShardHalted).with("invariant", invariant.id()),
+        Refusal::OrderNotFound => of(Reason::OrderNotFound).at("reservation_id"),
+        Refusal::OrderOpen { state } => of(Reason::OrderOpen).with("state", state),
+        Refusal::OrderEnded { state } => of(Reason::OrderEnded).with("state", state),
+        Refusal::StepNotRunning { step } => of(Reason::StepNotRunning).at("step").with("step", step),
+        Refusal::CountNotFound => of(Reason::CountNotFound).at("count_id"),
+        Refusal::CountInProgress { count } => of(Reason::CountInProgress).at("sku").with("count_id", count),
         Refusal::Overloaded { retry_after_ms } => {
-            of(ErrorReason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
+            of(Reason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
         }
     }
 }
@@ -362,7 +345,12 @@ pub(crate) fn campaign(id: &CampaignId, spec: &CampaignSpec, revision: Revision)
 }
 
 /// A ticket, as a room or an event shows it.
-pub(crate) fn ticket(campaign: &CampaignId, number: u32, customer: Option<CustomerHash>, state: TicketState) -> v1::Ticket {
+pub(crate) fn ticket(
+    campaign: &CampaignId,
+    number: u32,
+    customer: Option<CustomerHash>,
+    state: TicketState,
+) -> v1::Ticket {
     let (state, admitted_until_ms) = match state {
         TicketState::Waiting => (v1::TicketState::Waiting, 0),
         TicketState::Admitted { until } => (v1::TicketState::Admitted, until.0),

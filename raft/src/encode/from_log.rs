@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, campaigns, counts, rooms, watch};
+use super::{DecodeError, between_shards, campaigns, counts, orders, rooms, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -135,13 +135,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::BlockLot(it) => Operation::BlockLot(BlockLot {
             sku: name(Sku::new(&it.sku))?,
             lot: name(LotId::new(&it.lot_id))?,
-            status: match it.status {
-                1 => LotStatus::Approved,
-                2 => LotStatus::OnHold,
-                3 => LotStatus::Quarantined,
-                4 => LotStatus::Recalled,
-                other => return Err(DecodeError::malformed(format!("lot status {other}"))),
-            },
+            status: lot_status(it.status)?,
         }),
         LogOperation::PutLimit(it) => Operation::PutLimit(put_limit(&it)?),
         other @ (LogOperation::Move(_)
@@ -157,6 +151,9 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::ApplyCount(_)
         | LogOperation::CancelCount(_)
         | LogOperation::Reconcile(_)) => counts::from_log(other)?,
+        other @ (LogOperation::StartOrder(_) | LogOperation::ReportStep(_) | LogOperation::ResolveOrder(_)) => {
+            orders::from_log(other)?
+        }
         LogOperation::PutChannel(it) => Operation::PutChannel(Box::new(put_channel(it)?)),
         LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
         LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
@@ -165,6 +162,16 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::CommitDraw(it) => Operation::CommitDraw(Box::new(rooms::commit_from_log(&it)?)),
         LogOperation::Draw(it) => Operation::Draw(Box::new(rooms::draw_from_log(&it)?)),
         LogOperation::Admit(it) => Operation::Admit(Box::new(rooms::admit_from_log(it)?)),
+    })
+}
+
+fn lot_status(number: u32) -> Result<LotStatus, DecodeError> {
+    Ok(match number {
+        1 => LotStatus::Approved,
+        2 => LotStatus::OnHold,
+        3 => LotStatus::Quarantined,
+        4 => LotStatus::Recalled,
+        other => return Err(DecodeError::malformed(format!("lot status {other}"))),
     })
 }
 

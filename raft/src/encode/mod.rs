@@ -13,6 +13,7 @@ mod campaigns;
 mod counts;
 mod from_log;
 mod limits;
+mod orders;
 mod rooms;
 mod to_log;
 mod watch;

@@ -12,7 +12,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{between_shards, campaigns, counts, rooms, watch};
+use super::{between_shards, campaigns, counts, orders, rooms, watch};
 
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
@@ -114,6 +114,9 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::PutKit(it) => LogOperation::PutKit(put_kit(it)),
         Operation::HaltShard(it) => LogOperation::HaltShard(watch::halt_to_log(it)),
         Operation::ResumeShard(it) => LogOperation::ResumeShard(watch::resume_to_log(it)),
+        Operation::StartOrder(it) => LogOperation::StartOrder(orders::start_to_log(it)),
+        Operation::ReportStep(it) => LogOperation::ReportStep(orders::report_to_log(it)),
+        Operation::ResolveOrder(it) => LogOperation::ResolveOrder(orders::resolve_to_log(it)),
         Operation::PutCampaign(it) => LogOperation::PutCampaign(campaigns::put_to_log(it)),
         Operation::Grant(it) => LogOperation::Grant(campaigns::grant_to_log(it)),
         Operation::Revoke(it) => LogOperation::Revoke(campaigns::revoke_to_log(it)),

@@ -3,20 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Abandon, Adjust, Admit, CommitDraw, Draw, JoinQueue, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
-    CancelTransfer, CloseReceipt, Commit, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt,
-    Extend, Follow, Fulfil, Grant, IfExpired, KitOf, Line, LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare,
-    PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer,
-    Reconcile, RecordCount, Release, Reserve, ReserveSpread, Return, Revoke, Set, SetLimits, SetSafetyStock, Sourced,
-    Told,
+    Abandon, Adjust, Admit, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
+    CancelTransfer, CloseReceipt, Commit, CommitDraw, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, Draw,
+    ExpectReceipt, Extend, Follow, Fulfil, Grant, IfExpired, JoinQueue, KitOf, Line, LoseTransfer, MoveUnits,
+    OpenCount, Picked, Plan, Prepare, PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation,
+    PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread,
+    ResolveOrder, Return, Revoke, Set, SetLimits, SetSafetyStock, Sourced, StartOrder, StepReport, Told,
 };
 use holdfast_inventory::commands::{HaltShard, ResumeShard};
 use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
-    Applied, Backorder, Commitment, Pass, Seed, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId, Component,
-    Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow, Limits, LineCounts,
-    LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec, LotStatus, Operation,
-    OrderRef, ReceiptId, Refusal, ReservationId, Revision, Sku, Slot, TransferId, Units,
+    Applied, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId, Commitment,
+    Compensation, Component, Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow,
+    Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
+    LotStatus, Operation, OrderRef, Pass, ReceiptId, Refusal, ReservationId, Revision, Seed, Sku, Slot, StepKind,
+    StepSpec, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -199,7 +200,43 @@ fn operations_of_places() -> Vec<Operation> {
         }),
         Operation::CloseReceipt(CloseReceipt { receipt }),
     ];
-    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).collect()
+    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).chain(operations_of_orders()).collect()
+}
+
+fn operations_of_orders() -> Vec<Operation> {
+    let step = |name: &str, kind, compensation| StepSpec {
+        name: name.parse().unwrap(),
+        kind,
+        deadline_ms: 60_000,
+        max_attempts: 3,
+        compensation,
+        compensation_deadline_ms: 90_000,
+        payload: b"EUR 12.50".to_vec(),
+    };
+    let endpoint = |name: &str| name.parse().unwrap();
+    let pay = StepKind::Call { endpoint: endpoint("payments") };
+    let report = |report, is_compensation, attempt| {
+        let (order, step) = (reservation(), "pay".parse().unwrap());
+        Operation::ReportStep(Box::new(ReportStep { order, step, is_compensation, report, attempt }))
+    };
+    vec![
+        Operation::StartOrder(Box::new(StartOrder {
+            reservation: reservation(),
+            steps: vec![
+                step("pay", pay, Compensation::Call { endpoint: endpoint("refunds") }),
+                step("fraud", StepKind::Await, Compensation::None),
+                step("gift", StepKind::Await, Compensation::Await),
+            ],
+        })),
+        report(StepReport::Done { answer: b"P-1".to_vec(), is_fallback: true }, false, 2),
+        report(StepReport::Failed { why: "declined".to_owned() }, true, 0),
+        report(StepReport::Retry { why: "503".to_owned() }, false, 7),
+        Operation::ResolveOrder(ResolveOrder {
+            order: reservation(),
+            confirm: true,
+            reason: "seen in the bank".to_owned(),
+        }),
+    ]
 }
 
 fn operations_of_counts() -> Vec<Operation> {
