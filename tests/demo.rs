@@ -19,3 +19,21 @@ fn gift_sets_over_many_shards_are_sold_whole_while_nodes_are_killed() {
     assert_eq!((&report["kills"], &report["replicas_identical"]), (&Value::from(2), &Value::from(true)), "{report}");
     assert!(report["sold"].as_u64() > Some(0), "{report}");
 }
+
+#[test]
+fn a_drop_is_sold_out_to_those_who_were_drawn_one_unit_each_while_nodes_are_killed() {
+    let demo = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["demo", "--scenario", "drop", "--customers", "600", "--exit", "-o", "json"])
+        .output()
+        .expect("the demo runs");
+    let said = String::from_utf8_lossy(&demo.stderr);
+    assert!(demo.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&demo.stdout).expect("the report is JSON");
+    for nothing in ["customers_over_limit", "holds_left", "oversold", "lost", "duplicated", "unbalanced_skus"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
+    }
+    assert_eq!((&report["sold"], &report["units"], &report["kills"]), (&30.into(), &30.into(), &2.into()), "{report}");
+    assert_eq!((&report["lottery_verified"], &report["replicas_identical"]), (&true.into(), &true.into()), "{report}");
+    let without_token = report["refused_by_reason"]["ADMISSION_TOKEN_INVALID"].as_u64();
+    assert!(without_token >= Some(600), "{report}");
+}

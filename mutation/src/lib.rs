@@ -109,9 +109,6 @@ mutations! {
     CampaignWindowIgnored = "campaign-window-ignored", "A campaign sells before it begins and after it is over.";
     AllocationNotGivenBack = "allocation-not-given-back", "What is given back in a campaign does not come back to it.";
     UnsoldStaysFenced = "unsold-stays-fenced", "What a campaign has not sold is kept for it when it is over.";
-    TokenSpentTwice = "token-spent-twice", "A token of a campaign is taken again.";
-    DrawNotCommitted = "draw-not-committed", "A lottery is drawn with another seed than the one it was committed to.";
-    QueueOutOfOrder = "queue-out-of-order", "Who came last is let in first.";
 }
 
 /// How a mutation shows.

@@ -1,6 +1,5 @@
 //! `admit`: the next of a campaign's waiting room are let in, as many as the stock can still serve.
 
-use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{CampaignNo, RoomEntry, SaleNo};
@@ -85,8 +84,7 @@ impl Admit {
         let coming = room.admitted_at(turn.now()) as u64;
         let served = self.left.saturating_sub(since).saturating_sub(coming);
         let most = served.min(u64::from(self.tickets)) as usize;
-        let waiting = room.waiting.iter().map(|(_, ticket)| *ticket);
-        if is_on(Mutation::QueueOutOfOrder) { waiting.rev().take(most).collect() } else { waiting.take(most).collect() }
+        room.waiting.iter().take(most).map(|(_, ticket)| *ticket).collect()
     }
 
     fn let_in(&self, turn: &mut Turn<'_>, campaign: CampaignNo, sale: SaleNo, ticket: u32, until: crate::LogTime) {

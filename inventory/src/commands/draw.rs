@@ -1,6 +1,5 @@
 //! `draw`: a lottery's seed is told, which gives its list an order.
 
-use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use crate::turn::Turn;
@@ -23,7 +22,7 @@ impl Draw {
         let (revision, is_drawn) = (record.revision, record.seed.is_some());
         let uncommitted = || Refusal::DrawNotCommitted { campaign: self.campaign.clone() };
         let commitment = record.commitment.ok_or_else(uncommitted)?;
-        if self.seed.commitment() != commitment && !(is_on(Mutation::DrawNotCommitted) && !is_drawn) {
+        if self.seed.commitment() != commitment {
             return Err(Refusal::DrawSeedMismatch { commitment });
         }
         if !is_drawn {

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -127,7 +126,7 @@ impl State {
     }
 
     pub(crate) fn is_spent_here(&self, sale: SaleNo, ticket: u32) -> bool {
-        !is_on(Mutation::TokenSpentTwice) && self.room(sale).is_some_and(|room| room.spent_here.contains_key(&ticket))
+        self.room(sale).is_some_and(|room| room.spent_here.contains_key(&ticket))
     }
 
     pub(crate) fn add_to_room(&mut self, record: RoomRecord) -> RoomNo {
