@@ -4,15 +4,22 @@ use std::process::Command;
 
 use serde_json::Value;
 
-#[test]
-fn gift_sets_over_many_shards_are_sold_whole_while_nodes_are_killed() {
+/// The report of a demo that went well, and what it said meanwhile.
+fn report_of(arguments: &[&str]) -> (Value, String) {
     let demo = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(["demo", "--scenario", "gift-sets", "--seconds", "8", "--customers", "100", "--exit", "-o", "json"])
+        .arg("demo")
+        .args(arguments)
+        .args(["--exit", "-o", "json"])
         .output()
         .expect("the demo runs");
-    let said = String::from_utf8_lossy(&demo.stderr);
-    assert!(demo.status.success(), "{said}");
-    let report: Value = serde_json::from_slice(&demo.stdout).expect("the report is JSON");
+    let said = String::from_utf8_lossy(&demo.stderr).into_owned();
+    assert!(demo.status.success(), "{said}\n{}", String::from_utf8_lossy(&demo.stdout));
+    (serde_json::from_slice(&demo.stdout).expect("the report is JSON"), said)
+}
+
+#[test]
+fn gift_sets_over_many_shards_are_sold_whole_while_nodes_are_killed() {
+    let (report, said) = report_of(&["--scenario", "gift-sets", "--seconds", "8", "--customers", "100"]);
     for nothing in ["half_taken", "holds_left", "oversold", "lost", "duplicated", "unbalanced_skus"] {
         assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
     }
@@ -22,13 +29,7 @@ fn gift_sets_over_many_shards_are_sold_whole_while_nodes_are_killed() {
 
 #[test]
 fn a_drop_is_sold_out_to_those_who_were_drawn_one_unit_each_while_nodes_are_killed() {
-    let demo = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(["demo", "--scenario", "drop", "--customers", "600", "--exit", "-o", "json"])
-        .output()
-        .expect("the demo runs");
-    let said = String::from_utf8_lossy(&demo.stderr);
-    assert!(demo.status.success(), "{said}");
-    let report: Value = serde_json::from_slice(&demo.stdout).expect("the report is JSON");
+    let (report, said) = report_of(&["--scenario", "drop", "--customers", "600"]);
     for nothing in ["customers_over_limit", "holds_left", "oversold", "lost", "duplicated", "unbalanced_skus"] {
         assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
     }
@@ -36,4 +37,16 @@ fn a_drop_is_sold_out_to_those_who_were_drawn_one_unit_each_while_nodes_are_kill
     assert_eq!((&report["lottery_verified"], &report["replicas_identical"]), (&true.into(), &true.into()), "{report}");
     let without_token = report["refused_by_reason"]["ADMISSION_TOKEN_INVALID"].as_u64();
     assert!(without_token >= Some(600), "{report}");
+}
+
+#[test]
+fn a_recall_names_every_order_that_had_units_of_the_lot_while_a_node_is_killed() {
+    let (report, said) = report_of(&["--scenario", "recall", "--orders", "200"]);
+    for nothing in ["missed", "wrongly_named", "oversold", "lost", "duplicated", "unbalanced_skus"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
+    }
+    assert_eq!((&report["kills"], &report["replicas_identical"]), (&Value::from(1), &Value::from(true)), "{report}");
+    assert!(report["orders"].as_u64() >= Some(200), "{report}");
+    assert_eq!(report["named"], report["orders"], "{report}\n{said}");
+    assert!(report["recalled_on_shards"].as_u64() > Some(1), "{report}");
 }

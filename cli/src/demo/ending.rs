@@ -32,12 +32,33 @@ pub(super) async fn all_ended(members: &Members, client: &Client, shards: u32) -
     }
 }
 
+/// Waits until no part of a reservation has anything to hear, on any replica.
+///
+/// # Errors
+///
+/// One has still when the time is over.
+pub(super) async fn all_told(members: &Members, shards: u32) -> Result<(), Failure> {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        match what_is_untold(members, shards).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(what)) if Instant::now() >= deadline => return Err(Failure::check(what)),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Ok(Some(_)) | Err(_) => sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
 async fn what_is_left(members: &Members, client: &Client, shards: u32) -> Result<Option<String>, Failure> {
     let held = Reservations { state: Some(ReservationState::Held), ..Reservations::default() };
     let held = client.reader(Consistency::Linearizable).reservations(held).take(1).await.map_err(failure_of)?;
     if let Some(reservation) = held.first() {
         return Ok(Some(format!("a hold has not ended: {reservation:?}")));
     }
+    what_is_untold(members, shards).await
+}
+
+async fn what_is_untold(members: &Members, shards: u32) -> Result<Option<String>, Failure> {
     for shard in 0..shards {
         for (node, _) in members.nodes() {
             let replica = members.replica(node, GetReplicaRequest { shard, ..GetReplicaRequest::default() }).await?;

@@ -5,6 +5,7 @@ mod customer;
 mod drop;
 mod ending;
 mod judge;
+pub mod recall;
 mod records;
 mod report;
 mod sale;
@@ -13,7 +14,6 @@ mod view;
 
 use std::time::Duration;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::connect;
@@ -25,7 +25,7 @@ use crate::output;
 pub use report::Report;
 
 /// What is sold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// Everything by the piece; one node is killed.

@@ -143,7 +143,8 @@ async fn put_and_receive(client: &Client, ware: &boutique::Ware, stock: u32) -> 
     be_done(client, Receive::of(ware.item.sku.clone(), stock).into(), &ware.item.sku).await
 }
 
-async fn be_done(client: &Client, command: Command, about: &str) -> Result<(), Failure> {
+/// Asks until it is done.
+pub(super) async fn be_done(client: &Client, command: Command, about: &str) -> Result<(), Failure> {
     match ask_until_certain(client, command, CommandKey::Minted, WITHIN).await? {
         Outcome::Done => Ok(()),
         Outcome::Refused(told) => Err(Failure::from_client(&told).about(about)),

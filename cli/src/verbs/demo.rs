@@ -2,22 +2,36 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::up::{StopRequest, print_nodes};
-use crate::demo::{self, Plan, Report, Scenario};
+use crate::demo::{self, Plan, Report, Scenario, recall};
 use crate::development::{DevelopmentCluster, Layout, Wanted, port_base_for};
 use crate::failure::Failure;
 use crate::output::{self, Answer, Format};
 use crate::random::Random;
 
+/// What is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Play {
+    /// Everything is sold by the piece; one node is killed.
+    FlashSale,
+    /// Kits of components on at least four shards; nodes are killed twice, and all holds must have ended.
+    GiftSets,
+    /// A lot of several SKUs is recalled after thousands of orders while a node is killed; whoever had units of it must be named.
+    Recall,
+    /// Twenty customers for each unit of one lipstick, and one unit for each customer, drawn by lot; nodes are killed twice.
+    Drop,
+}
+
 /// Watch a sale: a cluster in a temporary folder, a made-up cosmetics shop, thousands of customers after one lipstick, and
 /// nodes killed in the middle. Exit 1 if anything was lost, sold twice or half, or does not add up.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// What is sold.
+    /// What is played.
     #[arg(long, value_enum, default_value = "flash-sale")]
-    scenario: Scenario,
+    scenario: Play,
     /// End after the report, instead of leaving the cluster up until Ctrl-C.
     #[arg(long)]
     exit: bool,
@@ -27,6 +41,9 @@ pub struct Demo {
     /// How many customers there are; 3 000 if not given, 10 000 of a drop, which takes 60 000 at most.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     customers: Option<u32>,
+    /// Of a recall: how many reservations have or had units of the lot, at least.
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    orders: u32,
     /// Makes the same shop and the same wishes again; drawn anew if not given.
     #[arg(long)]
     seed: Option<u64>,
@@ -36,6 +53,23 @@ pub struct Demo {
 }
 
 const NODES: u16 = 3;
+
+/// What it ends with.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told {
+    Sale(Report),
+    Recall(recall::Report),
+}
+
+impl Told {
+    const fn is_sound(&self) -> bool {
+        match self {
+            Self::Sale(report) => report.is_sound(),
+            Self::Recall(report) => report.is_sound(),
+        }
+    }
+}
 
 impl Demo {
     /// Runs the cluster, the sale, and the checks.
@@ -54,7 +88,7 @@ impl Demo {
         let outcome = tokio::select! {
             biased;
             () = stop.asked() => Err(Failure::check("the demo was stopped before its end")),
-            outcome = self.hold_sale(&mut cluster) => outcome,
+            outcome = self.play(&mut cluster) => outcome,
         };
         let outcome = match outcome {
             Ok(report) => self.tell(&report, &mut cluster, &mut stop, format).await,
@@ -64,27 +98,34 @@ impl Demo {
         outcome
     }
 
-    async fn hold_sale(&self, cluster: &mut DevelopmentCluster) -> Result<Report, Failure> {
+    async fn play(&self, cluster: &mut DevelopmentCluster) -> Result<Told, Failure> {
         let starting = output::spinner("three nodes are starting");
         let ready = cluster.ready().await;
         starting.finish_and_clear();
         ready?;
-        let is_drop = self.scenario == Scenario::Drop;
+        let is_drop = self.scenario == Play::Drop;
         if is_drop && self.customers.is_some_and(|customers| customers > 60_000) {
             return Err(Failure::usage("a drop has at most 60 000 customers: the list of a lottery has a bound"));
         }
-        let plan = Plan {
-            scenario: self.scenario,
-            lasts: Duration::from_secs(self.seconds),
-            customers: self.customers.unwrap_or(if is_drop { 10_000 } else { 3_000 }),
-            seed: self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000),
+        let customers = self.customers.unwrap_or(if is_drop { 10_000 } else { 3_000 });
+        let seed = self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000);
+        let scenario = match self.scenario {
+            Play::FlashSale => Scenario::FlashSale,
+            Play::GiftSets => Scenario::GiftSets,
+            Play::Drop => Scenario::Drop,
+            Play::Recall => {
+                let plan = recall::Plan { orders: self.orders, seed };
+                return Ok(Told::Recall(recall::run(cluster, plan).await?));
+            }
         };
-        demo::run(cluster, plan).await
+        let lasts = Duration::from_secs(self.seconds);
+        let plan = Plan { scenario, lasts, customers, seed };
+        Ok(Told::Sale(demo::run(cluster, plan).await?))
     }
 
     async fn tell(
         &self,
-        report: &Report,
+        report: &Told,
         cluster: &mut DevelopmentCluster,
         stop: &mut StopRequest,
         format: Format,
@@ -101,9 +142,12 @@ impl Demo {
                 print_nodes(cluster, format);
             }
             let addresses = cluster.layout().addresses().join(",");
+            let of_one = match report {
+                Told::Sale(_) => crate::boutique::HOT_SKU,
+                Told::Recall(report) => report.a_sku(),
+            };
             output::say(&format!(
-                "the cluster stays up until Ctrl-C; try: holdfast stock get {} --addr {addresses}",
-                crate::boutique::HOT_SKU
+                "the cluster stays up until Ctrl-C; try: holdfast stock get {of_one} --addr {addresses}"
             ));
             stop.asked_or_ended(cluster).await?;
         }

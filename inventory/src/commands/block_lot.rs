@@ -151,6 +151,19 @@ mod tests {
     }
 
     #[test]
+    fn a_recalled_lot_names_the_holds_that_were_of_it_by_name_and_have_other_units_now() {
+        let mut shop = Shop::with_cream(&[("A", 10, 4), ("B", 20, 4)]);
+        shop.reserve_of(1, "A", 2).unwrap();
+        shop.block("A", LotStatus::Recalled).unwrap();
+        shop.commit(1).unwrap();
+        let (sku, lot) = ("cream".parse().unwrap(), "A".parse().unwrap());
+        let trace = shop.inventory.trace_lot(&sku, &lot, ReservationCursor::default(), 9).unwrap();
+        let lots: Vec<(&str, u64)> =
+            trace.reservations[0].lines[0].lots.iter().map(|of| (of.lot.as_str(), of.committed)).collect();
+        assert_eq!((trace.reservations.len(), lots), (1, vec![("A", 0), ("B", 2)]));
+    }
+
+    #[test]
     fn a_blocked_lot_is_not_shipped_in_place_of_another() {
         let mut shop = Shop::with_cream(&[("A", 10, 2), ("B", 20, 2)]);
         shop.reserve(1, &[("cream", 1)]).unwrap();

@@ -176,7 +176,10 @@ impl Turn<'_> {
             if self.state.reservation(no).lines.iter().any(is_short) {
                 self.state.change_reservation(no, |record| {
                     for line in record.lines.iter_mut().filter(|line| is_short(line)) {
-                        line.by_lot.as_mut().expect("it was bound by name").named = None;
+                        let by_lot = line.by_lot.as_mut().expect("it was bound by name");
+                        by_lot.named = None;
+                        // It had units of the lot: a trace names it still.
+                        by_lot.bound_mut(lot);
                     }
                 });
             }
