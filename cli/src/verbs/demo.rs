@@ -63,7 +63,7 @@ enum Told {
 }
 
 impl Told {
-    const fn is_sound(&self) -> bool {
+    fn is_sound(&self) -> bool {
         match self {
             Self::Sale(report) => report.is_sound(),
             Self::Recall(report) => report.is_sound(),
