@@ -80,10 +80,11 @@ pub use order::{
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
 pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
-pub use refusal::{DifferentField, Field, InvalidArgument, QueueFault, Refusal, TokenFault};
+pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
 pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
 pub use room::{
-    Commitment, MAX_ADMISSION_S, MAX_ADMITTED, MAX_TICKETS, MAX_TICKETS_OF_SHARD, Pass, Room, Seed, Ticket, TicketState,
+    Commitment, MAX_ADMISSION_S, MAX_ADMITTED, MAX_TICKETS, MAX_TICKETS_OF_SHARD, Pass, QueueFault, Room, Seed, Ticket,
+    TicketState, TokenFault,
 };
 pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};

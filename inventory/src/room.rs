@@ -105,3 +105,73 @@ pub struct Room {
     /// Of them, those whose token was spent, as far as the room was told.
     pub spent: u32,
 }
+
+/// What is wrong with an admission token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenFault {
+    /// There is none, and the campaign needs one.
+    Missing,
+    /// It was made for a while that is over.
+    Expired,
+    /// It let somebody in already.
+    Spent,
+}
+
+impl TokenFault {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Expired => "expired",
+            Self::Spent => "spent",
+        }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "is missing: the campaign lets in those only who have one",
+            Self::Expired => "has expired",
+            Self::Spent => "is spent already",
+        }
+    }
+}
+
+/// Why a waiting room does not do what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueFault {
+    /// The campaign lets everybody in.
+    NoRoom,
+    /// The campaign lets in first come first served.
+    NoLottery,
+    /// The lottery is drawn, so that its list is closed.
+    Drawn,
+    /// The lottery is not drawn yet.
+    NotDrawn,
+    /// The sale has begun.
+    Begun,
+}
+
+impl QueueFault {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRoom => "no_room",
+            Self::NoLottery => "no_lottery",
+            Self::Drawn => "drawn",
+            Self::NotDrawn => "not_drawn",
+            Self::Begun => "begun",
+        }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::NoRoom => "the campaign has none, and lets everybody in",
+            Self::NoLottery => "it lets in first come first served, and is not drawn",
+            Self::Drawn => "it is drawn, and takes nobody any more",
+            Self::NotDrawn => "it is not drawn yet",
+            Self::Begun => "the sale has begun",
+        }
+    }
+}

@@ -196,7 +196,7 @@ fn what_a_waiting_room_is_asked_is_refused_by_the_field_at_fault() {
         refused(admit(1, 1, vec![1; 513])),
         refused(Wire::Reserve(token.clone())),
     ];
-    insta::assert_snapshot!(refusals.join("\n"), @"");
+    insta::assert_snapshot!(refusals.join("\n"));
     let invalid = command(wire(Wire::Reserve(v1::Reserve { campaign_id: drop(), ..token })), &words()).unwrap_err();
     assert_eq!((invalid.reason(), invalid.metadata["why"].as_str()), (ErrorReason::AdmissionTokenInvalid, "malformed"));
 }
@@ -218,5 +218,8 @@ fn a_token_of_its_customer_and_campaign_lets_a_reserve_in_and_half_of_it_does_no
     };
     assert_eq!(reserve.pass, Some(pass));
     let other = command(wire(Wire::Reserve(asked("bob"))), &words()).unwrap_err();
-    assert_eq!((other.reason(), other.metadata["why"].as_str()), (ErrorReason::AdmissionTokenInvalid, "other_customer"));
+    assert_eq!(
+        (other.reason(), other.metadata["why"].as_str()),
+        (ErrorReason::AdmissionTokenInvalid, "other_customer")
+    );
 }
