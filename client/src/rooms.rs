@@ -82,7 +82,7 @@ impl Reader<'_> {
 
     /// Units that a campaign has left, and the tickets whose tokens were spent, of all shards together.
     async fn left_and_spent(&self, campaign_id: &str) -> Result<(u64, BTreeSet<u32>), Error> {
-        let shards: Vec<u32> = self.core.with_routes(|routes| routes.shards.iter().copied().collect());
+        let shards = self.core.with_routes(|routes| routes.shards.to_vec());
         let (mut left, mut spent) = (0_u64, BTreeSet::new());
         for shard in shards {
             let (target, consistency) = self.how(shard);

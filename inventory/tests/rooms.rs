@@ -1,5 +1,7 @@
 //! Random waiting rooms, held against a naive model that keeps lists: who has which ticket, who is let in, whose token was spent.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_inventory::commands::{

@@ -74,7 +74,7 @@ fn invalid(why: &str, problem: &str) -> CommandError {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || text.len() > MAX_TEXT || !text.is_ascii() {
+    if !text.len().is_multiple_of(2) || text.len() > MAX_TEXT || !text.is_ascii() {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);
