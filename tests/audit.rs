@@ -137,3 +137,99 @@ async fn who_did_what_and_why_is_found_by_sku_actor_document_command_reservation
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("filter.kinds[0]"), "{said}");
 }
+
+/// Runs a verb, and keeps what it printed in a file.
+async fn keep(cluster: &Cluster, arguments: &[&str], name: &str) -> String {
+    let (status, answer, said) = cluster.holdfast(arguments).await;
+    assert_eq!(status, 0, "{said}");
+    let path = cluster.folder(1).with_file_name(name);
+    std::fs::write(&path, answer).expect("the file is written");
+    path.to_str().expect("a path of ours").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_proved_against_a_head_that_was_kept_and_another_history_is_found_out() {
+    let mut cluster = Cluster::of_shards(SHARDS).await;
+    let client = Shop::client(&cluster).await;
+    for number in 0..20 {
+        receive(&client, number).await;
+    }
+    let head = keep(&cluster, &["audit", "head"], "head.json").await;
+    for number in 20..40 {
+        receive(&client, number).await;
+    }
+    cluster.kill_all();
+    cluster.start_all();
+    cluster.wait_ready().await;
+    let received = query(&cluster, &["--sku", "SKU-007", "--kind", "stock.received"]).await;
+    let place = format!("{}:{}", received[0]["shard"], received[0]["seq"]);
+    let proof = keep(&cluster, &["audit", "prove", &place, "--head", &head], "proof.json").await;
+    let (status, answer, said) = cluster.holdfast(&["audit", "check", &proof, "--head", &head]).await;
+    assert_eq!(status, 0, "{said}");
+    let checked: Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!((&checked["holds"], &checked["event"]["hash"]), (&true.into(), &received[0]["hash"]), "{checked}");
+
+    // A proof for the present history does not fit an older head, and says what to do.
+    let present = keep(&cluster, &["audit", "prove", &place], "present.json").await;
+    let (status, _, said) = cluster.holdfast(&["audit", "check", &present, "--head", &head]).await;
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("--head FILE"), "{said}");
+
+    // An event that was changed in the proof is not in the tree.
+    let mut forged: Value = serde_json::from_str(&std::fs::read_to_string(&proof).expect("it is there")).expect("JSON");
+    let other = query(&cluster, &["--sku", "SKU-008", "--kind", "stock.received"]).await;
+    let other_place = format!("{}:{}", other[0]["shard"], other[0]["seq"]);
+    let (_, other_proof, _) = cluster.holdfast(&["audit", "prove", &other_place, "--head", &head]).await;
+    let other_proof: Value = serde_json::from_str(&other_proof).expect("JSON");
+    forged["event"] = other_proof["event"].clone();
+    std::fs::write(&proof, forged.to_string()).expect("the file is written");
+    let (status, _, said) = cluster.holdfast(&["audit", "check", &proof, "--head", &head]).await;
+    assert_eq!(status, 1, "{said}");
+
+    // Every replica has the history of the head; a head of another history names them all.
+    let (status, _, said) = cluster.holdfast(&["audit", "verify", "--head", &head]).await;
+    assert_eq!(status, 0, "{said}");
+    let other_cluster = Cluster::of_shards(SHARDS).await;
+    let other_client = Shop::client(&other_cluster).await;
+    for number in 0..20 {
+        receive(&other_client, number + 100).await;
+    }
+    let foreign = keep(&other_cluster, &["audit", "head"], "foreign.json").await;
+    let (status, answer, _) = cluster.holdfast(&["audit", "verify", "--head", &foreign]).await;
+    assert_eq!(status, 1);
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!(breaches(&answer).len(), 3 * SHARDS as usize, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quantities_are_told_as_they_were_at_every_moment_of_the_past() {
+    let mut cluster = Cluster::of_shards(1).await;
+    let client = Shop::client(&cluster).await;
+    receive(&client, 1).await;
+    let held = client.reserve(Reserve::new().line("SKU-001", 1)).await.expect("it is held");
+    let id = held.reservation_id.expect("it has an id");
+    client.commit(id).await.expect("it is sold");
+    client.fulfil(holdfast_client::Fulfil::of(id)).await.expect("it is shipped");
+    receive(&client, 1).await;
+    cluster.kill_all();
+    cluster.start_all();
+    cluster.wait_ready().await;
+    let events = query(&cluster, &["--sku", "SKU-001"]).await;
+    for (at, event) in events.iter().enumerate() {
+        // The last of its millisecond says what was there after it.
+        let is_last = events.get(at + 1).is_none_or(|next| next["time"] != event["time"]);
+        let Some(change) = event["changes"].get(0).filter(|_| is_last) else { continue };
+        let time = event["time"].as_str().expect("a time");
+        let (status, answer, said) = cluster.holdfast(&["audit", "asof", "SKU-001", time]).await;
+        assert_eq!(status, 0, "{said}");
+        let was: Value = serde_json::from_str(&answer).expect("JSON");
+        let level = was["levels"].get(0).cloned().unwrap_or_else(|| serde_json::json!({}));
+        for quantity in ["on_hand", "reserved", "committed"] {
+            let number = |value: &Value| value[quantity].as_u64().unwrap_or(0);
+            assert_eq!(number(&level), number(&change["after"]), "{quantity} at {time}: {was} {event}");
+        }
+    }
+    let (status, answer, said) = cluster.holdfast(&["audit", "asof", "SKU-001", "2001-01-01T00:00:00Z"]).await;
+    assert_eq!(status, 0, "{said}");
+    assert!(answer.contains("\"levels\": []"), "{answer}");
+}

@@ -270,6 +270,30 @@ impl Reading {
         Ok((found, kept))
     }
 
+    /// The signed heads of the event trees, of that shard or of all.
+    pub async fn tree_heads(&self, shard: Option<u32>) -> Result<Vec<v1::TreeHead>, Failure> {
+        let client = self.cluster.connect().await?;
+        let reader = self.reader(&client);
+        let mut heads = Vec::new();
+        for shard in shards_of(&client, shard)? {
+            heads.push(reader.tree_head(shard, 0).await.map_err(failure_of)?);
+        }
+        Ok(heads)
+    }
+
+    /// An event with the proof that it is in the tree over the shard's first `size` events; 0: all.
+    pub async fn prove_event(&self, shard: u32, seq: u64, size: u64) -> Result<v1::ProveEventResponse, Failure> {
+        let client = self.cluster.connect().await?;
+        shards_of(&client, Some(shard))?;
+        self.reader(&client).prove_event(shard, seq, size).await.map_err(failure_of)
+    }
+
+    /// The quantities of a SKU as they were.
+    pub async fn stock_as_of(&self, sku: &str, time_ms: u64) -> Result<v1::GetStockAsOfResponse, Failure> {
+        let client = self.cluster.connect().await?;
+        Ok(self.reader(&client).stock_as_of(sku, time_ms).await.map_err(failure_of)?.value)
+    }
+
     /// A count.
     pub async fn count(&self, id: CountId) -> Result<v1::Count, Failure> {
         let client = self.cluster.connect().await?;

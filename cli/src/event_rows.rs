@@ -240,6 +240,14 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes that [`hex`] wrote; `None` for any other text.
+pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? * 16 + digit(*low)?).ok();
+    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,6 +267,12 @@ mod tests {
         let row = EventRow::from(event).table();
         assert_eq!(row[4], "LIP-01 at main lot L7 on_hand -2 (98) committed -2 (3)");
         assert_eq!((row[1].as_str(), row[2].as_str()), ("1", "7"));
+    }
+
+    #[test]
+    fn bytes_are_read_as_they_were_written_and_nothing_else_is() {
+        assert_eq!(bytes_of(&hex(&[0, 9, 0xab, 0xff])), Some(vec![0, 9, 0xab, 0xff]));
+        assert_eq!((bytes_of("abc"), bytes_of("zz"), bytes_of("é")), (None, None, None));
     }
 
     #[test]

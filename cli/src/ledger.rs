@@ -87,7 +87,14 @@ async fn settle(members: &Members, shard: u32) -> Result<BTreeMap<u64, GetReplic
             match members
                 .replica(
                     node,
-                    GetReplicaRequest { shard, at_least_index, verify: true, verify_change_log: true, chain_at: 0 },
+                    GetReplicaRequest {
+                        shard,
+                        at_least_index,
+                        verify: true,
+                        verify_change_log: true,
+                        chain_at: 0,
+                        root_at: 0,
+                    },
                 )
                 .await
             {

@@ -41,6 +41,7 @@ mod retry;
 mod rooms;
 mod routes;
 mod session;
+mod watch;
 mod wire;
 
 pub use answer::{Error, Failure, Success};
@@ -58,6 +59,7 @@ pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Ord
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
 pub use rooms::{Admission, Room};
+pub use watch::{AvailabilityWatch, EventWatch, Watch, Watched};
 
 /// The examples of docs/clients.md.
 #[doc = include_str!("../../docs/clients.md")]

@@ -17,6 +17,7 @@ mod customer_limit;
 mod demand;
 mod document;
 mod event;
+mod history;
 pub mod invariants;
 mod inventory;
 mod kit;
@@ -68,6 +69,7 @@ pub use document::{
 pub use event::{
     ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
 };
+pub use history::{Frontier, InclusionProof, MAX_PEAKS, Prover};
 pub use inventory::Inventory;
 pub use kit::{Component, Kit, MAX_COMPONENTS, Promisable, SkuKind};
 pub use limits::Limits;

@@ -10,9 +10,9 @@ use crate::state::{
 };
 use crate::{
     Allocation, Answer, Campaign, CampaignId, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash,
-    CustomerLimit, EventHash, Inventory, ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime, Lot, LotId,
-    LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow, Revision, Room,
-    Sku, StockCounts, StockFlow, StockLevel, StockTotals, Ticket,
+    CustomerLimit, EventHash, Frontier, Inventory, ItemSpec, ItemStatus, Limits, LocationId, LocationSpec, LogTime,
+    Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState, ResultWindow,
+    Revision, Room, Sku, StockCounts, StockFlow, StockLevel, StockTotals, Ticket,
 };
 
 /// An item as it stands.
@@ -92,6 +92,12 @@ impl Inventory {
     #[must_use]
     pub fn now(&self) -> LogTime {
         self.state.header.now
+    }
+
+    /// All events so far, as a Merkle tree.
+    #[must_use]
+    pub const fn history(&self) -> &Frontier {
+        &self.state.header.history
     }
 
     /// Sequence number and hash of the last event; 0 and zeros before the first.

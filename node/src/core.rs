@@ -11,7 +11,7 @@ use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::host::{Group, Host};
 use holdfast_raft::types::{GroupId, NodeId};
 use holdfast_world::World;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::audit::Audits;
@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     /// SKUs that were seen to be kits.
     pub(crate) known_kits: KnownKits,
+    /// Places for readers that watch events or availability.
+    pub(crate) readers: Arc<Semaphore>,
     /// What looks after the replicas of this node.
     pub(crate) audits: Audits,
     pub(crate) started_at: Instant,

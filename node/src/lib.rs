@@ -15,6 +15,7 @@ pub mod config;
 mod core;
 mod events;
 mod from_proto;
+pub mod heads;
 mod http;
 mod leaders;
 pub mod metrics;

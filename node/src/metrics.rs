@@ -29,6 +29,8 @@ pub const RECORDS: &str = "holdfast_shard_records";
 pub const RESULT_WINDOW_MS: &str = "holdfast_shard_result_window_ms";
 /// How far this node's wall clock is from the median of the nodes', in milliseconds.
 pub const CLOCK_OFFSET_MS: &str = "holdfast_clock_offset_ms";
+/// Readers of events or availability that took nothing, and were let go.
+pub const SLOW_READERS: &str = "holdfast_slow_readers_total";
 /// Audits of this node's replicas, by shard.
 pub const AUDITS: &str = "holdfast_audits_total";
 /// What they found broken, by shard.

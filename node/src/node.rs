@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_raft::host::{Group, Host, HostError, HostOptions, StartGroupError};
 use holdfast_raft::types::{GroupId, NodeId};
 use holdfast_world::{ServeOptions, Shutdown, World};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -21,6 +21,9 @@ use crate::routing::Routes;
 use crate::services::{Introduction, client_routes, introduction_service};
 use crate::shard::ShardRecords;
 use crate::{balance, clocks, http};
+
+/// The most readers that watch events or availability on a node.
+pub(crate) const MAX_READERS: usize = 16_384;
 
 /// Between two looks at the cluster's records.
 const RECORDS_EVERY: Duration = Duration::from_millis(100);
@@ -166,6 +169,7 @@ impl Node {
             awaits_founding: watch::Sender::new(false),
             connections: Connections::default(),
             known_kits: KnownKits::default(),
+            readers: Arc::new(Semaphore::new(MAX_READERS)),
             audits,
             started_at: Instant::now(),
         });

@@ -9,6 +9,8 @@ use crate::shard::NotDecided;
 
 /// How long to wait for an election.
 const ELECTION_RETRY_MS: u32 = 200;
+/// How long to wait for a place among the readers of a node.
+const READER_RETRY_MS: u32 = 1_000;
 
 /// The error of commands that have no answer.
 pub(crate) fn not_decided(why: &NotDecided, shard: u32, routes: &Routes, route_epoch: u64) -> CommandError {
@@ -61,6 +63,17 @@ pub(crate) fn not_founded() -> CommandError {
     let message =
         "the cluster is not founded yet, or this node has not heard of it: /readyz?verbose says what is missing";
     CommandError::of(ErrorReason::Unavailable, message).after_ms(ELECTION_RETRY_MS)
+}
+
+/// The node serves nothing more.
+pub(crate) fn stopping() -> CommandError {
+    CommandError::of(ErrorReason::Unavailable, "the node is stopping").after_ms(ELECTION_RETRY_MS)
+}
+
+/// As many read events or availability here as may.
+pub(crate) fn too_many_readers(most: usize) -> CommandError {
+    let message = format!("{most} readers watch this node, which is as many as may; ask another node");
+    CommandError::of(ErrorReason::Overloaded, message).after_ms(READER_RETRY_MS)
 }
 
 /// There is no such shard.

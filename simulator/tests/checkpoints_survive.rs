@@ -148,9 +148,8 @@ impl Shard {
         let checkpoints = Arc::new(Checkpoints::new(world, GROUP, store, &control, &log));
         let machine = checkpoints.load(&kind()).await.unwrap();
         let record = checkpoints.record();
-        let changes_seq = record.as_ref().map_or(0, |record| record.changes_seq);
         let options = ChangeLogOptions::default();
-        let changes = Changes::open(world, dir.join("changes"), GROUP, 1, options, changes_seq).await.unwrap();
+        let changes = Changes::open(world, dir.join("changes"), GROUP, 1, options, machine.history()).await.unwrap();
         let next = record.and_then(|record| record.applied).map_or(0, |applied| applied.index + 1);
         Self { log, checkpoints, changes, machine, room: Applied::default(), next }
     }

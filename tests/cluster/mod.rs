@@ -323,6 +323,7 @@ impl Cluster {
                 verify: true,
                 verify_change_log: true,
                 chain_at: 0,
+                root_at: 0,
             });
             request.set_timeout(Duration::from_secs(10));
             match self.cluster_service(id).get_replica(request).await {

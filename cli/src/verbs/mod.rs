@@ -39,6 +39,7 @@ mod stock;
 mod stock_file;
 mod transfer;
 mod up;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -99,6 +100,8 @@ pub enum Verb {
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
+    Watch(watch::Watch),
+    #[command(subcommand)]
     Shard(shard::Shard),
     #[command(subcommand)]
     Backorder(backorder::Backorder),
@@ -144,6 +147,7 @@ impl Verb {
             Self::Count(verb) => verb.run(format).await,
             Self::Reconcile(verb) => verb.run(format).await,
             Self::Audit(verb) => verb.run(format).await,
+            Self::Watch(verb) => verb.run(format).await,
             Self::Shard(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::chunk::ChunkKind;
-use crate::{EventHash, Halt, Limits, LogTime};
+use crate::{EventHash, Frontier, Halt, Limits, LogTime};
 
 /// The version byte that an encoded header starts with.
 const HEADER_VERSION: u8 = 4;
@@ -22,6 +22,8 @@ pub(crate) struct Header {
     pub(crate) limits: Limits,
     /// Commands decided since the shard began.
     pub(crate) decided: u64,
+    /// All events so far, as a tree.
+    pub(crate) history: Frontier,
     /// Why callers' commands are refused.
     pub(crate) halt: Option<Box<Halt>>,
     /// The event by which it was last let go on; 0: never. What was found before it is known to whoever let it go on.
@@ -37,9 +39,14 @@ impl Header {
             horizon: None,
             limits,
             decided: 0,
+            history: Frontier::default(),
             halt: None,
             resumed_seq: 0,
         }
+    }
+
+    fn is_sound(&self) -> bool {
+        self.history.size() == self.seq && self.history.is_sound()
     }
 }
 
@@ -58,8 +65,8 @@ impl StoredHeader {
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&version, rest) = bytes.split_first()?;
-        match postcard::take_from_bytes(rest) {
-            Ok((header, [])) if version == HEADER_VERSION => Some(header),
+        match postcard::take_from_bytes::<Self>(rest) {
+            Ok((stored, [])) if version == HEADER_VERSION && stored.header.is_sound() => Some(stored),
             _ => None,
         }
     }

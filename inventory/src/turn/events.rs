@@ -113,6 +113,7 @@ impl Turn<'_> {
         let event = Event::seal(before, body);
         header.seq += 1;
         header.last_hash = event.hash;
+        header.history.push(event.hash);
         self.events.push(event);
     }
 }

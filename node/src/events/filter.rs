@@ -43,6 +43,11 @@ impl EventFilter {
 }
 
 fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
+    skus_of(event).any(|of| of == sku)
+}
+
+/// The SKUs that an event is about; one may come twice.
+pub(super) fn skus_of(event: &EventBody) -> impl Iterator<Item = &Sku> {
     let of_subject = match &event.subject {
         Some(
             Subject::Item { sku, .. }
@@ -69,7 +74,7 @@ fn is_of_sku(event: &EventBody, sku: &Sku) -> bool {
         )
         | None => None,
     };
-    of_subject == Some(sku) || event.changes.iter().any(|change| change.sku == *sku)
+    of_subject.into_iter().chain(event.changes.iter().map(|change| &change.sku))
 }
 
 #[cfg(test)]

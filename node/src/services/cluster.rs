@@ -215,6 +215,7 @@ impl ClusterService for Cluster {
                 change_log_floor: 0,
                 unsettled_parts: shard.unsettled_parts(),
                 chain_hash: Vec::new(),
+                root: Vec::new(),
                 halted: shard
                     .halt()
                     .map(|halt| format!("[{}] {}", halt.invariant.id(), halt.finding))
@@ -240,6 +241,12 @@ impl ClusterService for Cluster {
         if request.chain_at > 0 {
             match group.change_hash(request.chain_at).await {
                 Ok(hash) => replica.chain_hash = hash.map(|hash| hash.0.to_vec()).unwrap_or_default(),
+                Err(fault) => replica.breaches.push(format!("the change log: {fault}")),
+            }
+        }
+        if request.root_at > 0 {
+            match group.tree_root(request.root_at).await {
+                Ok(root) => replica.root = root.map(|root| root.0.to_vec()).unwrap_or_default(),
                 Err(fault) => replica.breaches.push(format!("the change log: {fault}")),
             }
         }

@@ -563,6 +563,6 @@ fn unknown_location(id: &LocationId) -> CommandError {
         .with("location_id", id)
 }
 
-fn unknown_sku(sku: &Sku) -> CommandError {
+pub(super) fn unknown_sku(sku: &Sku) -> CommandError {
     CommandError::of(ErrorReason::UnknownSku, format!("there is no item {sku}")).at("sku").with("sku", sku)
 }

@@ -60,7 +60,7 @@ const fn stock_delta(delta: StockDelta) -> v1::StockDelta {
     v1::StockDelta { on_hand, reserved, committed, damaged, quality_control }
 }
 
-const fn quantities(counts: StockCounts) -> v1::StockQuantities {
+pub(crate) const fn quantities(counts: StockCounts) -> v1::StockQuantities {
     let StockCounts { on_hand, reserved, committed, damaged, quality_control } = counts;
     v1::StockQuantities { on_hand, reserved, committed, damaged, quality_control }
 }

@@ -19,7 +19,7 @@ mod orders;
 pub(crate) use orders::order;
 
 use crate::from_proto::invalid_argument;
-pub(crate) use events::event;
+pub(crate) use events::{event, quantities};
 
 /// An id as its two halves.
 pub(crate) fn id(id: u128) -> v1::Id {

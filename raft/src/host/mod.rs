@@ -364,7 +364,7 @@ impl Host {
         };
         let changes = match &kind {
             MachineKind::Meta => None,
-            MachineKind::Shard(_) => Some(self.open_changes(id, &checkpoints).await?),
+            MachineKind::Shard(_) => Some(self.open_changes(id, &machine).await?),
         };
         let raft_error = |why: String| StartGroupError::Raft { group: id, why };
         let store =
@@ -396,16 +396,11 @@ impl Host {
         Ok(group)
     }
 
-    async fn open_changes(
-        &self,
-        id: GroupId,
-        checkpoints: &Checkpoints,
-    ) -> Result<Changes, crate::change_log::ChangeLogError> {
+    async fn open_changes(&self, id: GroupId, machine: &Machine) -> Result<Changes, crate::change_log::ChangeLogError> {
         let inner = &self.inner;
         let dir = inner.options.dir.join("changes").join(format!("group-{}", id.0));
         let identity = inner.control.read(|state| state.identity.log);
-        let seq = checkpoints.record().map_or(0, |record| record.changes_seq);
-        Changes::open(&inner.world, dir, id, identity, inner.options.changes.clone(), seq).await
+        Changes::open(&inner.world, dir, id, identity, inner.options.changes.clone(), machine.history()).await
     }
 
     /// Notes that a group has a history: it is never initialised again.

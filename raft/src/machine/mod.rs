@@ -182,6 +182,15 @@ impl Machine {
         }
     }
 
+    /// All events of the change log, as a tree; the meta group has none.
+    #[must_use]
+    pub fn history(&self) -> inventory::Frontier {
+        match self {
+            Self::Shard(inventory) => inventory.history().clone(),
+            Self::Meta(_) => inventory::Frontier::default(),
+        }
+    }
+
     /// The last event of the change log: its sequence and hash.
     #[must_use]
     pub fn last_event(&self) -> (u64, [u8; 32]) {

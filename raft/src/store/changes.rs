@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use holdfast_inventory::{ChainError, Event, EventDecodeError, EventHash, LogTime};
+use holdfast_inventory::{ChainError, Event, EventDecodeError, EventHash, Frontier, InclusionProof, LogTime, Prover};
 use holdfast_world::World;
 
 use crate::change_log::{Change, ChangeLog, ChangeLogError, ChangeLogOptions};
@@ -58,8 +58,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Opens the change log in `dir` and cuts it back to `checkpoint_seq`. Where it does not reach that far it begins anew
-    /// after it: its floor then says what is missing.
+    /// Opens the change log in `dir` and cuts it back to the events that the checkpoint has. Where it does not reach that far, or has
+    /// others, it begins anew after them: its floor then says what is missing.
     ///
     /// # Errors
     ///
@@ -70,13 +70,18 @@ impl Changes {
         group: GroupId,
         identity: u128,
         options: ChangeLogOptions,
-        checkpoint_seq: u64,
+        checkpoint: Frontier,
     ) -> Result<Self, ChangeLogError> {
-        let present = match ChangeLog::open(world, &dir, group, identity, options.clone(), checkpoint_seq).await {
+        let opened = ChangeLog::open(world, &dir, group, identity, options.clone(), checkpoint.clone()).await;
+        let present = match opened {
             Ok(log) => log,
-            Err(error @ (ChangeLogError::EndsEarly { .. } | ChangeLogError::Damaged { .. })) => {
+            Err(
+                error @ (ChangeLogError::EndsEarly { .. }
+                | ChangeLogError::Damaged { .. }
+                | ChangeLogError::OtherHistory { .. }),
+            ) => {
                 tracing::error!(rot = "at start", %group, %error, "the change log begins anew after the checkpoint; what it held is set aside");
-                ChangeLog::begin(world, &dir, group, identity, options.clone(), checkpoint_seq).await?
+                ChangeLog::begin(world, &dir, group, identity, options.clone(), checkpoint).await?
             }
             Err(error) => return Err(error),
         };
@@ -177,12 +182,70 @@ impl Changes {
         Ok(low)
     }
 
-    /// Begins anew with `after + 1`.
+    /// The root of the tree of the first `size` events; `None`: some of them are not kept, or are not there yet.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub async fn root_at(&self, size: u64) -> Result<Option<EventHash>, ChangesFault> {
+        let log = self.present();
+        if size > log.last_seq() {
+            return Ok(None);
+        }
+        let mut tree = match log.tree_before(size.max(1)).await {
+            Err(ChangeLogError::BelowFloor { .. }) => return Ok(None),
+            before => before?,
+        };
+        while tree.size() < size {
+            let wanted = READ_AT_ONCE.min(usize::try_from(size - tree.size()).unwrap_or(READ_AT_ONCE));
+            let events = self.events(tree.size() + 1, wanted).await?;
+            if events.first().is_none_or(|event| event.body.seq != tree.size() + 1) {
+                return Ok(None);
+            }
+            events.iter().for_each(|event| tree.push(event.hash));
+        }
+        Ok(Some(tree.root()))
+    }
+
+    /// An event with the proof that it is one of the first `size`; `None`: it is not kept, or there are not so many yet. Reads all
+    /// events from the file that it stands in.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub async fn prove(&self, seq: u64, size: u64) -> Result<Option<(Event, InclusionProof)>, ChangesFault> {
+        let log = self.present();
+        if seq == 0 || size > log.last_seq() {
+            return Ok(None);
+        }
+        let before = match log.tree_before(seq).await {
+            Err(ChangeLogError::BelowFloor { .. }) => return Ok(None),
+            before => before?,
+        };
+        let Some(mut prover) = Prover::new(seq, size, &before) else { return Ok(None) };
+        let mut proved = None;
+        while let Some(next) = prover.wants() {
+            let wanted = READ_AT_ONCE.min(usize::try_from(size + 1 - next).unwrap_or(READ_AT_ONCE));
+            let events = self.events(next, wanted).await?;
+            if events.first().is_none_or(|event| event.body.seq != next) {
+                return Ok(None);
+            }
+            for event in events {
+                prover.show(event.hash);
+                if event.body.seq == seq {
+                    proved = Some(event);
+                }
+            }
+        }
+        Ok(proved.zip(prover.proof()))
+    }
+
+    /// Begins anew after those events.
     ///
     /// # Errors
     ///
     /// The disk failed.
-    pub async fn restart(&self, after: u64) -> Result<(), ChangeLogError> {
+    pub async fn restart(&self, after: Frontier) -> Result<(), ChangeLogError> {
         let options = self.options.clone();
         let begun = ChangeLog::begin(&self.world, &self.dir, self.group, self.identity, options, after).await?;
         *self.present.lock().unwrap_or_else(PoisonError::into_inner) = begun;
@@ -211,7 +274,7 @@ mod tests {
     async fn shop_from(zero: u64) -> (tempfile::TempDir, Changes, Vec<Event>) {
         let dir = tempfile::tempdir().unwrap();
         let (path, options) = (dir.path().join("changes"), ChangeLogOptions::default());
-        let changes = Changes::open(&World::real(), path, GroupId(4), 9, options, 0).await.unwrap();
+        let changes = Changes::open(&World::real(), path, GroupId(4), 9, options, Frontier::default()).await.unwrap();
         let (mut shard, mut room) = (Inventory::new(Default::default()), Applied::default());
         let mut events = Vec::new();
         for number in 1..=40 {
@@ -240,6 +303,13 @@ mod tests {
         }
     }
 
+    fn tree(events: &[Event]) -> Frontier {
+        events.iter().fold(Frontier::default(), |mut tree, event| {
+            tree.push(event.hash);
+            tree
+        })
+    }
+
     fn encoded(events: &[Event]) -> impl Iterator<Item = (u64, Vec<u8>)> {
         events.iter().map(|event| (event.body.seq, event.encoded().to_vec()))
     }
@@ -250,7 +320,7 @@ mod tests {
         let last = events.last().unwrap();
         record(&changes, encoded(&events)).await;
         assert_eq!(changes.verify(last.body.seq, last.hash).await.unwrap(), 1);
-        changes.restart(30).await.unwrap();
+        changes.restart(tree(&events[..30])).await.unwrap();
         record(&changes, encoded(&events[30..])).await;
         assert_eq!(changes.verify(last.body.seq, last.hash).await.unwrap(), 31);
     }
@@ -287,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn events_are_read_from_anywhere_and_from_the_floor_where_what_was_asked_for_is_gone() {
         let (_dir, changes, events) = shop().await;
-        changes.restart(30).await.unwrap();
+        changes.restart(tree(&events[..30])).await.unwrap();
         record(&changes, encoded(&events[30..])).await;
         let seqs = |events: Vec<Event>| events.iter().map(|event| event.body.seq).collect::<Vec<_>>();
         assert_eq!(seqs(changes.events(33, 3).await.unwrap()), [33, 34, 35]);
@@ -304,9 +374,46 @@ mod tests {
         for (time, seq) in [(0, 1), (101, 1), (102, 2), (140, 40), (141, 41), (u64::MAX, 41)] {
             assert_eq!(changes.first_at(LogTime(time)).await.unwrap(), seq, "{time}");
         }
-        changes.restart(30).await.unwrap();
+        changes.restart(tree(&events[..30])).await.unwrap();
         record(&changes, encoded(&events[30..])).await;
         assert_eq!(changes.first_at(LogTime(102)).await.unwrap(), 31);
         assert_eq!(changes.first_at(LogTime(139)).await.unwrap(), 39);
+    }
+    #[tokio::test]
+    async fn an_event_is_proved_to_be_in_every_tree_that_has_it_from_every_floor() {
+        let (_dir, changes, events) = shop().await;
+        record(&changes, encoded(&events[..20])).await;
+        // A file ends, and the next begins with what came before it.
+        changes.present().sync_through(20).await;
+        record(&changes, encoded(&events[20..])).await;
+        for floor in [1_u64, 31] {
+            for size in floor..=40 {
+                let root = tree(&events[..size as usize]).root();
+                assert_eq!(changes.root_at(size).await.unwrap(), Some(root), "{size} from {floor}");
+                for seq in floor..=size {
+                    let (event, proof) = changes.prove(seq, size).await.unwrap().expect("it is kept");
+                    assert_eq!(proof.root(event.hash), Some(root), "event {seq} of {size} from {floor}");
+                }
+            }
+            changes.restart(tree(&events[..30])).await.unwrap();
+            record(&changes, encoded(&events[30..])).await;
+        }
+        assert_eq!(changes.prove(30, 40).await.unwrap(), None, "it is not kept");
+        assert_eq!(
+            (changes.prove(40, 41).await.unwrap(), changes.root_at(41).await.unwrap()),
+            (None, None),
+            "not there yet"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_change_log_with_another_history_than_the_checkpoint_begins_anew_after_it() {
+        let (dir, changes, events) = shop().await;
+        record(&changes, encoded(&shop_from(1_000).await.2)).await;
+        changes.present().sync_through(40).await;
+        drop(changes);
+        let (path, options) = (dir.path().join("changes"), ChangeLogOptions::default());
+        let changes = Changes::open(&World::real(), path, GroupId(4), 9, options, tree(&events)).await.unwrap();
+        assert_eq!(changes.present().floor(), 41);
     }
 }

@@ -277,7 +277,7 @@ impl Shared {
         let from_node = received.record.applied.map_or(0, |id| id.leader_node);
         let record = self.checkpoints.install(&received, from_node).await?;
         if let Some(changes) = &self.changes {
-            changes.restart(record.changes_seq).await.map_err(io::Error::other)?;
+            changes.restart(machine.history()).await.map_err(io::Error::other)?;
         }
         let mut present = self.machine.write().unwrap_or_else(PoisonError::into_inner);
         *present = machine;

@@ -33,7 +33,8 @@ impl StoreBuilder<Types, LogStore, MachineStore, TempDir> for Builder {
         let kind = MachineKind::Shard(Limits::default());
         let machine = checkpoints.load(&kind).await.unwrap();
         let changes_dir = dir.path().join("changes");
-        let changes = Changes::open(&world, changes_dir, group, 1, ChangeLogOptions::default(), 0).await.unwrap();
+        let changes =
+            Changes::open(&world, changes_dir, group, 1, ChangeLogOptions::default(), machine.history()).await.unwrap();
         let machine =
             MachineStore::new(&world, group, kind, machine, checkpoints, Some(changes), Stages::default()).unwrap();
         Ok((dir, LogStore::new(log, group), machine))

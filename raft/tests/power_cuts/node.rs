@@ -118,10 +118,9 @@ impl Node {
             CheckpointError::Damaged { .. } | CheckpointError::Store { .. } => NotOpened::Refused(error.to_string()),
         })?;
         let record = checkpoints.record();
-        let changes_seq = record.as_ref().map_or(0, |record| record.changes_seq);
         let next = record.and_then(|record| record.applied).map_or(0, |applied| applied.index + 1);
         let changes = dir.join(format!("changes-{}", group.0));
-        let changes = ChangeLog::open(world, &changes, group, 1, ChangeLogOptions::default(), changes_seq).await;
+        let changes = ChangeLog::open(world, &changes, group, 1, ChangeLogOptions::default(), machine.history()).await;
         let changes = changes.map_err(|error| wrong("a change log", error))?;
         Ok(Shard { group, log: self.log.clone(), checkpoints, changes, machine, room: Applied::default(), next })
     }

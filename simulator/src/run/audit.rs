@@ -105,7 +105,14 @@ impl Audit {
     ) -> Vec<u64> {
         let mut positions = Vec::new();
         for shard in 0..shards {
-            let question = GetReplicaRequest { shard, at_least_index: 0, verify: true, verify_change_log, chain_at: 0 };
+            let question = GetReplicaRequest {
+                shard,
+                at_least_index: 0,
+                verify: true,
+                verify_change_log,
+                chain_at: 0,
+                root_at: 0,
+            };
             match with_settled_parts(client, nodes, &question, deadline).await {
                 Err(trouble) => self.troubles.push(format!("shard {shard}: {trouble}")),
                 Ok(replicas) => {

@@ -1,11 +1,14 @@
 //! `holdfast audit verify`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
-use holdfast_proto::v1::{GetReplicaRequest, GetReplicaResponse};
+use holdfast_node::heads;
+use holdfast_proto::v1::{GetReplicaRequest, GetReplicaResponse, TreeHead};
 use serde::Serialize;
 
+use super::files::{self, HeadFile};
 use crate::connect::ClusterFlags;
 use crate::event_rows::hex;
 use crate::failure::Failure;
@@ -19,6 +22,9 @@ pub struct Verify {
     /// Only this shard.
     #[arg(long)]
     shard: Option<u32>,
+    /// Compare every replica with the heads in this file too, which `holdfast audit head -o json` printed some time ago.
+    #[arg(long, value_name = "FILE")]
+    head: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterFlags,
 }
@@ -47,7 +53,13 @@ struct VerifyAnswer {
 impl Verify {
     /// Looks.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
-        let Self { shard, cluster } = self;
+        let Self { shard, head, cluster } = self;
+        let kept = head.map(|path| files::read::<HeadFile>(&path, "head")).transpose()?;
+        for head in kept.iter().flat_map(|kept| &kept.heads) {
+            heads::check(&head.head()?).map_err(|error| {
+                Failure::check(error.to_string()).about(format!("the head of shard {}", head.shard))
+            })?;
+        }
         let members = Members::find(&cluster.addresses()).await?;
         let shards = members.shards().await?;
         let wanted = match shard {
@@ -61,7 +73,8 @@ impl Verify {
         let mut replicas = Vec::new();
         let reading = output::bar("reading change logs back", wanted.len() as u64);
         for shard in wanted {
-            replicas.extend(verify(&members, shard).await);
+            let head = kept.as_ref().and_then(|kept| kept.of_shard(shard).ok());
+            replicas.extend(verify(&members, shard, head.as_ref()).await);
             reading.inc(1);
         }
         reading.finish_and_clear();
@@ -85,7 +98,7 @@ impl Verify {
 }
 
 /// Reads all replicas of a shard back, and compares them at an event that all of them have.
-async fn verify(members: &Members, shard: u32) -> Vec<ReplicaRow> {
+async fn verify(members: &Members, shard: u32, head: Option<&TreeHead>) -> Vec<ReplicaRow> {
     let nodes: Vec<u64> = members.nodes().map(|(node, _)| node).collect();
     // Where the foremost stands: the others are waited for, so that they can be compared there.
     let mut at_least_index = 0;
@@ -93,7 +106,9 @@ async fn verify(members: &Members, shard: u32) -> Vec<ReplicaRow> {
         let stands = members.replica(*node, GetReplicaRequest { shard, ..GetReplicaRequest::default() }).await;
         at_least_index = at_least_index.max(stands.map_or(0, |replica| replica.applied_index));
     }
-    let question = GetReplicaRequest { shard, at_least_index, verify: true, verify_change_log: true, chain_at: 0 };
+    let root_at = head.map_or(0, |head| head.size);
+    let question =
+        GetReplicaRequest { shard, at_least_index, verify: true, verify_change_log: true, chain_at: 0, root_at };
     let mut read = BTreeMap::new();
     for node in nodes {
         read.insert(node, members.replica(node, question).await);
@@ -102,7 +117,10 @@ async fn verify(members: &Members, shard: u32) -> Vec<ReplicaRow> {
     let mut rows = Vec::new();
     for (node, replica) in read {
         rows.push(match replica {
-            Ok(replica) => row_of(members, shard, node, replica, compared_at).await,
+            Ok(mut replica) => {
+                replica.breaches.extend(head.and_then(|head| not_of_head(head, &replica)));
+                row_of(members, shard, node, replica, compared_at).await
+            }
             Err(failure) => {
                 let breaches = vec![format!("it could not be read: {failure}")];
                 ReplicaRow { shard, node, from: 0, through: 0, compared_at, hash: String::new(), breaches }
@@ -111,6 +129,20 @@ async fn verify(members: &Members, shard: u32) -> Vec<ReplicaRow> {
     }
     compare(&mut rows);
     rows
+}
+
+/// What a replica has of another history than the head that was kept.
+fn not_of_head(head: &TreeHead, replica: &GetReplicaResponse) -> Option<String> {
+    let size = head.size;
+    match replica.root.as_slice() {
+        root if root == head.root => None,
+        [] if replica.change_log_seq < size => {
+            Some(format!("it has {} events, and the head that was kept has {size}", replica.change_log_seq))
+        }
+        // What is not kept here cannot be compared here; that is no fault.
+        [] => None,
+        _ => Some(format!("its first {size} events are others than those of the head that was kept")),
+    }
 }
 
 async fn row_of(members: &Members, shard: u32, node: u64, replica: GetReplicaResponse, compared_at: u64) -> ReplicaRow {
@@ -167,6 +199,21 @@ mod tests {
         let mut rows: Vec<ReplicaRow> = (1..).zip(hashes).map(row).collect();
         compare(&mut rows);
         rows.into_iter().filter(|row| !row.breaches.is_empty()).map(|row| row.node).collect()
+    }
+
+    #[test]
+    fn a_replica_with_another_history_than_a_kept_head_or_a_shorter_one_is_named() {
+        let replica = |root: &[u8], change_log_seq| GetReplicaResponse {
+            root: root.to_vec(),
+            change_log_seq,
+            ..GetReplicaResponse::default()
+        };
+        let head = TreeHead { size: 9, root: vec![7; 32], ..TreeHead::default() };
+        let told = |root: &[u8], seq| not_of_head(&head, &replica(root, seq)).unwrap_or_default();
+        assert_eq!(told(&[7; 32], 12), "");
+        assert_eq!(told(&[], 12), "", "its first events are not kept here");
+        assert!(told(&[8; 32], 12).contains("first 9 events are others"));
+        assert!(told(&[], 8).contains("has 8 events"));
     }
 
     #[test]
