@@ -1,11 +1,16 @@
 //! The demo, as a newcomer runs it.
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+/// A demo looks which ports are free and takes them a moment later: two that start at once may choose the same.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// The report of a demo that went well, and what it said meanwhile.
 fn report_of(arguments: &[&str]) -> (Value, String) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let demo = Command::new(env!("CARGO_BIN_EXE_holdfast"))
         .arg("demo")
         .args(arguments)

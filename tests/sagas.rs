@@ -154,9 +154,18 @@ async fn an_order_over_several_shards_sells_all_of_it_or_nothing() {
     assert_eq!(wait_for(&client, made[1], OrderState::Aborted).await.why, "step pay: declined");
     assert_eq!(state(&client, made[0]).await, ReservationState::Committed);
     assert_eq!(state(&client, made[1]).await, ReservationState::Released);
-    cluster.replicas_agree().await;
     for sku in &skus {
-        let level = client.stock(sku.as_str(), None).await.expect("stock is read").value.levels.remove(0);
-        assert_eq!((level.committed, level.reserved, level.atp), (1, 0, 4), "{sku}");
+        // The other shards follow the deciding one moments later.
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let level = client.stock(sku.as_str(), None).await.expect("stock is read").value.levels.remove(0);
+            let is = (level.committed, level.reserved, level.atp);
+            if is == (1, 0, 4) {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{sku}: {is:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
+    cluster.replicas_agree().await;
 }

@@ -25,6 +25,7 @@ mod output;
 mod random;
 mod reconcile;
 mod replay;
+mod sale;
 mod verbs;
 
 use std::process::ExitCode;

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use holdfast_proto::v1::alert_service_client::AlertServiceClient;
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::inventory_service_client::InventoryServiceClient;
 use holdfast_proto::v1::shard_service_client::ShardServiceClient;
 use holdfast_proto::v1::{
     AuditResult, AuditShardRequest, Cause, CommandError, GetReplicaRequest, GetReplicaResponse, GetRoutingRequest,
-    GetRoutingResponse, GetStatusRequest, GetStatusResponse, ListReservationsRequest, ListReservationsResponse,
-    ListShardsRequest, ListStockRequest, ListStockResponse, ResumeShardRequest, ShardStanding,
+    GetRoutingResponse, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse,
+    ListReservationsRequest, ListReservationsResponse, ListShardsRequest, ListStockRequest, ListStockResponse,
+    ResumeShardRequest, ShardStanding,
 };
 use holdfast_world::{GrpcChannel, Lane, World};
 use tonic::{Request, Status};
@@ -129,6 +131,13 @@ impl Members {
         let mut service = ShardServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
         let reply = service.list_shards(within(ListShardsRequest {}, ANSWER_WITHIN)).await;
         reply.map(|reply| reply.into_inner().shards).map_err(|status| failed(id, &status))
+    }
+
+    /// What a node found abnormal, of a shard or of all.
+    pub async fn alerts(&self, id: u64, shard: Option<u32>) -> Result<ListAlertsResponse, Failure> {
+        let mut service = AlertServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
+        let reply = service.list_alerts(within(ListAlertsRequest { shard }, ANSWER_WITHIN)).await;
+        reply.map(tonic::Response::into_inner).map_err(|status| failed(id, &status))
     }
 
     /// Has a node audit its replica of a shard.

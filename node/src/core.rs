@@ -14,6 +14,7 @@ use holdfast_world::World;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::alerts::Alerts;
 use crate::audit::Audits;
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) readers: Arc<Semaphore>,
     /// What looks after the replicas of this node.
     pub(crate) audits: Audits,
+    pub(crate) alerts: Alerts,
     pub(crate) started_at: Instant,
 }
 

@@ -6,6 +6,7 @@
 //! command line and the set-up of logging to `cli`. `main` and the simulator build a node by the same [`Node::start`].
 
 mod admission;
+mod alerts;
 mod audit;
 mod balance;
 mod bootstrap;

@@ -39,6 +39,8 @@ pub const AUDIT_BREACHES: &str = "holdfast_audit_breaches_total";
 pub const AUDIT_TOOK: &str = "holdfast_audit_seconds";
 /// Whether an audit has halted the shard: 1 or 0.
 pub const HALTED: &str = "holdfast_shard_halted";
+/// Alerts on abnormal corrections of the books, by shard and rule; each replica of a shard tells the same.
+pub const ALERTS: &str = "holdfast_alerts_total";
 /// Whether this node is ready: 1 or 0.
 pub const READY: &str = "holdfast_ready";
 
@@ -82,6 +84,10 @@ pub(crate) fn audited(shard: u32, took: Duration, breaches: u64) {
     metrics::counter!(AUDITS, "shard" => shard.clone()).increment(1);
     metrics::counter!(AUDIT_BREACHES, "shard" => shard.clone()).increment(breaches);
     metrics::histogram!(AUDIT_TOOK, "shard" => shard).record(took.as_secs_f64());
+}
+
+pub(crate) fn alerted(shard: u32, rule: &'static str) {
+    metrics::counter!(ALERTS, "shard" => shard.to_string(), "rule" => rule).increment(1);
 }
 
 pub(crate) fn clock_offset(offset_ms: i64) {

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::alerts::{Alerts, watch_movements};
 use crate::audit::{Audits, audit_replicas};
 use crate::bootstrap::{bring_up, start_mended};
 use crate::config::{ConfigError, NodeConfig};
@@ -171,6 +172,7 @@ impl Node {
             known_kits: KnownKits::default(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             audits,
+            alerts: Alerts::default(),
             started_at: Instant::now(),
         });
         let (fail, failed) = watch::channel(None);
@@ -200,6 +202,7 @@ impl Node {
         node.spawn(clocks::compare_clocks(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(orders::drive(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(audit_replicas(Arc::clone(core), core.stopping.subscribe()));
+        node.spawn(watch_movements(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(balance::balance_leaders(Arc::clone(core), core.stopping.subscribe()));
         Ok(node)
     }

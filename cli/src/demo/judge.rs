@@ -9,43 +9,22 @@ use std::collections::BTreeMap;
 use holdfast_client::ids::ReservationId;
 use holdfast_proto::v1::{Reservation, ReservationLine, ReservationState};
 
+use super::balance::Balance;
 use super::records::{Record, Step};
 use super::shop::Shop;
 use crate::ledger::Findings;
-
-/// Remarks kept to be shown.
-const MAX_REMARKS: usize = 20;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) oversold: u64,
-    pub(super) lost: u64,
-    pub(super) duplicated: u64,
+    pub(super) balance: Balance,
     /// In reservations.
     pub(super) half_taken: u64,
     pub(super) holds_left: u64,
     /// By the records, resolved ones included.
     pub(super) held: u64,
     pub(super) sold: u64,
-    pub(super) remarks: Vec<String>,
-}
-
-impl Verdict {
-    fn remark(&mut self, words: String) {
-        if self.remarks.len() < MAX_REMARKS {
-            self.remarks.push(words);
-        }
-    }
-
-    /// The ledger should have `told` units, and has `found`.
-    fn compare(&mut self, what: impl Fn() -> String, told: u64, found: u64) {
-        if told != found {
-            self.remark(format!("{}: {told} by the customers, {found} by the ledger", what()));
-        }
-        self.lost += told.saturating_sub(found);
-        self.duplicated += found.saturating_sub(told);
-    }
 }
 
 /// Holds every record against the ledger and the ledger against the records.
@@ -75,7 +54,7 @@ fn compare_reservations(
             && !is_whole(shop, record, reservation)
         {
             verdict.half_taken += 1;
-            verdict.remark(format!("reservation {id} is half taken: {:?}", reservation.lines));
+            verdict.balance.remark(format!("reservation {id} is half taken: {:?}", reservation.lines));
         }
         let is_second = seen.insert(id, reservation).is_some();
         let is_explained = records.get(&id).is_some_and(|record| record.reserve == Step::Done);
@@ -84,8 +63,8 @@ fn compare_reservations(
                 .lines
                 .iter()
                 .map(|l| l.held + l.committed + l.fulfilled + l.cancelled + l.released + l.expired);
-            verdict.duplicated += units.sum::<u64>().max(1);
-            verdict.remark(format!("reservation {id} is in the ledger, and no customer's record explains it"));
+            verdict.balance.duplicated += units.sum::<u64>().max(1);
+            verdict.balance.remark(format!("reservation {id} is in the ledger, and no customer's record explains it"));
         }
     }
     for (id, record) in records.iter().filter(|(_, record)| record.reserve == Step::Done) {
@@ -93,8 +72,8 @@ fn compare_reservations(
         verdict.held += units;
         verdict.sold += if record.commit == Step::Done { units } else { 0 };
         let Some(found) = seen.get(id) else {
-            verdict.lost += units;
-            verdict.remark(format!("reservation {id} was acknowledged, and is not in the ledger"));
+            verdict.balance.lost += units;
+            verdict.balance.remark(format!("reservation {id} was acknowledged, and is not in the ledger"));
             continue;
         };
         compare_one(shop, record, found, verdict);
@@ -127,16 +106,20 @@ fn compare_one(shop: &Shop, record: &Record, found: &Reservation, verdict: &mut 
     let told = |step: Step| if step == Step::Done { all } else { 0 };
     let sum = |of: fn(&holdfast_proto::v1::ReservationLine) -> u64| found.lines.iter().map(of).sum::<u64>();
     let id = record.reservation;
-    verdict.compare(
+    verdict.balance.compare(
         || format!("units committed of {id}"),
         told(record.commit),
         sum(|line| line.committed + line.fulfilled + line.cancelled),
     );
-    verdict.compare(|| format!("units shipped of {id}"), told(record.fulfil), sum(|line| line.fulfilled));
+    verdict.balance.compare(|| format!("units shipped of {id}"), told(record.fulfil), sum(|line| line.fulfilled));
     let is_released = found.state() == ReservationState::Released;
     let may_have_expired = record.release == Step::Refused && found.state() == ReservationState::Expired;
     if (record.release == Step::Done) != is_released && !may_have_expired {
-        verdict.compare(|| format!("units released of {id}"), told(record.release), if is_released { all } else { 0 });
+        verdict.balance.compare(
+            || format!("units released of {id}"),
+            told(record.release),
+            if is_released { all } else { 0 },
+        );
     }
 }
 
@@ -153,7 +136,7 @@ fn compare_stock(shop: &Shop, records: &BTreeMap<ReservationId, Record>, finding
         }
     }
     let mut oversold = 0;
-    let mut by_stock = Verdict::default();
+    let mut by_stock = Balance::default();
     for item in &shop.items {
         let sku = item.sku.as_str();
         let levels = findings.levels.range((sku.to_owned(), String::new())..).take_while(|((of, _), _)| of == sku);
@@ -170,11 +153,7 @@ fn compare_stock(shop: &Shop, records: &BTreeMap<ReservationId, Record>, finding
         oversold += sold_told.max(in_sale).saturating_sub(item.stock.into());
     }
     verdict.oversold = oversold.max(findings.oversold);
-    verdict.lost = verdict.lost.max(by_stock.lost);
-    verdict.duplicated = verdict.duplicated.max(by_stock.duplicated);
-    for remark in by_stock.remarks {
-        verdict.remark(remark);
-    }
+    verdict.balance.join(by_stock);
 }
 
 #[cfg(test)]
@@ -219,7 +198,7 @@ mod tests {
     fn verdict(records: &[Record], findings: &Findings, ledger: &[Reservation]) -> (u64, u64, u64) {
         let records = records.iter().map(|record| (record.reservation, *record)).collect();
         let verdict = judge(&shop(), &records, findings, ledger);
-        (verdict.oversold, verdict.lost, verdict.duplicated)
+        (verdict.oversold, verdict.balance.lost, verdict.balance.duplicated)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A sale to watch: a cluster of three processes, a cosmetics shop, thousands of customers after one lipstick, by itself or in gift
 //! sets, and nodes that are killed in the middle. Ends with a report in which the customers' own records are held against the ledger.
 
+mod balance;
 mod customer;
 mod drop;
 mod ending;
@@ -78,7 +79,7 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
     let reservations = ledger::reservations(cluster.members(), shards).await?;
     waiting.finish_and_clear();
     let verdict = judge::judge(&shop, &records, &findings, &reservations);
-    for breach in findings.breaches.iter().chain(&verdict.remarks) {
+    for breach in findings.breaches.iter().chain(&verdict.balance.remarks) {
         output::say(&format!("check: {breach}"));
     }
     let run = report::Run {

@@ -1,5 +1,6 @@
 //! The tree of verbs: what `holdfast help` shows, a file a verb.
 
+mod alert;
 mod amend;
 mod audit;
 mod backorder;
@@ -33,6 +34,7 @@ mod replay;
 mod reservation;
 mod reserve;
 mod return_units;
+mod sale;
 mod shard;
 mod start;
 mod stock;
@@ -104,6 +106,10 @@ pub enum Verb {
     #[command(subcommand)]
     Shard(shard::Shard),
     #[command(subcommand)]
+    Alert(alert::Alert),
+    #[command(subcommand)]
+    Sale(sale::Sale),
+    #[command(subcommand)]
     Backorder(backorder::Backorder),
     Reserve(reserve::Reserve),
     Amend(amend::Amend),
@@ -149,6 +155,8 @@ impl Verb {
             Self::Audit(verb) => verb.run(format).await,
             Self::Watch(verb) => verb.run(format).await,
             Self::Shard(verb) => verb.run(format).await,
+            Self::Alert(verb) => verb.run(format).await,
+            Self::Sale(verb) => verb.run(format).await,
             Self::Backorder(verb) => verb.run(format).await,
             Self::Reserve(verb) => verb.run(format).await,
             Self::Amend(verb) => verb.run(format).await,

@@ -92,8 +92,9 @@ pub(super) fn ship(
     line.units.committed -= units;
     line.units.fulfilled += units;
     let (sku, location) = (line.sku, line.location);
-    let mut leave = |lot, delta, shipped| {
-        if line.counted {
+    let is_counted = line.counted;
+    let leave = |moves: &mut Vec<Move>, lot, delta, shipped| {
+        if is_counted {
             let flow = StockFlow { shipped, ..StockFlow::default() };
             moves.push(Move { sku, location, lot, delta, flow });
         }
@@ -103,7 +104,7 @@ pub(super) fn ship(
             return Err(InvalidArgument::of(Field::LotId).into());
         }
         let delta = StockDelta { on_hand: -(units as i64), committed: -(units as i64), ..StockDelta::default() };
-        leave(None, delta, units);
+        leave(moves, None, delta, units);
         return Ok(());
     };
     let picked = picked.map(|lot| turn.lot(sku, lot)).transpose()?;
@@ -123,11 +124,11 @@ pub(super) fn ship(
         by_lot.bound_mut(shipped).fulfilled += part;
         let units = part as i64;
         if shipped == lot {
-            leave(Some(lot), StockDelta { on_hand: -units, committed: -units, ..StockDelta::default() }, part);
+            leave(moves, Some(lot), StockDelta { on_hand: -units, committed: -units, ..StockDelta::default() }, part);
         } else {
-            check_may_swap(turn, sku, location, lot, shipped, part)?;
-            leave(Some(lot), StockDelta { committed: -units, ..StockDelta::default() }, 0);
-            leave(Some(shipped), StockDelta { on_hand: -units, ..StockDelta::default() }, part);
+            leave(moves, Some(lot), StockDelta { committed: -units, ..StockDelta::default() }, 0);
+            check_may_swap(turn, moves, sku, location, shipped, part)?;
+            leave(moves, Some(shipped), StockDelta { on_hand: -units, ..StockDelta::default() }, part);
         }
     }
     Ok(())
@@ -145,19 +146,24 @@ fn check_may_ship(turn: &Turn<'_>, lot: LotNo) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses units of a lot in the place of others where holds that are bound to no lot yet need them, once the others are free.
+/// Refuses units of a lot in the place of others where holds that are bound to no lot yet need them, once the others are free, and
+/// what the same command has moved before is done.
 fn check_may_swap(
     turn: &Turn<'_>,
+    moves: &[Move],
     sku: SkuNo,
     location: LocationNo,
-    bound: LotNo,
     shipped: LotNo,
     units: u64,
 ) -> Result<(), Refusal> {
     let place = turn.state.stock(sku).place(location).expect("what is bound lies at a place");
     let mut shelf = Shelf::of(turn.state, place);
-    if turn.state.lot(bound).is_sellable(turn.now()) {
-        shelf.give(turn.state, bound, units);
+    for moved in moves.iter().filter(|moved| (moved.sku, moved.location) == (sku, location)) {
+        let Some(lot) = moved.lot.filter(|lot| turn.state.lot(*lot).is_sellable(turn.now())) else { continue };
+        match moved.delta.on_hand - moved.delta.committed {
+            more @ 1.. => shelf.give(turn.state, lot, more.unsigned_abs()),
+            less => shelf.take(lot, less.unsigned_abs()),
+        }
     }
     let available = shelf.left_of(shipped);
     if units > available { Err(Refusal::TooFewOfLot { available }) } else { Ok(()) }
@@ -216,6 +222,21 @@ mod tests {
         shop.reserve(2, &[("cream", 1)]).unwrap();
         assert_eq!(shop.fulfil_of(1, &[(0, 1)], "B"), Err(Refusal::TooFewOfLot { available: 0 }));
         shop.fulfil_of(1, &[(0, 1)], "A").unwrap();
+    }
+
+    #[test]
+    fn a_lot_that_is_picked_for_units_of_several_is_picked_once() {
+        let mut shop = Shop::with_cream(&[("A", 10, 1), ("B", 20, 1), ("C", 100, 1)]);
+        shop.reserve(1, &[("cream", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        assert_eq!(shop.fulfil_of(1, &[(0, 2)], "C"), Err(Refusal::TooFewOfLot { available: 0 }));
+        shop.receive_lot("cream", "C", 100, 1).unwrap();
+        shop.put_item("cream", ItemSpec { lot_tracked: true, min_remaining_days: 30, ..ItemSpec::default() }).unwrap();
+        shop.reserve(2, &[("cream", 1)]).unwrap();
+        // One of the two that are free of it, the hold needs.
+        assert_eq!(shop.fulfil_of(1, &[(0, 2)], "C"), Err(Refusal::TooFewOfLot { available: 0 }));
+        shop.fulfil_of(1, &[(0, 1)], "C").unwrap();
+        shop.fulfil(1, &[]).unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AuditConfig, ConfigError, NodeConfig, NodeLimits, RaftConfig};
+use super::{AlertsConfig, AuditConfig, ConfigError, NodeConfig, NodeLimits, RaftConfig};
 
 /// The most shards a cluster may be founded with.
 const MAX_SHARDS: u32 = 256;
@@ -15,6 +15,10 @@ const MAX_CLUSTER_ID_BYTES: usize = 64;
 const LEAST_SCRUB_BYTES_PER_S: u64 = 256 * 1_024;
 /// Faster than this is no background any more.
 const MOST_SCRUB_BYTES_PER_S: u64 = 1_024 * 1_024 * 1_024;
+/// So many corrections are told apart of each SKU and actor.
+const MOST_CORRECTIONS: u32 = 1_000;
+/// A day: a node that starts looks no further back.
+const MOST_WINDOW_MIN: u32 = 1_440;
 /// What is audited less often is not looked after.
 const MOST_AUDIT_INTERVAL_S: u64 = 86_400;
 /// A week.
@@ -36,6 +40,7 @@ impl NodeConfig {
         self.raft.check()?;
         self.limits.check()?;
         self.audit.check()?;
+        self.alerts.check()?;
         super::shard_limits::check(&self.shard_limits)
     }
 
@@ -146,6 +151,21 @@ impl AuditConfig {
     }
 }
 
+impl AlertsConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let within = |key: &str, value: u32, least: u32, most: u32| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            let hint = format!("choose {least} to {most}");
+            Err(invalid(format!("alerts.{key}"), format!("is {value}"), hint))
+        };
+        within("percent", self.percent, 0, 1_000_000)?;
+        within("corrections", self.corrections, 0, MOST_CORRECTIONS)?;
+        within("window_min", self.window_min, 1, MOST_WINDOW_MIN)
+    }
+}
+
 impl NodeLimits {
     fn check(&self) -> Result<(), ConfigError> {
         let at_least = |key: &str, value: u64, least: u64| {
@@ -218,6 +238,8 @@ mod tests {
             refused(|config| config.limits.waiting_commands = 10),
             refused(|config| config.limits.scrub_bytes_per_s = 0),
             refused(|config| config.limits.scrub_pause_s = 10_000_000),
+            refused(|config| config.alerts.corrections = 1_001),
+            refused(|config| config.alerts.window_min = 0),
         ];
         insta::assert_snapshot!(lines.join("\n"));
     }

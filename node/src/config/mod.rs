@@ -54,6 +54,9 @@ pub struct NodeConfig {
     /// How a node looks after the replicas it does not lead.
     #[serde(default)]
     pub audit: AuditConfig,
+    /// Which corrections of the books a node tells of.
+    #[serde(default)]
+    pub alerts: AlertsConfig,
     /// The latest schema of log entries that this node understands: no key of the file, but the build's own. Only simulations
     /// have another one, to run nodes of two versions.
     #[serde(skip, default = "schema_of_this_build")]
@@ -170,6 +173,40 @@ pub struct AuditConfig {
 impl Default for AuditConfig {
     fn default() -> Self {
         Self { interval_s: 300, halts_writes: true }
+    }
+}
+
+/// Which corrections of the books (adjustments, counts that are applied, repairs) a node tells of. Each is off where it is 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertsConfig {
+    /// More units than this of one SKU at one location written off, or found, within the window; 0: no alerts by size.
+    pub units: u64,
+    /// And more than so many percent of what was there before; 0: the units decide alone.
+    pub percent: u32,
+    /// More corrections than this of one SKU, or by one actor, of one shard within the window; 0: no alerts by rate.
+    pub corrections: u32,
+    /// The window, in minutes of log time.
+    pub window_min: u32,
+}
+
+impl Default for AlertsConfig {
+    fn default() -> Self {
+        Self { units: 100, percent: 50, corrections: 100, window_min: 10 }
+    }
+}
+
+impl AlertsConfig {
+    /// True where nothing could be told.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.units == 0 && self.corrections == 0
+    }
+
+    /// Nothing is told.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { units: 0, percent: 0, corrections: 0, window_min: 1 }
     }
 }
 

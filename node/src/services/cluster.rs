@@ -356,13 +356,19 @@ impl ClusterService for Cluster {
         &self,
         request: Request<v1::ListCampaignsRequest>,
     ) -> Result<Response<v1::ListCampaignsResponse>, Status> {
-        let routes = self.core.routes()?;
         let only = match request.into_inner().campaign_id.as_str() {
             "" => None,
             text => Some(from_proto::campaign_id("campaign_id", text)?),
         };
-        let known = routes.for_shards.campaigns.iter().filter(|known| only.as_ref().is_none_or(|id| *id == known.id));
-        let campaigns: Vec<_> = known.map(|known| to_proto::campaign(&known.id, &known.spec, known.revision)).collect();
+        // From the machine itself: who has just closed a campaign is not to be told that it is open.
+        let known = |meta: &Meta| {
+            let campaigns = meta.campaigns().iter().filter_map(|(id, known)| {
+                let id = CampaignId::new(id).ok().filter(|id| only.as_ref().is_none_or(|only| only == id))?;
+                Some(to_proto::campaign(&id, &known.spec, Revision(known.revision)))
+            });
+            campaigns.collect::<Vec<_>>()
+        };
+        let campaigns = self.core.meta()?.read_meta(known).unwrap_or_default();
         if let Some(unknown) = only.filter(|_| campaigns.is_empty()) {
             return Err(from_proto::unknown_campaign("campaign_id", &unknown).into());
         }

@@ -3,6 +3,7 @@
 //! Responsible for limits of requests, deadlines, and for taking requests to the shards and answers back. Promises that every
 //! refusal is an error of the one table, with its reason. Leaves translation to `from_proto` and `to_proto`.
 
+mod alerts;
 mod cluster;
 mod decide;
 mod events;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_proto::peer::v1::introduction_service_server::IntroductionServiceServer;
+use holdfast_proto::v1::alert_service_server::AlertServiceServer;
 use holdfast_proto::v1::cluster_service_server::ClusterServiceServer;
 use holdfast_proto::v1::event_service_server::EventServiceServer;
 use holdfast_proto::v1::inventory_service_server::InventoryServiceServer;
@@ -49,8 +51,15 @@ pub(crate) fn client_routes(
     let events = EventServiceServer::new(events::Events::new(Arc::clone(core)))
         .max_decoding_message_size(MESSAGE_ROOM)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
-    let mut routes =
-        Routes::new(inventory).add_service(cluster).add_service(events).add_service(shards).add_service(health);
+    let alerts = AlertServiceServer::new(alerts::AlertsService::new(Arc::clone(core)))
+        .max_decoding_message_size(MESSAGE_ROOM)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let mut routes = Routes::new(inventory)
+        .add_service(cluster)
+        .add_service(events)
+        .add_service(shards)
+        .add_service(alerts)
+        .add_service(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

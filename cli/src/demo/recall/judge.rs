@@ -7,10 +7,8 @@ use holdfast_proto::v1::{Reservation, ReservationLine, StockLevel};
 
 use super::orders::{Order, State};
 use super::shop::Shop;
+use crate::demo::balance::Balance;
 use crate::ledger::Findings;
-
-/// Remarks kept to be shown.
-const MAX_REMARKS: usize = 20;
 
 /// What was found. The first four in reservations, the others in units.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,26 +17,7 @@ pub(super) struct Verdict {
     pub(super) named: usize,
     pub(super) missed: usize,
     pub(super) wrongly_named: usize,
-    pub(super) lost: u64,
-    pub(super) duplicated: u64,
-    pub(super) remarks: Vec<String>,
-}
-
-impl Verdict {
-    fn remark(&mut self, words: String) {
-        if self.remarks.len() < MAX_REMARKS {
-            self.remarks.push(words);
-        }
-    }
-
-    /// The ledger should have `told` units, and has `found`.
-    fn compare(&mut self, what: impl Fn() -> String, told: u64, found: u64) {
-        if told != found {
-            self.remark(format!("{}: {told} by what was answered, {found} by the ledger", what()));
-        }
-        self.lost += told.saturating_sub(found);
-        self.duplicated += found.saturating_sub(told);
-    }
+    pub(super) balance: Balance,
 }
 
 /// Holds the trace against the book, and the ledger too.
@@ -69,7 +48,9 @@ fn compare_trace(
             None => verdict.named += 1,
             Some(cream) => {
                 verdict.missed += 1;
-                verdict.remark(format!("{id} had units of the lot of {}, and is not named", shop.creams[*cream].sku));
+                verdict
+                    .balance
+                    .remark(format!("{id} had units of the lot of {}, and is not named", shop.creams[*cream].sku));
             }
         }
     }
@@ -77,7 +58,7 @@ fn compare_trace(
     let wrongly: BTreeSet<ReservationId> = named.iter().filter(had_none).map(|(_, id)| *id).collect();
     verdict.wrongly_named = wrongly.len();
     for id in wrongly {
-        verdict.remark(format!("{id} is named, and never had a unit of the lot"));
+        verdict.balance.remark(format!("{id} is named, and never had a unit of the lot"));
     }
 }
 
@@ -92,20 +73,20 @@ fn compare_reservations(
         let Some(id) = found.reservation_id.map(ReservationId::from) else { continue };
         let all = |line: &ReservationLine| counts(line).iter().sum::<u64>() + line.short + line.short_sold;
         let Some(order) = book.get(&id).filter(|_| seen.insert(id)) else {
-            verdict.duplicated += found.lines.iter().map(all).sum::<u64>().max(1);
-            verdict.remark(format!("reservation {id} is in the ledger, and no record explains it"));
+            verdict.balance.duplicated += found.lines.iter().map(all).sum::<u64>().max(1);
+            verdict.balance.remark(format!("reservation {id} is in the ledger, and no record explains it"));
             continue;
         };
         for (cream, units) in &order.units {
             let sku = &shop.creams[*cream].sku;
             let in_state = |line: &ReservationLine| counts(line)[order.state as usize];
             let there = found.lines.iter().filter(|line| line.sku == *sku).map(in_state).sum();
-            verdict.compare(|| format!("units of {sku} in {id}"), (*units).into(), there);
+            verdict.balance.compare(|| format!("units of {sku} in {id}"), (*units).into(), there);
         }
     }
     for (id, order) in book.iter().filter(|(id, _)| !seen.contains(id)) {
-        verdict.lost += order.units.iter().map(|(_, units)| u64::from(*units)).sum::<u64>();
-        verdict.remark(format!("reservation {id} was acknowledged, and is not in the ledger"));
+        verdict.balance.lost += order.units.iter().map(|(_, units)| u64::from(*units)).sum::<u64>();
+        verdict.balance.remark(format!("reservation {id} was acknowledged, and is not in the ledger"));
     }
 }
 
@@ -122,7 +103,7 @@ fn compare_stock(shop: &Shop, book: &BTreeMap<ReservationId, Order>, findings: &
             *told.entry((*cream, order.state as usize)).or_default() += u64::from(*units);
         }
     }
-    let mut by_stock = Verdict::default();
+    let mut by_stock = Balance::default();
     for (place, cream) in shop.creams.iter().enumerate() {
         let sku = cream.sku.as_str();
         let levels = findings.levels.iter().filter(|((of, _), _)| of == sku).map(|(_, level)| level);
@@ -137,11 +118,7 @@ fn compare_stock(shop: &Shop, book: &BTreeMap<ReservationId, Order>, findings: &
             sum(|level| level.fulfilled),
         );
     }
-    verdict.lost = verdict.lost.max(by_stock.lost);
-    verdict.duplicated = verdict.duplicated.max(by_stock.duplicated);
-    for remark in by_stock.remarks {
-        verdict.remark(remark);
-    }
+    verdict.balance.join(by_stock);
 }
 
 #[cfg(test)]
@@ -202,9 +179,9 @@ mod tests {
 
     #[test]
     fn what_was_acknowledged_and_is_not_there_is_lost_and_the_other_way_round_duplicated() {
-        assert_eq!(verdict(order(&[0]), &[0], &[]).lost, 4);
-        assert_eq!(verdict(order(&[0]), &[0], &[shipped(), shipped()]).duplicated, 4);
+        assert_eq!(verdict(order(&[0]), &[0], &[]).balance.lost, 4);
+        assert_eq!(verdict(order(&[0]), &[0], &[shipped(), shipped()]).balance.duplicated, 4);
         let held = Order { state: State::Held, ..order(&[0]) };
-        assert_eq!(verdict(held, &[0], &[shipped()]).lost, 4, "it should be held, and has been shipped");
+        assert_eq!(verdict(held, &[0], &[shipped()]).balance.lost, 4, "it should be held, and has been shipped");
     }
 }

@@ -109,7 +109,7 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
     let reservations = ledger::reservations(cluster.members(), shards).await?;
     waiting.finish_and_clear();
     let verdict = judge::judge(&shop, &book, &found.named, &findings, &reservations);
-    for remark in findings.breaches.iter().chain(&verdict.remarks) {
+    for remark in findings.breaches.iter().chain(&verdict.balance.remarks) {
         output::say(&format!("check: {remark}"));
     }
     let recalled_on: BTreeSet<u32> = shop.creams.iter().map(|cream| cream.shard).collect();
@@ -127,8 +127,8 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
         wrongly_named: verdict.wrongly_named,
         ms: u64::try_from(found.took.as_millis()).unwrap_or(u64::MAX),
         oversold: findings.oversold,
-        lost: verdict.lost,
-        duplicated: verdict.duplicated,
+        lost: verdict.balance.lost,
+        duplicated: verdict.balance.duplicated,
         unbalanced_skus: findings.unbalanced.len(),
         kills: found.kills,
         replicas_identical: findings.identical,
