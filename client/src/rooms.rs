@@ -15,6 +15,9 @@ use crate::reads::{Reader, inventory};
 /// Most customers that one admit lets in, and most spent tokens that it tells of.
 const MAX_ADMITTED: usize = 512;
 
+/// No node leads whose clock is so far from the others'.
+const CLOCKS_APART_MS: u64 = 1_000;
+
 /// A waiting room with its tickets.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Room {
@@ -104,12 +107,13 @@ impl Client {
     /// has spent a token. [`Success::admitted`](crate::Success::admitted) says how many it were.
     pub async fn admission(&self, campaign_id: &str, most: u32, valid_for: Duration) -> Result<Admit, Error> {
         let reader = self.reader(crate::Consistency::Linearizable);
+        let as_of_ms = self.cluster_time_ms().saturating_sub(CLOCKS_APART_MS);
         // What is left is read first: who is let in or spends meanwhile is in the room's books, and counts as still to come.
         let (left, spent) = reader.left_and_spent(campaign_id).await?;
         let room = reader.room(campaign_id).await?;
         let is_spent =
             |ticket: &&v1::Ticket| ticket.state() == v1::TicketState::Admitted && spent.contains(&ticket.number);
         let newly = room.tickets.iter().filter(is_spent).map(|ticket| ticket.number).take(MAX_ADMITTED).collect();
-        Ok(Admit::of(campaign_id, most, left).spent(spent.len() as u32, newly).valid_for(valid_for))
+        Ok(Admit::of(campaign_id, most, left).spent(spent.len() as u32, newly).as_of_ms(as_of_ms).valid_for(valid_for))
     }
 }

@@ -57,6 +57,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..80)
 }
 
+/// What was left, who had spent a token, and when that was read.
+type News = (u64, BTreeSet<u32>, u64);
+
 /// What is thought of the room, in lists.
 #[derive(Default)]
 struct Model {
@@ -71,10 +74,34 @@ struct Model {
     spent: BTreeSet<u32>,
     left: u64,
     /// What somebody has read earlier.
-    old_news: (u64, BTreeSet<u32>),
+    old_news: News,
 }
 
 impl Model {
+    /// What one is told who shows that, or nothing.
+    fn buy(&mut self, now: u64, units: u32, pass: Option<Pass>) -> Result<(), Refusal> {
+        let invalid = |why| Err(Refusal::AdmissionTokenInvalid { why });
+        if now >= ENDS_AT {
+            return over();
+        }
+        if now < SALE_AT {
+            return Err(Refusal::SaleNotStarted { campaign: drop_id(), starts_at: LogTime(SALE_AT) });
+        }
+        let Some(pass) = pass else { return invalid(TokenFault::Missing) };
+        if self.spent.contains(&pass.ticket) {
+            return invalid(TokenFault::Spent);
+        }
+        if pass.expires_at.0 <= now {
+            return invalid(TokenFault::Expired);
+        }
+        if u64::from(units) > self.left {
+            return Err(Refusal::AllocationExhausted { available: self.left, line: 0 });
+        }
+        self.left -= u64::from(units);
+        self.spent.insert(pass.ticket);
+        Ok(())
+    }
+
     fn order(&self) -> Vec<u32> {
         let mut tickets: Vec<u32> = (1..=self.joined.len() as u32).collect();
         if let Some(seed) = self.seed {
@@ -83,12 +110,13 @@ impl Model {
         tickets
     }
 
-    fn admit(&mut self, now: u64, most: u32, valid_s: u32, left: u64, spent: &BTreeSet<u32>) -> u32 {
+    fn admit(&mut self, now: u64, most: u32, valid_s: u32, (left, spent, as_of): &News) -> u32 {
         let news: Vec<u32> = spent.iter().copied().filter(|ticket| self.until.contains_key(ticket)).collect();
         self.told_spent.extend(news);
         let since = (self.told_spent.len() as u64).saturating_sub(spent.len() as u64);
         let told = &self.told_spent;
-        let coming = self.until.iter().filter(|(ticket, until)| **until > now && !told.contains(ticket)).count() as u64;
+        let coming =
+            self.until.iter().filter(|(ticket, until)| **until > *as_of && !told.contains(ticket)).count() as u64;
         let most = left.saturating_sub(since).saturating_sub(coming).min(most.into());
         let next: Vec<u32> =
             self.order().into_iter().filter(|ticket| !self.until.contains_key(ticket)).take(most as usize).collect();
@@ -184,7 +212,7 @@ fn closed<T>(why: QueueFault) -> Result<T, Refusal> {
     Err(Refusal::QueueClosed { campaign: drop_id(), why })
 }
 
-/// What the rules should say to an act, by the model; `None` of a lack that only the stock knows.
+/// Asks the rules, and the model what they should say.
 fn play(shop: &mut Shop, model: &mut Model, is_lottery: bool, act: &Act) {
     let is_over = shop.now >= ENDS_AT;
     match *act {
@@ -241,10 +269,19 @@ fn play(shop: &mut Shop, model: &mut Model, is_lottery: bool, act: &Act) {
             assert_eq!(got.map(|_| ()), expected);
         }
         Act::Admit { most, valid_s, stale } => {
-            let (left, spent) = if stale { model.old_news.clone() } else { (model.left, model.spent.clone()) };
+            let fresh = (model.left, model.spent.clone(), shop.now);
+            let news = if stale { model.old_news.clone() } else { fresh.clone() };
+            let (left, spent, as_of) = &news;
             let newly_spent = spent.iter().copied().filter(|ticket| !model.told_spent.contains(ticket)).collect();
-            let admit =
-                Admit { campaign: drop_id(), tickets: most, valid_s, left, spent: spent.len() as u32, newly_spent };
+            let admit = Admit {
+                campaign: drop_id(),
+                tickets: most,
+                valid_s,
+                left: *left,
+                spent: spent.len() as u32,
+                newly_spent,
+                as_of: LogTime(*as_of),
+            };
             let got = shop.ask(Operation::Admit(Box::new(admit)));
             let expected = if is_over {
                 over()
@@ -253,39 +290,18 @@ fn play(shop: &mut Shop, model: &mut Model, is_lottery: bool, act: &Act) {
             } else if is_lottery && model.seed.is_none() {
                 closed(QueueFault::NotDrawn)
             } else {
-                Ok(model.admit(shop.now, most, valid_s, left, &spent))
+                Ok(model.admit(shop.now, most, valid_s, &news))
             };
             assert_eq!(got.map(|done| done.admitted.unwrap()), expected);
             if !stale {
-                model.old_news = (model.left, model.spent.clone());
+                model.old_news = fresh;
             }
         }
         Act::Buy { ticket, units, lasts_s, with } => {
             let expires_at = model.until.get(&ticket).copied().unwrap_or(START + lasts_s * 1_000);
             let pass = with.then_some(Pass { ticket, expires_at: LogTime(expires_at) });
             let got = shop.buy(units, pass);
-            let invalid = |why| Some(Err(Refusal::AdmissionTokenInvalid { why }));
-            let expected = if is_over {
-                Some(over())
-            } else if shop.now < SALE_AT {
-                Some(Err(Refusal::SaleNotStarted { campaign: drop_id(), starts_at: LogTime(SALE_AT) }))
-            } else if !with {
-                invalid(TokenFault::Missing)
-            } else if model.spent.contains(&ticket) {
-                invalid(TokenFault::Spent)
-            } else if expires_at <= shop.now {
-                invalid(TokenFault::Expired)
-            } else if u64::from(units) > model.left {
-                Some(Err(Refusal::AllocationExhausted { available: model.left, line: 0 }))
-            } else {
-                model.left -= u64::from(units);
-                model.spent.insert(ticket);
-                None
-            };
-            match expected {
-                Some(expected) => assert_eq!(got.map(|_| ()), expected),
-                None => assert!(got.is_ok(), "{got:?}"),
-            }
+            assert_eq!(got.map(|_| ()), model.buy(shop.now, units, pass));
         }
         Act::Pass { ms } => shop.now += ms,
         Act::Reload => shop.reload(),
@@ -321,7 +337,7 @@ proptest! {
         let admission = if is_lottery { CampaignAdmission::Lottery } else { CampaignAdmission::Queue };
         let mut shop = Shop::open(admission);
         let mut model = Model { left: GRANTED.into(), ..Model::default() };
-        model.old_news = (model.left, BTreeSet::new());
+        model.old_news = (model.left, BTreeSet::new(), START);
         for act in &acts {
             play(&mut shop, &mut model, is_lottery, act);
             agree(&shop, &model);

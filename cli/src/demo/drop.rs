@@ -371,7 +371,7 @@ async fn judged(
     }
     let records = bought.into_iter().map(|it| (it.record.reservation, it.record)).collect();
     let verdict = judge::judge(&shop, &records, &findings, &reservations);
-    for remark in findings.breaches.iter().chain(&verdict.remarks).chain(&drawn.problems) {
+    for remark in findings.breaches.iter().chain(&verdict.balance.remarks).chain(&drawn.problems) {
         output::say(&format!("check: {remark}"));
     }
     let figures = DropFigures {

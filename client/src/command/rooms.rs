@@ -69,6 +69,14 @@ impl Admit {
         self
     }
 
+    /// When that was read: an instant of cluster time before it, by every node's clock. Who was let in until then and has not come
+    /// makes room for the next; if not given, nobody does.
+    #[must_use]
+    pub fn as_of_ms(mut self, as_of_ms: u64) -> Self {
+        self.0.as_of_ms = as_of_ms;
+        self
+    }
+
     /// For how long the tokens are worth something; 120 s if not given.
     #[must_use]
     pub fn valid_for(mut self, duration: Duration) -> Self {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::state::{CampaignNo, RoomEntry, SaleNo};
 use crate::turn::Turn;
 use crate::{
-    CampaignAdmission, CampaignId, EventKind, Field, InvalidArgument, MAX_ADMISSION_S, MAX_ADMITTED, QueueFault,
-    Refusal, Success, TicketState,
+    CampaignAdmission, CampaignId, EventKind, Field, InvalidArgument, LogTime, MAX_ADMISSION_S, MAX_ADMITTED,
+    QueueFault, Refusal, Success, TicketState,
 };
 
 /// Lets the next customers in, in the order of the queue or of the draw, each for a while in which its token may be spent.
@@ -28,6 +28,8 @@ pub struct Admit {
     pub spent: u32,
     /// Of them, those that the room did not know, at most [`MAX_ADMITTED`].
     pub newly_spent: Vec<u32>,
+    /// By every clock before that was read: who was let in until then has not spent the token since.
+    pub as_of: LogTime,
 }
 
 impl Admit {
@@ -81,13 +83,15 @@ impl Admit {
         let Some(room) = turn.state.room(sale) else { return Vec::new() };
         // What was spent since is in the room's books already, and not yet in what was left then.
         let since = (room.spent.len() as u64).saturating_sub(u64::from(self.spent));
-        let coming = room.admitted_at(turn.now()) as u64;
+        // Whose time is over may have come in it, after that was read: that unit is neither among what is left nor among what is known
+        // to be spent.
+        let coming = room.admitted_at(self.as_of.min(turn.now())) as u64;
         let served = self.left.saturating_sub(since).saturating_sub(coming);
         let most = served.min(u64::from(self.tickets)) as usize;
         room.waiting.iter().take(most).map(|(_, ticket)| *ticket).collect()
     }
 
-    fn let_in(&self, turn: &mut Turn<'_>, campaign: CampaignNo, sale: SaleNo, ticket: u32, until: crate::LogTime) {
+    fn let_in(&self, turn: &mut Turn<'_>, campaign: CampaignNo, sale: SaleNo, ticket: u32, until: LogTime) {
         let Some(&no) = turn.state.room(sale).and_then(|room| room.by_ticket.get(&ticket)) else { return };
         turn.state.change_ticket(no, TicketState::Admitted { until });
         turn.tell_of_ticket(EventKind::QueueAdmitted, campaign, no);
@@ -100,7 +104,18 @@ mod tests {
     use crate::test_shop::{Shop, id};
     use crate::*;
 
+    /// By what was read just now.
     fn admit(shop: &mut Shop, tickets: u32, left: u64, spent: &[u32]) -> Result<Success, Refusal> {
+        admit_as_of(shop, tickets, left, spent, LogTime(u64::MAX))
+    }
+
+    fn admit_as_of(
+        shop: &mut Shop,
+        tickets: u32,
+        left: u64,
+        spent: &[u32],
+        as_of: LogTime,
+    ) -> Result<Success, Refusal> {
         let admit = Admit {
             campaign: "drop".parse().unwrap(),
             tickets,
@@ -108,6 +123,7 @@ mod tests {
             left,
             spent: spent.len() as u32,
             newly_spent: spent.to_vec(),
+            as_of,
         };
         shop.run(Operation::Admit(Box::new(admit)))
     }
@@ -160,6 +176,17 @@ mod tests {
         // What was read before they did says three.
         assert_eq!(admit(&mut shop, 5, 3, &[]).unwrap().admitted, Some(0));
         assert_eq!(shop.inventory.room(&"drop".parse().unwrap()).unwrap().spent, 2);
+    }
+
+    #[test]
+    fn who_may_have_bought_since_what_is_left_was_read_keeps_the_place_beyond_the_time() {
+        let mut shop = shop();
+        let read_at = LogTime(crate::test_shop::OPENING + 60_000);
+        admit(&mut shop, 5, 2, &[]).unwrap();
+        shop.after_s(60);
+        // One of the two has bought in the last second: that is not in what was read.
+        assert_eq!(admit_as_of(&mut shop, 5, 2, &[], read_at).unwrap().admitted, Some(0));
+        assert_eq!(admit_as_of(&mut shop, 5, 1, &[1], LogTime(read_at.0 + 60_000)).unwrap().admitted, Some(1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Waiting rooms of campaigns.
 
 use holdfast_inventory::commands::{Admit, CommitDraw, Draw, JoinQueue};
-use holdfast_inventory::{CampaignId, Commitment, CustomerHash, MAX_ADMISSION_S, MAX_ADMITTED, Pass, Seed};
+use holdfast_inventory::{CampaignId, Commitment, CustomerHash, LogTime, MAX_ADMISSION_S, MAX_ADMITTED, Pass, Seed};
 use holdfast_proto::v1::{self, CommandError};
 
 use super::Words;
@@ -62,6 +62,7 @@ pub(super) fn admit(wire: v1::Admit) -> Result<Admit, CommandError> {
         left: wire.left,
         spent: wire.spent,
         newly_spent: wire.newly_spent,
+        as_of: LogTime(wire.as_of_ms),
     })
 }
 

@@ -2,8 +2,8 @@
 
 use holdfast_inventory::commands::Discrepancy;
 use holdfast_inventory::{
-    Allocation, CampaignId, CampaignPhase, Event, EventBody, ReservationRef, Revision, StockChange, StockCounts,
-    StockDelta, Subject,
+    Allocation, CampaignId, CampaignPhase, Event, EventBody, OrderState, ReservationRef, Revision, StepName, StepState,
+    StockChange, StockCounts, StockDelta, Subject,
 };
 use holdfast_proto::v1::{self, event};
 
@@ -158,18 +158,16 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Breach { invariant, finding, node } => {
             event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
         }
-        Subject::Order { state, step, revision } => {
-            let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
-                (name.to_string(), super::orders::step_state(state))
-            });
-            event::Subject::Order(v1::OrderEvent {
-                state: super::orders::order_state(state).into(),
-                step,
-                step_state: step_state.into(),
-                revision: revision.0,
-            })
-        }
+        Subject::Order { state, step, revision } => event::Subject::Order(order_event(state, step, revision)),
     }
+}
+
+fn order_event(state: OrderState, step: Option<(StepName, StepState)>, revision: Revision) -> v1::OrderEvent {
+    let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
+        (name.to_string(), super::orders::step_state(state))
+    });
+    let state = super::orders::order_state(state).into();
+    v1::OrderEvent { state, step, step_state: step_state.into(), revision: revision.0 }
 }
 
 fn campaign_event(campaign: &CampaignId, phase: CampaignPhase, revision: Revision) -> v1::CampaignEvent {

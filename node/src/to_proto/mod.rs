@@ -7,10 +7,10 @@ use holdfast_inventory::{
     Allocation, Answer, Backorder, BackorderEntry, CampaignAdmission, CampaignId, CampaignSpec, ChannelId, ChannelSpec,
     Commitment, Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerHash, CustomerLimit, Item,
     ItemStatus, Kit, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt,
-    Refusal, Reservation, ReservationLine, ReservationState, Revision, Seed, ShortReservation, Sku, StockCounts,
-    StockLevel, Success, TicketState, Transfer, TransferState,
+    Reservation, ReservationLine, ReservationState, Revision, Seed, ShortReservation, StockCounts, StockLevel, Success,
+    TicketState, Transfer, TransferState,
 };
-use holdfast_proto::v1::{self, CommandError, ErrorReason as Reason, Retry, command_result::Outcome};
+use holdfast_proto::v1::{self, CommandError, command_result::Outcome};
 use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
 

@@ -151,6 +151,10 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::ApplyCount(_)
         | LogOperation::CancelCount(_)
         | LogOperation::Reconcile(_)) => counts::from_log(other)?,
+        other @ (LogOperation::JoinQueue(_)
+        | LogOperation::CommitDraw(_)
+        | LogOperation::Draw(_)
+        | LogOperation::Admit(_)) => rooms::from_log(other)?,
         other @ (LogOperation::StartOrder(_) | LogOperation::ReportStep(_) | LogOperation::ResolveOrder(_)) => {
             orders::from_log(other)?
         }
@@ -158,10 +162,6 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
         LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
         LogOperation::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke_from_log(&it)?)),
-        LogOperation::JoinQueue(it) => Operation::JoinQueue(Box::new(rooms::join_from_log(&it)?)),
-        LogOperation::CommitDraw(it) => Operation::CommitDraw(Box::new(rooms::commit_from_log(&it)?)),
-        LogOperation::Draw(it) => Operation::Draw(Box::new(rooms::draw_from_log(&it)?)),
-        LogOperation::Admit(it) => Operation::Admit(Box::new(rooms::admit_from_log(it)?)),
     })
 }
 

@@ -1,8 +1,9 @@
 //! Waiting rooms of campaigns, in the log.
 
 use holdfast_inventory::commands::{Admit, CommitDraw, Draw, JoinQueue};
-use holdfast_inventory::{CampaignId, Commitment, CustomerHash, LogTime, Pass, Seed};
+use holdfast_inventory::{CampaignId, Commitment, CustomerHash, LogTime, Operation, Pass, Seed};
 use holdfast_proto::log::v1 as log;
+use holdfast_proto::log::v1::command::Operation as LogOperation;
 
 use super::DecodeError;
 use super::from_log::name;
@@ -11,7 +12,7 @@ pub(super) fn join_to_log(it: &JoinQueue) -> log::JoinQueue {
     log::JoinQueue { campaign_id: it.campaign.as_str().to_owned(), customer: it.customer.0.to_be_bytes().to_vec() }
 }
 
-pub(super) fn join_from_log(it: &log::JoinQueue) -> Result<JoinQueue, DecodeError> {
+fn join_from_log(it: &log::JoinQueue) -> Result<JoinQueue, DecodeError> {
     let customer = CustomerHash(u128::from_be_bytes(bytes(&it.customer, "a customer hash")?));
     Ok(JoinQueue { campaign: name(CampaignId::new(&it.campaign_id))?, customer })
 }
@@ -20,7 +21,7 @@ pub(super) fn commit_to_log(it: &CommitDraw) -> log::CommitDraw {
     log::CommitDraw { campaign_id: it.campaign.as_str().to_owned(), commitment: it.commitment.0.to_vec() }
 }
 
-pub(super) fn commit_from_log(it: &log::CommitDraw) -> Result<CommitDraw, DecodeError> {
+fn commit_from_log(it: &log::CommitDraw) -> Result<CommitDraw, DecodeError> {
     let commitment = Commitment(bytes(&it.commitment, "a commitment")?);
     Ok(CommitDraw { campaign: name(CampaignId::new(&it.campaign_id))?, commitment })
 }
@@ -29,7 +30,7 @@ pub(super) fn draw_to_log(it: &Draw) -> log::Draw {
     log::Draw { campaign_id: it.campaign.as_str().to_owned(), seed: it.seed.0.to_vec() }
 }
 
-pub(super) fn draw_from_log(it: &log::Draw) -> Result<Draw, DecodeError> {
+fn draw_from_log(it: &log::Draw) -> Result<Draw, DecodeError> {
     Ok(Draw { campaign: name(CampaignId::new(&it.campaign_id))?, seed: Seed(bytes(&it.seed, "a seed")?) })
 }
 
@@ -41,10 +42,11 @@ pub(super) fn admit_to_log(it: &Admit) -> log::Admit {
         left: it.left,
         spent: it.spent,
         newly_spent: it.newly_spent.clone(),
+        as_of_ms: it.as_of.0,
     }
 }
 
-pub(super) fn admit_from_log(it: log::Admit) -> Result<Admit, DecodeError> {
+fn admit_from_log(it: log::Admit) -> Result<Admit, DecodeError> {
     Ok(Admit {
         campaign: name(CampaignId::new(&it.campaign_id))?,
         tickets: it.tickets,
@@ -52,6 +54,17 @@ pub(super) fn admit_from_log(it: log::Admit) -> Result<Admit, DecodeError> {
         left: it.left,
         spent: it.spent,
         newly_spent: it.newly_spent,
+        as_of: LogTime(it.as_of_ms),
+    })
+}
+
+pub(super) fn from_log(message: LogOperation) -> Result<Operation, DecodeError> {
+    Ok(match message {
+        LogOperation::JoinQueue(it) => Operation::JoinQueue(Box::new(join_from_log(&it)?)),
+        LogOperation::CommitDraw(it) => Operation::CommitDraw(Box::new(commit_from_log(&it)?)),
+        LogOperation::Draw(it) => Operation::Draw(Box::new(draw_from_log(&it)?)),
+        LogOperation::Admit(it) => Operation::Admit(Box::new(admit_from_log(it)?)),
+        other => return Err(DecodeError::malformed(format!("{other:?} is nothing of waiting rooms"))),
     })
 }
 

@@ -361,6 +361,7 @@ fn between_shards() -> Vec<Operation> {
             left: 30,
             spent: 31,
             newly_spent: vec![32, 33],
+            as_of: LogTime(34),
         })),
     ]
 }
