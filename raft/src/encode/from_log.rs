@@ -126,12 +126,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::SetLimits(it) => {
             Operation::SetLimits(Box::new(SetLimits { limits: super::limits_from_log(&it) }))
         }
-        LogOperation::PutLot(it) => Operation::PutLot(Box::new(PutLot {
-            sku: name(Sku::new(&it.sku))?,
-            lot: name(LotId::new(&it.lot_id))?,
-            spec: it.lot.map(lot_spec).unwrap_or_default(),
-            if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
-        })),
+        LogOperation::PutLot(it) => Operation::PutLot(Box::new(put_lot(it)?)),
         LogOperation::BlockLot(it) => Operation::BlockLot(BlockLot {
             sku: name(Sku::new(&it.sku))?,
             lot: name(LotId::new(&it.lot_id))?,
@@ -162,6 +157,15 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
         LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
         LogOperation::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke_from_log(&it)?)),
+    })
+}
+
+fn put_lot(it: log::PutLot) -> Result<PutLot, DecodeError> {
+    Ok(PutLot {
+        sku: name(Sku::new(&it.sku))?,
+        lot: name(LotId::new(&it.lot_id))?,
+        spec: it.lot.map(lot_spec).unwrap_or_default(),
+        if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
     })
 }
 

@@ -200,7 +200,8 @@ fn operations_of_places() -> Vec<Operation> {
         }),
         Operation::CloseReceipt(CloseReceipt { receipt }),
     ];
-    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).chain(operations_of_orders()).collect()
+    let of_sales = operations_of_orders().into_iter().chain(operations_of_rooms());
+    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).chain(of_sales).collect()
 }
 
 fn operations_of_orders() -> Vec<Operation> {
@@ -345,6 +346,11 @@ fn between_shards() -> Vec<Operation> {
             location: location(),
             units: Units(25),
         })),
+    ]
+}
+
+fn operations_of_rooms() -> Vec<Operation> {
+    vec![
         Operation::JoinQueue(Box::new(JoinQueue {
             campaign: "drop".parse().unwrap(),
             customer: CustomerHash(u128::MAX - 7),
