@@ -147,3 +147,31 @@ async fn a_release_that_races_a_commit_leaves_one_of_them_true() {
     let level = &stock.levels[0];
     assert_eq!((level.committed, level.reserved, level.free), (sold, 0, given_back));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_told_nothing_by_another_cluster_that_has_taken_its_addresses() {
+    let mut cluster = Cluster::prepared(1, &[]);
+    cluster.start_all();
+    cluster.wait_ready().await;
+    let mut options = holdfast_client::ClientOptions::new(cluster.addresses());
+    options.deadline = Duration::from_secs(2);
+    let client = Client::connect(options).await.expect("the cluster is found");
+    stocked(&client, "SKU", 10).await;
+
+    cluster.kill_all();
+    let mut other = Cluster::prepared(1, &[]);
+    other.take_addresses_of(&cluster);
+    other.start_all();
+    other.wait_ready().await;
+
+    // Without the check it was told UNKNOWN_SKU, and that there is no such stock.
+    let refused = client.execute(hold("SKU", 1)).await.expect_err("it is not their stock");
+    assert_eq!(refused.reason(), ErrorReason::WrongCluster, "{refused}");
+    let refused = client.stock("SKU", None).await.expect_err("it is not their stock");
+    assert_eq!(refused.reason(), ErrorReason::WrongCluster, "{refused}");
+
+    other.kill_all();
+    cluster.start_all();
+    cluster.wait_ready().await;
+    client.execute(hold("SKU", 1)).await.expect("its own cluster sells to it again");
+}

@@ -38,7 +38,7 @@ async fn tell_of_a_breach(cluster: &Cluster, shard: u32) {
         seen_seq: u64::MAX,
     });
     let command = log::Command { id_high: 7, id_low: 7, operation: Some(operation), ..log::Command::default() };
-    let request = DecideRequest { cluster_id: "test".to_owned(), shard, command: command.encode_to_vec().into() };
+    let request = DecideRequest { cluster_id: cluster.cluster_id(), shard, command: command.encode_to_vec().into() };
     let deadline = Instant::now() + PATIENCE;
     loop {
         for node in &cluster.nodes {

@@ -173,6 +173,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::OrderOpen | ErrorReason::OrderEnded | ErrorReason::StepNotRunning => {
             Some("`holdfast order get RESERVATION` shows where its steps stand")
         }
+        ErrorReason::WrongCluster => {
+            Some("another cluster answers at the address: `--addr` names nodes of the one that is meant")
+        }
         ErrorReason::UnknownEndpoint => Some("leave `=ENDPOINT` out, and report the step: `holdfast order report`"),
         ErrorReason::CountNotFound => Some("`holdfast count list` shows the counts there are"),
         ErrorReason::CountInProgress => Some("apply or cancel that count first: `holdfast count get ID` shows it"),

@@ -181,6 +181,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::IdFromFuture
         | Reason::NotLeader
         | Reason::StaleRoute
+        | Reason::WrongCluster
         | Reason::Overloaded
         | Reason::Unavailable
         | Reason::StorageFull

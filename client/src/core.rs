@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
+use holdfast_proto::CLUSTER_HEADER;
 use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_world::{GrpcChannel, Lane};
+use http::{HeaderName, HeaderValue};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -21,7 +23,7 @@ use crate::learned::Learned;
 use crate::node::{Node, error_of, no_answer, within};
 use crate::options::ClientOptions;
 use crate::retry::{Pacer, RetryBudget};
-use crate::routes::Routes;
+use crate::routes::{Routes, unusable};
 
 /// Where a command of a shard goes now.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Core {
     routes: RwLock<Routes>,
     nodes: Mutex<BTreeMap<u64, Arc<Node>>>,
     seeds: Vec<(String, GrpcChannel)>,
+    /// The id of the cluster that answered first. Every request names it from then on: an address may become another cluster's.
+    cluster: Arc<OnceLock<HeaderValue>>,
     refresh_wanted: Notify,
     /// Whose turn it is among nodes that would all do.
     turn: AtomicUsize,
@@ -55,9 +59,10 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(options: ClientOptions, life: watch::Receiver<()>) -> Result<Self, Error> {
+        let cluster = Arc::<OnceLock<HeaderValue>>::default();
         let mut seeds = Vec::with_capacity(options.addresses.len());
         for address in &options.addresses {
-            seeds.push((address.clone(), channel(&options, address)?));
+            seeds.push((address.clone(), channel_of(&cluster, &options, address)?));
         }
         if seeds.is_empty() {
             let error = CommandError::of(ErrorReason::InvalidArgument, "no address of any node").at("addresses");
@@ -72,6 +77,7 @@ impl Core {
             routes: RwLock::default(),
             nodes: Mutex::default(),
             seeds,
+            cluster,
             refresh_wanted: Notify::new(),
             turn: AtomicUsize::new(0),
             routes_turn: AtomicUsize::new(0),
@@ -157,7 +163,14 @@ impl Core {
                 self.meta_leader.store(leader, Ordering::Relaxed);
                 true
             }
-            (ErrorReason::NotLeader | ErrorReason::Unavailable | ErrorReason::OutcomeUnknown, _, _) => {
+            (
+                ErrorReason::NotLeader
+                | ErrorReason::Unavailable
+                | ErrorReason::OutcomeUnknown
+                | ErrorReason::WrongCluster,
+                _,
+                _,
+            ) => {
                 match shard {
                     Some(shard) => self.change_routes(|routes| routes.forget_leader(shard, asked)),
                     None => self.meta_leader.store(0, Ordering::Relaxed),
@@ -206,6 +219,12 @@ impl Core {
     }
 
     fn take_routes(&self, newer: Routes) -> Result<(), Error> {
+        let named = HeaderValue::from_str(&newer.cluster_id).map_err(|_| unusable("the cluster's id is no name"))?;
+        let cluster = self.cluster.get_or_init(|| named.clone());
+        if *cluster != named {
+            let message = format!("a node of the cluster `{}` answered, not of {cluster:?}", newer.cluster_id);
+            return Err(Error::not_admitted(ErrorReason::WrongCluster, message));
+        }
         let members = self.change_routes(|routes| {
             routes.renew(newer);
             routes.members.clone()
@@ -214,7 +233,7 @@ impl Core {
         nodes.retain(|node_id, node| members.get(node_id).is_some_and(|member| member.client_address == node.address));
         for (node_id, member) in members {
             if let std::collections::btree_map::Entry::Vacant(place) = nodes.entry(node_id) {
-                let channel = channel(&self.options, &member.client_address)?;
+                let channel = channel_of(&self.cluster, &self.options, &member.client_address)?;
                 place.insert(Arc::new(Node::new(node_id, member.client_address, channel, self.learned.clone())));
             }
         }
@@ -245,11 +264,21 @@ impl Core {
     }
 }
 
+/// A channel whose requests do not say which cluster they are for.
 pub(crate) fn channel(options: &ClientOptions, address: &str) -> Result<GrpcChannel, Error> {
     let channel = options.world.network.channel(address, Lane::Client, options.connect_timeout);
     channel.map_err(|error| {
         CommandError::of(ErrorReason::InvalidArgument, format!("{address}: {error}")).at("addresses").into()
     })
+}
+
+/// A channel whose requests name the cluster once it is known.
+fn channel_of(
+    cluster: &Arc<OnceLock<HeaderValue>>,
+    options: &ClientOptions,
+    address: &str,
+) -> Result<GrpcChannel, Error> {
+    Ok(channel(options, address)?.saying(HeaderName::from_static(CLUSTER_HEADER), Arc::clone(cluster)))
 }
 
 pub(crate) fn no_members() -> Error {

@@ -26,7 +26,6 @@ pub(crate) struct Routes {
 impl Routes {
     /// Takes a node's answer, if it is whole.
     pub(crate) fn from_wire(wire: v1::GetRoutingResponse) -> Result<Self, Error> {
-        let unusable = |what: &str| Error::not_admitted(ErrorReason::Unavailable, format!("unusable routes: {what}"));
         let mut shard_of_slot = vec![None; usize::from(SLOTS)];
         for range in &wire.slots {
             let owned = shard_of_slot.get_mut(range.first as usize..=range.last as usize);
@@ -95,6 +94,10 @@ impl Routes {
             }
         }
     }
+}
+
+pub(crate) fn unusable(what: &str) -> Error {
+    Error::not_admitted(ErrorReason::Unavailable, format!("unusable routes: {what}"))
 }
 
 #[cfg(test)]

@@ -23,6 +23,10 @@ pub mod peer {
     }
 }
 
+/// The header in which a request names the cluster that it is for, by its `cluster_id`. One that names none is for whichever
+/// cluster it reaches.
+pub const CLUSTER_HEADER: &str = "holdfast-cluster";
+
 /// The descriptors of all files, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holdfast_descriptor.bin"));
 

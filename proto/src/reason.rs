@@ -139,9 +139,12 @@ impl ErrorReason {
             | Self::UnknownCampaign
             | Self::UnknownChannel => absent(Retry::NewKey),
 
-            Self::NotLeader | Self::StaleRoute | Self::Unavailable | Self::StorageFull | Self::OrderUndecided => {
-                elsewhere_or_later()
-            }
+            Self::NotLeader
+            | Self::StaleRoute
+            | Self::Unavailable
+            | Self::StorageFull
+            | Self::OrderUndecided
+            | Self::WrongCluster => elsewhere_or_later(),
             // Until somebody has looked: nothing is gained by asking again at once.
             Self::ShardHalted => faces(Code::FailedPrecondition, 503, 6, Retry::SameKey, Effect::None),
             Self::Overloaded => faces(Code::ResourceExhausted, 503, 6, Retry::SameKey, Effect::None),

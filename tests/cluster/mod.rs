@@ -90,7 +90,8 @@ impl Cluster {
 
     fn write_config(&self) {
         let mut text = format!(
-            "cluster_id = \"test\"\nshards = {}\ndata_dir = \"{}/node-{{id}}\"\n",
+            "cluster_id = \"{}\"\nshards = {}\ndata_dir = \"{}/node-{{id}}\"\n",
+            self.cluster_id(),
             self.shards,
             self.dir.path().display()
         );
@@ -98,6 +99,12 @@ impl Cluster {
             text += &format!("[[nodes]]\nid = {}\nclient = \"{}\"\npeer = \"{}\"\n", node.id, node.client, node.peer);
         }
         fs::write(self.config(), text).expect("the configuration is written");
+    }
+
+    /// A name that no other test's cluster has.
+    pub fn cluster_id(&self) -> String {
+        let name = self.dir.path().file_name().expect("a temporary folder has a name");
+        name.to_string_lossy().into_owned()
     }
 
     /// The path of the configuration.
@@ -124,6 +131,14 @@ impl Cluster {
     pub fn add_node(&mut self, id: u64) {
         let [client, peer] = free_addresses();
         self.nodes.push(NodeProcess { id, client, peer, child: None });
+        self.write_config();
+    }
+
+    /// Takes another cluster's addresses in place of its own, before anything is started.
+    pub fn take_addresses_of(&mut self, other: &Self) {
+        for (mine, other) in self.nodes.iter_mut().zip(&other.nodes) {
+            (mine.client, mine.peer) = (other.client.clone(), other.peer.clone());
+        }
         self.write_config();
     }
 

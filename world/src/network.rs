@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,6 +38,17 @@ impl GrpcChannel {
     {
         let service = service.map_err(|error: S::Error| ChannelError(error.into()));
         Self(tower::util::BoxCloneSyncService::new(service))
+    }
+
+    /// The same channel, with a header in every request from when its value is known.
+    #[must_use]
+    pub fn saying(self, name: http::HeaderName, value: Arc<OnceLock<http::HeaderValue>>) -> Self {
+        Self::new(self.map_request(move |mut request: http::Request<Body>| {
+            if let Some(value) = value.get() {
+                request.headers_mut().insert(name.clone(), value.clone());
+            }
+            request
+        }))
     }
 }
 

@@ -101,14 +101,14 @@ impl Sender {
         let opening = wire::session(self.channel.clone(), ReceiverStream::new(requests));
         let inbound = match tokio::time::timeout(self.connect_timeout, opening).await {
             Ok(Ok(inbound)) => inbound,
-            Ok(Err(status)) => return Err(self.not_open(status.message())),
-            Err(_) => return Err(self.not_open("no answer in time")),
+            Ok(Err(status)) => return Err(self.not_open(reason_of(&status), status.message())),
+            Err(_) => return Err(self.not_open(ErrorReason::Unavailable, "no answer in time")),
         };
         Ok(Stream { outbound, inbound, in_flight: BTreeMap::new(), next_number: 1 })
     }
 
-    fn not_open(&self, why: &str) -> Error {
-        Error::not_admitted(ErrorReason::Unavailable, format!("no session with {}: {why}", self.address))
+    fn not_open(&self, reason: ErrorReason, why: &str) -> Error {
+        Error::not_admitted(reason, format!("no session with {}: {why}", self.address))
     }
 
     /// Nothing of it was sent.
@@ -195,6 +195,14 @@ impl Sender {
             let results = results.by_ref().take(parcel.count).collect();
             let _ = parcel.reply.send(Ok(Answered { results, tokens: tokens.clone() }));
         }
+    }
+}
+
+/// Why a session is not to be had. Whatever it is, nothing was sent; that the node is of another cluster is told as it is.
+fn reason_of(status: &tonic::Status) -> ErrorReason {
+    match CommandError::from(status).reason() {
+        ErrorReason::WrongCluster => ErrorReason::WrongCluster,
+        _ => ErrorReason::Unavailable,
     }
 }
 

@@ -9,6 +9,7 @@ mod decide;
 mod events;
 mod introduction;
 mod inventory;
+mod named;
 mod replace;
 mod session;
 mod shards;
@@ -23,9 +24,12 @@ use holdfast_proto::v1::event_service_server::EventServiceServer;
 use holdfast_proto::v1::inventory_service_server::InventoryServiceServer;
 use holdfast_proto::v1::shard_service_server::ShardServiceServer;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 
 use crate::config::MAX_REQUEST_BYTES;
 use crate::core::Core;
+
+use named::OfThisCluster;
 
 pub(crate) use introduction::{Introduction, introduce};
 
@@ -54,11 +58,12 @@ pub(crate) fn client_routes(
     let alerts = AlertServiceServer::new(alerts::AlertsService::new(Arc::clone(core)))
         .max_decoding_message_size(MESSAGE_ROOM)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
-    let mut routes = Routes::new(inventory)
-        .add_service(cluster)
-        .add_service(events)
-        .add_service(shards)
-        .add_service(alerts)
+    let of_this = OfThisCluster::new(&core.config.cluster_id);
+    let mut routes = Routes::new(InterceptedService::new(inventory, of_this.clone()))
+        .add_service(InterceptedService::new(cluster, of_this.clone()))
+        .add_service(InterceptedService::new(events, of_this.clone()))
+        .add_service(InterceptedService::new(shards, of_this.clone()))
+        .add_service(InterceptedService::new(alerts, of_this))
         .add_service(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)
