@@ -33,6 +33,18 @@ fn gift_sets_over_many_shards_are_sold_whole_while_nodes_are_killed() {
 }
 
 #[test]
+fn a_drop_is_sold_out_to_those_who_were_drawn_one_unit_each_while_nodes_are_killed() {
+    let (report, said) = report_of(&["--scenario", "drop", "--customers", "600"]);
+    for nothing in ["customers_over_limit", "holds_left", "oversold", "lost", "duplicated", "unbalanced_skus"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
+    }
+    assert_eq!((&report["sold"], &report["units"], &report["kills"]), (&30.into(), &30.into(), &2.into()), "{report}");
+    assert_eq!((&report["lottery_verified"], &report["replicas_identical"]), (&true.into(), &true.into()), "{report}");
+    let without_token = report["refused_by_reason"]["ADMISSION_TOKEN_INVALID"].as_u64();
+    assert!(without_token >= Some(600), "{report}");
+}
+
+#[test]
 fn a_recall_names_every_order_that_had_units_of_the_lot_while_a_node_is_killed() {
     let (report, said) = report_of(&["--scenario", "recall", "--orders", "200"]);
     for nothing in ["missed", "wrongly_named", "oversold", "lost", "duplicated", "unbalanced_skus"] {

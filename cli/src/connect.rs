@@ -6,7 +6,7 @@ use clap::Args;
 use holdfast_client::ids::{CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
     Allocations, Backorders, Client, ClientOptions, Documents, Error, Listed, Listing, Lots, Orders, Read, Reader,
-    Reservations, Stock, Transport,
+    Reservations, Room, Stock, Transport,
 };
 use holdfast_proto::v1;
 
@@ -212,6 +212,18 @@ impl Reading {
         let which = Allocations { campaign_id: Some(id.to_owned()), sku: None };
         let allocations = self.reader(&client).allocations(which).take(usize::MAX).await.map_err(failure_of)?;
         Ok((found, allocations))
+    }
+
+    /// The waiting room of a campaign with all of its tickets.
+    pub async fn room(&self, campaign: &str) -> Result<Room, Failure> {
+        let client = self.cluster.connect().await?;
+        self.reader(&client).room(campaign).await.map_err(failure_of)
+    }
+
+    /// The same with one customer's ticket, if there is one.
+    pub async fn ticket(&self, campaign: &str, customer: &str) -> Result<Room, Failure> {
+        let client = self.cluster.connect().await?;
+        self.reader(&client).ticket(campaign, customer).await.map_err(failure_of)
     }
 
     /// What is promised without stock, shard by shard.

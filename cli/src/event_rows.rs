@@ -204,6 +204,19 @@ fn words_of(subject: &Subject) -> String {
             "{} has of {} at {} {}, {} held and {} sold",
             it.campaign_id, it.sku, it.location_id, it.granted, it.held, it.sold
         ),
+        Subject::Ticket(it) => {
+            format!("ticket {} of {} is {}", it.number, it.campaign_id, word(it.state().as_str_name(), "TICKET_STATE_"))
+        }
+        Subject::Draw(it) => format!(
+            "the draw of {} is held to {}{}",
+            it.campaign_id,
+            hex(&it.commitment),
+            if it.seed.is_empty() {
+                String::new()
+            } else {
+                format!(" and was {} over {} tickets", hex(&it.seed), it.tickets)
+            }
+        ),
         Subject::LimitHit(it) => format!("{} refused {}, {} left", it.limit_id, it.sku, it.remaining),
         Subject::Breach(it) => format!("{} broken on node {}: {}", it.invariant, it.node_id, it.finding),
         Subject::Order(it) => {

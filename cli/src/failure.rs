@@ -133,6 +133,14 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
             Some("`holdfast campaign get CAMPAIGN` shows when it sells")
         }
         ErrorReason::AllocationExhausted => Some("`holdfast campaign get CAMPAIGN` shows what it has left"),
+        ErrorReason::AdmissionTokenInvalid => {
+            Some("`holdfast queue token CAMPAIGN --customer CUSTOMER` shows the token of a customer who is let in")
+        }
+        ErrorReason::QueueClosed => Some("`holdfast queue status CAMPAIGN` shows how far it is"),
+        ErrorReason::DrawNotCommitted => {
+            Some("`holdfast queue commit CAMPAIGN` holds it to a seed, which opens its list")
+        }
+        ErrorReason::DrawSeedMismatch => Some("draw with the seed that `holdfast queue commit` showed"),
         ErrorReason::AllocationExceedsAvailable => Some("`holdfast stock get SKU` shows what may be promised"),
         ErrorReason::InsufficientStock => Some("`holdfast stock get SKU` shows what is free"),
         ErrorReason::RevisionMismatch => Some(

@@ -19,6 +19,7 @@ mod ids;
 mod input;
 mod latency;
 mod ledger;
+mod lottery;
 mod members;
 mod output;
 mod random;

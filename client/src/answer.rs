@@ -41,6 +41,10 @@ pub struct Success {
     pub count_id: Option<CountId>,
     /// Of a reserve: units of each line that are promised without stock, in order. Empty: none.
     pub backordered: Vec<u32>,
+    /// Of a customer who joined a queue: its number there; 0: none.
+    pub ticket: u32,
+    /// Of an admit: how many were let in.
+    pub admitted: u32,
 }
 
 /// What is said of a command or a read that was not done.
@@ -233,6 +237,10 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::SkuIsKit
         | Reason::KitTooLarge
         | Reason::ShardHalted
+        | Reason::QueueClosed
+        | Reason::QueueFull
+        | Reason::DrawNotCommitted
+        | Reason::DrawSeedMismatch
         | Reason::OrderNotFound
         | Reason::OrderOpen
         | Reason::OrderEnded
@@ -279,6 +287,8 @@ impl Success {
             receipt_id: about.receipt_id,
             count_id: about.count_id,
             backordered: success.backordered,
+            ticket: success.ticket,
+            admitted: success.admitted,
         }
     }
 }

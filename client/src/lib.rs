@@ -38,6 +38,7 @@ mod node;
 mod options;
 mod reads;
 mod retry;
+mod rooms;
 mod routes;
 mod session;
 mod watch;
@@ -47,16 +48,17 @@ pub use answer::{Error, Failure, Success};
 pub use client::Client;
 pub use cluster::Routing;
 pub use command::{
-    Adjust, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Fulfil, Grant, LoseTransfer, MoveUnits, OpenCount, OrderStep,
-    PutItem, PutKit, PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep,
-    Reserve, ResolveOrder, Return, Revoke, Set, SetSafetyStock, StartOrder, UnblockLot,
+    Adjust, Admit, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command, CommandKey,
+    Commit, CommitDraw, CreateTransfer, Draw, ExpectReceipt, Extend, Fulfil, Grant, JoinQueue, LoseTransfer, MoveUnits,
+    OpenCount, OrderStep, PutItem, PutKit, PutLimit, PutLot, Recall, Receive, ReceiveTransfer, Reconcile, RecordCount,
+    Release, ReportStep, Reserve, ResolveOrder, Return, Revoke, Set, SetSafetyStock, StartOrder, UnblockLot,
 };
 pub use events::EventPage;
 pub use holdfast_proto::{ids, v1};
 pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Orders, Reservations};
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
+pub use rooms::{Admission, Room};
 pub use watch::{AvailabilityWatch, EventWatch, Watch, Watched};
 
 /// The examples of docs/clients.md.

@@ -132,6 +132,7 @@ fn reserve(number: u64, lines: Vec<Line>, ttl_s: u32) -> Operation {
         channel: ChannelId::new("web").ok(),
         campaign: None,
         plan: None,
+        pass: None,
     })
 }
 

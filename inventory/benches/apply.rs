@@ -111,6 +111,7 @@ fn main() {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         };
         reserves.push(command(random, at, Operation::Reserve(reserve)));
     }

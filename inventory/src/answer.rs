@@ -32,6 +32,10 @@ pub struct Success {
     pub backordered: Option<Box<[u32]>>,
     /// For a part of a reservation over several shards: before this instant some of it may not be shipped.
     pub release_at: Option<LogTime>,
+    /// Of the customer who joined a queue.
+    pub ticket: Option<u32>,
+    /// For an admit: how many were let in.
+    pub admitted: Option<u32>,
 }
 
 /// What an entry yields. The caller may hand in the same value again and again; `apply` clears it first.

@@ -17,8 +17,10 @@ pub enum CampaignAdmission {
     /// Nothing: everybody is let in.
     #[default]
     None,
-    /// A token.
-    Token,
+    /// A token, which those get who came first.
+    Queue,
+    /// A token, in an order that is drawn.
+    Lottery,
 }
 
 /// What is said of a campaign.

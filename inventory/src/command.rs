@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{
-    Abandon, Adjust, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt,
-    Commit, CreateTransfer, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, LoseTransfer, MoveUnits,
-    OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation, PutLot, PutSharedLimit,
-    Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ReserveSpread, ResolveOrder,
-    ResumeShard, Return, Revoke, Set, SetLimits, SetSafetyStock, StartOrder, Told,
+    Abandon, Adjust, Admit, Amend, ApplyCount, AskDecision, BlockLot, Cancel, CancelCount, CancelTransfer,
+    CloseReceipt, Commit, CommitDraw, CreateTransfer, Draw, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard,
+    JoinQueue, LoseTransfer, MoveUnits, OpenCount, Prepare, PutCampaign, PutChannel, PutItem, PutKit, PutLimit,
+    PutLocation, PutLot, PutSharedLimit, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep,
+    Reserve, ReserveSpread, ResolveOrder, ResumeShard, Return, Revoke, Set, SetLimits, SetSafetyStock, StartOrder,
+    Told,
 };
 use crate::{BodyHash, CommandId, Field, InvalidArgument, LogTime};
 
@@ -141,6 +142,14 @@ pub enum Operation {
     Grant(Box<Grant>),
     /// Units are not kept for a campaign any more.
     Revoke(Box<Revoke>),
+    /// A customer gets a ticket of a campaign's waiting room.
+    JoinQueue(Box<JoinQueue>),
+    /// A lottery is held to a seed.
+    CommitDraw(Box<CommitDraw>),
+    /// A lottery's seed is told.
+    Draw(Box<Draw>),
+    /// The next of a waiting room are let in.
+    Admit(Box<Admit>),
     /// Makes a limit over several items known.
     PutSharedLimit(Box<PutSharedLimit>),
 }
@@ -230,6 +239,8 @@ impl Command {
             Operation::PutCampaign(command) => command.validate(),
             Operation::Grant(command) => command.validate(),
             Operation::Revoke(command) => command.validate(),
+            Operation::JoinQueue(_) | Operation::CommitDraw(_) | Operation::Draw(_) => Ok(()),
+            Operation::Admit(command) => command.validate(),
             Operation::PutSharedLimit(command) => command.validate(),
         }
     }

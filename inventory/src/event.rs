@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::commands::Discrepancy;
 use crate::invariants::Invariant;
 use crate::{
-    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, CountId, CountState, CustomerHash, LimitId, LocationId,
-    LogTime, LotId, LotStatus, OrderState, ReceiptId, ReservationId, ReservationState, Revision, ShortReservation, Sku,
-    StepName, StepState, StockCounts, StockDelta, TransferId, TransferState,
+    CampaignId, CampaignPhase, Cause, ChannelId, CommandId, Commitment, CountId, CountState, CustomerHash, LimitId,
+    LocationId, LogTime, LotId, LotStatus, OrderState, ReceiptId, ReservationId, ReservationState, Revision, Seed,
+    ShortReservation, Sku, StepName, StepState, StockCounts, StockDelta, TicketState, TransferId, TransferState,
 };
 
 /// The version byte that an encoded event starts with.
@@ -141,6 +141,16 @@ pub enum EventKind {
     CampaignGranted,
     /// Units are not kept for a campaign any more.
     CampaignRevoked,
+    /// A customer got a ticket of a campaign's waiting room.
+    QueueJoined,
+    /// A ticket was let in.
+    QueueAdmitted,
+    /// The token of a ticket was spent.
+    TokenSpent,
+    /// A lottery was committed to a seed.
+    DrawCommitted,
+    /// A lottery was drawn.
+    DrawHeld,
     /// A customer was refused by a limit.
     LimitHit,
 }
@@ -209,6 +219,11 @@ impl EventKind {
             Self::CampaignClosed => "campaign.closed",
             Self::CampaignGranted => "campaign.granted",
             Self::CampaignRevoked => "campaign.revoked",
+            Self::QueueJoined => "queue.joined",
+            Self::QueueAdmitted => "queue.admitted",
+            Self::TokenSpent => "token.spent",
+            Self::DrawCommitted => "draw.committed",
+            Self::DrawHeld => "draw.held",
             Self::LimitHit => "limit.hit",
         }
     }
@@ -480,6 +495,28 @@ pub enum Subject {
         held: u64,
         /// Units of them that are sold.
         sold: u64,
+    },
+    /// A ticket of a campaign's waiting room.
+    Ticket {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Its number.
+        ticket: u32,
+        /// Whose; `None` where the shard does not know, as where a token is spent.
+        customer: Option<CustomerHash>,
+        /// Where it stands now.
+        state: TicketState,
+    },
+    /// The lottery of a campaign.
+    Draw {
+        /// The campaign.
+        campaign: CampaignId,
+        /// What it is held to.
+        commitment: Commitment,
+        /// What it was drawn with, once it was.
+        seed: Option<Seed>,
+        /// Tickets that are on its list.
+        tickets: u32,
     },
     /// What a customer asked for and a limit refused.
     LimitHit {

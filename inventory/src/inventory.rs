@@ -41,6 +41,7 @@ impl Inventory {
         self.state.forget_ended_documents(most);
         self.state.forget_ended_orders(most);
         self.state.forget_idle_counters(most);
+        self.state.forget_old_rooms(most);
         self.sweep(&mut out.events);
         self.go_on_filling(&mut out.events);
         let mut rest = entry.commands.as_slice();
@@ -286,6 +287,10 @@ impl Inventory {
             Operation::PutCampaign(put) => put.decide(turn),
             Operation::Grant(grant) => grant.decide(turn),
             Operation::Revoke(revoke) => revoke.decide(turn),
+            Operation::JoinQueue(join) => join.decide(turn),
+            Operation::CommitDraw(commit) => commit.decide(turn),
+            Operation::Draw(draw) => draw.decide(turn),
+            Operation::Admit(admit) => admit.decide(turn),
             Operation::PutSharedLimit(put) => put.decide(turn),
         }
     }

@@ -29,6 +29,7 @@ mod parts;
 mod queries;
 mod refusal;
 mod reservation;
+mod room;
 mod shared_limit;
 mod shelf;
 mod sources;
@@ -84,6 +85,10 @@ pub(crate) use parts::validate_parts;
 pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
 pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
 pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
+pub use room::{
+    Commitment, MAX_ADMISSION_S, MAX_ADMITTED, MAX_TICKETS, MAX_TICKETS_OF_SHARD, Pass, QueueFault, Room, Seed, Ticket,
+    TicketState, TokenFault,
+};
 pub use shared_limit::{
     MAX_SHARED_LIMIT_ID_BYTES, MAX_SHARED_LIMITS, MAX_SHARED_LIMITS_OF_ITEM, MAX_SKUS_OF_LIMIT, MIN_SKUS_OF_LIMIT,
     SharedLimit, SharedLimitSpec,
@@ -94,5 +99,5 @@ pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
 pub use types::{
     AttemptId, BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, EndpointId, IdParseError, LimitId,
     LocationId, LogTime, LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot,
-    StepName, TransferId, Units, slot_of,
+    StepName, TransferId, Units, slot_of, slot_of_campaign,
 };

@@ -7,13 +7,14 @@ use crate::commands::Plan;
 use crate::kit::{Kit, Promisable, SkuKind};
 use crate::state::{
     BoundUnits, CampaignNo, CampaignRecord, LimitNo, LimitRecord, LocationNo, LotNo, ReservationNo, ReservationRecord,
-    SkuNo, StockPlace,
+    RoomEntry, RoomNo, SkuNo, StockPlace,
 };
 use crate::{
     Allocation, Answer, Campaign, CampaignId, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash,
     CustomerLimit, EventHash, Frontier, Inventory, ItemSpec, ItemStatus, LimitId, Limits, LocationId, LocationSpec,
     LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState,
-    ResultWindow, Revision, SharedLimit, SharedLimitSpec, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
+    ResultWindow, Revision, Room, SharedLimit, SharedLimitSpec, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
+    Ticket,
 };
 
 /// An item as it stands.
@@ -385,6 +386,65 @@ impl Inventory {
         self.state.campaigns().map(|(_, record)| show_campaign(record))
     }
 
+    /// The waiting room of a campaign. `None` for an unknown campaign; an empty one where another shard keeps it.
+    #[must_use]
+    pub fn room(&self, id: &CampaignId) -> Option<Room> {
+        let no = self.state.find_campaign(id)?;
+        let record = self.state.campaign(no);
+        let room = Room { commitment: record.commitment, seed: record.seed, ..Room::default() };
+        let Some(of) = self.state.room(record.sale(no)) else { return Some(room) };
+        Some(Room {
+            tickets: of.by_ticket.len() as u32,
+            waiting: of.waiting.len() as u32,
+            admitted: of.admitted_at(self.state.header.now) as u32,
+            spent: of.spent.len() as u32,
+            ..room
+        })
+    }
+
+    /// Up to `limit` tickets of a campaign's waiting room after that number, in the order of their numbers. `None` for an unknown
+    /// campaign.
+    #[must_use]
+    pub fn tickets(&self, id: &CampaignId, after: u32, limit: usize) -> Option<Vec<Ticket>> {
+        let no = self.state.find_campaign(id)?;
+        let Some(room) = self.state.room(self.state.campaign(no).sale(no)) else { return Some(Vec::new()) };
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        Some(room.by_ticket.range(after).take(limit).filter_map(|(_, no)| self.show_ticket(*no)).collect())
+    }
+
+    /// The ticket of a customer.
+    #[must_use]
+    pub fn ticket_of(&self, id: &CampaignId, customer: CustomerHash) -> Option<Ticket> {
+        let no = self.state.find_campaign(id)?;
+        let room = self.state.room(self.state.campaign(no).sale(no))?;
+        room.by_customer.get(&customer).and_then(|no| self.show_ticket(*no))
+    }
+
+    /// Who waits, in the order in which they are let in. `None` for an unknown campaign.
+    #[must_use]
+    pub fn queue(&self, id: &CampaignId) -> Option<Vec<Ticket>> {
+        let no = self.state.find_campaign(id)?;
+        let Some(room) = self.state.room(self.state.campaign(no).sale(no)) else { return Some(Vec::new()) };
+        let tickets = room.waiting.iter().filter_map(|(_, ticket)| room.by_ticket.get(ticket));
+        Some(tickets.filter_map(|no| self.show_ticket(*no)).collect())
+    }
+
+    /// The tickets of a campaign whose tokens were spent in this shard, in the order of their numbers. `None` for an unknown campaign.
+    #[must_use]
+    pub fn spent_tickets(&self, id: &CampaignId) -> Option<Vec<u32>> {
+        let no = self.state.find_campaign(id)?;
+        let room = self.state.room(self.state.campaign(no).sale(no));
+        Some(room.map(|room| room.spent_here.keys().copied().collect()).unwrap_or_default())
+    }
+
+    fn show_ticket(&self, no: RoomNo) -> Option<Ticket> {
+        let record = self.state.room_record(no);
+        match record.what {
+            RoomEntry::Ticket { customer, state } => Some(Ticket { number: record.ticket, customer, state }),
+            RoomEntry::SpentHere => None,
+        }
+    }
+
     /// What a campaign has of this shard's stock, or has had. `None` for an unknown campaign.
     #[must_use]
     pub fn allocations_of_campaign(&self, id: &CampaignId) -> Option<Vec<Allocation>> {
@@ -538,7 +598,7 @@ impl Inventory {
 }
 
 fn show_campaign(record: &CampaignRecord) -> Campaign {
-    let &CampaignRecord { ref id, spec, phase, revision, generation: _ } = record;
+    let &CampaignRecord { ref id, spec, phase, revision, .. } = record;
     Campaign { id: id.clone(), spec, phase, revision }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::invariants::Invariant;
 use crate::{
-    CampaignId, ChannelId, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus, MAX_CHAIN,
-    OrderState, Revision, Sku, StepName,
+    CampaignId, ChannelId, Commitment, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus,
+    MAX_CHAIN, OrderState, QueueFault, Revision, Sku, StepName, TokenFault,
 };
 
 /// A field of a command, for [`InvalidArgument`].
@@ -74,6 +74,9 @@ pub enum Field {
     StepAnswer,
     Why,
     EndsAt,
+    Tickets,
+    ValidFor,
+    NewlySpent,
     LimitSkus,
 }
 
@@ -142,6 +145,9 @@ impl Field {
             Self::StepAnswer => "answer",
             Self::Why => "reason",
             Self::EndsAt => "ends_at_ms",
+            Self::Tickets => "tickets",
+            Self::ValidFor => "valid_s",
+            Self::NewlySpent => "newly_spent",
             Self::LimitSkus => "skus",
         }
     }
@@ -545,6 +551,38 @@ pub enum Refusal {
         /// Units that could be.
         available: u64,
     },
+    /// The admission token of a reserve is not one that lets it in.
+    #[error("the admission token {}", why.text())]
+    AdmissionTokenInvalid {
+        /// What is wrong with it.
+        why: TokenFault,
+    },
+    /// The waiting room of the campaign does not do this, or not now.
+    #[error("the waiting room of {campaign}: {}", why.text())]
+    QueueClosed {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Why.
+        why: QueueFault,
+    },
+    /// No more tickets are given.
+    #[error("the waiting room is full: a campaign has at most {most} tickets")]
+    QueueFull {
+        /// Most tickets of a campaign.
+        most: u32,
+    },
+    /// A lottery has no commitment to a seed.
+    #[error("the lottery of {campaign} is not committed to a seed yet")]
+    DrawNotCommitted {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A lottery is committed to another seed.
+    #[error("the lottery is committed to the seed of hash {commitment}")]
+    DrawSeedMismatch {
+        /// What it is committed to.
+        commitment: Commitment,
+    },
     /// The item is under a limit over several whose counter was not asked, or is not known where it stands: the reserve is to be
     /// planned anew, and nothing was decided.
     #[error("the limit {limit} is not known yet to all who are asked; ask again with the same id")]
@@ -613,7 +651,12 @@ impl Refusal {
             | Self::OrderUndecided
             | Self::ShardHalted { .. }
             | Self::LimitNotAsked { .. } => false,
-            Self::QuantityOverflow
+            Self::AdmissionTokenInvalid { .. }
+            | Self::QueueClosed { .. }
+            | Self::QueueFull { .. }
+            | Self::DrawNotCommitted { .. }
+            | Self::DrawSeedMismatch { .. }
+            | Self::QuantityOverflow
             | Self::ItemNotSellable { .. }
             | Self::LotRequired
             | Self::OrderLimitExceeded { .. }

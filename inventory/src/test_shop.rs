@@ -2,16 +2,17 @@
 
 use crate::commands::{
     Adjust, Amend, ApplyCount, ArrivedUnits, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Commit,
-    CountedUnits, CreateTransfer, Discrepancy, DocumentLine, ExpectReceipt, Extend, Fulfil, Grant, IfExpired, Line,
-    LoseTransfer, MoveUnits, OpenCount, Picked, PutCampaign, PutChannel, PutItem, PutLimit, PutLocation, PutLot,
-    Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ResolveOrder, Return, Set,
-    StartOrder, StepReport,
+    CommitDraw, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, Draw, ExpectReceipt, Extend, Fulfil, Grant,
+    IfExpired, JoinQueue, Line, LoseTransfer, MoveUnits, OpenCount, Picked, PutCampaign, PutChannel, PutItem, PutLimit,
+    PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ResolveOrder,
+    Return, Set, StartOrder, StepReport,
 };
 use crate::{
-    Answer, Applied, BodyHash, CampaignAdmission, CampaignSpec, ChannelSpec, Command, CommandId, Compensation,
-    Condition, CountId, Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec, LimitWindow, Limits, LineUnits,
-    LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, ReceiptId, Refusal, Reservation, ReservationId,
-    Revision, Slot, StepKind, StepSpec, StockLevel, Success, TransferId, Units, invariants,
+    Answer, Applied, BodyHash, CampaignAdmission, CampaignSpec, ChannelSpec, Command, CommandId, Commitment,
+    Compensation, Condition, CountId, CustomerHash, Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec,
+    LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, Pass, ReceiptId,
+    Refusal, Reservation, ReservationId, Revision, Seed, Slot, StepKind, StepSpec, StockLevel, Success, TransferId,
+    Units, invariants,
 };
 
 /// A day, in seconds.
@@ -111,6 +112,13 @@ impl Shop {
         self.applied.events.iter().map(|event| event.body.kind).collect()
     }
 
+    /// The state as it comes back from its chunks.
+    pub(crate) fn reload(&mut self) {
+        let of = &self.inventory;
+        let chunks = of.chunk_ids().into_iter().map(|id| (id, of.encode_chunk(id).expect("it is there")));
+        self.inventory = Inventory::load(&of.encode_header(), chunks).expect("it is whole");
+    }
+
     pub(crate) fn digest(&self) -> Digest {
         self.inventory.digest()
     }
@@ -139,6 +147,39 @@ impl Shop {
         let spec = CampaignSpec { starts_at, ends_at, admission: CampaignAdmission::None, closed: false };
         let campaign = id.parse().expect("a name");
         self.run(Operation::PutCampaign(Box::new(PutCampaign { campaign, spec, revision: Revision(1) })))
+    }
+
+    /// 10 units of `rouge`, and a campaign `drop` with that admission, which sells from the first to the sixtieth minute.
+    pub(crate) fn with_room(admission: CampaignAdmission) -> Self {
+        let mut shop = Self::with_rouge(10);
+        let (starts_at, ends_at) = (LogTime(shop.now + 60_000), LogTime(shop.now + 3_600_000));
+        let spec = CampaignSpec { starts_at, ends_at, admission, closed: false };
+        let campaign = "drop".parse().expect("a name");
+        shop.run(Operation::PutCampaign(Box::new(PutCampaign { campaign, spec, revision: Revision(1) }))).expect("new");
+        shop
+    }
+
+    /// A customer joins the queue of `drop`.
+    pub(crate) fn join(&mut self, customer: u128) -> Result<Success, Refusal> {
+        let campaign = "drop".parse().expect("a name");
+        self.run(Operation::JoinQueue(Box::new(JoinQueue { campaign, customer: CustomerHash(customer) })))
+    }
+
+    pub(crate) fn commit_draw(&mut self, commitment: Commitment) -> Result<Success, Refusal> {
+        let campaign = "drop".parse().expect("a name");
+        self.run(Operation::CommitDraw(Box::new(CommitDraw { campaign, commitment })))
+    }
+
+    pub(crate) fn draw(&mut self, seed: Seed) -> Result<Success, Refusal> {
+        let campaign = "drop".parse().expect("a name");
+        self.run(Operation::Draw(Box::new(Draw { campaign, seed })))
+    }
+
+    /// Holds units of `rouge` in `drop`.
+    pub(crate) fn reserve_with(&mut self, number: u64, units: u32, pass: Option<Pass>) -> Result<Success, Refusal> {
+        let Operation::Reserve(mut reserve) = reserve(number, &[("rouge", units)]) else { unreachable!("it is one") };
+        (reserve.campaign, reserve.pass) = (Some("drop".parse().expect("a name")), pass);
+        self.run(Operation::Reserve(reserve))
     }
 
     /// Ends a campaign by hand.
@@ -502,6 +543,7 @@ pub(crate) fn reserve(number: u64, lines: &[(&str, u32)]) -> Operation {
         channel: None,
         campaign: None,
         plan: None,
+        pass: None,
     })
 }
 

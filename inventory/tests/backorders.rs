@@ -262,6 +262,7 @@ impl World {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         };
         let outcome = self.ask(Operation::Reserve(reserve));
         let mut model = self.model.clone();

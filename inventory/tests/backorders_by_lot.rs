@@ -113,6 +113,7 @@ impl World {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         })
     }
 

@@ -222,6 +222,7 @@ impl Model {
                     channel: None,
                     campaign: None,
                     plan: None,
+                    pass: None,
                 };
                 (Operation::Reserve(reserve), Some(fits))
             }

@@ -69,6 +69,7 @@ fn a_reservation_is_held_sold_and_shipped() {
                 channel: None,
                 campaign: None,
                 plan: None,
+                pass: None,
             }),
         ],
     );

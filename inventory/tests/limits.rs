@@ -259,6 +259,7 @@ impl World {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         });
         // What is required first, then one after the other what is optional.
         let mut more = [0_u64; 2];

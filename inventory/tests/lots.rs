@@ -144,6 +144,7 @@ fn operation(wish: &Wish, reservations: &mut u8) -> Option<Operation> {
                 channel: None,
                 campaign: None,
                 plan: None,
+                pass: None,
             })
         }
         Wish::Amend { reservation, location, units } => {

@@ -311,6 +311,7 @@ impl World {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         };
         let reserve = if is_planned { self.as_planned(reserve) } else { reserve };
         self.orders.push(Order { command: CommandId(u128::from(number) + 1), reserve, decided: None });

@@ -436,6 +436,7 @@ impl Model {
                     channel: None,
                     campaign: None,
                     plan: None,
+                    pass: None,
                 };
                 (Operation::Reserve(reserve), (u64::from(*units) <= left).into())
             }

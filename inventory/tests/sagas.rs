@@ -190,6 +190,7 @@ impl World {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         };
         let is_free = self.free() > 0;
         prop_assert_eq!(self.run(Operation::Reserve(reserve)), is_free);

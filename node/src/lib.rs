@@ -5,6 +5,7 @@
 //! refused, not admitted, or outcome unknown. Leaves replication and durability to `raft`, the rules to `inventory`, the
 //! command line and the set-up of logging to `cli`. `main` and the simulator build a node by the same [`Node::start`].
 
+mod admission;
 mod alerts;
 mod audit;
 mod balance;

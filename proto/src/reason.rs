@@ -128,6 +128,10 @@ impl ErrorReason {
             Self::OrderOpen | Self::OrderEnded | Self::StepNotRunning => state(Retry::Never),
             Self::UnknownEndpoint => absent(Retry::NewKey),
 
+            // What is missing may come; what was refused stays refused under its id.
+            Self::QueueClosed | Self::DrawNotCommitted => state(Retry::NewKey),
+            Self::QueueFull | Self::DrawSeedMismatch => state(Retry::Never),
+
             // They may be made, and what was refused stays refused under its id.
             Self::UnknownSku
             | Self::UnknownLocation

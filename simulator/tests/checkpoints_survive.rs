@@ -65,6 +65,7 @@ fn operation(index: u64, dice: &mut Dice) -> Operation {
         channel: None,
         campaign: None,
         plan: None,
+        pass: None,
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod balance;
 mod customer;
+mod drop;
 mod ending;
 mod judge;
 pub mod recall;
@@ -32,6 +33,8 @@ pub enum Scenario {
     FlashSale,
     /// Kits of components on at least four shards; nodes are killed twice, and all holds must have ended.
     GiftSets,
+    /// One lipstick, twenty customers for each unit and one unit for each customer, drawn by lot; nodes are killed twice.
+    Drop,
 }
 
 /// What the sale is like.
@@ -50,6 +53,9 @@ pub struct Plan {
 /// Stocks the shop, holds the sale, kills a node and brings it back, and judges what came of it.
 pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report, Failure> {
     let client = connect::client_at(cluster.layout().addresses()).await?;
+    if plan.scenario == Scenario::Drop {
+        return drop::run(cluster, &client, plan).await;
+    }
     let shards = cluster.layout().shards;
     let shop = shop::open(&client, plan).await?;
     output::say(&format!(

@@ -1,5 +1,7 @@
 //! The report that the demo ends with.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Scenario;
@@ -54,6 +56,22 @@ pub struct Report {
     seconds: f64,
     commands_per_s: u64,
     latency_us: Percentiles,
+    /// Of a drop.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    figures: Option<DropFigures>,
+}
+
+/// What a drop has beside.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct DropFigures {
+    /// Units that there were: all of them must be sold.
+    pub(super) units: u64,
+    /// Customers who have more than they may have.
+    pub(super) customers_over_limit: usize,
+    /// What was refused, by the table of errors.
+    pub(super) refused_by_reason: BTreeMap<String, u64>,
+    /// The order in which customers were let in is the one of the seed that was committed to.
+    pub(super) lottery_verified: bool,
 }
 
 impl Report {
@@ -86,12 +104,28 @@ impl Report {
             seconds: (run.seconds * 1_000.0).round() / 1_000.0,
             commands_per_s,
             latency_us: Percentiles::of(&latency.times()),
+            figures: None,
         }
+    }
+
+    /// The same of a drop.
+    pub(super) fn with_drop(self, figures: DropFigures) -> Self {
+        Self { figures: Some(figures), ..self }
+    }
+
+    fn is_sound_drop(&self) -> bool {
+        let is_sound = |figures: &DropFigures| {
+            self.sold == figures.units
+                && figures.customers_over_limit == 0
+                && figures.lottery_verified
+                && self.holds_left == 0
+        };
+        self.figures.as_ref().is_none_or(is_sound)
     }
 
     /// Does everything add up?
     #[must_use]
-    pub const fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.oversold == 0
             && self.lost == 0
             && self.duplicated == 0
@@ -100,5 +134,6 @@ impl Report {
             && self.unbalanced_skus == 0
             && self.replicas_identical
             && self.commands > 0
+            && self.is_sound_drop()
     }
 }

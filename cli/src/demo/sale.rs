@@ -98,7 +98,8 @@ type Kill = (u32, u32);
 /// One node at a time: with two of three down nothing would be sold.
 const fn kills_of(scenario: Scenario) -> &'static [Kill] {
     match scenario {
-        Scenario::FlashSale => &[(2, 3)],
+        // A drop has rounds of its own.
+        Scenario::FlashSale | Scenario::Drop => &[(2, 3)],
         Scenario::GiftSets => &[(1, 2), (3, 4)],
     }
 }
@@ -148,7 +149,7 @@ async fn watch(
 }
 
 /// The node that leads the most shards.
-async fn busiest(cluster: &DevelopmentCluster) -> Result<u64, Failure> {
+pub(super) async fn busiest(cluster: &DevelopmentCluster) -> Result<u64, Failure> {
     let routing = cluster.members().routing().await?;
     let leads = |node: u64| routing.shards.iter().filter(|shard| shard.leader_node_id == node).count();
     let nodes = cluster.layout().nodes.iter().map(|node| node.id);

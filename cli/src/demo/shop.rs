@@ -84,7 +84,7 @@ pub(super) async fn open(client: &Client, plan: Plan) -> Result<Arc<Shop>, Failu
     let items: Vec<Stocked> =
         catalogue.into_iter().zip(stocks).map(|(ware, stock)| Stocked { sku: ware.item.sku, stock }).collect();
     Ok(Arc::new(match plan.scenario {
-        Scenario::FlashSale => by_the_piece(items),
+        Scenario::FlashSale | Scenario::Drop => by_the_piece(items),
         Scenario::GiftSets => in_gift_sets(client, items, &mut random).await?,
     }))
 }

@@ -1,6 +1,6 @@
 //! `holdfast campaign`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use serde::Serialize;
@@ -40,8 +40,21 @@ pub struct Open {
     /// From when on it does not any more.
     #[arg(long, value_name = "TIME", value_parser = dates::instant)]
     ends_at: u64,
+    /// Who is let in: everybody, those who came first, or in an order that is drawn.
+    #[arg(long, value_enum, default_value = "none")]
+    admission: Admission,
     #[command(flatten)]
     cluster: ClusterFlags,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Admission {
+    /// Everybody.
+    None,
+    /// Those who came first.
+    Queue,
+    /// In an order that is drawn.
+    Lottery,
 }
 
 /// End a campaign: what it has not sold goes back to sale.
@@ -105,6 +118,7 @@ struct CampaignRow {
     campaign: String,
     starts_at: String,
     ends_at: String,
+    admission: &'static str,
     closed: bool,
     revision: u64,
 }
@@ -131,9 +145,20 @@ impl Campaign {
     /// Shows or changes it.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         match self {
-            Self::Open(Open { id, starts_at, ends_at, cluster }) => {
+            Self::Open(Open { id, starts_at, ends_at, admission, cluster }) => {
+                let admission = match admission {
+                    Admission::None => v1::CampaignAdmission::None,
+                    Admission::Queue => v1::CampaignAdmission::Queue,
+                    Admission::Lottery => v1::CampaignAdmission::Lottery,
+                };
                 let (starts_at_ms, ends_at_ms) = (starts_at, ends_at);
-                let campaign = v1::Campaign { campaign_id: id, starts_at_ms, ends_at_ms, ..v1::Campaign::default() };
+                let campaign = v1::Campaign {
+                    campaign_id: id,
+                    starts_at_ms,
+                    ends_at_ms,
+                    admission: admission.into(),
+                    ..v1::Campaign::default()
+                };
                 Answer::record(&CampaignRow::from(cluster.open_campaign(campaign).await?)).print(format);
                 Ok(())
             }
@@ -191,7 +216,13 @@ impl AllocationRow {
 
 impl From<v1::Campaign> for CampaignRow {
     fn from(campaign: v1::Campaign) -> Self {
+        let admission = match campaign.admission() {
+            v1::CampaignAdmission::Unspecified | v1::CampaignAdmission::None => "none",
+            v1::CampaignAdmission::Queue => "queue",
+            v1::CampaignAdmission::Lottery => "lottery",
+        };
         Self {
+            admission,
             campaign: campaign.campaign_id,
             starts_at: dates::instant_text(campaign.starts_at_ms),
             ends_at: dates::instant_text(campaign.ends_at_ms),

@@ -21,6 +21,8 @@ enum Play {
     GiftSets,
     /// A lot of several SKUs is recalled after thousands of orders while a node is killed; whoever had units of it must be named.
     Recall,
+    /// Twenty customers for each unit of one lipstick, and one unit for each customer, drawn by lot; nodes are killed twice.
+    Drop,
 }
 
 /// Watch a sale: a cluster in a temporary folder, a made-up cosmetics shop, thousands of customers after one lipstick, and
@@ -36,9 +38,9 @@ pub struct Demo {
     /// How long the sale lasts.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=3_600))]
     seconds: u64,
-    /// How many customers there are.
-    #[arg(long, default_value_t = 3_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    customers: u32,
+    /// How many customers there are; 3 000 if not given, 10 000 of a drop, which takes 60 000 at most.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    customers: Option<u32>,
     /// Of a recall: how many reservations have or had units of the lot, at least.
     #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     orders: u32,
@@ -61,7 +63,7 @@ enum Told {
 }
 
 impl Told {
-    const fn is_sound(&self) -> bool {
+    fn is_sound(&self) -> bool {
         match self {
             Self::Sale(report) => report.is_sound(),
             Self::Recall(report) => report.is_sound(),
@@ -101,17 +103,23 @@ impl Demo {
         let ready = cluster.ready().await;
         starting.finish_and_clear();
         ready?;
+        let is_drop = self.scenario == Play::Drop;
+        if is_drop && self.customers.is_some_and(|customers| customers > 60_000) {
+            return Err(Failure::usage("a drop has at most 60 000 customers: the list of a lottery has a bound"));
+        }
+        let customers = self.customers.unwrap_or(if is_drop { 10_000 } else { 3_000 });
         let seed = self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000);
         let scenario = match self.scenario {
             Play::FlashSale => Scenario::FlashSale,
             Play::GiftSets => Scenario::GiftSets,
+            Play::Drop => Scenario::Drop,
             Play::Recall => {
                 let plan = recall::Plan { orders: self.orders, seed };
                 return Ok(Told::Recall(recall::run(cluster, plan).await?));
             }
         };
         let lasts = Duration::from_secs(self.seconds);
-        let plan = Plan { scenario, lasts, customers: self.customers, seed };
+        let plan = Plan { scenario, lasts, customers, seed };
         Ok(Told::Sale(demo::run(cluster, plan).await?))
     }
 

@@ -26,6 +26,7 @@ mod location;
 mod lot;
 mod move_units;
 mod order;
+mod queue;
 mod receipt;
 mod reconcile;
 mod release;
@@ -81,6 +82,8 @@ pub enum Verb {
     Channel(channel::Channel),
     #[command(subcommand)]
     Campaign(campaign::Campaign),
+    #[command(subcommand)]
+    Queue(queue::Queue),
     #[command(subcommand)]
     Stock(stock::Stock),
     #[command(subcommand)]
@@ -139,6 +142,7 @@ impl Verb {
             Self::Location(verb) => verb.run(format).await,
             Self::Channel(verb) => verb.run(format).await,
             Self::Campaign(verb) => verb.run(format).await,
+            Self::Queue(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,
             Self::Lot(verb) => verb.run(format).await,
             Self::Recall(verb) => verb.run(format).await,

@@ -42,6 +42,9 @@ pub struct Reserve {
     /// In that campaign: of what it was given, and within its window.
     #[arg(long, default_value = "", hide_default_value = true)]
     campaign: String,
+    /// What lets the customer into the campaign, as `holdfast queue token` shows it.
+    #[arg(long, default_value = "", hide_default_value = true, requires_all = ["campaign", "customer"])]
+    token: String,
     /// How the channel chooses among its locations.
     #[arg(long, value_enum, requires = "channel")]
     strategy: Option<Strategy>,
@@ -113,6 +116,7 @@ impl Reserve {
             order_ref: self.order_ref,
             channel: self.channel,
             campaign_id: self.campaign,
+            admission_token: self.token,
             partial_ok: self.partial_ok,
             sourcing,
             ..v1::Reserve::default()

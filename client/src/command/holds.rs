@@ -86,6 +86,13 @@ impl Reserve {
         self
     }
 
+    /// Shows what lets the customer into the campaign, where it does not let everybody in.
+    #[must_use]
+    pub fn admission_token(mut self, token: impl Into<String>) -> Self {
+        self.0.admission_token = token.into();
+        self
+    }
+
     /// The channel that it is sold through: a word that is kept, unless [`Reserve::sourced`] lets it choose the locations.
     #[must_use]
     pub fn channel(mut self, channel: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ mod holds;
 mod kits;
 mod orders;
 mod places;
+mod rooms;
 mod seal;
 mod shipments;
 mod stock;
@@ -25,6 +26,7 @@ pub use places::{
     CancelTransfer, CloseReceipt, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, ReceiveTransfer,
     SetSafetyStock,
 };
+pub use rooms::{Admit, CommitDraw, Draw, JoinQueue};
 pub(crate) use seal::{About, Minter, Sealed, seal};
 pub use shipments::{Cancel, Fulfil, Return};
 pub use stock::{Adjust, BlockLot, PutItem, PutLimit, PutLot, Recall, Receive, Set, UnblockLot};
@@ -116,6 +118,10 @@ impl Command {
             Operation::ResolveOrder(_) => "resolve_order",
             Operation::Grant(_) => "grant",
             Operation::Revoke(_) => "revoke",
+            Operation::JoinQueue(_) => "join_queue",
+            Operation::CommitDraw(_) => "commit_draw",
+            Operation::Draw(_) => "draw",
+            Operation::Admit(_) => "admit",
         }
     }
 }

@@ -142,6 +142,11 @@ fn decided_at(operation: &Operation) -> (u16, About) {
         Operation::PutKit(put) => by_sku(put.kit.as_ref().map_or("", |kit| kit.sku.as_str())),
         Operation::Grant(it) => by_sku(&it.sku),
         Operation::Revoke(it) => by_sku(&it.sku),
+        // The shard of the campaign's id keeps its waiting room.
+        Operation::JoinQueue(it) => by_sku(&it.campaign_id),
+        Operation::CommitDraw(it) => by_sku(&it.campaign_id),
+        Operation::Draw(it) => by_sku(&it.campaign_id),
+        Operation::Admit(it) => by_sku(&it.campaign_id),
     }
 }
 

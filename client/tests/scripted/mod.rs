@@ -237,6 +237,20 @@ impl InventoryService for Node {
         Err(Status::unimplemented("not in this script"))
     }
 
+    async fn list_tickets(
+        &self,
+        _: Request<v1::ListTicketsRequest>,
+    ) -> Result<Response<v1::ListTicketsResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
+    async fn get_admission_token(
+        &self,
+        _: Request<v1::GetAdmissionTokenRequest>,
+    ) -> Result<Response<v1::GetAdmissionTokenResponse>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
     async fn list_backorders(
         &self,
         _: Request<v1::ListBackordersRequest>,

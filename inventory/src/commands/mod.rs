@@ -52,6 +52,11 @@ mod resume_shard;
 mod grant;
 mod put_campaign;
 
+mod admit;
+mod commit_draw;
+mod draw;
+mod join_queue;
+
 /// How long a caller should wait where a bound of the shard is reached that only time or an operator can lift.
 pub(crate) const FULL_RETRY_MS: u64 = 1_000;
 
@@ -105,3 +110,8 @@ pub use resume_shard::ResumeShard;
 
 pub use grant::{Grant, Revoke};
 pub use put_campaign::PutCampaign;
+
+pub use admit::Admit;
+pub use commit_draw::CommitDraw;
+pub use draw::Draw;
+pub use join_queue::JoinQueue;

@@ -32,6 +32,8 @@ impl PutCampaign {
             phase: CampaignPhase::Announced,
             revision: self.revision,
             generation: 0,
+            commitment: None,
+            seed: None,
         };
         match turn.state.find_campaign(&self.campaign) {
             Some(no) => {

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan, Sourced};
 use crate::demand::{Demand, Promise};
 use crate::state::{
-    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, SaleNo, Spread, Whole,
+    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord,
+    SaleNo, Spread, Whole,
 };
 use crate::turn::Turn;
 use crate::{
-    CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId, LogTime, LotId,
-    OrderRef, Refusal, ReservationId, Revision, Sku, Success, Units,
+    CampaignAdmission, CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId,
+    LogTime, LotId, OrderRef, Pass, Refusal, ReservationId, Revision, Sku, Success, TokenFault, Units,
 };
 
 /// Most lines of one reservation.
@@ -61,6 +62,8 @@ pub struct Reserve {
     pub campaign: Option<CampaignId>,
     /// How the lines were worked out, where they are not those that were asked for.
     pub plan: Option<Box<Plan>>,
+    /// What lets the customer into the campaign.
+    pub pass: Option<Pass>,
 }
 
 impl Reserve {
@@ -157,6 +160,9 @@ impl Reserve {
     /// asked line get all or nothing together, those of other shards included.
     fn take<'b>(&self, turn: &Turn<'_>, lines: &mut [LineRecord], mut role: Role<'b>) -> Result<Role<'b>, Refusal> {
         let sale = turn.sale(self.campaign.as_ref())?;
+        if !matches!(role, Role::Part(_)) {
+            self.check_pass(turn, sale)?;
+        }
         let mut demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?, sale);
         let mut missing = role.missing();
         let mut first_lack = None;
@@ -201,6 +207,32 @@ impl Reserve {
                 Err(Refusal::InsufficientStock { available: 0, line, recorded: true })
             }
             None => Ok(role),
+        }
+    }
+
+    /// Whether the customer is let into the campaign. The shard that decides the whole asks; its parts follow.
+    fn check_pass(&self, turn: &Turn<'_>, sale: Option<SaleNo>) -> Result<(), Refusal> {
+        let Some(sale) = sale else { return Ok(()) };
+        if turn.state.campaign(sale.campaign).spec.admission == CampaignAdmission::None {
+            return Ok(());
+        }
+        let invalid = |why| Err(Refusal::AdmissionTokenInvalid { why });
+        match self.pass {
+            None => invalid(TokenFault::Missing),
+            Some(pass) if turn.state.is_spent_here(sale, pass.ticket) => invalid(TokenFault::Spent),
+            Some(pass) if pass.expires_at <= turn.now() => invalid(TokenFault::Expired),
+            Some(_) if turn.state.is_full_of_spent() => Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Notes that the token let somebody in, in the entry in which it did.
+    fn spend_pass(&self, turn: &mut Turn<'_>, sale: Option<SaleNo>) {
+        let (Some(pass), Some(sale)) = (self.pass, sale) else { return };
+        if turn.state.campaign(sale.campaign).spec.admission != CampaignAdmission::None {
+            let spent = RoomRecord { sale, ticket: pass.ticket, what: RoomEntry::SpentHere };
+            let no = turn.state.add_to_room(spent);
+            turn.tell_of_ticket(EventKind::TokenSpent, sale.campaign, no);
         }
     }
 
@@ -324,6 +356,9 @@ impl Reserve {
             order: None,
         });
         turn.record_changes(kind, Some(no), None);
+        if !is_part {
+            self.spend_pass(turn, sale);
+        }
         turn.record_backorders(no, &[]);
         turn.finish();
         let success = turn.reservation_success(no);

@@ -14,6 +14,7 @@ mod ledger;
 mod once;
 mod orders;
 mod quantities;
+mod rooms;
 
 use std::fmt;
 
@@ -126,5 +127,6 @@ pub fn check(inventory: &Inventory) -> Vec<Breach> {
     collect(Invariant::Caps, counters::check(state));
     collect(Invariant::Orders, orders::check(state));
     collect(Invariant::Caps, allocations::check(state));
+    collect(Invariant::Caps, rooms::check(state));
     breaches
 }

@@ -13,7 +13,7 @@ use super::chunk::{ChunkKind, Record};
 use super::cut::LoadError;
 use super::journal::Undo;
 use super::records::{LineRecord, LocationNo, ReservationRecord, SkuNo, StockPlace};
-use crate::{CampaignId, CampaignPhase, CampaignSpec, LogTime, MAX_CAMPAIGNS, Revision};
+use crate::{CampaignId, CampaignPhase, CampaignSpec, Commitment, LogTime, MAX_CAMPAIGNS, Revision, Seed};
 
 const BELIEF: &str = "a campaign's place is never removed";
 
@@ -36,6 +36,10 @@ pub(crate) struct CampaignRecord {
     pub(crate) phase: CampaignPhase,
     pub(crate) revision: Revision,
     pub(crate) generation: u32,
+    /// What its draw is held to.
+    pub(crate) commitment: Option<Commitment>,
+    /// What it was drawn with.
+    pub(crate) seed: Option<Seed>,
 }
 
 impl Record for CampaignRecord {
@@ -44,6 +48,11 @@ impl Record for CampaignRecord {
 }
 
 impl CampaignRecord {
+    /// It, and none that has its place before or after.
+    pub(crate) const fn sale(&self, no: CampaignNo) -> SaleNo {
+        SaleNo { campaign: no, generation: self.generation }
+    }
+
     /// When it begins or ends, whichever comes next.
     fn due_at(&self) -> Option<LogTime> {
         match self.phase {
@@ -179,8 +188,13 @@ impl State {
             journal.note(Undo::Campaign(no, record.clone()));
         }
         self.indexes.unname_campaign(no, record);
+        let (seed, sale) = (record.seed, record.sale(no));
         change(record);
+        let is_drawn = seed != record.seed && sale == record.sale(no);
         self.indexes.name_campaign(no, record);
+        if is_drawn {
+            self.reorder_room(sale);
+        }
     }
 
     pub(super) fn take_back_campaign_added(&mut self, no: CampaignNo) {
@@ -192,8 +206,13 @@ impl State {
     pub(super) fn take_back_campaign(&mut self, no: CampaignNo, old: CampaignRecord) {
         let record = self.campaigns.get_mut(u64::from(no.0)).expect(BELIEF);
         self.indexes.unname_campaign(no, record);
+        let (seed, sale) = (record.seed, record.sale(no));
         *record = old;
+        let is_drawn = seed != record.seed && sale == record.sale(no);
         self.indexes.name_campaign(no, record);
+        if is_drawn {
+            self.reorder_room(sale);
+        }
     }
 
     /// Changes what of a place campaigns have.

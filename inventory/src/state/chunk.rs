@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The version byte that an encoded chunk starts with.
-const CHUNK_VERSION: u8 = 5;
+const CHUNK_VERSION: u8 = 6;
 
 /// What a chunk's records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,11 +37,13 @@ pub enum ChunkKind {
     Channels,
     /// Campaigns.
     Campaigns,
+    /// Waiting rooms of campaigns, and spent tokens.
+    Rooms,
 }
 
 impl ChunkKind {
     /// All kinds, in the order of their keys.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Locations,
         Self::Items,
         Self::Stock,
@@ -54,6 +56,7 @@ impl ChunkKind {
         Self::CustomerCounters,
         Self::Channels,
         Self::Campaigns,
+        Self::Rooms,
     ];
 
     const fn code(self) -> u8 {
@@ -70,6 +73,7 @@ impl ChunkKind {
             Self::CustomerCounters => 10,
             Self::Channels => 11,
             Self::Campaigns => 12,
+            Self::Rooms => 13,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::records::{
     ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineRecord, LocationNo, LocationRecord, LotNo, LotRecord,
     ReservationNo, ReservationRecord, ResultRecord, SkuNo, StockPlace, StockRecord,
 };
+use super::rooms::RoomRecord;
 use super::{Indexes, State, hash_id};
 
 /// A digest of a whole state: the wrapping sum of the XXH3-128 hashes of the header and of every chunk under its name.
@@ -49,6 +50,7 @@ pub struct Cut {
     counters: ArenaCut<CounterRecord>,
     channels: ArenaCut<ChannelRecord>,
     campaigns: ArenaCut<CampaignRecord>,
+    rooms: ArenaCut<RoomRecord>,
 }
 
 macro_rules! each_kind {
@@ -101,6 +103,10 @@ macro_rules! each_kind {
             let $arena = &$of.campaigns;
             $do
         }
+        {
+            let $arena = &$of.rooms;
+            $do
+        }
     }};
 }
 
@@ -141,9 +147,17 @@ impl Cut {
         let counters = self.counters.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let channels = self.channels.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let campaigns = self.campaigns.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
+        let rooms = self.rooms.changed.iter().map(|(id, chunk)| (*id, chunk.encode()));
         let catalogue = locations.chain(items).chain(stock).chain(lots);
         let decided = reservations.chain(results).chain(keyed_results);
-        catalogue.chain(decided).chain(documents).chain(limits).chain(counters).chain(channels).chain(campaigns)
+        catalogue
+            .chain(decided)
+            .chain(documents)
+            .chain(limits)
+            .chain(counters)
+            .chain(channels)
+            .chain(campaigns)
+            .chain(rooms)
     }
 
     /// The digest of the whole state at the cut. Hashes the chunks that changed: call it off the applying thread.
@@ -194,6 +208,7 @@ impl State {
                 self.counters.next_ordinal(),
                 self.channels.next_ordinal(),
                 self.campaigns.next_ordinal(),
+                self.rooms.next_ordinal(),
             ],
         }
     }
@@ -217,6 +232,7 @@ impl State {
             counters: self.counters.cut(),
             channels: self.channels.cut(),
             campaigns: self.campaigns.cut(),
+            rooms: self.rooms.cut(),
         }
     }
 
@@ -240,6 +256,7 @@ impl State {
                 ChunkKind::CustomerCounters => self.counters.mark_changed(number),
                 ChunkKind::Channels => self.channels.mark_changed(number),
                 ChunkKind::Campaigns => self.campaigns.mark_changed(number),
+                ChunkKind::Rooms => self.rooms.mark_changed(number),
             }
         }
     }
@@ -257,6 +274,7 @@ impl State {
         self.counters.mark_all_changed();
         self.channels.mark_all_changed();
         self.campaigns.mark_all_changed();
+        self.rooms.mark_all_changed();
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -291,6 +309,7 @@ impl State {
             ChunkKind::CustomerCounters => self.counters.encode_chunk(id.number),
             ChunkKind::Channels => self.channels.encode_chunk(id.number),
             ChunkKind::Campaigns => self.campaigns.encode_chunk(id.number),
+            ChunkKind::Rooms => self.rooms.encode_chunk(id.number),
         }
     }
 
@@ -315,6 +334,7 @@ impl State {
             counters,
             channels,
             campaigns,
+            rooms,
         ] = stored.next_ordinals;
         state.locations.begin_load(locations);
         state.items.begin_load(items);
@@ -328,6 +348,7 @@ impl State {
         state.counters.begin_load(counters);
         state.channels.begin_load(channels);
         state.campaigns.begin_load(campaigns);
+        state.rooms.begin_load(rooms);
         for (id, bytes) in chunks {
             let (number, bytes) = (id.number, bytes.as_ref());
             match id.kind {
@@ -343,6 +364,7 @@ impl State {
                 ChunkKind::CustomerCounters => state.counters.load_chunk(number, bytes),
                 ChunkKind::Channels => state.channels.load_chunk(number, bytes),
                 ChunkKind::Campaigns => state.campaigns.load_chunk(number, bytes),
+                ChunkKind::Rooms => state.rooms.load_chunk(number, bytes),
             }
             .map_err(|source| LoadError::Chunk { id, source })?;
         }
@@ -364,6 +386,7 @@ impl State {
         fits(ChunkKind::CustomerCounters, self.counters.end_load())?;
         fits(ChunkKind::Channels, self.channels.end_load())?;
         fits(ChunkKind::Campaigns, self.campaigns.end_load())?;
+        fits(ChunkKind::Rooms, self.rooms.end_load())?;
         self.index_records()
     }
 
@@ -383,6 +406,7 @@ impl State {
             counters: self.counters.view(),
             channels: self.channels.view(),
             campaigns: self.campaigns.view(),
+            rooms: self.rooms.view(),
             indexes: Indexes::new(),
             journal: None,
         }
@@ -393,6 +417,7 @@ impl State {
         self.index_catalogue()?;
         self.index_channels()?;
         self.index_campaigns()?;
+        self.index_rooms()?;
         self.index_lots()?;
         self.check_stock()?;
         self.index_limits()?;
@@ -668,7 +693,7 @@ mod tests {
         let Some(Spread::Part(part)) = record.spread.as_deref_mut() else { unreachable!() };
         part.attempts.clear();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
-        *chunk = postcard::to_extend(&(0_u32, &record), vec![5, 1]).unwrap();
+        *chunk = postcard::to_extend(&(0_u32, &record), vec![6, 1]).unwrap();
         let refused = LoadError::Inconsistent { kind: ChunkKind::Reservations };
         assert_eq!(Inventory::load(&cut.header(), chunks).unwrap_err(), refused);
     }
@@ -680,7 +705,7 @@ mod tests {
         let cut = shop.inventory.cut();
         let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
         let mut record = record.clone();
-        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![5, 1]).unwrap();
+        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![6, 1]).unwrap();
         let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
         assert_eq!(*chunk, whole(&record), "this is how a chunk is written");

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::arena::Arena;
-use super::campaigns::CampaignNo;
+use super::campaigns::{CampaignNo, SaleNo};
 use super::customer_limits::{CounterNo, LimitNo};
 use super::documents::DocumentNo;
 use super::hash_index::HashIndex;
 use super::records::{
     ChannelNo, ItemRecord, LineRecord, LocationNo, LotNo, LotRecord, ReservationNo, ReservationRecord, SkuNo,
 };
+use super::rooms::RoomIndex;
 use crate::{CampaignId, ChannelId, LimitId, LocationId, LogTime, LotId, OrderRef, Sku};
 
 /// The hash that an id is found by.
@@ -82,6 +83,10 @@ pub(crate) struct Indexes {
     pub(crate) campaigns_due: BTreeSet<(LogTime, CampaignNo)>,
     /// What of which place campaigns have.
     pub(crate) allocations: BTreeSet<(CampaignNo, SkuNo, LocationNo)>,
+    /// Waiting rooms, and which tokens were spent here.
+    pub(crate) rooms: BTreeMap<SaleNo, RoomIndex>,
+    /// Tickets of all rooms.
+    pub(crate) tickets: usize,
     /// Limits over several items, by name, and by item.
     pub(super) shared_limits: BTreeMap<LimitId, LimitNo>,
     pub(super) shared_by_sku: BTreeSet<(Sku, LimitNo)>,
@@ -123,6 +128,8 @@ impl Indexes {
             campaigns: BTreeMap::new(),
             campaigns_due: BTreeSet::new(),
             allocations: BTreeSet::new(),
+            rooms: BTreeMap::new(),
+            tickets: 0,
             shared_limits: BTreeMap::new(),
             shared_by_sku: BTreeSet::new(),
         }

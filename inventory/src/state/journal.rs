@@ -7,6 +7,7 @@ use super::records::{
     ChannelNo, ChannelRecord, ItemRecord, LocationNo, LocationRecord, LotNo, LotRecord, ReservationNo,
     ReservationRecord, SkuNo, StockPlace, StockRecord,
 };
+use super::rooms::{RoomNo, RoomRecord};
 use super::{Header, State};
 
 /// How to take one change back.
@@ -31,6 +32,8 @@ pub(super) enum Undo {
     Channel(ChannelNo, ChannelRecord),
     CampaignAdded(CampaignNo),
     Campaign(CampaignNo, CampaignRecord),
+    RoomAdded(RoomNo),
+    Room(RoomNo, RoomRecord),
 }
 
 /// The changes of an open chain, oldest first.
@@ -139,6 +142,8 @@ impl State {
             Undo::Channel(no, old) => *self.channels.get_mut(u64::from(no.0)).expect(BELIEF) = old,
             Undo::CampaignAdded(no) => self.take_back_campaign_added(no),
             Undo::Campaign(no, old) => self.take_back_campaign(no, old),
+            Undo::RoomAdded(no) => self.take_back_room_added(no),
+            Undo::Room(no, old) => self.take_back_room(no, old),
         }
     }
 }

@@ -16,6 +16,7 @@ mod indexes;
 mod journal;
 mod orders;
 mod records;
+mod rooms;
 mod shared_limits;
 mod spread;
 
@@ -38,6 +39,7 @@ pub(crate) use records::{
     SkuNo, StockPlace, StockRecord,
 };
 
+pub(crate) use rooms::{RoomEntry, RoomNo, RoomRecord};
 pub(crate) use spread::{MAX_ATTEMPTS, Part, PartPhase, RemoteLine, RemotePart, Spread, Whole};
 
 use arena::Arena;
@@ -63,6 +65,7 @@ pub(crate) struct State {
     counters: Arena<CounterRecord>,
     channels: Arena<ChannelRecord>,
     campaigns: Arena<CampaignRecord>,
+    rooms: Arena<RoomRecord>,
     pub(crate) indexes: Indexes,
     /// Open while a chain is decided.
     journal: Option<Journal>,
@@ -84,6 +87,7 @@ impl State {
             counters: Arena::new(),
             channels: Arena::new(),
             campaigns: Arena::new(),
+            rooms: Arena::new(),
             indexes: Indexes::new(),
             journal: None,
         }

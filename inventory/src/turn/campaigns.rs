@@ -3,8 +3,10 @@
 use holdfast_mutation::{Mutation, is_on};
 
 use super::{Touched, Turn};
-use crate::state::{CampaignNo, CampaignRecord, ReservationNo, SaleNo};
-use crate::{CampaignId, CampaignPhase, EventKind, Refusal, Subject};
+use crate::state::{CampaignNo, CampaignRecord, ReservationNo, RoomEntry, RoomNo, SaleNo};
+use crate::{
+    CampaignAdmission, CampaignId, CampaignPhase, Commitment, EventKind, QueueFault, Refusal, Subject, TicketState,
+};
 
 impl Turn<'_> {
     /// The campaign of that name.
@@ -90,6 +92,42 @@ impl Turn<'_> {
                 self.append(EventKind::CampaignExhausted, None, Vec::new(), Some(subject));
             }
         }
+    }
+
+    /// The campaign, which has a waiting room and is not over.
+    pub(crate) fn live_room(&self, id: &CampaignId) -> Result<(CampaignNo, CampaignAdmission), Refusal> {
+        let (no, record) = self.campaign(id)?;
+        if record.phase == CampaignPhase::Closed {
+            return Err(Refusal::SaleEnded { campaign: id.clone() });
+        }
+        match record.spec.admission {
+            CampaignAdmission::None => Err(Refusal::QueueClosed { campaign: id.clone(), why: QueueFault::NoRoom }),
+            admission => Ok((no, admission)),
+        }
+    }
+
+    /// Tells of a ticket as it is now.
+    pub(crate) fn tell_of_ticket(&mut self, kind: EventKind, campaign: CampaignNo, no: RoomNo) {
+        let record = *self.state.room_record(no);
+        let (customer, state) = match record.what {
+            RoomEntry::Ticket { customer, state } => (Some(customer), state),
+            RoomEntry::SpentHere => (None, TicketState::Spent),
+        };
+        let campaign = self.state.campaign(campaign).id.clone();
+        let subject = Subject::Ticket { campaign, ticket: record.ticket, customer, state };
+        self.append(kind, None, Vec::new(), Some(subject));
+    }
+
+    /// Tells of a lottery as it is now.
+    pub(crate) fn tell_of_draw(&mut self, kind: EventKind, no: CampaignNo) {
+        let record = self.state.campaign(no);
+        let subject = Subject::Draw {
+            campaign: record.id.clone(),
+            commitment: record.commitment.unwrap_or(Commitment([0; 32])),
+            seed: record.seed,
+            tickets: self.state.room(record.sale(no)).map_or(0, |room| room.by_ticket.len() as u32),
+        };
+        self.append(kind, None, Vec::new(), Some(subject));
     }
 
     /// A campaign as an event names it.

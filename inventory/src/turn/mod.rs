@@ -153,9 +153,7 @@ impl<'a> Turn<'a> {
             atp_after: record.lines.first().map_or(0, |line| self.atp(line.sku, line.location)),
             expires_at: record.is_holding().then_some(record.expires_at),
             state: Some(record.state()),
-            held: None,
-            backordered: None,
-            release_at: None,
+            ..Success::default()
         }
     }
 }

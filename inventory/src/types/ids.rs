@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Sku;
+use super::{CampaignId, Sku};
 
 /// How many slots the keys of a cluster are spread over, for ever.
 pub const SLOTS: u16 = 16_384;
@@ -39,6 +39,12 @@ impl fmt::Display for Slot {
 #[must_use]
 pub fn slot_of(sku: &Sku) -> Slot {
     Slot((xxh3_64(sku.as_bytes()) % u64::from(SLOTS)) as u16)
+}
+
+/// The slot that keeps the waiting room of a campaign.
+#[must_use]
+pub fn slot_of_campaign(campaign: &CampaignId) -> Slot {
+    Slot((xxh3_64(campaign.as_bytes()) % u64::from(SLOTS)) as u16)
 }
 
 /// A text that is not a UUID.

@@ -9,7 +9,7 @@ mod numbers;
 
 pub use ids::{
     AttemptId, BodyHash, CommandId, CountId, CustomerHash, IdParseError, ReceiptId, ReservationId, SLOTS, Slot,
-    TransferId, slot_of,
+    TransferId, slot_of, slot_of_campaign,
 };
 pub use names::{CampaignId, ChannelId, EndpointId, LimitId, LocationId, LotId, NameError, OrderRef, Sku, StepName};
 pub use numbers::{LogTime, MAX_UNITS, Revision, Units};

@@ -131,7 +131,11 @@ impl Script {
             | Operation::ResumeShard(_)
             | Operation::PutCampaign(_)
             | Operation::Grant(_)
-            | Operation::Revoke(_) => {}
+            | Operation::Revoke(_)
+            | Operation::JoinQueue(_)
+            | Operation::CommitDraw(_)
+            | Operation::Draw(_)
+            | Operation::Admit(_) => {}
         }
         operation
     }
@@ -300,6 +304,7 @@ fn reserve() -> impl Strategy<Value = Operation> {
                 channel,
                 campaign,
                 plan: None,
+                pass: None,
             })
         },
     )

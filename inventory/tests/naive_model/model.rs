@@ -250,7 +250,13 @@ impl Model {
             Operation::PutLot(_) | Operation::BlockLot(_) => {
                 unreachable!("the generator makes none: its items have no lots")
             }
-            Operation::PutCampaign(_) | Operation::Grant(_) | Operation::Revoke(_) => {
+            Operation::PutCampaign(_)
+            | Operation::Grant(_)
+            | Operation::Revoke(_)
+            | Operation::JoinQueue(_)
+            | Operation::CommitDraw(_)
+            | Operation::Draw(_)
+            | Operation::Admit(_) => {
                 unreachable!("the generator makes none")
             }
             Operation::MoveUnits(_)

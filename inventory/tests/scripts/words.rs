@@ -64,6 +64,7 @@ pub fn operation(words: &[&str]) -> Operation {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         }),
         ["amend", name, rest @ ..] => Operation::Amend(Amend { reservation: reservation(name), lines: lines(rest) }),
         ["extend", name, ttl_s] => {

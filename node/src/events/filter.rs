@@ -69,6 +69,8 @@ pub(super) fn skus_of(event: &EventBody) -> impl Iterator<Item = &Sku> {
             | Subject::Channel { .. }
             | Subject::Breach { .. }
             | Subject::Campaign { .. }
+            | Subject::Ticket { .. }
+            | Subject::Draw { .. }
             | Subject::Order { .. },
         )
         | None => None,

@@ -15,11 +15,10 @@ use super::fields::{enum_at, invalid, location_at, optional_name, sku_at};
 pub(crate) fn campaign(wire: Option<v1::Campaign>) -> Result<(CampaignId, CampaignSpec), CommandError> {
     let wire = wire.ok_or_else(|| invalid("campaign", "is missing", "send the campaign with its id"))?;
     let id = campaign_id("campaign.campaign_id", &wire.campaign_id)?;
-    let admission = match enum_at("campaign.admission", wire.admission, "none")? {
+    let admission = match enum_at("campaign.admission", wire.admission, "none, queue or lottery")? {
         v1::CampaignAdmission::Unspecified | v1::CampaignAdmission::None => CampaignAdmission::None,
-        v1::CampaignAdmission::Token => {
-            return Err(invalid("campaign.admission", "is token, which is not there yet", "leave it out, or none"));
-        }
+        v1::CampaignAdmission::Queue => CampaignAdmission::Queue,
+        v1::CampaignAdmission::Lottery => CampaignAdmission::Lottery,
     };
     if wire.closed {
         return Err(invalid("campaign.closed", "is set", "leave it out: a campaign is closed by CloseCampaign"));
@@ -79,14 +78,16 @@ mod tests {
     }
 
     #[test]
-    fn a_campaign_has_a_name_a_window_and_no_admission_yet() {
+    fn a_campaign_has_a_name_a_window_and_says_who_is_let_in() {
         let (id, spec) = campaign(Some(wire())).unwrap();
         assert_eq!((id.as_str(), spec.starts_at, spec.ends_at, spec.closed), ("drop", LogTime(5), LogTime(6), false));
         assert_eq!(campaign(None).unwrap_err().field, "campaign");
         assert_eq!(refused(v1::Campaign { campaign_id: String::new(), ..wire() }), "campaign.campaign_id");
         assert_eq!(refused(v1::Campaign { ends_at_ms: 5, ..wire() }), "campaign.ends_at_ms");
         assert_eq!(refused(v1::Campaign { ends_at_ms: u64::MAX, ..wire() }), "campaign.ends_at_ms");
-        assert_eq!(refused(v1::Campaign { admission: 2, ..wire() }), "campaign.admission");
+        let admission = |admission| campaign(Some(v1::Campaign { admission, ..wire() })).unwrap().1.admission;
+        assert_eq!([0, 1].map(admission), [CampaignAdmission::None; 2]);
+        assert_eq!([2, 3].map(admission), [CampaignAdmission::Queue, CampaignAdmission::Lottery]);
         assert_eq!(refused(v1::Campaign { admission: 9, ..wire() }), "campaign.admission");
         assert_eq!(refused(v1::Campaign { closed: true, ..wire() }), "campaign.closed");
     }

@@ -2,10 +2,10 @@
 
 use holdfast_inventory::commands::{MAX_LINES, MAX_TTL_S};
 use holdfast_inventory::{
-    Field, InvalidArgument, LocationId, LotId, MAX_ATTEMPTS, MAX_ATTRIBUTES_BYTES, MAX_CAUSE_BYTES, MAX_CHAIN,
-    MAX_CHANNEL_LOCATIONS, MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES, MAX_SKUS_OF_LIMIT,
-    MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_TEXT_BYTES, MAX_UNITS, MAX_WHY_BYTES, MIN_SKUS_OF_LIMIT,
-    MIN_STEP_DEADLINE_MS, NameError, Sku,
+    Field, InvalidArgument, LocationId, LotId, MAX_ADMISSION_S, MAX_ADMITTED, MAX_ATTEMPTS, MAX_ATTRIBUTES_BYTES,
+    MAX_CAUSE_BYTES, MAX_CHAIN, MAX_CHANNEL_LOCATIONS, MAX_COMPONENTS, MAX_COUNT_REFERENCE_BYTES, MAX_DOCUMENT_LINES,
+    MAX_SKUS_OF_LIMIT, MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_TEXT_BYTES, MAX_UNITS, MAX_WHY_BYTES,
+    MIN_SKUS_OF_LIMIT, MIN_STEP_DEADLINE_MS, NameError, Sku,
 };
 use holdfast_proto::v1::{CommandError, ErrorReason};
 
@@ -85,6 +85,8 @@ fn what_may_stand(field: Field) -> String {
         Field::ComponentSku => "each SKU once: add the units up".to_owned(),
         Field::ComponentUnits => format!("1 to {MAX_UNITS} units"),
         Field::EndsAt => "an instant after the beginning".to_owned(),
+        Field::Tickets | Field::NewlySpent => format!("at most {MAX_ADMITTED} tickets"),
+        Field::ValidFor => format!("1 to {MAX_ADMISSION_S} seconds"),
         Field::KitRevision => "only a line of a kit has one".to_owned(),
         Field::Steps => format!("1 to {MAX_STEPS} steps"),
         Field::StepName => "the name of a step, 1 to 64 bytes of printable UTF-8, each once in an order".to_owned(),

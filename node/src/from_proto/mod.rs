@@ -14,12 +14,13 @@ mod operations;
 mod orders;
 mod places;
 mod reads;
+mod rooms;
 mod shared_limits;
 mod sourcing;
 
 use holdfast_inventory::{
     Cause, Command, CommandId, CountId, LocationId, LogTime, Operation, ReceiptId, ReservationId, Slot, TransferId,
-    slot_of,
+    slot_of, slot_of_campaign,
 };
 use holdfast_proto::v1::{self, CommandError};
 
@@ -32,6 +33,7 @@ pub(crate) use reads::{
     Freshness, backorder_filter, customer, document_filter, freshness, location, location_id, lot_id, page_limit,
     page_token, reservation_state, sku,
 };
+pub(crate) use rooms::customer_of_room;
 pub(crate) use shared_limits::shared_limit;
 pub(crate) use sourcing::{channel, channel_id, sourcing, unknown_channel};
 
@@ -182,6 +184,10 @@ pub(crate) fn slot_of_command(command: &Command) -> Slot {
         Operation::ResolveOrder(it) => it.order.slot(),
         Operation::Grant(it) => slot_of(&it.sku),
         Operation::Revoke(it) => slot_of(&it.sku),
+        Operation::JoinQueue(it) => slot_of_campaign(&it.campaign),
+        Operation::CommitDraw(it) => slot_of_campaign(&it.campaign),
+        Operation::Draw(it) => slot_of_campaign(&it.campaign),
+        Operation::Admit(it) => slot_of_campaign(&it.campaign),
     }
 }
 

@@ -15,7 +15,7 @@ use holdfast_proto::v1::{self, CommandError};
 
 use super::fields::{enum_at, invalid, location_at, lot_at, optional_name, sku_at};
 use super::{Words, id_of, receipt_id, reservation_id, transfer_id};
-use super::{campaigns, counts, kits, orders, places};
+use super::{campaigns, counts, kits, orders, places, rooms};
 use crate::planning::as_asked;
 
 /// Longest customer string, in bytes. It is hashed, not kept.
@@ -78,6 +78,10 @@ pub(super) fn operation(wire: Wire, words: &Words) -> Result<Operation, CommandE
         Wire::PutKit(it) => Operation::PutKit(Box::new(kits::put_kit(it)?)),
         Wire::Grant(it) => Operation::Grant(Box::new(campaigns::grant(&it, words)?)),
         Wire::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke(it, words)?)),
+        Wire::JoinQueue(it) => Operation::JoinQueue(Box::new(rooms::join_queue(&it, words)?)),
+        Wire::CommitDraw(it) => Operation::CommitDraw(Box::new(rooms::commit_draw(&it)?)),
+        Wire::Draw(it) => Operation::Draw(Box::new(rooms::draw(&it)?)),
+        Wire::Admit(it) => Operation::Admit(Box::new(rooms::admit(it)?)),
     })
 }
 
@@ -269,16 +273,19 @@ fn reserve(wire: &v1::Reserve, words: &Words) -> Result<Reserve, CommandError> {
     }
     let plan = if wire.sourcing.is_some() { Some(as_asked(wire, &lines)) } else { plan };
     let plan = plan.map(Box::new);
+    let customer = customer_at(&wire.customer, words)?;
+    let pass = rooms::pass(wire, campaign.as_ref(), customer, words)?;
     Ok(Reserve {
         reservation,
         ttl_s: ttl_or_default(wire.ttl_s),
         partial_ok: wire.partial_ok,
         order_ref: optional_name(&wire.order_ref, OrderRef::new, || "order_ref".to_owned())?,
-        customer: customer_at(&wire.customer, words)?,
+        customer,
         channel: optional_name(&wire.channel, ChannelId::new, || "channel".to_owned())?,
         campaign,
         plan,
         lines,
+        pass,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What bad input is refused with, and what good input becomes.
 
-use holdfast_inventory::{SLOTS, Sku};
+use holdfast_inventory::{CampaignId, Pass, SLOTS, Sku};
 use holdfast_proto::v1::command::Operation as Wire;
 use holdfast_proto::v1::{self, ErrorReason};
 
@@ -175,4 +175,51 @@ proptest::proptest! {
     ) {
         crate::untrusted::command::read(&bytes);
     }
+}
+
+#[test]
+fn what_a_waiting_room_is_asked_is_refused_by_the_field_at_fault() {
+    let drop = || "drop".to_owned();
+    let admit = |tickets, valid_s, newly_spent| {
+        Wire::Admit(v1::Admit { campaign_id: drop(), tickets, valid_s, newly_spent, ..v1::Admit::default() })
+    };
+    let token = v1::Reserve { admission_token: "ab".into(), ..reserve(vec![line("A", 1)]) };
+    let refusals = [
+        refused(Wire::JoinQueue(v1::JoinQueue { campaign_id: String::new(), customer: "ann".into() })),
+        refused(Wire::JoinQueue(v1::JoinQueue { campaign_id: drop(), customer: String::new() })),
+        refused(Wire::JoinQueue(v1::JoinQueue { campaign_id: drop(), customer: "x".repeat(256) })),
+        refused(Wire::CommitDraw(v1::CommitDraw { campaign_id: drop(), commitment: vec![1; 31] })),
+        refused(Wire::Draw(v1::Draw { campaign_id: drop(), seed: vec![] })),
+        refused(admit(0, 0, vec![])),
+        refused(admit(513, 0, vec![])),
+        refused(admit(1, 3_601, vec![])),
+        refused(admit(1, 1, vec![1; 513])),
+        refused(Wire::Reserve(token.clone())),
+    ];
+    insta::assert_snapshot!(refusals.join("\n"));
+    let invalid = command(wire(Wire::Reserve(v1::Reserve { campaign_id: drop(), ..token })), &words()).unwrap_err();
+    assert_eq!((invalid.reason(), invalid.metadata["why"].as_str()), (ErrorReason::AdmissionTokenInvalid, "malformed"));
+}
+
+#[test]
+fn a_token_of_its_customer_and_campaign_lets_a_reserve_in_and_half_of_it_does_not() {
+    let campaign = CampaignId::new("drop").unwrap();
+    let customer = customer("ann", &words()).unwrap().unwrap();
+    let pass = Pass { ticket: 7, expires_at: LogTime(1_790_000_060_000) };
+    let token = crate::admission::mint(&words().customer_key, &campaign, customer, pass);
+    let asked = |customer: &str| v1::Reserve {
+        campaign_id: "drop".into(),
+        customer: customer.into(),
+        admission_token: token.clone(),
+        ..reserve(vec![line("A", 1)])
+    };
+    let Operation::Reserve(reserve) = command(wire(Wire::Reserve(asked("ann"))), &words()).unwrap().operation else {
+        panic!("a reserve stays one")
+    };
+    assert_eq!(reserve.pass, Some(pass));
+    let other = command(wire(Wire::Reserve(asked("bob"))), &words()).unwrap_err();
+    assert_eq!(
+        (other.reason(), other.metadata["why"].as_str()),
+        (ErrorReason::AdmissionTokenInvalid, "other_customer")
+    );
 }

@@ -366,6 +366,7 @@ mod tests {
             channel: None,
             campaign: None,
             plan: lines.iter().any(|(.., pin)| *pin > 0).then(|| Box::new(plan)),
+            pass: None,
         }
     }
 

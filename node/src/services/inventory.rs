@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use holdfast_inventory::{
-    BackorderCursor, DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, ReservationCursor, Sku, slot_of,
+    BackorderCursor, DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, Pass, ReservationCursor, Sku,
+    Ticket, TicketState, slot_of, slot_of_campaign,
 };
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::inventory_service_server::InventoryService;
@@ -13,6 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::decide::{Results, decide};
 use super::{session, timeout_of};
+use crate::admission;
 use crate::core::Core;
 use crate::from_proto::{self, freshness, invalid, page_limit, page_token};
 use crate::planning::answer_kit;
@@ -447,11 +449,80 @@ impl InventoryService for Inventory {
             Some(sku) => self.core.routes()?.shard_of(slot_of(sku)),
             None => request.shard,
         };
+        // What is left and what was spent are told as they were at one instant.
+        let look = |shard: &holdfast_inventory::Inventory| {
+            let spent = campaign.as_ref().filter(|_| sku.is_none()).and_then(|id| shard.spent_tickets(id));
+            look(shard).map(|found| (found, spent.unwrap_or_default()))
+        };
         let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
-        let mut found = found?;
+        let (mut found, spent_tickets) = found?;
         found.retain(|of| campaign.as_ref().is_none_or(|id| *id == of.campaign));
         let allocations = found.iter().map(to_proto::allocation).collect();
-        Ok(Response::new(v1::ListAllocationsResponse { allocations, freshness: Some(freshness) }))
+        Ok(Response::new(v1::ListAllocationsResponse { allocations, freshness: Some(freshness), spent_tickets }))
+    }
+
+    async fn list_tickets(
+        &self,
+        request: Request<v1::ListTicketsRequest>,
+    ) -> Result<Response<v1::ListTicketsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let routes = self.core.routes()?;
+        let campaign = from_proto::campaign_id("campaign_id", &request.campaign_id)?;
+        let customer = from_proto::customer(&request.customer, &routes.words)?;
+        let limit = page_limit(request.limit)?;
+        let look = |shard: &holdfast_inventory::Inventory| {
+            let room = shard.room(&campaign)?;
+            let tickets = match customer {
+                Some(customer) => shard.ticket_of(&campaign, customer).into_iter().collect(),
+                None => shard.tickets(&campaign, request.after, limit + 1)?,
+            };
+            Some((room, tickets))
+        };
+        let shard = routes.shard_of(slot_of_campaign(&campaign));
+        let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
+        let (room, mut tickets) = found.ok_or_else(|| from_proto::unknown_campaign("campaign_id", &campaign))?;
+        let more = tickets.len() > limit;
+        tickets.truncate(limit);
+        let show = |of: &Ticket| to_proto::ticket(&campaign, of.number, Some(of.customer), of.state);
+        Ok(Response::new(v1::ListTicketsResponse {
+            tickets: tickets.iter().map(show).collect(),
+            more,
+            draw: Some(to_proto::campaign_draw(&campaign, room.commitment, room.seed, room.tickets)),
+            waiting: room.waiting,
+            admitted: room.admitted,
+            spent: room.spent,
+            freshness: Some(freshness),
+        }))
+    }
+
+    async fn get_admission_token(
+        &self,
+        request: Request<v1::GetAdmissionTokenRequest>,
+    ) -> Result<Response<v1::GetAdmissionTokenResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let routes = self.core.routes()?;
+        let campaign = from_proto::campaign_id("campaign_id", &request.campaign_id)?;
+        let customer = from_proto::customer_of_room(&request.customer, &routes.words)?;
+        let look = |shard: &holdfast_inventory::Inventory| {
+            let known = shard.campaign(&campaign).map(|_| shard.now());
+            (known, shard.ticket_of(&campaign, customer))
+        };
+        let shard = routes.shard_of(slot_of_campaign(&campaign));
+        let (found, _) = self.core.read(shard, freshness(None), deadline, look).await?;
+        let (Some(now), ticket) = found else {
+            return Err(from_proto::unknown_campaign("campaign_id", &campaign).into());
+        };
+        let token = match ticket.map(|ticket| (ticket.number, ticket.state)) {
+            Some((ticket, TicketState::Admitted { until })) if until > now => {
+                let pass = Pass { ticket, expires_at: until };
+                admission::mint(&routes.words.customer_key, &campaign, customer, pass)
+            }
+            _ => String::new(),
+        };
+        let ticket = ticket.map(|of| to_proto::ticket(&campaign, of.number, Some(of.customer), of.state));
+        Ok(Response::new(v1::GetAdmissionTokenResponse { ticket, token }))
     }
 
     async fn get_kit(&self, request: Request<v1::GetKitRequest>) -> Result<Response<v1::GetKitResponse>, Status> {

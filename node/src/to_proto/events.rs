@@ -141,6 +141,12 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Channel { channel, revision } => {
             event::Subject::Channel(v1::ChannelEvent { channel_id: channel.to_string(), revision: revision.0 })
         }
+        Subject::Ticket { campaign, ticket, customer, state } => {
+            event::Subject::Ticket(super::ticket(&campaign, ticket, customer, state))
+        }
+        Subject::Draw { campaign, commitment, seed, tickets } => {
+            event::Subject::Draw(super::campaign_draw(&campaign, Some(commitment), seed, tickets))
+        }
         Subject::Campaign { campaign, phase, revision } => {
             event::Subject::Campaign(campaign_event(&campaign, phase, revision))
         }
@@ -154,8 +160,16 @@ fn event_subject(subject: Subject) -> event::Subject {
         Subject::Breach { invariant, finding, node } => {
             event::Subject::Breach(v1::BreachEvent { invariant: invariant.id().to_owned(), finding, node_id: node })
         }
-        Subject::Order { state, step, revision } => order_event(state, step, revision),
+        Subject::Order { state, step, revision } => event::Subject::Order(order_event(state, step, revision)),
     }
+}
+
+fn order_event(state: OrderState, step: Option<(StepName, StepState)>, revision: Revision) -> v1::OrderEvent {
+    let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
+        (name.to_string(), super::orders::step_state(state))
+    });
+    let state = super::orders::order_state(state).into();
+    v1::OrderEvent { state, step, step_state: step_state.into(), revision: revision.0 }
 }
 
 fn campaign_event(campaign: &CampaignId, phase: CampaignPhase, revision: Revision) -> v1::CampaignEvent {
@@ -164,18 +178,6 @@ fn campaign_event(campaign: &CampaignId, phase: CampaignPhase, revision: Revisio
 
 fn allocation_event(of: &Allocation) -> event::Subject {
     event::Subject::Allocation(super::allocation(of))
-}
-
-fn order_event(state: OrderState, step: Option<(StepName, StepState)>, revision: Revision) -> event::Subject {
-    let (step, step_state) = step.map_or((String::new(), v1::StepState::Unspecified), |(name, state)| {
-        (name.to_string(), super::orders::step_state(state))
-    });
-    event::Subject::Order(v1::OrderEvent {
-        state: super::orders::order_state(state).into(),
-        step,
-        step_state: step_state.into(),
-        revision: revision.0,
-    })
 }
 
 const fn discrepancy_of(discrepancy: Discrepancy) -> v1::Discrepancy {

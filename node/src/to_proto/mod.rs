@@ -5,20 +5,21 @@ mod events;
 use holdfast_inventory::commands::AskedLine;
 use holdfast_inventory::{
     Allocation, Answer, Backorder, BackorderEntry, CampaignAdmission, CampaignId, CampaignSpec, ChannelId, ChannelSpec,
-    Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerLimit, Item, ItemStatus, Kit, LimitId,
-    LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits, Receipt, Refusal,
-    Reservation, ReservationLine, ReservationState, Revision, SharedLimitSpec, ShortReservation, Sku, StockCounts,
-    StockLevel, Success, Transfer, TransferState,
+    Commitment, Component, Condition, Count, CountLine, CountState, CustomerCount, CustomerHash, CustomerLimit, Item,
+    ItemStatus, Kit, LimitId, LimitWindow, LocationId, LocationKind, LocationSpec, LogTime, Lot, LotStatus, LotUnits,
+    Receipt, Reservation, ReservationLine, ReservationState, Revision, Seed, SharedLimitSpec, ShortReservation,
+    StockCounts, StockLevel, Success, TicketState, Transfer, TransferState,
 };
-use holdfast_proto::v1::{self, CommandError, ErrorReason as Reason, Retry, command_result::Outcome};
+use holdfast_proto::v1::{self, CommandError, command_result::Outcome};
 use holdfast_raft::meta::Member;
 use holdfast_raft::types::NodeId;
 
 mod orders;
+mod refusals;
 
 pub(crate) use orders::order;
+pub(crate) use refusals::command_error;
 
-use crate::from_proto::invalid_argument;
 pub(crate) use events::{event, quantities};
 
 /// An id as its two halves.
@@ -48,123 +49,9 @@ fn command_success(success: Success) -> v1::CommandSuccess {
         state: success.state.map_or(v1::ReservationState::Unspecified, reservation_state).into(),
         held: success.held.map(Vec::from).unwrap_or_default(),
         backordered: success.backordered.map(Vec::from).unwrap_or_default(),
+        ticket: success.ticket.unwrap_or(0),
+        admitted: success.admitted.unwrap_or(0),
     }
-}
-
-/// A refusal with what the caller needs to act.
-pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
-    let message = refusal.to_string();
-    let of = |reason| CommandError::of(reason, message.clone());
-    let of_line = |reason, line: &u32| of(reason).at(format!("lines[{line}].units"));
-    let lacks = |reason, line: &u32, available: &u64| of_line(reason, line).with("available", available);
-    let in_sale = |reason, id: &CampaignId| of(reason).at("campaign_id").with("campaign_id", id);
-    let too_few = |left: &u64| of(Reason::InsufficientStock).with("available", left).with("recorded", true);
-    match refusal {
-        Refusal::InsufficientStock { available, line, recorded } => {
-            recorded_or_not(of_line(Reason::InsufficientStock, line).with("available", available), *recorded)
-        }
-        Refusal::BackorderCapExceeded { available, line } => lacks(Reason::BackorderCapExceeded, line, available),
-        Refusal::NotReleased { release_at } => of(Reason::NotReleased).with("release_at_ms", release_at.0),
-        Refusal::QuantityOverflow => of(Reason::QuantityOverflow),
-        Refusal::ItemNotSellable { sku, status } => of(Reason::ItemNotSellable).with("sku", sku).with("status", status),
-        Refusal::LotRequired => of(Reason::LotRequired).at("lot_id"),
-        Refusal::OrderLimitExceeded { sku, limit } => {
-            of(Reason::OrderLimitExceeded).with("sku", sku).with("limit", limit)
-        }
-        Refusal::RevisionMismatch { actual } => of(Reason::RevisionMismatch).at("if_revision").with("actual", actual),
-        Refusal::Exists => of(Reason::Exists),
-        Refusal::ExistsWithDifferent { field } => of(Reason::ExistsWithDifferent).at(field.name()),
-        Refusal::IdTooOld { horizon } => of(Reason::IdTooOld).at("minted_at_ms").with("horizon_ms", horizon.0),
-        Refusal::IdFromFuture { now } => of(Reason::IdFromFuture).at("minted_at_ms").with("now_ms", now.0),
-        Refusal::ReservationNotFound => of(Reason::ReservationNotFound).at("reservation_id"),
-        Refusal::ReservationExpired { expired_at } => {
-            of(Reason::ReservationExpired).with("expired_at_ms", expired_at.0)
-        }
-        Refusal::AlreadyCommitted => of(Reason::AlreadyCommitted),
-        Refusal::AlreadyReleased => of(Reason::AlreadyReleased),
-        Refusal::AlreadyFulfilled => of(Reason::AlreadyFulfilled),
-        Refusal::ExceedsHeldQuantity { line, available } => lacks(Reason::ExceedsHeldQuantity, line, available),
-        Refusal::ExceedsFulfilled { line, available } => lacks(Reason::ExceedsFulfilled, line, available),
-        Refusal::ExtendLimitReached { max_expires_at } => {
-            of(Reason::ExtendLimitReached).at("ttl_s").with("max_expires_at_ms", max_expires_at.0)
-        }
-        Refusal::LinkedCommandFailed => of(Reason::LinkedCommandFailed),
-        Refusal::OrderUndecided => of(Reason::OrderUndecided),
-        Refusal::LimitNotAsked { limit } => of(Reason::LimitNotAsked).with("limit_id", limit),
-        Refusal::LinesSpanShards => of(Reason::LinesSpanShards),
-        Refusal::CustomerRequired { sku } => of(Reason::CustomerRequired).at("customer").with("sku", sku),
-        Refusal::CustomerLimitExceeded { limit, remaining, line } => {
-            of_line(Reason::CustomerLimitExceeded, line).with("limit_id", limit).with("remaining", remaining)
-        }
-        Refusal::LinesMoveTogether => of(Reason::LinesMoveTogether),
-        Refusal::SkuIsKit { sku, recorded } => {
-            recorded_or_not(of(Reason::SkuIsKit).at("sku").with("sku", sku), *recorded)
-        }
-        Refusal::ComponentUnavailable { sku, available, line } => {
-            of_line(Reason::ComponentUnavailable, line).with("sku", sku).with("available", available)
-        }
-        Refusal::KitRevisionMismatch { sku, actual, line } => of(Reason::KitRevisionMismatch)
-            .at(format!("lines[{line}].kit_revision"))
-            .with("sku", sku)
-            .with("actual", actual),
-        Refusal::KitCycle { path } => of(Reason::KitCycle).with("path", names(path)),
-        Refusal::KitTooLarge { sku, line } => of(Reason::KitTooLarge).at(format!("lines[{line}].sku")).with("sku", sku),
-        Refusal::BatchTooLarge => of(Reason::BatchTooLarge).at("linked"),
-        Refusal::UnknownSku { sku } => of(Reason::UnknownSku).with("sku", sku),
-        Refusal::UnknownLocation { location } => of(Reason::UnknownLocation).with("location_id", location),
-        Refusal::UnknownChannel { channel } => of(Reason::UnknownChannel).with("channel", channel),
-        Refusal::UnknownCampaign { campaign } => in_sale(Reason::UnknownCampaign, campaign),
-        Refusal::SaleNotStarted { campaign, starts_at } => {
-            in_sale(Reason::SaleNotStarted, campaign).with("starts_at_ms", starts_at.0)
-        }
-        Refusal::SaleEnded { campaign } => in_sale(Reason::SaleEnded, campaign),
-        Refusal::AllocationExhausted { available, line } => lacks(Reason::AllocationExhausted, line, available),
-        Refusal::AllocationExceedsAvailable { available } => {
-            of(Reason::AllocationExceedsAvailable).at("units").with("available", available)
-        }
-        Refusal::UnknownLot { lot } => of(Reason::UnknownLot).with("lot_id", lot),
-        Refusal::InvalidArgument(refused) => invalid_argument(refused),
-        Refusal::HoldShort { units } => of(Reason::HoldShort).with("units", units),
-        Refusal::LotExpired { removal_at } => of(Reason::LotExpired).at("lot_id").with("removal_at_ms", removal_at.0),
-        Refusal::LotBlocked { status } => of(Reason::LotBlocked).at("lot_id").with("status", status),
-        Refusal::ShelfLifeTooShort { removal_at, needed_until } => of(Reason::ShelfLifeTooShort)
-            .at("lot_id")
-            .with("removal_at_ms", removal_at.0)
-            .with("needed_until_ms", needed_until.0),
-        Refusal::TooManyLots { most } => of(Reason::TooManyLots).at("lot_id").with("most", most),
-        Refusal::TooFewOfLot { available } => too_few(available).at("lot_id"),
-        Refusal::TooFewToWriteOff { available } => too_few(available),
-        Refusal::TooFewOfCondition { condition, available } => {
-            too_few(available).at("units").with("condition", condition)
-        }
-        Refusal::TransferNotFound => of(Reason::TransferNotFound).at("transfer_id"),
-        Refusal::ReceiptNotFound => of(Reason::ReceiptNotFound).at("receipt_id"),
-        Refusal::AlreadyEnded => of(Reason::AlreadyEnded),
-        Refusal::ExceedsInTransit { line, available } => lacks(Reason::ExceedsInTransit, line, available),
-        Refusal::ShardHalted { invariant } => of(Reason::ShardHalted).with("invariant", invariant.id()),
-        Refusal::OrderNotFound => of(Reason::OrderNotFound).at("reservation_id"),
-        Refusal::OrderOpen { state } => of(Reason::OrderOpen).with("state", state),
-        Refusal::OrderEnded { state } => of(Reason::OrderEnded).with("state", state),
-        Refusal::StepNotRunning { step } => of(Reason::StepNotRunning).at("step").with("step", step),
-        Refusal::CountNotFound => of(Reason::CountNotFound).at("count_id"),
-        Refusal::CountInProgress { count } => of(Reason::CountInProgress).at("sku").with("count_id", count),
-        Refusal::Overloaded { retry_after_ms } => {
-            of(Reason::Overloaded).after_ms(u32::try_from(*retry_after_ms).unwrap_or(u32::MAX))
-        }
-    }
-}
-
-fn names(path: &[Sku]) -> String {
-    path.iter().map(Sku::as_str).collect::<Vec<_>>().join(" > ")
-}
-
-/// What is not recorded may be asked again under the same id.
-fn recorded_or_not(error: CommandError, recorded: bool) -> CommandError {
-    let mut error = error.with("recorded", recorded);
-    if !recorded {
-        error.set_retry(Retry::SameKey);
-    }
-    error
 }
 
 pub(crate) const fn reservation_state(state: ReservationState) -> v1::ReservationState {
@@ -323,7 +210,8 @@ pub(crate) fn channel(id: &ChannelId, spec: &ChannelSpec, revision: Revision) ->
 pub(crate) fn campaign(id: &CampaignId, spec: &CampaignSpec, revision: Revision) -> v1::Campaign {
     let admission = match spec.admission {
         CampaignAdmission::None => v1::CampaignAdmission::None,
-        CampaignAdmission::Token => v1::CampaignAdmission::Token,
+        CampaignAdmission::Queue => v1::CampaignAdmission::Queue,
+        CampaignAdmission::Lottery => v1::CampaignAdmission::Lottery,
     };
     v1::Campaign {
         campaign_id: id.as_str().to_owned(),
@@ -347,6 +235,42 @@ pub(crate) fn shared_limit(id: &LimitId, spec: &SharedLimitSpec, revision: Revis
         returns_restore: spec.rule.returns_restore,
         inactive: !spec.rule.active,
         revision: revision.0,
+    }
+}
+
+/// A ticket, as a room or an event shows it.
+pub(crate) fn ticket(
+    campaign: &CampaignId,
+    number: u32,
+    customer: Option<CustomerHash>,
+    state: TicketState,
+) -> v1::Ticket {
+    let (state, admitted_until_ms) = match state {
+        TicketState::Waiting => (v1::TicketState::Waiting, 0),
+        TicketState::Admitted { until } => (v1::TicketState::Admitted, until.0),
+        TicketState::Spent => (v1::TicketState::Spent, 0),
+    };
+    v1::Ticket {
+        campaign_id: campaign.as_str().to_owned(),
+        number,
+        customer_hash: customer.map(|customer| customer.0.to_be_bytes().to_vec()).unwrap_or_default(),
+        state: state.into(),
+        admitted_until_ms,
+    }
+}
+
+/// A lottery, as a room or an event shows it.
+pub(crate) fn campaign_draw(
+    campaign: &CampaignId,
+    commitment: Option<Commitment>,
+    seed: Option<Seed>,
+    tickets: u32,
+) -> v1::CampaignDraw {
+    v1::CampaignDraw {
+        campaign_id: campaign.as_str().to_owned(),
+        commitment: commitment.map(|commitment| commitment.0.to_vec()).unwrap_or_default(),
+        seed: seed.map(|seed| seed.0.to_vec()).unwrap_or_default(),
+        tickets,
     }
 }
 

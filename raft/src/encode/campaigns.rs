@@ -26,7 +26,8 @@ pub(crate) fn spec_to_log(spec: &CampaignSpec) -> log::CampaignSpec {
         ends_at_ms: spec.ends_at.0,
         admission: match spec.admission {
             CampaignAdmission::None => 0,
-            CampaignAdmission::Token => 1,
+            CampaignAdmission::Queue => 1,
+            CampaignAdmission::Lottery => 2,
         },
         closed: spec.closed,
     }
@@ -39,7 +40,8 @@ pub(crate) fn spec_from_log(spec: Option<&log::CampaignSpec>) -> Result<Campaign
         ends_at: LogTime(spec.ends_at_ms),
         admission: match spec.admission {
             0 => CampaignAdmission::None,
-            1 => CampaignAdmission::Token,
+            1 => CampaignAdmission::Queue,
+            2 => CampaignAdmission::Lottery,
             other => return Err(DecodeError::malformed(format!("admission {other}"))),
         },
         closed: spec.closed,

@@ -15,7 +15,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{DecodeError, between_shards, campaigns, counts, orders, shared_limits, watch};
+use super::{DecodeError, between_shards, campaigns, counts, orders, rooms, shared_limits, watch};
 
 pub(super) fn command(message: log::Command) -> Result<Command, DecodeError> {
     let asked = message.operation.ok_or_else(|| DecodeError::malformed("a command without an operation"))?;
@@ -127,12 +127,7 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::SetLimits(it) => {
             Operation::SetLimits(Box::new(SetLimits { limits: super::limits_from_log(&it) }))
         }
-        LogOperation::PutLot(it) => Operation::PutLot(Box::new(PutLot {
-            sku: name(Sku::new(&it.sku))?,
-            lot: name(LotId::new(&it.lot_id))?,
-            spec: it.lot.map(lot_spec).unwrap_or_default(),
-            if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
-        })),
+        LogOperation::PutLot(it) => Operation::PutLot(Box::new(put_lot(it)?)),
         LogOperation::BlockLot(it) => Operation::BlockLot(BlockLot {
             sku: name(Sku::new(&it.sku))?,
             lot: name(LotId::new(&it.lot_id))?,
@@ -152,6 +147,10 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         | LogOperation::ApplyCount(_)
         | LogOperation::CancelCount(_)
         | LogOperation::Reconcile(_)) => counts::from_log(other)?,
+        other @ (LogOperation::JoinQueue(_)
+        | LogOperation::CommitDraw(_)
+        | LogOperation::Draw(_)
+        | LogOperation::Admit(_)) => rooms::from_log(other)?,
         other @ (LogOperation::StartOrder(_) | LogOperation::ReportStep(_) | LogOperation::ResolveOrder(_)) => {
             orders::from_log(other)?
         }
@@ -159,6 +158,15 @@ fn operation(message: LogOperation) -> Result<Operation, DecodeError> {
         LogOperation::PutCampaign(it) => Operation::PutCampaign(Box::new(campaigns::put_from_log(&it)?)),
         LogOperation::Grant(it) => Operation::Grant(Box::new(campaigns::grant_from_log(&it)?)),
         LogOperation::Revoke(it) => Operation::Revoke(Box::new(campaigns::revoke_from_log(&it)?)),
+    })
+}
+
+fn put_lot(it: log::PutLot) -> Result<PutLot, DecodeError> {
+    Ok(PutLot {
+        sku: name(Sku::new(&it.sku))?,
+        lot: name(LotId::new(&it.lot_id))?,
+        spec: it.lot.map(lot_spec).unwrap_or_default(),
+        if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
     })
 }
 
@@ -383,6 +391,7 @@ pub(super) fn reserve(it: log::Reserve) -> Result<Reserve, DecodeError> {
         channel: optional(&it.channel, ChannelId::new)?,
         campaign: optional(&it.campaign_id, CampaignId::new)?,
         plan: it.plan.map(plan).transpose()?.map(Box::new),
+        pass: rooms::pass_from_log(it.pass_ticket, it.pass_expires_at_ms),
     })
 }
 

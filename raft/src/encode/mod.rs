@@ -14,6 +14,7 @@ mod counts;
 mod from_log;
 mod limits;
 mod orders;
+mod rooms;
 mod shared_limits;
 mod to_log;
 mod watch;

@@ -12,7 +12,7 @@ use holdfast_inventory::{
 use holdfast_proto::log::v1 as log;
 use holdfast_proto::log::v1::command::Operation as LogOperation;
 
-use super::{between_shards, campaigns, counts, orders, shared_limits, watch};
+use super::{between_shards, campaigns, counts, orders, rooms, shared_limits, watch};
 
 pub(super) fn command(command: &Command) -> log::Command {
     log::Command {
@@ -120,6 +120,10 @@ fn operation(operation: &Operation) -> LogOperation {
         Operation::PutCampaign(it) => LogOperation::PutCampaign(campaigns::put_to_log(it)),
         Operation::Grant(it) => LogOperation::Grant(campaigns::grant_to_log(it)),
         Operation::Revoke(it) => LogOperation::Revoke(campaigns::revoke_to_log(it)),
+        Operation::JoinQueue(it) => LogOperation::JoinQueue(rooms::join_to_log(it)),
+        Operation::CommitDraw(it) => LogOperation::CommitDraw(rooms::commit_to_log(it)),
+        Operation::Draw(it) => LogOperation::Draw(rooms::draw_to_log(it)),
+        Operation::Admit(it) => LogOperation::Admit(rooms::admit_to_log(it)),
         Operation::PutSharedLimit(it) => LogOperation::PutSharedLimit(shared_limits::put_to_log(it)),
     }
 }
@@ -303,6 +307,7 @@ fn picks(picks: &[Picked]) -> Vec<log::PickedUnits> {
 
 pub(super) fn reserve(it: &Reserve) -> log::Reserve {
     let (reservation_high, reservation_low) = halves(it.reservation);
+    let (pass_ticket, pass_expires_at_ms) = rooms::pass_to_log(it.pass);
     log::Reserve {
         reservation_high,
         reservation_low,
@@ -314,6 +319,8 @@ pub(super) fn reserve(it: &Reserve) -> log::Reserve {
         campaign_id: optional(it.campaign.as_ref().map(|name| name.as_str())),
         partial_ok: it.partial_ok,
         plan: it.plan.as_deref().map(plan),
+        pass_ticket,
+        pass_expires_at_ms,
     }
 }
 

@@ -3,21 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what is looked for")]
 
 use holdfast_inventory::commands::{
-    Abandon, Adjust, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
-    CancelTransfer, CloseReceipt, Commit, CountedUnits, CounterLine, CreateTransfer, Discrepancy, DocumentLine,
-    ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, IfExpired, KitOf, Line, LoseTransfer, MoveUnits,
-    OpenCount, Picked, Plan, Prepare, PreparedPart, PutCampaign, PutChannel, PutItem, PutKit, PutLimit, PutLocation,
-    PutLot, PutSharedLimit, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve,
-    ReserveSpread, ResolveOrder, ResumeShard, Return, Revoke, Set, SetLimits, SetSafetyStock, Sourced, StartOrder,
-    StepReport, Told,
+    Abandon, Adjust, Admit, Amend, ApplyCount, ArrivedUnits, AskDecision, AskedLine, BlockLot, Cancel, CancelCount,
+    CancelTransfer, CloseReceipt, Commit, CommitDraw, CountedUnits, CounterLine, CreateTransfer, Discrepancy,
+    DocumentLine, Draw, ExpectReceipt, Extend, Follow, Fulfil, Grant, HaltShard, IfExpired, JoinQueue, KitOf, Line,
+    LoseTransfer, MoveUnits, OpenCount, Picked, Plan, Prepare, PreparedPart, PutCampaign, PutChannel, PutItem, PutKit,
+    PutLimit, PutLocation, PutLot, PutSharedLimit, Receive, ReceiveTransfer, Reconcile, RecordCount, Release,
+    ReportStep, Reserve, ReserveSpread, ResolveOrder, ResumeShard, Return, Revoke, Set, SetLimits, SetSafetyStock,
+    Sourced, StartOrder, StepReport, Told,
 };
 use holdfast_inventory::invariants::Invariant;
 use holdfast_inventory::{
     Applied, AttemptId, Backorder, BodyHash, CampaignAdmission, CampaignSpec, Cause, ChannelSpec, Command, CommandId,
-    Compensation, Component, Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec, LimitWindow,
-    Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId, LotSpec,
-    LotStatus, Operation, OrderRef, ReceiptId, Refusal, ReservationId, Revision, SharedLimitSpec, Sku, Slot, StepKind,
-    StepSpec, TransferId, Units,
+    Commitment, Compensation, Component, Condition, CountId, CustomerHash, Inventory, ItemSpec, ItemStatus, LimitSpec,
+    LimitWindow, Limits, LineCounts, LineUnits, LocationId, LocationKind, LocationSpec, LogTime, LotDates, LotId,
+    LotSpec, LotStatus, Operation, OrderRef, Pass, ReceiptId, Refusal, ReservationId, Revision, Seed, SharedLimitSpec,
+    Sku, Slot, StepKind, StepSpec, TransferId, Units,
 };
 
 use super::{EntryBuilder, NEXT_SCHEMA, SCHEMA, decode_entry, encode_command};
@@ -213,7 +213,8 @@ fn operations_of_places() -> Vec<Operation> {
         }),
         Operation::CloseReceipt(CloseReceipt { receipt }),
     ];
-    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).chain(operations_of_orders()).collect()
+    let of_sales = operations_of_orders().into_iter().chain(operations_of_rooms());
+    of_callers.into_iter().chain(between_shards()).chain(operations_of_counts()).chain(of_sales).collect()
 }
 
 fn operations_of_orders() -> Vec<Operation> {
@@ -350,7 +351,7 @@ fn between_shards() -> Vec<Operation> {
             spec: CampaignSpec {
                 starts_at: LogTime(21),
                 ends_at: LogTime(22),
-                admission: CampaignAdmission::Token,
+                admission: CampaignAdmission::Lottery,
                 closed: true,
             },
             revision: Revision(23),
@@ -366,6 +367,29 @@ fn between_shards() -> Vec<Operation> {
             sku: sku(),
             location: location(),
             units: Units(25),
+        })),
+    ]
+}
+
+fn operations_of_rooms() -> Vec<Operation> {
+    vec![
+        Operation::JoinQueue(Box::new(JoinQueue {
+            campaign: "drop".parse().unwrap(),
+            customer: CustomerHash(u128::MAX - 7),
+        })),
+        Operation::CommitDraw(Box::new(CommitDraw {
+            campaign: "drop".parse().unwrap(),
+            commitment: Commitment([26; 32]),
+        })),
+        Operation::Draw(Box::new(Draw { campaign: "drop".parse().unwrap(), seed: Seed([27; 32]) })),
+        Operation::Admit(Box::new(Admit {
+            campaign: "drop".parse().unwrap(),
+            tickets: 28,
+            valid_s: 29,
+            left: 30,
+            spent: 31,
+            newly_spent: vec![32, 33],
+            as_of: LogTime(34),
         })),
     ]
 }
@@ -411,6 +435,7 @@ fn reserve() -> Reserve {
         channel: "web".parse().ok(),
         campaign: None,
         plan: Some(Box::new(plan(&[0, 0]))),
+        pass: Some(Pass { ticket: 34, expires_at: LogTime(35) }),
     }
 }
 

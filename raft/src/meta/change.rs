@@ -275,7 +275,7 @@ mod tests {
                 spec: CampaignSpec {
                     starts_at: LogTime(5),
                     ends_at: LogTime(6),
-                    admission: CampaignAdmission::Token,
+                    admission: CampaignAdmission::Lottery,
                     closed: true,
                 },
             },

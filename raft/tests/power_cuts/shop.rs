@@ -82,6 +82,7 @@ fn operation(group: GroupId, number: u64, dice: &mut Dice) -> Operation {
             channel: None,
             campaign: None,
             plan: None,
+            pass: None,
         }),
     }
 }

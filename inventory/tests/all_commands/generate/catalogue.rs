@@ -117,6 +117,7 @@ impl World {
                 channel,
                 campaign,
                 plan,
+                pass: None,
             };
             Operation::Reserve(reserve)
         };

@@ -67,6 +67,7 @@ impl World {
             channel: channel_id,
             campaign: None,
             plan: plan.map(Box::new),
+            pass: None,
         })))
     }
 
