@@ -15,6 +15,7 @@ mod lots;
 mod orders;
 mod reads;
 mod retries;
+mod rooms;
 mod shop;
 mod shopper;
 mod sources;
@@ -78,6 +79,8 @@ pub enum Workload {
     Kits,
     /// Campaigns that have units which nobody else gets.
     Campaigns,
+    /// Campaigns that let in who has the turn.
+    Rooms,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -107,7 +110,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -125,6 +128,7 @@ impl Workload {
         Self::Sources,
         Self::Kits,
         Self::Campaigns,
+        Self::Rooms,
     ];
 
     /// Those of one run.
@@ -164,6 +168,7 @@ impl Workload {
             Self::Sources => "sources",
             Self::Kits => "kits",
             Self::Campaigns => "campaigns",
+            Self::Rooms => "rooms",
         }
     }
 
@@ -187,7 +192,8 @@ impl Workload {
             | Self::Backorders
             | Self::Sources
             | Self::Kits
-            | Self::Campaigns => Vec::new(),
+            | Self::Campaigns
+            | Self::Rooms => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -198,6 +204,7 @@ impl Workload {
             Self::Transfers => transfers::make_place(client, &in_season(transfers::SKU, season)).await,
             Self::Sources => sources::make_channels(client).await,
             Self::Campaigns => campaigns::announce(client, &in_season(campaigns::NAME, season)).await,
+            Self::Rooms => rooms::announce(client, &in_season(rooms::NAME, season)).await,
             _ => true,
         }
     }
@@ -214,6 +221,7 @@ impl Workload {
             Self::Sources => sources::opening(client, &named(sources::NAME)),
             Self::Kits => kits::opening(client, named),
             Self::Campaigns => campaigns::opening(named),
+            Self::Rooms => rooms::opening(&named(rooms::NAME)),
             _ => {
                 let put =
                     |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
@@ -242,6 +250,7 @@ impl Workload {
             Self::Sources => sources::order(shopper).await,
             Self::Kits => kits::order(shopper).await,
             Self::Campaigns => campaigns::order(shopper).await,
+            Self::Rooms => rooms::order(shopper).await,
         }
     }
 }
