@@ -60,6 +60,7 @@ impl Room<'_> {
     fn list_breaches(&self) -> Vec<String> {
         let mut breaches = Vec::new();
         let is_open_by = |at_us| self.commitments.iter().any(|(_, by)| by.may_be_done() && by.call_us <= at_us);
+        let was_open_by = |at_us| self.commitments.iter().any(|(_, by)| by.done().is_some() && by.is_before(at_us));
         let is_drawn_by = |at_us| self.draws.iter().any(|(_, by)| by.may_be_done() && by.call_us <= at_us);
         let closed_us = self.draws.iter().filter(|(_, by)| by.done().is_some()).map(|(_, by)| by.return_us).min();
         for (customer, told) in &self.joins {
@@ -77,10 +78,8 @@ impl Room<'_> {
                 (_, Some(refused)) if refused.reason == "QUEUE_CLOSED" && !is_drawn_by(told.return_us) => {
                     breaches.push(format!("customer {customer} was refused, and nobody has drawn it"));
                 }
-                (_, Some(refused)) if refused.reason == "DRAW_NOT_COMMITTED" => {
-                    if self.commitments.iter().any(|(_, by)| by.done().is_some() && by.is_before(told.call_us)) {
-                        breaches.push(format!("customer {customer} was refused by a list that was open"));
-                    }
+                (_, Some(refused)) if refused.reason == "DRAW_NOT_COMMITTED" && was_open_by(told.call_us) => {
+                    breaches.push(format!("customer {customer} was refused by a list that was open"));
                 }
                 _ => {}
             }
