@@ -306,6 +306,12 @@ mod tests {
 
     const IN: Turn = Turn::Admitted { until_ms: 5_000 };
 
+    /// Nobody knows how many it let in.
+    fn admit_some() -> Request {
+        let newly_spent = Vec::new();
+        Request::Admit { campaign: campaign(), tickets: 9, valid_s: 5, left: 9, spent: 0, newly_spent, as_of_ms: 0 }
+    }
+
     /// A queue of three, and two units.
     fn queue() -> Story {
         let grant = Request::Allocate { sku: "A".to_owned(), units: 2, sale: sale(), back: false };
@@ -314,6 +320,7 @@ mod tests {
             .command(3, 20, 22, join(1, false), ticket(1))
             .command(4, 30, 32, join(2, false), ticket(2))
             .command(5, 40, 42, join(3, false), ticket(3))
+            .command(90, 45, 0, admit_some(), unknown())
     }
 
     fn read(story: Story, at: u64, room: RoomSeen) -> Story {
@@ -407,13 +414,11 @@ mod tests {
 
     fn lottery() -> Story {
         let commit = Request::CommitDraw { campaign: campaign(), seed: 1 };
-        Story::stocked().command(2, 10, 12, commit, done(1, 0)).command(3, 20, 22, join(1, true), ticket(1)).command(
-            4,
-            30,
-            32,
-            join(2, true),
-            ticket(2),
-        )
+        Story::stocked()
+            .command(2, 10, 12, commit, done(1, 0))
+            .command(3, 20, 22, join(1, true), ticket(1))
+            .command(4, 30, 32, join(2, true), ticket(2))
+            .command(90, 45, 0, admit_some(), unknown())
     }
 
     fn draw(seed: u64) -> Request {

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::history::{
     AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LineSeen, Outcome, Phase,
-    Position, Refused, Request, ReservationSeen, RoomSeen, StockSeen, TicketSeen, Turn, item_of, name_at, seed_of,
+    Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing, StockSeen, Through, TicketSeen, Turn,
+    item_of, name_at, seed_of,
 };
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
@@ -47,14 +48,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             lines.iter().fold(reserve, line).into()
         }
         Request::ReserveThrough { reservation, lines, ttl_s, through } => {
-            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
-            let strategy = v1::SourcingStrategy::try_from(through.strategy).unwrap_or_default();
-            let reserve = if strategy == v1::SourcingStrategy::Nearest {
-                reserve.sourced_nearest(&through.channel, [AWAY])
-            } else {
-                reserve.sourced(&through.channel, strategy)
-            };
-            let reserve = if through.allow_split { reserve.allow_split() } else { reserve };
+            let reserve = sourced(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), through);
             lines.iter().fold(reserve, |reserve, line| reserve.line(&line.sku, line.units)).into()
         }
         Request::Extend { reservation, ttl_s } => Extend::of(of(*reservation), whole(*ttl_s)).into(),
@@ -104,14 +98,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::Allocate { sku, units, sale, back: true } => Revoke::of(&sale.campaign, sku, *units).into(),
         Request::ReserveIn { reservation, sku, units, ttl_s, sale, showing } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)).line(sku, *units);
-            let reserve = match sale {
-                Some(sale) => reserve.campaign(&sale.campaign),
-                None => reserve,
-            };
-            match showing {
-                Some(it) => reserve.customer(customer(it.customer)).admission_token(&it.token).into(),
-                None => reserve.into(),
-            }
+            in_sale(reserve, sale.as_ref(), showing.as_ref()).into()
         }
         Request::JoinQueue { campaign, customer: of, .. } => JoinQueue::of(campaign, customer(*of)).into(),
         Request::CommitDraw { campaign, seed } => {
@@ -124,6 +111,27 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+fn sourced(reserve: Reserve, through: &Through) -> Reserve {
+    let strategy = v1::SourcingStrategy::try_from(through.strategy).unwrap_or_default();
+    let reserve = if strategy == v1::SourcingStrategy::Nearest {
+        reserve.sourced_nearest(&through.channel, [AWAY])
+    } else {
+        reserve.sourced(&through.channel, strategy)
+    };
+    if through.allow_split { reserve.allow_split() } else { reserve }
+}
+
+fn in_sale(reserve: Reserve, sale: Option<&Sale>, showing: Option<&Showing>) -> Reserve {
+    let reserve = match sale {
+        Some(sale) => reserve.campaign(&sale.campaign),
+        None => reserve,
+    };
+    match showing {
+        Some(it) => reserve.customer(customer(it.customer)).admission_token(&it.token),
+        None => reserve,
+    }
 }
 
 /// What a customer of that number is called.
