@@ -109,6 +109,10 @@ mutations! {
     CampaignWindowIgnored = "campaign-window-ignored", "A campaign sells before it begins and after it is over.";
     AllocationNotGivenBack = "allocation-not-given-back", "What is given back in a campaign does not come back to it.";
     UnsoldStaysFenced = "unsold-stays-fenced", "What a campaign has not sold is kept for it when it is over.";
+    TokenSpentTwice = "token-spent-twice", "A token that let somebody in lets in again.";
+    DrawNotCommitted = "draw-not-committed", "A lottery is drawn with another seed than the one it was held to.";
+    QueueOutOfOrder = "queue-out-of-order", "Of those who wait the last are let in first.";
+    TooManyLetIn = "too-many-let-in", "Those who are let in and have not come yet keep no unit.";
     CounterNotAsked = "counter-not-asked", "A line of an item under a limit over several is held without the customer's counter.";
     CounterCountedTwice = "counter-counted-twice", "A part that is asked for again is counted again.";
     CounterNotGivenBack = "counter-not-given-back", "What a customer gives back stays counted where a limit is over several items.";

@@ -76,6 +76,8 @@ const fn faults_for(mutation: Mutation) -> Option<&'static str> {
         Mutation::Openraft1802 => Some("followers-overtaken"),
         Mutation::VoteAfterLog => Some("forgotten-vote"),
         Mutation::PeerChecksumIgnored => Some("noise-between-nodes"),
+        // Where clocks are far apart nobody can say who may still come.
+        Mutation::TooManyLetIn => Some("kill"),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! `admit`: the next of a campaign's waiting room are let in, as many as the stock can still serve.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{CampaignNo, RoomEntry, SaleNo};
@@ -85,9 +86,13 @@ impl Admit {
         let since = (room.spent.len() as u64).saturating_sub(u64::from(self.spent));
         // Whose time is over may have come in it, after that was read: that unit is neither among what is left nor among what is known
         // to be spent.
-        let coming = room.admitted_at(self.as_of.min(turn.now())) as u64;
+        let as_of = self.as_of.min(turn.now());
+        let coming = if is_on(Mutation::TooManyLetIn) { 0 } else { room.admitted_at(as_of) as u64 };
         let served = self.left.saturating_sub(since).saturating_sub(coming);
         let most = served.min(u64::from(self.tickets)) as usize;
+        if is_on(Mutation::QueueOutOfOrder) {
+            return room.waiting.iter().rev().take(most).map(|(_, ticket)| *ticket).collect();
+        }
         room.waiting.iter().take(most).map(|(_, ticket)| *ticket).collect()
     }
 

@@ -219,7 +219,9 @@ impl Reserve {
         let invalid = |why| Err(Refusal::AdmissionTokenInvalid { why });
         match self.pass {
             None => invalid(TokenFault::Missing),
-            Some(pass) if turn.state.is_spent_here(sale, pass.ticket) => invalid(TokenFault::Spent),
+            Some(pass) if turn.state.is_spent_here(sale, pass.ticket) && !is_on(Mutation::TokenSpentTwice) => {
+                invalid(TokenFault::Spent)
+            }
             Some(pass) if pass.expires_at <= turn.now() => invalid(TokenFault::Expired),
             Some(_) if turn.state.is_full_of_spent() => Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS }),
             Some(_) => Ok(()),

@@ -83,6 +83,7 @@ fn sku_of<'a>(record: &'a Record, skus: &BTreeMap<Id, &'a str>) -> Option<&'a st
     match &record.asked {
         Asked::Read(Subject::Stock(sku) | Subject::Count { sku, .. }, _) => Some(sku),
         Asked::Read(Subject::Reservation(id), _) => skus.get(id).copied(),
+        Asked::Read(Subject::Room(_), _) => None,
         Asked::Commands(commands) => commands.iter().find_map(|command| {
             let of_reservation = command.request.reservation().and_then(|id| skus.get(&id).copied());
             command.request.skus().next().or(of_reservation)

@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn buy(id: u128, units: u32, sale: Option<Sale>) -> Request {
-        Request::ReserveIn { reservation: Id(id), sku: "A".to_owned(), units, ttl_s: 10, sale }
+        Request::ReserveIn { reservation: Id(id), sku: "A".to_owned(), units, ttl_s: 10, sale, showing: None }
     }
 
     /// Ten units, of which the campaign has four.

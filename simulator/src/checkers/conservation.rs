@@ -215,6 +215,10 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 | Request::CancelCount { .. }
                 | Request::Allocate { .. }
                 | Request::ReserveIn { .. }
+                | Request::JoinQueue { .. }
+                | Request::CommitDraw { .. }
+                | Request::Draw { .. }
+                | Request::Admit { .. }
                 | Request::UnblockLot { .. } => {}
             }
         }

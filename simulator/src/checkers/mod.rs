@@ -15,6 +15,7 @@ mod lots;
 pub mod majority;
 mod model;
 pub mod replicas;
+pub mod rooms;
 mod search;
 mod shared_holds;
 pub mod shared_limits;
@@ -117,6 +118,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(sources::check(history, None));
     findings.extend(kits::check(history, None));
     findings.extend(campaigns::check(history, bound));
+    findings.extend(rooms::check(history, bound));
     findings.extend(shared_limits::check(history, bound, None));
     findings.extend(linearizable::check(history, bound, &linearizable::Effort::default()));
     findings

@@ -49,6 +49,8 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
                 Seen::Stock(stock) => (stock.map_or(0, |stock| stock.revision), *stock),
                 Seen::Reservation(seen) => (seen.as_ref().map_or(0, |seen| seen.revision), None),
                 Seen::Count(seen) => (seen.as_ref().map_or(0, |seen| seen.revision), None),
+                // A room has none, and its reads tell no position.
+                Seen::Room(_) => return Vec::new(),
             };
             vec![(subject.clone(), Mark { position: *position, revision, read: Some(stock), record })]
         }

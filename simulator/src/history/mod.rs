@@ -221,7 +221,56 @@ pub enum Request {
         units: u32,
         ttl_s: u32,
         sale: Option<Sale>,
+        /// Of a campaign that lets in who has the turn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        showing: Option<Showing>,
     },
+    /// A customer wants a ticket of a waiting room.
+    JoinQueue {
+        campaign: String,
+        customer: u8,
+        /// What the run's opening made of the room.
+        by_lot: bool,
+    },
+    /// A lottery is held to a seed: that of this number ([`seed_of`]).
+    CommitDraw {
+        campaign: String,
+        seed: u64,
+    },
+    /// A lottery is drawn, with the seed of this number.
+    Draw {
+        campaign: String,
+        seed: u64,
+    },
+    /// The next of a waiting room are let in.
+    Admit {
+        campaign: String,
+        tickets: u32,
+        valid_s: u32,
+        /// What was read before.
+        left: u64,
+        spent: u32,
+        newly_spent: Vec<u32>,
+        as_of_ms: u64,
+    },
+}
+
+/// What a customer shows who was let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct Showing {
+    pub customer: u8,
+    /// The ticket that the token is of, as it was told with it.
+    pub ticket: u32,
+    /// When the token's time is over, as it was told with it, in log time.
+    pub until_ms: u64,
+    pub token: String,
+}
+
+/// The seed of a lottery that a history calls by a number.
+#[must_use]
+pub fn seed_of(number: u64) -> [u8; 32] {
+    *blake3::hash(&number.to_le_bytes()).as_bytes()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -310,6 +359,10 @@ impl Request {
             | Self::PutItemToWaitFor { .. }
             | Self::PutKit { .. }
             | Self::Allocate { .. }
+            | Self::JoinQueue { .. }
+            | Self::CommitDraw { .. }
+            | Self::Draw { .. }
+            | Self::Admit { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Ship { reservation, .. }
@@ -350,7 +403,11 @@ impl Request {
             Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
             Self::PutKit { sku, components } => (Some(sku), components),
             Self::Allocate { sku, .. } | Self::ReserveIn { sku, .. } => (Some(sku), &[]),
-            Self::ReserveKits { .. } => (None, &[]),
+            Self::ReserveKits { .. }
+            | Self::JoinQueue { .. }
+            | Self::CommitDraw { .. }
+            | Self::Draw { .. }
+            | Self::Admit { .. } => (None, &[]),
             Self::Extend { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
@@ -401,7 +458,12 @@ pub struct Position {
 pub enum Subject {
     Stock(String),
     Reservation(Id),
-    Count { count: Id, sku: String },
+    Count {
+        count: Id,
+        sku: String,
+    },
+    /// A campaign's waiting room.
+    Room(String),
 }
 
 /// How fresh a read must be.
@@ -457,6 +519,12 @@ pub struct Done {
     /// Of a reserve: units that are promised without stock.
     #[serde(default)]
     pub backordered: u64,
+    /// Of who joins a waiting room: the number of the ticket.
+    #[serde(default)]
+    pub ticket: u32,
+    /// How many were let in.
+    #[serde(default)]
+    pub admitted: u32,
 }
 
 /// Why a command was not done.
@@ -581,6 +649,37 @@ pub struct CountSeen {
     pub short: Vec<(Id, u64, u64)>,
 }
 
+/// A waiting room as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomSeen {
+    /// What its lottery is held to; empty: nothing.
+    pub commitment: Vec<u8>,
+    /// What it was drawn with; empty: it was not.
+    pub seed: Vec<u8>,
+    /// In the order of their numbers.
+    pub tickets: Vec<TicketSeen>,
+}
+
+/// A ticket as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct TicketSeen {
+    pub number: u32,
+    /// The hash by which the cluster knows the customer.
+    pub customer: Id,
+    pub turn: Turn,
+}
+
+/// Where a ticket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub enum Turn {
+    Waiting,
+    Admitted { until_ms: u64 },
+    Spent,
+}
+
 /// What was read; the inner `None`: there is no such thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -589,6 +688,7 @@ pub enum Seen {
     Stock(Option<StockSeen>),
     Reservation(Option<ReservationSeen>),
     Count(Option<CountSeen>),
+    Room(Option<RoomSeen>),
 }
 
 /// What a call was told.

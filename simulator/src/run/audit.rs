@@ -186,8 +186,8 @@ async fn list(client: &Client, recorder: &Recorder, history: &SharedHistory) -> 
                 let seen = match subject {
                     Subject::Stock(sku) => Seen::Stock(inventory.stocks.get(&sku).copied()),
                     Subject::Reservation(id) => Seen::Reservation(inventory.reservations.get(&id).cloned()),
-                    // Those who count read them.
-                    Subject::Count { .. } => continue,
+                    // Those who count read them, and those who wait.
+                    Subject::Count { .. } | Subject::Room(_) => continue,
                 };
                 Outcome::Seen { seen, position: None, log_time_ms: None }
             }

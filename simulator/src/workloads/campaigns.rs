@@ -39,7 +39,7 @@ pub(super) async fn announce(client: &Client, name: &str) -> bool {
     true
 }
 
-async fn open(client: &Client, campaign: &v1::Campaign) -> bool {
+pub(super) async fn open(client: &Client, campaign: &v1::Campaign) -> bool {
     for _ in 0..TRIES {
         match client.open_campaign(campaign.clone()).await {
             Ok(_) => return true,
@@ -104,7 +104,7 @@ async fn buy(shopper: &mut Shopper, sku: String, sale: Option<Sale>) {
     let reservation = Id(ReservationId::mint(now, slot_of(&sku), random).0);
     let units = shopper.dice.between(1, 3) as u32;
     let ttl_s = if shopper.dice.below(3) == 0 { 2 } else { 600 };
-    if !shopper.ask_done(Request::ReserveIn { reservation, sku, units, ttl_s, sale }).await {
+    if !shopper.ask_done(Request::ReserveIn { reservation, sku, units, ttl_s, sale, showing: None }).await {
         return;
     }
     match shopper.dice.below(8) {

@@ -15,6 +15,7 @@ mod lots;
 mod orders;
 mod reads;
 mod retries;
+mod rooms;
 mod shared_limits;
 mod shop;
 mod shopper;
@@ -79,6 +80,8 @@ pub enum Workload {
     Kits,
     /// Campaigns that have units which nobody else gets.
     Campaigns,
+    /// Campaigns that let in who has the turn.
+    Rooms,
     /// SKUs of several shards of which each customer may have few together.
     SharedLimits,
 }
@@ -110,7 +113,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -128,6 +131,7 @@ impl Workload {
         Self::Sources,
         Self::Kits,
         Self::Campaigns,
+        Self::Rooms,
         Self::SharedLimits,
     ];
 
@@ -168,6 +172,7 @@ impl Workload {
             Self::Sources => "sources",
             Self::Kits => "kits",
             Self::Campaigns => "campaigns",
+            Self::Rooms => "rooms",
             Self::SharedLimits => "shared-limits",
         }
     }
@@ -192,8 +197,9 @@ impl Workload {
             | Self::Backorders
             | Self::Sources
             | Self::Kits
-            | Self::Campaigns => Vec::new(),
-            Self::SharedLimits => Vec::new(),
+            | Self::Campaigns
+            | Self::Rooms
+            | Self::SharedLimits => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -204,6 +210,7 @@ impl Workload {
             Self::Transfers => transfers::make_place(client, &in_season(transfers::SKU, season)).await,
             Self::Sources => sources::make_channels(client).await,
             Self::Campaigns => campaigns::announce(client, &in_season(campaigns::NAME, season)).await,
+            Self::Rooms => rooms::announce(client, &in_season(rooms::NAME, season)).await,
             Self::SharedLimits => shared_limits::make_limit(client, &in_season(shared_limits::NAME, season)).await,
             _ => true,
         }
@@ -221,6 +228,7 @@ impl Workload {
             Self::Sources => sources::opening(client, &named(sources::NAME)),
             Self::Kits => kits::opening(client, named),
             Self::Campaigns => campaigns::opening(named),
+            Self::Rooms => rooms::opening(&named(rooms::NAME)),
             Self::SharedLimits => shared_limits::opening(client, &named(shared_limits::NAME)),
             _ => {
                 let put =
@@ -250,6 +258,7 @@ impl Workload {
             Self::Sources => sources::order(shopper).await,
             Self::Kits => kits::order(shopper).await,
             Self::Campaigns => campaigns::order(shopper).await,
+            Self::Rooms => rooms::order(shopper).await,
             Self::SharedLimits => shared_limits::order(shopper).await,
         }
     }

@@ -280,6 +280,10 @@ impl Shopper {
                 let read = reader.count(CountId(count.0)).await;
                 read.map(|read| (Seen::Count(translate::count(&read.value)), read.freshness))
             }
+            Subject::Room(campaign) => {
+                let read = reader.room(campaign).await;
+                read.map(|room| (Seen::Room(translate::room(&room)), v1::ReadFreshness::default()))
+            }
         };
         let outcome = match told {
             Ok((seen, freshness)) => Outcome::Seen {
@@ -310,6 +314,7 @@ fn nothing_seen(subject: &Subject, error: &Error) -> Outcome {
         (Subject::Stock(_), v1::ErrorReason::UnknownSku) => Seen::Stock(None),
         (Subject::Reservation(_), v1::ErrorReason::ReservationNotFound) => Seen::Reservation(None),
         (Subject::Count { .. }, v1::ErrorReason::CountNotFound) => Seen::Count(None),
+        (Subject::Room(_), v1::ErrorReason::UnknownCampaign) => Seen::Room(None),
         (_, reason) => return Outcome::NotAdmitted(reason.name().to_owned()),
     };
     Outcome::Seen { seen, position: None, log_time_ms: None }

@@ -2,16 +2,17 @@
 
 use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand, CommandKey,
-    Commit, Consistency, CreateTransfer, Error, ExpectReceipt, Extend, Fulfil, Grant, LoseTransfer, OpenCount, PutItem,
-    PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount, Release, Reserve, Revoke, Set, Stock, Success, UnblockLot,
-    v1,
+    Admit, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand,
+    CommandKey, Commit, CommitDraw, Consistency, CreateTransfer, Draw, Error, ExpectReceipt, Extend, Fulfil, Grant,
+    JoinQueue, LoseTransfer, OpenCount, PutItem, PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount, Release,
+    Reserve, Revoke, Room, Set, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
 use crate::history::{
     AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LineSeen, Outcome, Phase,
-    Position, Refused, Request, ReservationSeen, StockSeen, item_of, name_at,
+    Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing, StockSeen, Through, TicketSeen, Turn,
+    item_of, name_at, seed_of,
 };
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
@@ -40,21 +41,14 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::PutLimit { sku, units } => PutLimit::of(format!("limit of {sku}"), sku, *units).into(),
         Request::Reserve { reservation, lines, ttl_s, customer, .. } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
-            let reserve = if *customer == 0 { reserve } else { reserve.customer(format!("customer {customer}")) };
+            let reserve = if *customer == 0 { reserve } else { reserve.customer(self::customer(*customer)) };
             let line = |reserve: Reserve, line: &crate::history::Line| {
                 reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
             };
             lines.iter().fold(reserve, line).into()
         }
         Request::ReserveThrough { reservation, lines, ttl_s, through } => {
-            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
-            let strategy = v1::SourcingStrategy::try_from(through.strategy).unwrap_or_default();
-            let reserve = if strategy == v1::SourcingStrategy::Nearest {
-                reserve.sourced_nearest(&through.channel, [AWAY])
-            } else {
-                reserve.sourced(&through.channel, strategy)
-            };
-            let reserve = if through.allow_split { reserve.allow_split() } else { reserve };
+            let reserve = sourced(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), through);
             lines.iter().fold(reserve, |reserve, line| reserve.line(&line.sku, line.units)).into()
         }
         Request::Extend { reservation, ttl_s } => Extend::of(of(*reservation), whole(*ttl_s)).into(),
@@ -102,15 +96,47 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         }
         Request::Allocate { sku, units, sale, back: false } => Grant::of(&sale.campaign, sku, *units).into(),
         Request::Allocate { sku, units, sale, back: true } => Revoke::of(&sale.campaign, sku, *units).into(),
-        Request::ReserveIn { reservation, sku, units, ttl_s, sale } => {
+        Request::ReserveIn { reservation, sku, units, ttl_s, sale, showing } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)).line(sku, *units);
-            match sale {
-                Some(sale) => reserve.campaign(&sale.campaign).into(),
-                None => reserve.into(),
-            }
+            in_sale(reserve, sale.as_ref(), showing.as_ref()).into()
+        }
+        Request::JoinQueue { campaign, customer: of, .. } => JoinQueue::of(campaign, customer(*of)).into(),
+        Request::CommitDraw { campaign, seed } => {
+            CommitDraw::of(campaign, *blake3::hash(&seed_of(*seed)).as_bytes()).into()
+        }
+        Request::Draw { campaign, seed } => Draw::of(campaign, seed_of(*seed)).into(),
+        Request::Admit { campaign, tickets, valid_s, left, spent, newly_spent, as_of_ms } => {
+            let admit = Admit::of(campaign, *tickets, *left).valid_for(whole(*valid_s));
+            admit.spent(*spent, newly_spent.clone()).as_of_ms(*as_of_ms).into()
         }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+fn sourced(reserve: Reserve, through: &Through) -> Reserve {
+    let strategy = v1::SourcingStrategy::try_from(through.strategy).unwrap_or_default();
+    let reserve = if strategy == v1::SourcingStrategy::Nearest {
+        reserve.sourced_nearest(&through.channel, [AWAY])
+    } else {
+        reserve.sourced(&through.channel, strategy)
+    };
+    if through.allow_split { reserve.allow_split() } else { reserve }
+}
+
+fn in_sale(reserve: Reserve, sale: Option<&Sale>, showing: Option<&Showing>) -> Reserve {
+    let reserve = match sale {
+        Some(sale) => reserve.campaign(&sale.campaign),
+        None => reserve,
+    };
+    match showing {
+        Some(it) => reserve.customer(customer(it.customer)).admission_token(&it.token),
+        None => reserve,
+    }
+}
+
+/// What a customer of that number is called.
+pub(super) fn customer(number: u8) -> String {
+    format!("customer {number}")
 }
 
 fn lot_spec(lot: u8) -> v1::LotSpec {
@@ -158,6 +184,8 @@ fn done(success: Success) -> Answer {
         position: success.token.map(position),
         replayed: success.replayed,
         backordered: success.backordered.iter().map(|units| u64::from(*units)).sum(),
+        ticket: success.ticket,
+        admitted: success.admitted,
     })
 }
 
@@ -262,4 +290,20 @@ pub(super) fn count(count: &v1::Count) -> Option<CountSeen> {
         (Id(u128::from(id.high) << 64 | u128::from(id.low)), short.held, short.sold)
     };
     Some(CountSeen { phase, revision: count.revision, short: count.short.iter().map(short).collect() })
+}
+
+/// `None`: it stands where no workload takes it.
+pub(super) fn room(room: &Room) -> Option<RoomSeen> {
+    let ticket = |ticket: &v1::Ticket| {
+        let turn = match ticket.state() {
+            v1::TicketState::Unspecified => return None,
+            v1::TicketState::Waiting => Turn::Waiting,
+            v1::TicketState::Admitted => Turn::Admitted { until_ms: ticket.admitted_until_ms },
+            v1::TicketState::Spent => Turn::Spent,
+        };
+        let customer = Id(u128::from_be_bytes(ticket.customer_hash.as_slice().try_into().ok()?));
+        Some(TicketSeen { number: ticket.number, customer, turn })
+    };
+    let tickets = room.tickets.iter().map(ticket).collect::<Option<_>>()?;
+    Some(RoomSeen { commitment: room.draw.commitment.clone(), seed: room.draw.seed.clone(), tickets })
 }

@@ -265,6 +265,10 @@ impl Model {
             Request::PutKit { .. } | Request::ReserveKits { .. } => return None,
             // And what is of campaigns.
             Request::Allocate { .. } | Request::ReserveIn { .. } => return None,
+            // And who is let into them.
+            Request::JoinQueue { .. } | Request::CommitDraw { .. } | Request::Draw { .. } | Request::Admit { .. } => {
+                return None;
+            }
             Request::Send { .. }
             | Request::Arrive { .. }
             | Request::Lose { .. }
