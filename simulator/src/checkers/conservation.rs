@@ -146,7 +146,8 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 let of_line = |line: &'a Line| (line.sku.as_str(), u64::from(line.units));
                 lines.insert(*reservation, asked.iter().map(of_line).collect());
             }
-            if let Request::ReserveIn { reservation, sku, units, .. } = &command.request
+            if let Request::ReserveIn { reservation, sku, units, .. }
+            | Request::ReserveToOrder { reservation, sku, units } = &command.request
                 && !is_refused
             {
                 lines.insert(*reservation, vec![(sku.as_str(), u64::from(*units))]);
@@ -187,6 +188,12 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                     told.entry(sku).or_default().is_counted = true
                 }
                 Request::Commit { .. } => each(|told| &mut told.committed),
+                // Its steps may sell it.
+                Request::StartOrder { .. } => {
+                    for (sku, units) in of_lines {
+                        told.entry(sku).or_default().committed.add(*units, false);
+                    }
+                }
                 Request::Fulfil { .. } | Request::Ship { .. } => each(|told| &mut told.fulfilled),
                 // A hold that was cancelled was not sold.
                 Request::Cancel { .. } if done.is_none_or(|done| done.phase == Some(Phase::Cancelled)) => {
@@ -215,6 +222,9 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 | Request::CancelCount { .. }
                 | Request::Allocate { .. }
                 | Request::ReserveIn { .. }
+                | Request::ReserveToOrder { .. }
+                | Request::ReportStep { .. }
+                | Request::ResolveOrder { .. }
                 | Request::JoinQueue { .. }
                 | Request::CommitDraw { .. }
                 | Request::Draw { .. }
@@ -240,7 +250,11 @@ mod tests {
     fn inventory(stock: StockSeen, units: u64) -> Inventory {
         let line = LineSeen { sku: "A".to_owned(), committed: units, ..LineSeen::default() };
         let seen = ReservationSeen { phase: Phase::Committed, expires_at_ms: 0, revision: 2, lines: vec![line] };
-        Inventory { stocks: BTreeMap::from([("A".to_owned(), stock)]), reservations: BTreeMap::from([(Id(2), seen)]) }
+        Inventory {
+            stocks: BTreeMap::from([("A".to_owned(), stock)]),
+            reservations: BTreeMap::from([(Id(2), seen)]),
+            ..Inventory::default()
+        }
     }
 
     #[test]

@@ -225,6 +225,27 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         showing: Option<Showing>,
     },
+    /// Units whose sale external steps decide.
+    ReserveToOrder {
+        reservation: Id,
+        sku: String,
+        units: u32,
+    },
+    StartOrder {
+        reservation: Id,
+        steps: Vec<StepAsked>,
+    },
+    ReportStep {
+        reservation: Id,
+        step: String,
+        /// It is about taking the step back.
+        undo: bool,
+        done: bool,
+    },
+    ResolveOrder {
+        reservation: Id,
+        confirm: bool,
+    },
     /// A customer wants a ticket of a waiting room.
     JoinQueue {
         campaign: String,
@@ -307,6 +328,31 @@ pub struct Through {
     pub allow_split: bool,
 }
 
+/// A step of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepAsked {
+    /// Its name.
+    pub name: String,
+    /// The provider is called; else somebody reports it.
+    pub is_called: bool,
+    /// How it is taken back.
+    pub undo: Undo,
+    /// How long it may take, and taking it back as well.
+    pub within_ms: u64,
+}
+
+/// How a step is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// It need not be.
+    None,
+    /// The provider is called.
+    Called,
+    /// Somebody reports it.
+    Reported,
+}
+
 /// A line of kits, or of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is what its name says")]
@@ -369,6 +415,10 @@ impl Request {
             | Self::ReserveThrough { reservation, .. }
             | Self::ReserveKits { reservation, .. }
             | Self::ReserveIn { reservation, .. }
+            | Self::ReserveToOrder { reservation, .. }
+            | Self::StartOrder { reservation, .. }
+            | Self::ReportStep { reservation, .. }
+            | Self::ResolveOrder { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -402,12 +452,15 @@ impl Request {
             | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
             Self::PutKit { sku, components } => (Some(sku), components),
-            Self::Allocate { sku, .. } | Self::ReserveIn { sku, .. } => (Some(sku), &[]),
+            Self::Allocate { sku, .. } | Self::ReserveIn { sku, .. } | Self::ReserveToOrder { sku, .. } => {
+                (Some(sku), &[])
+            }
             Self::ReserveKits { .. }
             | Self::JoinQueue { .. }
             | Self::CommitDraw { .. }
             | Self::Draw { .. }
             | Self::Admit { .. } => (None, &[]),
+            Self::StartOrder { .. } | Self::ReportStep { .. } | Self::ResolveOrder { .. } => (None, &[]),
             Self::Extend { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
@@ -547,6 +600,17 @@ pub struct Refused {
 pub enum Answer {
     Done(Done),
     Refused(Refused),
+}
+
+/// An order with external steps as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderSeen {
+    /// Its state, as the table of the wire calls it: `CONFIRMED`.
+    pub state: String,
+    /// Its steps' states, by name: `DONE`.
+    pub steps: Vec<(String, String)>,
+    /// Somebody decided what becomes of it: confirmed or not.
+    pub resolved: Option<bool>,
 }
 
 /// The stock of one SKU as it was read.
