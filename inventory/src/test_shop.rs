@@ -142,9 +142,20 @@ impl Shop {
 
     /// A campaign that begins and ends so many seconds from now.
     pub(crate) fn put_campaign(&mut self, id: &str, from_s: u64, to_s: u64) -> Result<Success, Refusal> {
+        self.put_room(id, CampaignAdmission::None, from_s, to_s)
+    }
+
+    /// The same with that admission.
+    pub(crate) fn put_room(
+        &mut self,
+        id: &str,
+        admission: CampaignAdmission,
+        from_s: u64,
+        to_s: u64,
+    ) -> Result<Success, Refusal> {
         let at = |seconds: u64| LogTime(self.now + seconds * 1_000);
         let (starts_at, ends_at) = (at(from_s), at(to_s));
-        let spec = CampaignSpec { starts_at, ends_at, admission: CampaignAdmission::None, closed: false };
+        let spec = CampaignSpec { starts_at, ends_at, admission, closed: false };
         let campaign = id.parse().expect("a name");
         self.run(Operation::PutCampaign(Box::new(PutCampaign { campaign, spec, revision: Revision(1) })))
     }

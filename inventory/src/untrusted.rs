@@ -7,11 +7,12 @@
 pub mod chunk {
     use std::sync::LazyLock;
 
+    use crate::commands::JoinQueue;
     use crate::test_shop::{Shop, call_step, receive, reserve, step};
-    use crate::{ChunkId, CustomerHash, Inventory, Operation};
+    use crate::{CampaignAdmission, ChunkId, CustomerHash, Inventory, Operation};
 
     /// How many there are: a chunk of each kind, and the header.
-    pub const PIECES: usize = 13;
+    pub const PIECES: usize = 14;
 
     type HeaderAndChunks = (Vec<u8>, Vec<(ChunkId, Vec<u8>)>);
 
@@ -33,6 +34,9 @@ pub mod chunk {
         shop.put_channel("web", &["PAR", "LYO"], 1).unwrap();
         shop.put_campaign("drop", 0, 600).unwrap();
         shop.grant("drop", "rouge", 1).unwrap();
+        shop.put_room("let-in", CampaignAdmission::Queue, 0, 600).unwrap();
+        let join = JoinQueue { campaign: "let-in".parse().unwrap(), customer: CustomerHash(7) };
+        shop.run(Operation::JoinQueue(Box::new(join))).unwrap();
         let mut keyed = shop.command(receive("rouge", "PAR", 1));
         keyed.keyed = true;
         shop.apply(vec![keyed]);
