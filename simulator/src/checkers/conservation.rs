@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Inventory};
-use crate::history::{Answer, Asked, History, Id, Line, LineSeen, Phase, Request, Standing, StockSeen, operations};
+use crate::history::{
+    Answer, Asked, Command, History, Id, Line, LineSeen, Operation, Phase, Request, Standing, StockSeen, operations,
+};
 
 const NAME: &str = "conservation";
 
@@ -126,18 +128,24 @@ fn account(inventory: &Inventory, find: &mut impl FnMut(String)) {
     }
 }
 
-/// What was acknowledged, and what may have been done, of each SKU.
-fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<&'a str, Told> {
+/// Commands that were decided, with their answers, and those of which nobody knows.
+fn decided<'a: 's, 's>(
+    operations: &'s [Operation<'a>],
+) -> impl Iterator<Item = (&'a Vec<Command>, Option<&'s Vec<Answer>>)> {
+    operations.iter().filter_map(|operation| match (operation.asked, &operation.standing) {
+        (Asked::Commands(commands), Standing::Decided(answers)) => Some((commands, Some(answers))),
+        (Asked::Commands(commands), Standing::Unknown) => Some((commands, None)),
+        _ => None,
+    })
+}
+
+/// The SKUs and units of each reservation that was made, or may have been.
+fn lines_of_reservations<'a>(
+    operations: &[Operation<'a>],
+    inventory: &'a Inventory,
+) -> BTreeMap<Id, Vec<(&'a str, u64)>> {
     let mut lines: BTreeMap<Id, Vec<(&str, u64)>> = BTreeMap::new();
-    let operations = operations(history);
-    let commands = || {
-        operations.iter().filter_map(|operation| match (operation.asked, &operation.standing) {
-            (Asked::Commands(commands), Standing::Decided(answers)) => Some((commands, Some(answers))),
-            (Asked::Commands(commands), Standing::Unknown) => Some((commands, None)),
-            _ => None,
-        })
-    };
-    for (commands, answers) in commands() {
+    for (commands, answers) in decided(operations) {
         for (at, command) in commands.iter().enumerate() {
             let is_refused = answers.is_some_and(|answers| matches!(answers.get(at), Some(Answer::Refused(_))));
             if let Request::Reserve { reservation, lines: asked, .. } = &command.request
@@ -161,8 +169,15 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
             }
         }
     }
+    lines
+}
+
+/// What was acknowledged, and what may have been done, of each SKU.
+fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<&'a str, Told> {
+    let operations = operations(history);
+    let lines = lines_of_reservations(&operations, inventory);
     let mut told: BTreeMap<&str, Told> = BTreeMap::new();
-    for (commands, answers) in commands() {
+    for (commands, answers) in decided(&operations) {
         for (at, command) in commands.iter().enumerate() {
             let answer = answers.and_then(|answers| answers.get(at));
             let done = match answer {

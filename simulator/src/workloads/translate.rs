@@ -89,11 +89,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             components.iter().fold(PutKit::of(sku), component).into()
         }
         Request::ReserveKits { reservation, lines, ttl_s } => {
-            let line = |reserve: Reserve, it: &KitLine| {
-                let (sku, units, optional, kit_revision) = (it.sku.clone(), it.units, it.optional, it.kit_revision);
-                reserve.line_of(v1::Line { sku, units, optional, kit_revision, ..v1::Line::default() })
-            };
-            lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), line).into()
+            lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), kit_line).into()
         }
         Request::Allocate { sku, units, sale, back: false } => Grant::of(&sale.campaign, sku, *units).into(),
         Request::Allocate { sku, units, sale, back: true } => Revoke::of(&sale.campaign, sku, *units).into(),
@@ -103,13 +99,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::StartOrder { reservation, steps } => {
             steps.iter().map(step).fold(StartOrder::of(of(*reservation)), StartOrder::step).into()
         }
-        Request::ReportStep { reservation, step, undo, done } => {
-            let report = match done {
-                true => ReportStep::done(of(*reservation), step, format!("{step} is done")),
-                false => ReportStep::failed(of(*reservation), step, "declined"),
-            };
-            if *undo { report.of_compensation().into() } else { report.into() }
-        }
+        Request::ReportStep { reservation, step, undo, done } => report(of(*reservation), step, *undo, *done).into(),
         Request::ResolveOrder { reservation, confirm: true } => ResolveOrder::confirm(of(*reservation), "seen").into(),
         Request::ResolveOrder { reservation, confirm: false } => ResolveOrder::abort(of(*reservation), "lost").into(),
         Request::ReserveIn { reservation, sku, units, ttl_s, sale, showing } => {
@@ -127,6 +117,19 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {
+    let (sku, units, optional, kit_revision) = (it.sku.clone(), it.units, it.optional, it.kit_revision);
+    reserve.line_of(v1::Line { sku, units, optional, kit_revision, ..v1::Line::default() })
+}
+
+fn report(order: ReservationId, step: &str, undo: bool, done: bool) -> ReportStep {
+    let report = match done {
+        true => ReportStep::done(order, step, format!("{step} is done")),
+        false => ReportStep::failed(order, step, "declined"),
+    };
+    if undo { report.of_compensation() } else { report }
 }
 
 fn step(step: &StepAsked) -> OrderStep {
