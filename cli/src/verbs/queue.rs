@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use holdfast_client::Room;
+use holdfast_client::{Client, Room, Success};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use holdfast_world::World;
 use serde::Serialize;
+use tokio::time::sleep;
 
 use crate::ask::Asking;
 use crate::connect::{ClusterFlags, Reading, failure_of};
@@ -15,7 +16,7 @@ use crate::dates;
 use crate::event_rows::hex;
 use crate::failure::Failure;
 use crate::lottery::Drawn;
-use crate::output::{Answer, Format};
+use crate::output::{self, Answer, Format};
 
 /// The waiting room of a campaign: who is let in, and in which order.
 #[derive(Debug, Subcommand)]
@@ -93,6 +94,13 @@ pub struct Admit {
     /// For how long, in seconds: then the place is free for the next.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     valid: u32,
+    /// Do it again and again, after so many seconds each time, until the campaign is over: at the rate at which stock can still serve. A
+    /// value a line says how many were let in, where any were.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "id", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    every: Option<u64>,
+    /// End after so many times.
+    #[arg(long, value_name = "COUNT", requires = "every", value_parser = clap::value_parser!(u64).range(1..))]
+    times: Option<u64>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -208,14 +216,7 @@ impl Queue {
                 told(campaign, &done, None).print(format);
                 Ok(())
             }
-            Self::Admit(Admit { campaign, most, valid, asking }) => {
-                let client = asking.connect().await?;
-                let valid = Duration::from_secs(valid.into());
-                let admit = client.admission(&campaign, most, valid).await.map_err(failure_of)?;
-                let (_, done) = asking.done(admit.into_operation()).await?;
-                told(campaign, &done, Some(done.admitted)).print(format);
-                Ok(())
-            }
+            Self::Admit(admit) => admit.run(format).await,
             Self::Token(Token { campaign, customer, cluster }) => {
                 let client = cluster.connect().await?;
                 let reader = client.reader(holdfast_client::Consistency::Linearizable);
@@ -233,6 +234,55 @@ impl Queue {
                 Ok(())
             }
             Self::Verify(Verify { campaign, reading }) => verify(campaign, &reading, format).await,
+        }
+    }
+}
+
+impl Admit {
+    async fn run(self, format: Format) -> Result<(), Failure> {
+        let client = self.asking.connect().await?;
+        let first = self.once(&client).await?;
+        let Some(every) = self.every else {
+            told(self.campaign, &first, Some(first.admitted)).print(format);
+            return Ok(());
+        };
+        self.say(&first, format);
+        for round in 1.. {
+            if self.times.is_some_and(|times| round >= times) || self.is_over(&client).await {
+                break;
+            }
+            sleep(Duration::from_secs(every)).await;
+            match self.once(&client).await {
+                Ok(done) => self.say(&done, format),
+                // Whoever waits goes on to wait: a shard may have no leader for a moment.
+                Err(failure) => output::say(&format!("nobody is let in this time: {failure}")),
+            }
+        }
+        Ok(())
+    }
+
+    async fn once(&self, client: &Client) -> Result<Success, Failure> {
+        let valid = Duration::from_secs(self.valid.into());
+        let admit = client.admission(&self.campaign, self.most, valid).await.map_err(failure_of)?;
+        let (_, done) = self.asking.done(admit.into_operation()).await?;
+        Ok(done)
+    }
+
+    /// A campaign of which nothing can be learned is not over.
+    async fn is_over(&self, client: &Client) -> bool {
+        let found = client.campaigns(Some(&self.campaign)).await.unwrap_or_default();
+        found.iter().any(|campaign| campaign.closed || campaign.ends_at_ms <= client.cluster_time_ms())
+    }
+
+    fn say(&self, done: &Success, format: Format) {
+        if done.admitted == 0 {
+            return;
+        }
+        let row = DoneRow::of(self.campaign.clone(), done, Some(done.admitted));
+        match format {
+            // A value a line, for whoever reads along.
+            Format::Json => println!("{}", serde_json::to_string(&row).unwrap_or_default()),
+            Format::Table => println!("{} let in", done.admitted),
         }
     }
 }
@@ -296,9 +346,15 @@ async fn verify(campaign: String, reading: &Reading, format: Format) -> Result<(
     }
 }
 
-fn told(campaign: String, done: &holdfast_client::Success, admitted: Option<u32>) -> Answer {
-    let (id, replayed) = (done.command_id.to_string(), done.replayed);
-    Answer::record(&DoneRow { campaign, ticket: done.ticket, admitted, id, replayed })
+fn told(campaign: String, done: &Success, admitted: Option<u32>) -> Answer {
+    Answer::record(&DoneRow::of(campaign, done, admitted))
+}
+
+impl DoneRow {
+    fn of(campaign: String, done: &Success, admitted: Option<u32>) -> Self {
+        let (id, replayed) = (done.command_id.to_string(), done.replayed);
+        Self { campaign, ticket: done.ticket, admitted, id, replayed }
+    }
 }
 
 impl RoomRow {
