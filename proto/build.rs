@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "holdfast/v1/cluster.proto",
         "holdfast/v1/shards.proto",
         "holdfast/v1/alerts.proto",
+        "holdfast/v1/endpoints.proto",
         "holdfast/log/v1/log.proto",
         "holdfast/log/v1/meta.proto",
         "holdfast/peer/v1/introduction.proto",

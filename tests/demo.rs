@@ -55,3 +55,23 @@ fn a_recall_names_every_order_that_had_units_of_the_lot_while_a_node_is_killed()
     assert_eq!(report["named"], report["orders"], "{report}\n{said}");
     assert!(report["recalled_on_shards"].as_u64() > Some(1), "{report}");
 }
+
+#[test]
+fn a_sale_day_from_plan_to_report_sells_what_was_paid_for_and_nothing_else() {
+    let (report, said) = report_of(&["--scenario", "sale-day", "--seconds", "8", "--customers", "160"]);
+    for nothing in ["sold_and_not_paid", "paid_and_not_sold", "still_stuck", "reconcile_left"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
+    }
+    for nothing in ["oversold", "lost", "duplicated", "unbalanced_skus"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report}\n{said}");
+    }
+    for proved in ["planned", "sale_verified", "audit_verified", "proof_checked", "replicas_identical"] {
+        assert_eq!(report[proved], true, "{proved}: {report}\n{said}");
+    }
+    assert_eq!((&report["kills"], &report["written_off_by_count"]), (&Value::from(1), &Value::from(3)), "{report}");
+    assert_eq!((&report["reconcile_differing"], &report["reconcile_mended"]), (&Value::from(1), &Value::from(1)));
+    assert!(report["never_answered"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["listed_as_stuck"], report["never_answered"], "{report}\n{said}");
+    assert_eq!(report["sold"], report["confirmed"], "{report}\n{said}");
+    assert!(report["sold"].as_u64() > Some(0), "{report}");
+}

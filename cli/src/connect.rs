@@ -88,6 +88,21 @@ impl ClusterFlags {
         self.connect().await?.campaigns(id).await.map_err(failure_of)
     }
 
+    /// Creates an endpoint, or replaces what is said of it.
+    pub async fn put_endpoint(&self, endpoint: v1::Endpoint) -> Result<v1::Endpoint, Failure> {
+        self.connect().await?.put_endpoint(endpoint).await.map_err(failure_of)
+    }
+
+    /// Every endpoint, or one of them.
+    pub async fn endpoints(&self, id: Option<&str>) -> Result<Vec<v1::Endpoint>, Failure> {
+        self.connect().await?.endpoints(id).await.map_err(failure_of)
+    }
+
+    /// Has an endpoint called no more.
+    pub async fn remove_endpoint(&self, id: &str) -> Result<(), Failure> {
+        self.connect().await?.remove_endpoint(id).await.map_err(failure_of)
+    }
+
     /// Every limit per customer over several SKUs.
     pub async fn shared_limits(&self) -> Result<Vec<v1::SharedLimit>, Failure> {
         self.connect().await?.shared_limits().await.map_err(failure_of)

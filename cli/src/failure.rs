@@ -176,7 +176,7 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::WrongCluster => {
             Some("another cluster answers at the address: `--addr` names nodes of the one that is meant")
         }
-        ErrorReason::UnknownEndpoint => Some("leave `=ENDPOINT` out, and report the step: `holdfast order report`"),
+        ErrorReason::UnknownEndpoint => Some("`holdfast endpoint list` shows the endpoints, `endpoint put` makes one"),
         ErrorReason::CountNotFound => Some("`holdfast count list` shows the counts there are"),
         ErrorReason::CountInProgress => Some("apply or cancel that count first: `holdfast count get ID` shows it"),
         ErrorReason::SkuIsKit => Some("`holdfast kit get SKU` shows what it is made of: stock the components"),

@@ -202,7 +202,7 @@ impl Client {
     }
 
     /// A call that may take all of its time in one attempt.
-    fn at_length(&self, target: Target, nature: Nature, deadline: Duration) -> Calling {
+    pub(crate) fn at_length(&self, target: Target, nature: Nature, deadline: Duration) -> Calling {
         Calling { target, nature, deadline: Instant::now() + deadline, attempt: deadline }
     }
 }

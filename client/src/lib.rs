@@ -29,6 +29,7 @@ mod cluster;
 mod cluster_time;
 mod command;
 mod core;
+mod endpoints;
 mod events;
 mod execute;
 mod gate;

@@ -77,7 +77,7 @@ fn meta_entries() -> Vec<Vec<u8>> {
         MetaChange::PutMember { node: 4, member },
         MetaChange::RemoveMember { node: 1 },
         MetaChange::PutLocation { id: "store-1".into(), spec },
-        MetaChange::PutSetting { name: "a".into(), value: "b".into() },
+        MetaChange::RemoveEndpoint { id: "a".into() },
         MetaChange::PutChannel {
             id: "web".into(),
             spec: ChannelSpec { locations: vec!["store-1".parse().unwrap()], buffer: 1, active: true },

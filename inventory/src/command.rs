@@ -169,6 +169,19 @@ impl Operation {
         matches!(self, Self::HaltShard(_) | Self::ResumeShard(_))
     }
 
+    /// True for what became of a call that a node made for an order. The record counts the attempts, so no result is kept.
+    #[must_use]
+    pub fn is_of_a_call(&self) -> bool {
+        matches!(self, Self::ReportStep(report) if report.attempt > 0)
+    }
+
+    /// True for what nodes tell shards by themselves, under ids that are used once: the record decides how often it has an effect, no
+    /// result is kept, and it is never in a chain.
+    #[must_use]
+    pub fn is_told_by_nodes(&self) -> bool {
+        self.is_between_shards() || self.is_of_the_watch() || self.is_of_a_call()
+    }
+
     /// True for what is decided on a halted shard too. What shards have begun together goes on to its end: a part that could not
     /// follow would leave customers, and the other shards, with half an answer. A new part is a new promise, and is none of it. What
     /// the cluster's own records say (limits, locations, channels, campaigns) is no stock, and a shard that lacks it would not become ready.

@@ -92,7 +92,7 @@ impl Inventory {
     }
 
     fn decide_single(&mut self, command: &Command, out: &mut Applied) {
-        if command.operation.is_between_shards() || command.operation.is_of_the_watch() {
+        if command.operation.is_told_by_nodes() {
             let outcome = self.decide(command, &mut out.events);
             out.answers.push(Answer { id: command.id, outcome, replayed: false });
             return;
@@ -194,9 +194,7 @@ impl Inventory {
         }
         let is_alone = |command: &Command| {
             let operation = &command.operation;
-            operation.is_between_shards()
-                || operation.is_of_the_watch()
-                || matches!(operation, Operation::ReserveSpread(_))
+            operation.is_told_by_nodes() || matches!(operation, Operation::ReserveSpread(_))
         };
         if let Some(at) = chain.iter().position(is_alone) {
             let invalid = InvalidArgument::of(Field::Linked);

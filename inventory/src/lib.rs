@@ -77,8 +77,8 @@ pub use limits::Limits;
 pub use lot::{Lot, LotDates, LotSpec, LotStatus};
 pub use once::ResultWindow;
 pub use order::{
-    Compensation, MAX_ATTEMPTS, MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_WHY_BYTES, MIN_STEP_DEADLINE_MS,
-    Order, OrderFilter, OrderState, Resolution, Step, StepCall, StepKind, StepSpec, StepState,
+    CallKey, Compensation, MAX_ATTEMPTS, MAX_STEP_BYTES, MAX_STEP_DEADLINE_MS, MAX_STEPS, MAX_WHY_BYTES,
+    MIN_STEP_DEADLINE_MS, Order, OrderFilter, OrderState, Resolution, Step, StepCall, StepKind, StepSpec, StepState,
 };
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;

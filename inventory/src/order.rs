@@ -216,17 +216,24 @@ pub struct Order {
     pub revision: Revision,
 }
 
-/// A call that the node that leads the shard is to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepCall {
+/// Which of an order's calls is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallKey {
     /// The order.
     pub order: ReservationId,
-    /// The caller's own word for it.
-    pub order_ref: Option<OrderRef>,
     /// The step.
     pub step: StepName,
     /// The step is to be taken back.
     pub is_compensation: bool,
+}
+
+/// A call that the node that leads the shard is to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepCall {
+    /// Which it is.
+    pub key: CallKey,
+    /// The caller's own word for the order.
+    pub order_ref: Option<OrderRef>,
     /// What is called.
     pub endpoint: EndpointId,
     /// What it carries.
@@ -288,11 +295,23 @@ impl Inventory {
         self.state.indexes.open_orders.len() as u64
     }
 
-    /// Up to `limit` calls that are to be made, by the age of the reservations.
+    /// Whether an endpoint is to be called for any order.
     #[must_use]
-    pub fn calls_to_make(&self, limit: usize) -> Vec<StepCall> {
+    pub fn is_calling(&self) -> bool {
+        !self.state.indexes.calling.is_empty()
+    }
+
+    /// What is to be called for that order now.
+    #[must_use]
+    pub fn call_to_make(&self, order: ReservationId) -> Option<StepCall> {
+        self.state.reservation(self.state.find_reservation(order)?).call_to_make(|_, _| true)
+    }
+
+    /// Up to `limit` calls that are to be made and that are wanted, by the age of the reservations.
+    #[must_use]
+    pub fn calls_to_make(&self, limit: usize, is_wanted: impl Fn(&CallKey, &EndpointId) -> bool) -> Vec<StepCall> {
         let records = self.state.indexes.calling.iter().map(|no| self.state.reservation(*no));
-        records.filter_map(ReservationRecord::call_to_make).take(limit).collect()
+        records.filter_map(|record| record.call_to_make(&is_wanted)).take(limit).collect()
     }
 }
 
@@ -312,16 +331,18 @@ impl ReservationRecord {
         })
     }
 
-    fn call_to_make(&self) -> Option<StepCall> {
+    fn call_to_make(&self, is_wanted: impl Fn(&CallKey, &EndpointId) -> bool) -> Option<StepCall> {
         let order = self.order.as_deref()?;
         let step = &order.steps[order.current()?];
         let endpoint = step.called()?;
         let is_compensation = step.state == StepState::Compensating;
+        let key = CallKey { order: self.id, step: step.spec.name.clone(), is_compensation };
+        if !is_wanted(&key, endpoint) {
+            return None;
+        }
         Some(StepCall {
-            order: self.id,
+            key,
             order_ref: self.order_ref().cloned(),
-            step: step.spec.name.clone(),
-            is_compensation,
             endpoint: endpoint.clone(),
             payload: step.spec.payload.clone(),
             answer: if is_compensation { step.answer.clone() } else { Vec::new() },

@@ -104,6 +104,9 @@ mutations! {
     LostRaceRecorded = "lost-race-recorded", "A plan that lost a race is refused for good.";
     NestedKitCountedOnce = "nested-kit-counted-once", "A kit within a kit counts once, however many of it are needed.";
     KitRevisionIgnored = "kit-revision-ignored", "A kit is sold by its present recipe, whatever revision was asked for.";
+    StepNotCompensated = "step-not-compensated", "A step that was done is not taken back when its order comes to nothing.";
+    OrderConfirmedEarly = "order-confirmed-early", "An order is sold though its last step is not done.";
+    SilentStepConfirmed = "silent-step-confirmed", "A step that does not answer in time counts as done.";
     AuditFalseAlarm = "audit-false-alarm", "An audit finds a breach where there is none, and halts the shard.";
     FenceIgnored = "fence-ignored", "What campaigns have is sold to others.";
     CampaignWindowIgnored = "campaign-window-ignored", "A campaign sells before it begins and after it is over.";

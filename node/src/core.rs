@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::alerts::Alerts;
 use crate::audit::Audits;
+use crate::calls::Breakers;
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
 use crate::leaders::Connections;
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     /// What looks after the replicas of this node.
     pub(crate) audits: Audits,
     pub(crate) alerts: Alerts,
+    /// Endpoints that this node calls, and those that it leaves alone for a while.
+    pub(crate) breakers: Breakers,
     pub(crate) started_at: Instant,
 }
 
@@ -251,6 +254,9 @@ impl Core {
                 let breaches = audited.report.breaches_in_all;
                 warnings.push(format!("the last audit of shard {number} on this node found {breaches} breaches"));
             }
+        }
+        for endpoint in self.breakers.open(Instant::now()) {
+            warnings.push(format!("endpoint {endpoint} does not answer this node, which leaves it alone for a while"));
         }
         let offset = *self.clock_offset_ms.borrow();
         if let Some(offset) = offset.filter(|offset| offset.unsigned_abs() > self.config.raft.max_clock_offset_ms) {

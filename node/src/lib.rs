@@ -10,6 +10,7 @@ mod alerts;
 mod audit;
 mod balance;
 mod bootstrap;
+mod calls;
 mod change;
 mod clocks;
 pub mod config;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_inventory::Inventory;
+use holdfast_inventory::{EndpointId, Inventory};
 use metrics::{Counter, Histogram};
 
 use crate::core::Core;
@@ -41,6 +41,10 @@ pub const AUDIT_TOOK: &str = "holdfast_audit_seconds";
 pub const HALTED: &str = "holdfast_shard_halted";
 /// Alerts on abnormal corrections of the books, by shard and rule; each replica of a shard tells the same.
 pub const ALERTS: &str = "holdfast_alerts_total";
+/// Attempts to call endpoints for orders' steps, by endpoint and by what came of them: done, refused, nothing, fallback or withdrawn.
+pub const CALLS: &str = "holdfast_endpoint_calls_total";
+/// Whether this node leaves the endpoint alone: 1 or 0.
+pub const BREAKER_OPEN: &str = "holdfast_endpoint_breaker_open";
 /// Whether this node is ready: 1 or 0.
 pub const READY: &str = "holdfast_ready";
 
@@ -88,6 +92,14 @@ pub(crate) fn audited(shard: u32, took: Duration, breaches: u64) {
 
 pub(crate) fn alerted(shard: u32, rule: &'static str) {
     metrics::counter!(ALERTS, "shard" => shard.to_string(), "rule" => rule).increment(1);
+}
+
+pub(crate) fn called(endpoint: &EndpointId, outcome: &'static str) {
+    metrics::counter!(CALLS, "endpoint" => endpoint.as_str().to_owned(), "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn breaker_is_open(endpoint: &EndpointId, is_open: bool) {
+    metrics::gauge!(BREAKER_OPEN, "endpoint" => endpoint.as_str().to_owned()).set(f64::from(u8::from(is_open)));
 }
 
 pub(crate) fn clock_offset(offset_ms: i64) {

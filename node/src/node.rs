@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::alerts::{Alerts, watch_movements};
 use crate::audit::{Audits, audit_replicas};
 use crate::bootstrap::{bring_up, start_mended};
+use crate::calls::{Breakers, make_calls};
 use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
 use crate::leaders::Connections;
@@ -173,6 +174,7 @@ impl Node {
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             audits,
             alerts: Alerts::default(),
+            breakers: Breakers::default(),
             started_at: Instant::now(),
         });
         let (fail, failed) = watch::channel(None);
@@ -201,6 +203,7 @@ impl Node {
         node.spawn(follow_records(Arc::clone(core), records, core.stopping.subscribe()));
         node.spawn(clocks::compare_clocks(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(orders::drive(Arc::clone(core), core.stopping.subscribe()));
+        node.spawn(make_calls(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(audit_replicas(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(watch_movements(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(balance::balance_leaders(Arc::clone(core), core.stopping.subscribe()));

@@ -12,6 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
@@ -115,6 +117,17 @@ pub trait Network: Send + Sync + Debug {
     /// bounds each attempt.
     fn channel(&self, address: &str, lane: Lane, connect_timeout: Duration) -> Result<GrpcChannel, BoxError>;
 
+    /// A channel to something that is no node, at `address` (`host:port`): HTTP/1.1, without TLS. It connects when used, and again
+    /// after it broke. `connect_timeout` bounds each attempt.
+    ///
+    /// # Errors
+    ///
+    /// What is at other addresses is not reached by this network: those of tests.
+    fn outside(&self, address: &str, connect_timeout: Duration) -> Result<GrpcChannel, BoxError> {
+        let _ = connect_timeout;
+        Err(format!("this network reaches nodes only, not {address}").into())
+    }
+
     /// Listens on `address` and serves `routes` until `shutdown`. The outer future is ready once it listens (an error:
     /// the address is busy or wrong); the inner one when it has stopped. Dropped before, it breaks the connections off.
     fn serve<'a>(
@@ -152,6 +165,28 @@ impl Network for RealNetwork {
         Ok(GrpcChannel::new(endpoint.connect_lazy()))
     }
 
+    fn outside(&self, address: &str, connect_timeout: Duration) -> Result<GrpcChannel, BoxError> {
+        let authority: http::uri::Authority = address.parse()?;
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(connect_timeout));
+        connector.set_nodelay(true);
+        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_OUTSIDE)
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(MAX_IDLE_OUTSIDE)
+            .build::<_, Body>(connector);
+        Ok(GrpcChannel::new(tower::service_fn(move |mut request: http::Request<Body>| {
+            let (client, authority) = (client.clone(), authority.clone());
+            async move {
+                let mut parts = std::mem::take(request.uri_mut()).into_parts();
+                parts.scheme = Some(http::uri::Scheme::HTTP);
+                parts.authority = Some(authority);
+                *request.uri_mut() = http::Uri::from_parts(parts)?;
+                Ok::<_, BoxError>(client.request(request).await?.map(Body::new))
+            }
+        })))
+    }
+
     fn serve<'a>(
         &'a self,
         address: &'a str,
@@ -183,6 +218,11 @@ impl Network for RealNetwork {
         })
     }
 }
+
+/// How long a connection to the outside is kept that nothing goes over.
+const IDLE_OUTSIDE: Duration = Duration::from_secs(30);
+/// How many of them are kept.
+const MAX_IDLE_OUTSIDE: usize = 8;
 
 const STREAM_WINDOW_BYTES: u32 = 1_024 * 1_024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;

@@ -10,6 +10,7 @@ pub mod recall;
 mod records;
 mod report;
 mod sale;
+pub mod sale_day;
 mod shop;
 mod view;
 

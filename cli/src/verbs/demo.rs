@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::up::{StopRequest, print_nodes};
-use crate::demo::{self, Plan, Report, Scenario, recall};
+use crate::demo::{self, Plan, Report, Scenario, recall, sale_day};
 use crate::development::{DevelopmentCluster, Layout, Wanted, port_base_for};
 use crate::failure::Failure;
 use crate::output::{self, Answer, Format};
@@ -21,6 +21,9 @@ enum Play {
     GiftSets,
     /// A lot of several SKUs is recalled after thousands of orders while a node is killed; whoever had units of it must be named.
     Recall,
+    /// A sale from its plan to its report by the commands of operators: orders that are paid for, a payment that never answers, a count
+    /// and a kill while it sells; then a reconciliation, and the audit.
+    SaleDay,
     /// Twenty customers for each unit of one lipstick, and one unit for each customer, drawn by lot; nodes are killed twice.
     Drop,
 }
@@ -60,6 +63,7 @@ const NODES: u16 = 3;
 enum Told {
     Sale(Report),
     Recall(recall::Report),
+    SaleDay(sale_day::Report),
 }
 
 impl Told {
@@ -67,6 +71,7 @@ impl Told {
         match self {
             Self::Sale(report) => report.is_sound(),
             Self::Recall(report) => report.is_sound(),
+            Self::SaleDay(report) => report.is_sound(),
         }
     }
 }
@@ -117,6 +122,11 @@ impl Demo {
                 let plan = recall::Plan { orders: self.orders, seed };
                 return Ok(Told::Recall(recall::run(cluster, plan).await?));
             }
+            Play::SaleDay => {
+                let lasts = Duration::from_secs(self.seconds);
+                let plan = sale_day::Plan { customers, lasts, seed };
+                return Ok(Told::SaleDay(sale_day::run(cluster, plan).await?));
+            }
         };
         let lasts = Duration::from_secs(self.seconds);
         let plan = Plan { scenario, lasts, customers, seed };
@@ -145,6 +155,7 @@ impl Demo {
             let of_one = match report {
                 Told::Sale(_) => crate::boutique::HOT_SKU,
                 Told::Recall(report) => report.a_sku(),
+                Told::SaleDay(report) => report.a_sku(),
             };
             output::say(&format!(
                 "the cluster stays up until Ctrl-C; try: holdfast stock get {of_one} --addr {addresses}"

@@ -14,6 +14,7 @@ mod completions;
 mod count;
 mod demo;
 mod documents;
+mod endpoint;
 mod extend;
 mod fulfil;
 mod import;
@@ -81,6 +82,8 @@ pub enum Verb {
     #[command(subcommand)]
     Channel(channel::Channel),
     #[command(subcommand)]
+    Endpoint(endpoint::Endpoint),
+    #[command(subcommand)]
     Campaign(campaign::Campaign),
     #[command(subcommand)]
     Queue(queue::Queue),
@@ -141,6 +144,7 @@ impl Verb {
             Self::Kit(verb) => verb.run(format).await,
             Self::Location(verb) => verb.run(format).await,
             Self::Channel(verb) => verb.run(format).await,
+            Self::Endpoint(verb) => verb.run(format).await,
             Self::Campaign(verb) => verb.run(format).await,
             Self::Queue(verb) => verb.run(format).await,
             Self::Stock(verb) => verb.run(format).await,

@@ -270,19 +270,19 @@ mod tests {
     #[test]
     fn a_call_is_tried_until_its_attempts_are_over_and_each_counts_once() {
         let mut shop = shop_with_order(vec![call_step("pay", "payments", 3)]);
-        let call = shop.inventory.calls_to_make(9).remove(0);
-        assert_eq!((call.order, call.endpoint.as_str(), call.attempts), (id(1), "payments", 0));
+        let call = shop.inventory.calls_to_make(9, |_, _| true).remove(0);
+        assert_eq!((call.key.order, call.endpoint.as_str(), call.attempts), (id(1), "payments", 0));
         for attempt in [1, 1, 2] {
             shop.report_attempt(1, "pay", false, retry("503"), attempt).unwrap();
         }
-        assert_eq!(shop.inventory.calls_to_make(9)[0].attempts, 2);
+        assert_eq!(shop.inventory.calls_to_make(9, |_, _| true)[0].attempts, 2);
         shop.report_attempt(1, "pay", false, retry("503"), 3).unwrap();
         // Whether the last attempt was done nobody knows, so that it is taken back.
-        let call = shop.inventory.calls_to_make(9).remove(0);
-        assert_eq!((call.is_compensation, call.endpoint.as_str(), call.attempts), (true, "refunds", 0));
+        let call = shop.inventory.calls_to_make(9, |_, _| true).remove(0);
+        assert_eq!((call.key.is_compensation, call.endpoint.as_str(), call.attempts), (true, "refunds", 0));
         shop.report_attempt(1, "pay", true, done(""), 1).unwrap();
         assert_eq!(states(&shop), (OrderState::Stuck, vec![StepState::Compensated]));
-        assert_eq!(shop.inventory.calls_to_make(9), []);
+        assert_eq!(shop.inventory.calls_to_make(9, |_, _| true), []);
     }
 
     #[test]

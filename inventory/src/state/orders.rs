@@ -3,6 +3,7 @@
 //! An order is kept with its reservation, on the shard that decides that, and goes with it: what is sold and what was paid for part
 //! ways nowhere.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -68,7 +69,11 @@ impl Step {
     }
 
     fn is_to_be_taken_back(&self) -> bool {
-        let is_open = matches!(self.state, StepState::Done | StepState::Unknown);
+        let is_open = match self.state {
+            StepState::Done => !is_on(Mutation::StepNotCompensated),
+            StepState::Unknown => true,
+            _ => false,
+        };
         is_open && self.spec.compensation != Compensation::None
     }
 }
@@ -100,6 +105,10 @@ impl OrderRecord {
 
     /// Begins the first step that waits. False: there is none.
     pub(crate) fn begin_next_step(&mut self, now: LogTime) -> bool {
+        let waiting = self.steps.iter().filter(|step| step.state == StepState::Waiting).count();
+        if is_on(Mutation::OrderConfirmedEarly) && waiting == 1 && self.steps.len() > 1 {
+            return false;
+        }
         let Some(step) = self.steps.iter_mut().find(|step| step.state == StepState::Waiting) else { return false };
         step.begin(StepState::Running, now, step.spec.deadline_ms);
         true

@@ -7,6 +7,7 @@
 mod campaigns;
 mod counts;
 mod dates;
+mod endpoints;
 mod events;
 mod fields;
 mod kits;
@@ -26,6 +27,7 @@ use holdfast_proto::v1::{self, CommandError};
 
 pub(crate) use campaigns::{campaign, campaign_id, unknown_campaign};
 pub(crate) use dates::Zones;
+pub(crate) use endpoints::{endpoint, endpoint_id, unknown_endpoint};
 pub(crate) use events::event_filter;
 pub(crate) use fields::{invalid, invalid_argument};
 pub(crate) use orders::order_filter;

@@ -3,7 +3,7 @@
 use holdfast_inventory::commands::{ReportStep, ResolveOrder, StartOrder, StepReport};
 use holdfast_inventory::{Compensation, EndpointId, MAX_STEPS, OrderFilter, StepKind, StepName, StepSpec};
 use holdfast_proto::v1::report_step::Report;
-use holdfast_proto::v1::{self, CommandError, ErrorReason};
+use holdfast_proto::v1::{self, CommandError};
 
 use super::fields::{invalid, name_at, optional_name};
 use super::reservation_id;
@@ -35,12 +35,6 @@ fn step_at(at: usize, wire: &v1::OrderStepSpec) -> Result<StepSpec, CommandError
         (None, true) => Compensation::Await,
         (None, false) => Compensation::None,
     };
-    let called = [("endpoint", &wire.endpoint), ("compensation_endpoint", &wire.compensation_endpoint)];
-    if let Some((name, endpoint)) = called.into_iter().find(|(_, endpoint)| !endpoint.is_empty()) {
-        // Nobody would call it: the step would only run out of time.
-        let message = format!("the cluster's settings have no endpoint {endpoint}: have the step reported instead");
-        return Err(CommandError::of(ErrorReason::UnknownEndpoint, message).at(field(name)));
-    }
     let deadline_ms = if wire.deadline_ms == 0 { DEFAULT_DEADLINE_MS } else { wire.deadline_ms };
     let endpoint = optional_name(&wire.endpoint, EndpointId::new, || field("endpoint"))?;
     Ok(StepSpec {
@@ -108,8 +102,8 @@ mod tests {
     fn a_step_that_is_none_is_refused_by_its_field() {
         let refused = |change: fn(&mut v1::OrderStepSpec)| start(&wire(change)).unwrap_err().field;
         assert_eq!(refused(|step| step.name.clear()), "steps[1].name");
-        assert_eq!(refused(|step| step.endpoint = "payments".to_owned()), "steps[1].endpoint");
-        assert_eq!(refused(|step| step.compensation_endpoint = "refunds".to_owned()), "steps[1].compensation_endpoint");
+        assert_eq!(refused(|step| step.endpoint = "pay\nments".to_owned()), "steps[1].endpoint");
+        assert_eq!(refused(|step| step.compensation_endpoint = "\n".to_owned()), "steps[1].compensation_endpoint");
         let both = refused(|step| {
             step.compensation_endpoint = "refunds".to_owned();
             step.compensation_awaited = true;

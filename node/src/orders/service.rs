@@ -38,10 +38,8 @@ impl OrderService for Orders {
             return Err(Status::permission_denied("this node is of another cluster"));
         }
         let command = decode_command(&bytes).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        if !command.operation.is_between_shards() && !command.operation.is_of_the_watch() {
-            return Err(Status::invalid_argument(
-                "only what shards and their audits say to one another is decided here",
-            ));
+        if !command.operation.is_told_by_nodes() {
+            return Err(Status::invalid_argument("only what nodes tell shards by themselves is decided here"));
         }
         let routes = self.core.routes()?;
         let handle = self.core.shard(shard, &routes)?;

@@ -10,6 +10,7 @@ use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
 use holdfast_raft::stages::Stage;
 use tokio::time::Instant;
 
+use crate::calls;
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
 use crate::from_proto::{self, invalid, slot_of_command, slots_of_lines};
@@ -73,6 +74,14 @@ pub(super) async fn decide(
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
+    for checked in &mut checked {
+        if let Ok(Ready { command, .. }) = checked
+            && let Operation::StartOrder(order) = &command.command.operation
+            && let Err(error) = calls::check_endpoints(core, order, deadline).await
+        {
+            *checked = Err(error);
+        }
+    }
     work_out_lines(core, &routes, &mut checked, &linked, route_epoch, deadline).await;
     ask_counters(&routes, &mut checked);
     check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));

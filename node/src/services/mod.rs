@@ -6,6 +6,7 @@
 mod alerts;
 mod cluster;
 mod decide;
+mod endpoints;
 mod events;
 mod introduction;
 mod inventory;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use holdfast_proto::peer::v1::introduction_service_server::IntroductionServiceServer;
 use holdfast_proto::v1::alert_service_server::AlertServiceServer;
 use holdfast_proto::v1::cluster_service_server::ClusterServiceServer;
+use holdfast_proto::v1::endpoint_service_server::EndpointServiceServer;
 use holdfast_proto::v1::event_service_server::EventServiceServer;
 use holdfast_proto::v1::inventory_service_server::InventoryServiceServer;
 use holdfast_proto::v1::shard_service_server::ShardServiceServer;
@@ -58,12 +60,16 @@ pub(crate) fn client_routes(
     let alerts = AlertServiceServer::new(alerts::AlertsService::new(Arc::clone(core)))
         .max_decoding_message_size(MESSAGE_ROOM)
         .max_encoding_message_size(MAX_ANSWER_BYTES);
+    let endpoints = EndpointServiceServer::new(endpoints::EndpointsService::new(Arc::clone(core)))
+        .max_decoding_message_size(MESSAGE_ROOM)
+        .max_encoding_message_size(MAX_ANSWER_BYTES);
     let of_this = OfThisCluster::new(&core.config.cluster_id);
     let mut routes = Routes::new(InterceptedService::new(inventory, of_this.clone()))
         .add_service(InterceptedService::new(cluster, of_this.clone()))
         .add_service(InterceptedService::new(events, of_this.clone()))
         .add_service(InterceptedService::new(shards, of_this.clone()))
-        .add_service(InterceptedService::new(alerts, of_this))
+        .add_service(InterceptedService::new(alerts, of_this.clone()))
+        .add_service(InterceptedService::new(endpoints, of_this))
         .add_service(health);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)

@@ -11,6 +11,7 @@ use holdfast_proto::log::v1::meta_entry::Change as LogChange;
 use prost::Message;
 
 use super::Member;
+use super::endpoint::{EndpointSpec, endpoint_from_log, endpoint_to_log};
 use crate::encode::{
     DecodeError, campaign_from_log, campaign_to_log, check_schema, limits_from_log, limits_to_log, window_from_log,
     window_to_log,
@@ -77,12 +78,17 @@ pub enum MetaChange {
         /// Its id.
         id: String,
     },
-    /// A setting changes.
-    PutSetting {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: String,
+    /// An endpoint comes or changes.
+    PutEndpoint {
+        /// Its id.
+        id: String,
+        /// Where it is, and how it is called.
+        spec: EndpointSpec,
+    },
+    /// An endpoint is not called any more.
+    RemoveEndpoint {
+        /// Its id.
+        id: String,
     },
     /// A limit per customer over several items comes or changes.
     PutLimit {
@@ -135,8 +141,9 @@ pub fn encode_change(schema: u32, time_ms: u64, id: u128, change: &MetaChange) -
         MetaChange::CloseCampaign { id } => {
             LogChange::CloseCampaign(log::MetaCloseCampaign { campaign_id: id.clone() })
         }
-        MetaChange::PutSetting { name, value } => {
-            LogChange::PutSetting(log::MetaPutSetting { name: name.clone(), value: value.clone() })
+        MetaChange::PutEndpoint { id, spec } => LogChange::PutEndpoint(endpoint_to_log(id, spec)),
+        MetaChange::RemoveEndpoint { id } => {
+            LogChange::RemoveEndpoint(log::MetaRemoveEndpoint { endpoint_id: id.clone() })
         }
         MetaChange::PutLimit { id, spec } => LogChange::PutLimit(log::MetaPutLimit {
             limit_id: id.as_str().to_owned(),
@@ -202,7 +209,11 @@ pub fn decode_change(bytes: &[u8], known: u32) -> Result<(u128, MetaChange), Dec
             MetaChange::OpenCampaign { id: open.campaign_id, spec }
         }
         LogChange::CloseCampaign(close) => MetaChange::CloseCampaign { id: close.campaign_id },
-        LogChange::PutSetting(put) => MetaChange::PutSetting { name: put.name, value: put.value },
+        LogChange::PutEndpoint(put) => {
+            let (id, spec) = endpoint_from_log(put).ok_or_else(|| malformed("an endpoint with an unknown fallback"))?;
+            MetaChange::PutEndpoint { id, spec }
+        }
+        LogChange::RemoveEndpoint(remove) => MetaChange::RemoveEndpoint { id: remove.endpoint_id },
         LogChange::PutLimit(put) => {
             let sku = |sku: &String| Sku::new(sku).map_err(|error| malformed(&error.to_string()));
             let rule = LimitSpec {
@@ -243,6 +254,8 @@ mod tests {
     use crate::encode::SCHEMA;
     use holdfast_inventory::{CampaignAdmission, LogTime};
 
+    use crate::meta::Fallback;
+
     #[test]
     fn every_change_comes_back_from_the_log_as_it_went_in() {
         let member = Member { client_address: "a:1".into(), peer_address: "a:2".into(), http_address: String::new() };
@@ -261,7 +274,17 @@ mod tests {
                 id: "s".into(),
                 spec: LocationSpec { kind: LocationKind::Store, active: false, ..Default::default() },
             },
-            MetaChange::PutSetting { name: "a".into(), value: "b".into() },
+            MetaChange::PutEndpoint {
+                id: "payments".into(),
+                spec: EndpointSpec {
+                    url: "http://pay:80/a".into(),
+                    timeout_ms: 700,
+                    breaker_failures: 3,
+                    breaker_open_ms: 900,
+                    fallback: Fallback::Answer(b"ok".to_vec()),
+                },
+            },
+            MetaChange::RemoveEndpoint { id: "payments".into() },
             MetaChange::PutChannel {
                 id: "web".into(),
                 spec: ChannelSpec {

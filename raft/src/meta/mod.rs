@@ -1,9 +1,10 @@
-//! The machine of the meta group: the cluster's own records (members, slot map, settings, locations, channels, campaigns). Pure, as `inventory` is.
+//! The machine of the meta group: the cluster's own records (members, slot map, endpoints, locations, channels, campaigns). Pure, as `inventory` is.
 //!
 //! Its log holds `holdfast.log.v1.MetaEntry`. Like a shard's entry each says its schema; like a shard's command each is decided
 //! once under its id.
 
 mod change;
+mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub mod untrusted;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 pub use change::{Founding, MetaChange, decode_change, encode_change};
+pub use endpoint::{EndpointSpec, Fallback, MAX_ENDPOINTS};
 
 use crate::types::NodeId;
 
@@ -90,7 +92,8 @@ pub struct Meta {
     shards: u32,
     members: BTreeMap<NodeId, Member>,
     locations: BTreeMap<String, MetaLocation>,
-    settings: BTreeMap<String, String>,
+    /// In older states an empty map of something else, which is encoded the same.
+    endpoints: BTreeMap<String, EndpointSpec>,
     default_location: String,
     customer_key: Vec<u8>,
     /// Raised with each change of the slot map or the members.
@@ -169,9 +172,9 @@ impl Meta {
                 }
                 Ok(())
             }
-            MetaChange::PutSetting { name, value } => {
-                self.settings.insert(name, value);
-                Ok(())
+            MetaChange::PutEndpoint { id, spec } => self.put_endpoint(id, spec),
+            MetaChange::RemoveEndpoint { id } => {
+                self.endpoints.remove(&id).map(|_| ()).ok_or_else(|| format!("there is no endpoint {id}"))
             }
             MetaChange::PutLimit { id, spec } => self.put_limit(id, spec),
         }
@@ -207,6 +210,15 @@ impl Meta {
         }
         let revision = known.map_or(0, |known| known.revision) + 1;
         self.channels.insert(id, MetaChannel { spec, revision });
+        Ok(())
+    }
+
+    fn put_endpoint(&mut self, id: String, spec: EndpointSpec) -> Result<(), String> {
+        spec.check().map_err(|(field, why)| format!("{field} of endpoint {id} {why}"))?;
+        if !self.endpoints.contains_key(&id) && self.endpoints.len() >= MAX_ENDPOINTS {
+            return Err(format!("there are {MAX_ENDPOINTS} endpoints already: remove one that nothing calls"));
+        }
+        self.endpoints.insert(id, spec);
         Ok(())
     }
 
@@ -302,10 +314,10 @@ impl Meta {
         &self.limits
     }
 
-    /// A setting.
+    /// What orders' steps may call, by id.
     #[must_use]
-    pub fn setting(&self, name: &str) -> Option<&str> {
-        self.settings.get(name).map(String::as_str)
+    pub fn endpoints(&self) -> &BTreeMap<String, EndpointSpec> {
+        &self.endpoints
     }
 
     /// Where a line goes that names no location.
@@ -455,9 +467,9 @@ mod tests {
     #[test]
     fn nothing_is_changed_before_the_founding() {
         let mut meta = Meta::default();
-        let answer = meta.apply(1, MetaChange::PutSetting { name: "a".into(), value: "b".into() });
+        let answer = meta.apply(1, MetaChange::RemoveEndpoint { id: "a".into() });
         assert!(answer.refusal.is_some());
-        assert_eq!(meta.setting("a"), None);
+        assert_eq!(meta.revision(), 0);
     }
 
     #[test]

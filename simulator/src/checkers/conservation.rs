@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Inventory};
-use crate::history::{Answer, Asked, History, Id, Line, LineSeen, Phase, Request, Standing, StockSeen, operations};
+use crate::history::{
+    Answer, Asked, Command, History, Id, Line, LineSeen, Operation, Phase, Request, Standing, StockSeen, operations,
+};
 
 const NAME: &str = "conservation";
 
@@ -126,18 +128,24 @@ fn account(inventory: &Inventory, find: &mut impl FnMut(String)) {
     }
 }
 
-/// What was acknowledged, and what may have been done, of each SKU.
-fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<&'a str, Told> {
+/// Commands that were decided, with their answers, and those of which nobody knows.
+fn decided<'a: 's, 's>(
+    operations: &'s [Operation<'a>],
+) -> impl Iterator<Item = (&'a Vec<Command>, Option<&'s Vec<Answer>>)> {
+    operations.iter().filter_map(|operation| match (operation.asked, &operation.standing) {
+        (Asked::Commands(commands), Standing::Decided(answers)) => Some((commands, Some(answers))),
+        (Asked::Commands(commands), Standing::Unknown) => Some((commands, None)),
+        _ => None,
+    })
+}
+
+/// The SKUs and units of each reservation that was made, or may have been.
+fn lines_of_reservations<'a>(
+    operations: &[Operation<'a>],
+    inventory: &'a Inventory,
+) -> BTreeMap<Id, Vec<(&'a str, u64)>> {
     let mut lines: BTreeMap<Id, Vec<(&str, u64)>> = BTreeMap::new();
-    let operations = operations(history);
-    let commands = || {
-        operations.iter().filter_map(|operation| match (operation.asked, &operation.standing) {
-            (Asked::Commands(commands), Standing::Decided(answers)) => Some((commands, Some(answers))),
-            (Asked::Commands(commands), Standing::Unknown) => Some((commands, None)),
-            _ => None,
-        })
-    };
-    for (commands, answers) in commands() {
+    for (commands, answers) in decided(operations) {
         for (at, command) in commands.iter().enumerate() {
             let is_refused = answers.is_some_and(|answers| matches!(answers.get(at), Some(Answer::Refused(_))));
             if let Request::Reserve { reservation, lines: asked, .. } = &command.request
@@ -146,7 +154,8 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 let of_line = |line: &'a Line| (line.sku.as_str(), u64::from(line.units));
                 lines.insert(*reservation, asked.iter().map(of_line).collect());
             }
-            if let Request::ReserveIn { reservation, sku, units, .. } = &command.request
+            if let Request::ReserveIn { reservation, sku, units, .. }
+            | Request::ReserveToOrder { reservation, sku, units } = &command.request
                 && !is_refused
             {
                 lines.insert(*reservation, vec![(sku.as_str(), u64::from(*units))]);
@@ -160,8 +169,15 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
             }
         }
     }
+    lines
+}
+
+/// What was acknowledged, and what may have been done, of each SKU.
+fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<&'a str, Told> {
+    let operations = operations(history);
+    let lines = lines_of_reservations(&operations, inventory);
     let mut told: BTreeMap<&str, Told> = BTreeMap::new();
-    for (commands, answers) in commands() {
+    for (commands, answers) in decided(&operations) {
         for (at, command) in commands.iter().enumerate() {
             let answer = answers.and_then(|answers| answers.get(at));
             let done = match answer {
@@ -187,6 +203,12 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                     told.entry(sku).or_default().is_counted = true
                 }
                 Request::Commit { .. } => each(|told| &mut told.committed),
+                // Its steps may sell it.
+                Request::StartOrder { .. } => {
+                    for (sku, units) in of_lines {
+                        told.entry(sku).or_default().committed.add(*units, false);
+                    }
+                }
                 Request::Fulfil { .. } | Request::Ship { .. } => each(|told| &mut told.fulfilled),
                 // A hold that was cancelled was not sold.
                 Request::Cancel { .. } if done.is_none_or(|done| done.phase == Some(Phase::Cancelled)) => {
@@ -215,6 +237,9 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 | Request::CancelCount { .. }
                 | Request::Allocate { .. }
                 | Request::ReserveIn { .. }
+                | Request::ReserveToOrder { .. }
+                | Request::ReportStep { .. }
+                | Request::ResolveOrder { .. }
                 | Request::JoinQueue { .. }
                 | Request::CommitDraw { .. }
                 | Request::Draw { .. }
@@ -240,7 +265,11 @@ mod tests {
     fn inventory(stock: StockSeen, units: u64) -> Inventory {
         let line = LineSeen { sku: "A".to_owned(), committed: units, ..LineSeen::default() };
         let seen = ReservationSeen { phase: Phase::Committed, expires_at_ms: 0, revision: 2, lines: vec![line] };
-        Inventory { stocks: BTreeMap::from([("A".to_owned(), stock)]), reservations: BTreeMap::from([(Id(2), seen)]) }
+        Inventory {
+            stocks: BTreeMap::from([("A".to_owned(), stock)]),
+            reservations: BTreeMap::from([(Id(2), seen)]),
+            ..Inventory::default()
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
                     let units = lines.iter().map(|line| u64::from(line.units)).sum();
                     reserved.entry(*reservation).or_default().push(units);
                 }
-                Request::ReserveIn { reservation, units, .. } => {
+                Request::ReserveIn { reservation, units, .. } | Request::ReserveToOrder { reservation, units, .. } => {
                     reserved.entry(*reservation).or_default().push(u64::from(*units));
                 }
                 Request::ReserveKits { reservation, .. } => drop(of_kits.insert(*reservation)),

@@ -96,7 +96,8 @@ fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeS
     for command in operations.iter().flat_map(|operation| commands_of(operation)) {
         if let Request::Reserve { reservation, .. }
         | Request::ReserveThrough { reservation, .. }
-        | Request::ReserveIn { reservation, .. } = &command.request
+        | Request::ReserveIn { reservation, .. }
+        | Request::ReserveToOrder { reservation, .. } = &command.request
         {
             skus.entry(*reservation).or_default().extend(command.request.skus());
         }
@@ -105,7 +106,8 @@ fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeS
 }
 
 /// The items of reservations over several shards, of kits, or whose locations a channel chose, or of which
-/// campaigns have some, which `whole`, `kits`, `sources`, `campaigns` and `conservation` judge.
+/// campaigns have some, or of orders with external steps, which `whole`, `kits`, `sources`, `campaigns`, `sagas` and `conservation`
+/// judge.
 fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
     let commands = operations.iter().flat_map(|operation| commands_of(operation));
     let is_spread = |request: &Request| {
@@ -117,6 +119,7 @@ fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
                 | Request::PutKit { .. }
                 | Request::Allocate { .. }
                 | Request::ReserveIn { .. }
+                | Request::ReserveToOrder { .. }
         )
     };
     let spread = commands.filter(|command| is_spread(&command.request));

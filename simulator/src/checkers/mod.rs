@@ -16,6 +16,7 @@ pub mod majority;
 mod model;
 pub mod replicas;
 pub mod rooms;
+pub mod sagas;
 mod search;
 mod shared_holds;
 pub mod shared_limits;
@@ -33,7 +34,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Id, ReservationSeen, StockSeen};
+use crate::history::{History, Id, OrderSeen, ReservationSeen, StockSeen};
 
 /// Something that is not as it must be, or that could not be decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,6 +101,9 @@ pub struct Inventory {
     pub stocks: BTreeMap<String, StockSeen>,
     /// Every reservation.
     pub reservations: BTreeMap<Id, ReservationSeen>,
+    /// Every order with external steps that is in memory.
+    #[serde(default)]
+    pub orders: BTreeMap<Id, OrderSeen>,
 }
 
 /// Judges a history by every checker that needs nothing but it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use holdfast_client::{Client, Consistency, Error, Reservations};
+use holdfast_client::{Client, Consistency, Error, Orders, Reservations};
 use holdfast_proto::v1::{GetReplicaRequest, GetReplicaResponse};
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::checkers::Inventory;
 use crate::history::{
     Asked, Command, Freshness, History, Id, Outcome, Recorder, Seen, SharedHistory, Standing, Subject, operations,
 };
-use crate::workloads::{ask_again, level, name_of, reservation};
+use crate::workloads::{ask_again, level, name_of, order, reservation};
 
 /// How long replicas may take to come to the same position once nothing is asked of them any more.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -201,6 +201,7 @@ async fn listed(client: &Client) -> Result<Inventory, Error> {
     let reader = client.reader(Consistency::Linearizable);
     let levels = reader.stocks().take(MOST_LISTED).await?;
     let reservations = reader.reservations(Reservations::default()).take(MOST_LISTED).await?;
+    let orders = reader.orders(Orders::default()).take(MOST_LISTED).await?;
     let id_of = |id: Option<holdfast_proto::v1::Id>| {
         let id = id.unwrap_or_default();
         Id(u128::from(id.high) << 64 | u128::from(id.low))
@@ -211,6 +212,7 @@ async fn listed(client: &Client) -> Result<Inventory, Error> {
             .iter()
             .filter_map(|each| Some((id_of(each.reservation_id), reservation(each)?)))
             .collect(),
+        orders: orders.iter().map(|each| (id_of(each.reservation_id), order(each))).collect(),
     })
 }
 

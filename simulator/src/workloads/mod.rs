@@ -13,9 +13,11 @@ mod kits;
 mod limits;
 mod lots;
 mod orders;
+mod provider;
 mod reads;
 mod retries;
 mod rooms;
+mod sagas;
 mod shared_limits;
 mod shop;
 mod shopper;
@@ -31,11 +33,12 @@ use std::str::FromStr;
 
 use holdfast_client::Client;
 
+pub use provider::Books;
 pub use shop::{Shop, connect};
 pub use shopper::Shopper;
 pub(crate) use shopper::ask_again;
 pub(crate) use strangers::{Complaints, ask_and_not_read, flood};
-pub(crate) use translate::{level, name_of, reservation};
+pub(crate) use translate::{level, name_of, order, reservation};
 
 use crate::Dice;
 use crate::history::Request;
@@ -80,6 +83,8 @@ pub enum Workload {
     Kits,
     /// Campaigns that have units which nobody else gets.
     Campaigns,
+    /// Orders that somebody outside decides: one who declines, keeps silent or fails.
+    Sagas,
     /// Campaigns that let in who has the turn.
     Rooms,
     /// SKUs of several shards of which each customer may have few together.
@@ -113,7 +118,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -131,6 +136,7 @@ impl Workload {
         Self::Sources,
         Self::Kits,
         Self::Campaigns,
+        Self::Sagas,
         Self::Rooms,
         Self::SharedLimits,
     ];
@@ -172,6 +178,7 @@ impl Workload {
             Self::Sources => "sources",
             Self::Kits => "kits",
             Self::Campaigns => "campaigns",
+            Self::Sagas => "sagas",
             Self::Rooms => "rooms",
             Self::SharedLimits => "shared-limits",
         }
@@ -189,6 +196,7 @@ impl Workload {
             Self::Retries => retries::shelves(),
             Self::Chains => chains::shelves(),
             Self::Reads => reads::shelves(),
+            Self::Sagas => sagas::shelves(),
             // Their shelves are filled otherwise: lot by lot, place by place, or with kits too.
             Self::Lots
             | Self::Transfers
@@ -210,6 +218,7 @@ impl Workload {
             Self::Transfers => transfers::make_place(client, &in_season(transfers::SKU, season)).await,
             Self::Sources => sources::make_channels(client).await,
             Self::Campaigns => campaigns::announce(client, &in_season(campaigns::NAME, season)).await,
+            Self::Sagas => sagas::make_endpoint(client).await,
             Self::Rooms => rooms::announce(client, &in_season(rooms::NAME, season)).await,
             Self::SharedLimits => shared_limits::make_limit(client, &in_season(shared_limits::NAME, season)).await,
             _ => true,
@@ -258,6 +267,7 @@ impl Workload {
             Self::Sources => sources::order(shopper).await,
             Self::Kits => kits::order(shopper).await,
             Self::Campaigns => campaigns::order(shopper).await,
+            Self::Sagas => sagas::order(shopper).await,
             Self::Rooms => rooms::order(shopper).await,
             Self::SharedLimits => shared_limits::order(shopper).await,
         }

@@ -10,11 +10,13 @@ use holdfast_client::{Client, ClientOptions};
 use holdfast_world::World;
 
 use super::shopper::Board;
-use super::{Shopper, Workload};
+use super::{Books, Shopper, Workload, provider};
 use crate::history::{Recorder, SharedHistory};
 use crate::{Dice, HostId, Simulation};
 
 const KEEPER: HostId = HostId(100);
+/// Somebody outside, whom the steps of orders call.
+const PROVIDER: HostId = HostId(110);
 const CUSTOMERS: u64 = 3;
 const LEAST_ORDERS: u64 = 15;
 /// How long at most somebody who passes by thinks between two orders.
@@ -42,6 +44,8 @@ pub struct Shop {
     workloads: Vec<Workload>,
     history: SharedHistory,
     boards: BTreeMap<Workload, Board>,
+    /// What the provider has done.
+    books: Books,
     /// How long at most a customer thinks between two orders.
     pace: Duration,
     sign: Arc<Mutex<Sign>>,
@@ -55,7 +59,8 @@ impl Shop {
         let workloads = drawn.clone();
         let boards = workloads.iter().map(|workload| (*workload, Board::default())).collect();
         let (season, history, sign) = (String::new(), SharedHistory::default(), Arc::default());
-        Self { addresses, season, drawn, workloads, history, boards, pace, sign }
+        let books = Books::default();
+        Self { addresses, season, drawn, workloads, history, boards, books, pace, sign }
     }
 
     /// The same, of what the seed draws only some, if these are given.
@@ -77,6 +82,11 @@ impl Shop {
 
     /// Starts the keeper and the customers; these wait until the shelves are full.
     pub fn open(&self, simulation: &mut Simulation) {
+        if self.workloads.contains(&Workload::Sagas) {
+            simulation.add_host(PROVIDER, provider::HOST);
+            let books = self.books.clone();
+            simulation.start(PROVIDER, |world| provider::serve(world, books));
+        }
         simulation.add_host(KEEPER, "keeper");
         let (shop, started) = (self.clone(), simulation.now());
         simulation.start(KEEPER, |world| shop.keep(world, started));
@@ -126,6 +136,12 @@ impl Shop {
     #[must_use]
     pub fn history(&self) -> &SharedHistory {
         &self.history
+    }
+
+    /// What the provider has done.
+    #[must_use]
+    pub fn books(&self) -> &Books {
+        &self.books
     }
 
     /// What kept the shop from doing its work.

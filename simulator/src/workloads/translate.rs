@@ -4,15 +4,16 @@ use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, Transfe
 use holdfast_client::{
     Admit, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand,
     CommandKey, Commit, CommitDraw, Consistency, CreateTransfer, Draw, Error, ExpectReceipt, Extend, Fulfil, Grant,
-    JoinQueue, LoseTransfer, OpenCount, PutItem, PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount, Release,
-    Reserve, Revoke, Room, Set, Stock, Success, UnblockLot, v1,
+    JoinQueue, LoseTransfer, OpenCount, OrderStep, PutItem, PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount,
+    Release, ReportStep, Reserve, ResolveOrder, Revoke, Room, Set, StartOrder, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
+use super::provider;
 use crate::history::{
-    AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LineSeen, Outcome, Phase,
-    Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing, StockSeen, Through, TicketSeen, Turn,
-    item_of, name_at, seed_of,
+    AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LineSeen, OrderSeen,
+    Outcome, Phase, Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing, StepAsked, StockSeen,
+    Through, TicketSeen, Turn, Undo, item_of, name_at, seed_of,
 };
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
@@ -88,14 +89,19 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             components.iter().fold(PutKit::of(sku), component).into()
         }
         Request::ReserveKits { reservation, lines, ttl_s } => {
-            let line = |reserve: Reserve, it: &KitLine| {
-                let (sku, units, optional, kit_revision) = (it.sku.clone(), it.units, it.optional, it.kit_revision);
-                reserve.line_of(v1::Line { sku, units, optional, kit_revision, ..v1::Line::default() })
-            };
-            lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), line).into()
+            lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), kit_line).into()
         }
         Request::Allocate { sku, units, sale, back: false } => Grant::of(&sale.campaign, sku, *units).into(),
         Request::Allocate { sku, units, sale, back: true } => Revoke::of(&sale.campaign, sku, *units).into(),
+        Request::ReserveToOrder { reservation, sku, units } => {
+            Reserve::new().id(of(*reservation)).ttl(whole(600)).line(sku, *units).into()
+        }
+        Request::StartOrder { reservation, steps } => {
+            steps.iter().map(step).fold(StartOrder::of(of(*reservation)), StartOrder::step).into()
+        }
+        Request::ReportStep { reservation, step, undo, done } => report(of(*reservation), step, *undo, *done).into(),
+        Request::ResolveOrder { reservation, confirm: true } => ResolveOrder::confirm(of(*reservation), "seen").into(),
+        Request::ResolveOrder { reservation, confirm: false } => ResolveOrder::abort(of(*reservation), "lost").into(),
         Request::ReserveIn { reservation, sku, units, ttl_s, sale, showing } => {
             let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)).line(sku, *units);
             in_sale(reserve, sale.as_ref(), showing.as_ref()).into()
@@ -111,6 +117,43 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {
+    let (sku, units, optional, kit_revision) = (it.sku.clone(), it.units, it.optional, it.kit_revision);
+    reserve.line_of(v1::Line { sku, units, optional, kit_revision, ..v1::Line::default() })
+}
+
+fn report(order: ReservationId, step: &str, undo: bool, done: bool) -> ReportStep {
+    let report = match done {
+        true => ReportStep::done(order, step, format!("{step} is done")),
+        false => ReportStep::failed(order, step, "declined"),
+    };
+    if undo { report.of_compensation() } else { report }
+}
+
+fn step(step: &StepAsked) -> OrderStep {
+    let named =
+        if step.is_called { OrderStep::call(&step.name, provider::ENDPOINT) } else { OrderStep::awaited(&step.name) };
+    let named = named.within(Duration::from_millis(step.within_ms)).attempts(4);
+    match step.undo {
+        Undo::None => named,
+        Undo::Called => named.undone_by(provider::ENDPOINT),
+        Undo::Reported => named.undo_awaited(),
+    }
+}
+
+pub(crate) fn order(order: &v1::Order) -> OrderSeen {
+    let of_state = |name: &str, prefix: &str| name.trim_start_matches(prefix).to_owned();
+    let step = |step: &v1::OrderStep| {
+        let name = step.spec.as_ref().map(|spec| spec.name.clone()).unwrap_or_default();
+        (name, of_state(step.state().as_str_name(), "STEP_STATE_"))
+    };
+    OrderSeen {
+        state: of_state(order.state().as_str_name(), "ORDER_STATE_"),
+        steps: order.steps.iter().map(step).collect(),
+        resolved: order.resolution.as_ref().map(|resolution| resolution.confirmed),
+    }
 }
 
 fn sourced(reserve: Reserve, through: &Through) -> Reserve {

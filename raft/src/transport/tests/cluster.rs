@@ -1,5 +1,6 @@
 //! Three nodes with real groups over logs in memory.
 
+use holdfast_inventory::LocationSpec;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -205,11 +206,11 @@ impl Node {
         self.groups.groups.lock().unwrap()[&group].raft.clone()
     }
 
-    /// The setting that the group's machine holds here.
+    /// What the group's machine holds here under that name: the name of a location.
     pub(super) fn setting(&self, group: GroupId, name: &str) -> Option<String> {
         let groups = self.groups.groups.lock().unwrap();
         groups[&group].machine.read(|machine| match machine {
-            Machine::Meta(meta) => meta.setting(name).map(str::to_owned),
+            Machine::Meta(meta) => meta.locations().get(name).map(|known| known.spec.name.clone()),
             Machine::Shard(_) => None,
         })
     }
@@ -310,7 +311,8 @@ impl Cluster {
 }
 
 pub(super) fn setting(number: u64, name: &str, value: &str) -> Payload {
-    let change = MetaChange::PutSetting { name: name.to_owned(), value: value.to_owned() };
+    let spec = LocationSpec { name: value.to_owned(), ..LocationSpec::default() };
+    let change = MetaChange::PutLocation { id: name.to_owned(), spec };
     Payload { bytes: encode_change(SCHEMA, number, u128::from(number), &change), decoded: None }
 }
 

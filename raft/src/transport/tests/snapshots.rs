@@ -97,7 +97,7 @@ async fn a_checkpoint_can_be_fetched_and_is_whole() {
     let stranger = Node::start(&cluster.net, 4).await;
     let received = stranger.transport.fetch_snapshot(&address(leader.id), GROUP).await.unwrap();
     let Machine::Meta(meta) = received.machine(&MachineKind::Meta).unwrap() else { panic!("another machine") };
-    assert_eq!(meta.setting("long"), Some(long().as_str()));
+    assert_eq!(meta.locations()["long"].spec.name, long());
 }
 
 #[tokio::test(start_paused = true)]

@@ -265,6 +265,11 @@ impl Model {
             Request::PutKit { .. } | Request::ReserveKits { .. } => return None,
             // And what is of campaigns.
             Request::Allocate { .. } | Request::ReserveIn { .. } => return None,
+            // And what is of orders with external steps.
+            Request::ReserveToOrder { .. }
+            | Request::StartOrder { .. }
+            | Request::ReportStep { .. }
+            | Request::ResolveOrder { .. } => return None,
             // And who is let into them.
             Request::JoinQueue { .. } | Request::CommitDraw { .. } | Request::Draw { .. } | Request::Admit { .. } => {
                 return None;

@@ -44,6 +44,10 @@ impl Network for SimNetwork {
         Ok(GrpcChannel::new(call::SimChannel::new(self.net.clone(), self.life.clone(), address)))
     }
 
+    fn outside(&self, address: &str, connect_timeout: Duration) -> Result<GrpcChannel, BoxError> {
+        self.channel(address, Lane::Client, connect_timeout)
+    }
+
     fn serve<'a>(
         &'a self,
         address: &'a str,
