@@ -6,7 +6,7 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::{Cluster, Shop};
-use holdfast_client::{Client, Fulfil, PutItem, PutLimit, Receive, Reserve, Return, v1};
+use holdfast_client::{Client, Fulfil, Grant, PutItem, PutLimit, Receive, Reserve, Return, v1};
 use holdfast_proto::v1::ErrorReason;
 
 const SKU: &str = "DROP";
@@ -93,6 +93,53 @@ async fn a_cart_over_two_shards_is_held_whole_within_the_limits_of_both() {
         cluster::pause().await;
     }
     client.reserve(cart(2, 1)).await.expect("as before");
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_a_campaign_counts_what_is_held_and_bought_in_it_alone_through_a_kill_of_all_nodes() {
+    let mut cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    item(&client, SKU).await;
+    let limit = || PutLimit::of("two each", SKU, 2).in_campaign("drop");
+    let unknown = client.execute(limit()).await.expect_err("there is no such campaign");
+    assert_eq!(unknown.reason(), ErrorReason::UnknownCampaign);
+    let now = client.cluster_time_ms();
+    let campaign = v1::Campaign {
+        campaign_id: "drop".to_owned(),
+        starts_at_ms: now - 1_000,
+        ends_at_ms: now + 3_600_000,
+        ..v1::Campaign::default()
+    };
+    client.open_campaign(campaign).await.expect("a campaign is opened");
+    client.execute(Grant::of("drop", SKU, 20)).await.expect("units are granted");
+    let both = client.execute(limit().within_s(60)).await.expect_err("one of them");
+    assert_eq!((both.reason(), both.failure().field.as_str()), (ErrorReason::InvalidArgument, "window_s"));
+    client.execute(limit()).await.expect("a limit is put");
+    let moved = client.execute(PutLimit::of("two each", SKU, 2)).await.expect_err("its window does not change");
+    assert_eq!(moved.failure().field, "window");
+
+    client.reserve(Reserve::new().line(SKU, 5)).await.expect("outside of it nobody is asked who she is");
+    client.reserve(hold(SKU, 5, CUSTOMER)).await.expect("nor counted");
+    let unnamed = client.reserve(Reserve::new().line(SKU, 1).campaign("drop")).await.expect_err("in it she is");
+    assert_eq!(unnamed.reason(), ErrorReason::CustomerRequired);
+    let asked = (0..6).map(|_| client.reserve(hold(SKU, 1, CUSTOMER).campaign("drop")));
+    let told = futures_util::future::join_all(asked).await;
+    let held: Vec<_> = told.iter().flatten().filter_map(|success| success.reservation_id).collect();
+    assert_eq!(held.len(), 2, "{told:?}");
+    client.commit(held[0]).await.expect("one is bought");
+
+    cluster.kill_all();
+    cluster.start_all();
+    cluster.wait_ready().await;
+    assert_eq!(count(&client, SKU, CUSTOMER).await, (1, 1, 0));
+    let limits = client.reader(Default::default()).limits(SKU, CUSTOMER).await.expect("limits are read").value;
+    assert_eq!(limits[0].campaign_id, "drop");
+    let refused = client.reserve(hold(SKU, 1, CUSTOMER).campaign("drop")).await.expect_err("she has two");
+    assert_eq!(refused.reason(), ErrorReason::CustomerLimitExceeded);
+    client.reserve(hold(SKU, 1, CUSTOMER)).await.expect("outside of it she is as free as before");
+    client.close_campaign("drop").await.expect("it is closed");
+    client.reserve(hold(SKU, 9, CUSTOMER)).await.expect("and when it is over");
     cluster.replicas_agree().await;
 }
 

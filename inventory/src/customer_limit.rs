@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CustomerHash, Field, InvalidArgument, LimitId, MAX_UNITS, Revision, Sku};
+use crate::{CampaignId, CustomerHash, Field, InvalidArgument, LimitId, MAX_UNITS, Revision, Sku};
 
 /// Most limits of one item.
 pub const MAX_LIMITS_OF_ITEM: usize = 8;
@@ -65,6 +65,8 @@ pub struct CustomerLimit {
     pub spec: LimitSpec,
     /// How often it was changed.
     pub revision: Revision,
+    /// Only reservations made in this campaign are under it.
+    pub campaign: Option<CampaignId>,
 }
 
 /// What one customer has under a limit.

@@ -7,7 +7,7 @@ use crate::shelf::Shelf;
 use crate::sources::Through;
 use crate::state::{AllocationRecord, LimitNo, LineRecord, LocationNo, SaleNo, SkuNo, State};
 use crate::turn::Turn;
-use crate::{CustomerHash, LineCounts, Refusal};
+use crate::{CampaignId, CustomerHash, LineCounts, Refusal};
 
 /// What is asked for so far.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Demand {
     through: Option<Through>,
     /// The campaign of which the units are.
     sale: Option<SaleNo>,
+    /// Its name: limits may be of it alone.
+    campaign: Option<CampaignId>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +68,11 @@ impl Demand {
         Self { customer, through, sale, ..Self::default() }
     }
 
+    /// The same under the limits of that campaign too.
+    pub(crate) fn in_campaign(self, campaign: Option<&CampaignId>) -> Self {
+        Self { campaign: campaign.cloned(), ..self }
+    }
+
     /// Asks for that many units more, for a line of that number: what is there, and the rest without stock, where item and line
     /// allow it. A line that names a lot asks for those very units, so that all of them must be there.
     ///
@@ -86,7 +93,7 @@ impl Demand {
         } else {
             Promise { held: units, backordered: 0 }
         };
-        for (no, _) in turn.state.active_limits_of(line.sku) {
+        for (no, _) in turn.state.active_limits_of(line.sku, self.campaign.as_ref()) {
             let left = self.limits.iter_mut().filter(|(limit, _)| *limit == no);
             left.for_each(|(_, left)| *left = left.saturating_sub(units));
         }
@@ -95,7 +102,7 @@ impl Demand {
 
     /// Whether every limit of the item leaves the customer so many.
     fn require_of_limits(&mut self, turn: &Turn<'_>, sku: SkuNo, number: usize, units: u64) -> Result<(), Refusal> {
-        for (no, limit) in turn.state.active_limits_of(sku) {
+        for (no, limit) in turn.state.active_limits_of(sku, self.campaign.as_ref()) {
             let Some(customer) = self.customer else {
                 return Err(Refusal::CustomerRequired { sku: turn.state.item(sku).sku.clone() });
             };

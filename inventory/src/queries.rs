@@ -306,7 +306,7 @@ impl Inventory {
         let show = |(limit, record): (LimitNo, &LimitRecord)| {
             let (id, spec, revision) = (record.id.clone(), record.spec, record.revision);
             let count = customer.map(|customer| self.state.count_of(limit, customer));
-            (CustomerLimit { id, sku: sku.clone(), spec, revision }, count)
+            (CustomerLimit { id, sku: sku.clone(), spec, revision, campaign: record.campaign.clone() }, count)
         };
         Some(self.state.limits_of(no).map(show).collect())
     }

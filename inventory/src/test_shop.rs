@@ -346,7 +346,8 @@ impl Shop {
     pub(crate) fn limit(&mut self, name: &str, sku: &str, units: u32) {
         let spec = LimitSpec { units, window: LimitWindow::ForEver, returns_restore: false, active: true };
         let (limit, sku) = (name.parse().expect("a name"), sku.parse().expect("a name"));
-        self.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None })).expect("a limit is made");
+        self.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None, campaign: None }))
+            .expect("a limit is made");
     }
 
     pub(crate) fn open_count(&mut self, number: u64, sku: &str) -> Result<Success, Refusal> {

@@ -208,7 +208,8 @@ impl World {
                     returns_restore: returns_restore(*limit),
                     active: *active,
                 };
-                let put = PutLimit { limit: limit_id(*limit), sku: sku(*limit), spec, if_revision: None };
+                let put =
+                    PutLimit { limit: limit_id(*limit), sku: sku(*limit), spec, if_revision: None, campaign: None };
                 self.ask(Operation::PutLimit(put)).unwrap();
                 self.model.limits.insert(*limit, (*units, *active));
             }

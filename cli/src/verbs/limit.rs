@@ -41,6 +41,9 @@ pub struct Put {
     /// Count only reservations made in the last so many seconds; all there ever were if not given. It does not change.
     #[arg(long, alias = "window", value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     window_s: u32,
+    /// Check and count only reservations made in this campaign; others are not under it. It does not change.
+    #[arg(long, value_name = "CAMPAIGN", conflicts_with_all = ["window_s", "skus"], default_value = "", hide_default_value = true)]
+    campaign: String,
     /// What comes back may be bought again.
     #[arg(long)]
     returns_restore: bool,
@@ -96,6 +99,9 @@ struct LimitRow {
     units: u32,
     /// 0: for ever.
     window_s: u32,
+    /// The campaign of which it is, if it is of one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    campaign: String,
     returns_restore: bool,
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +116,7 @@ struct CountRow {
     remaining: u64,
 }
 
-const HEADER: [&str; 8] = ["limit", "sku", "units", "window_s", "active", "held", "bought", "remaining"];
+const HEADER: [&str; 9] = ["limit", "sku", "units", "window_s", "campaign", "active", "held", "bought", "remaining"];
 
 impl Limit {
     /// Shows or changes it.
@@ -146,7 +152,17 @@ impl Put {
         }
         let (sku, units) = (sku.unwrap_or_default(), units.unwrap_or_default());
         let (if_revision, if_absent) = (self.if_revision, self.if_absent);
-        let put = v1::PutLimit { limit_id, sku, units, window_s, returns_restore, inactive, if_revision, if_absent };
+        let put = v1::PutLimit {
+            limit_id,
+            sku,
+            units,
+            window_s,
+            returns_restore,
+            inactive,
+            if_revision,
+            if_absent,
+            campaign_id: self.campaign,
+        };
         asking.ask(Operation::PutLimit(put), format).await
     }
 }
@@ -179,7 +195,7 @@ impl From<v1::SharedLimit> for SharedRow {
 }
 
 impl LimitRow {
-    fn table(&self) -> [String; 8] {
+    fn table(&self) -> [String; 9] {
         let count =
             |of: fn(&CountRow) -> u64| self.customer.as_ref().map(of).map_or_else(String::new, |n| n.to_string());
         [
@@ -187,6 +203,7 @@ impl LimitRow {
             self.sku.clone(),
             self.units.to_string(),
             self.window_s.to_string(),
+            self.campaign.clone(),
             self.active.to_string(),
             count(|row| row.held),
             count(|row| row.bought),
@@ -202,6 +219,7 @@ impl From<v1::CustomerLimit> for LimitRow {
             sku: limit.sku,
             units: limit.units,
             window_s: limit.window_s,
+            campaign: limit.campaign_id,
             returns_restore: limit.returns_restore,
             active: !limit.inactive,
             customer: limit.count.map(|v1::CustomerCount { held, bought, remaining }| CountRow {

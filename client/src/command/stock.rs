@@ -238,6 +238,13 @@ impl PutLimit {
         self
     }
 
+    /// Only of reservations made in that campaign.
+    #[must_use]
+    pub fn in_campaign(mut self, campaign_id: impl Into<String>) -> Self {
+        self.0.campaign_id = campaign_id.into();
+        self
+    }
+
     /// What comes back may be bought again.
     #[must_use]
     pub fn returns_restore(mut self) -> Self {

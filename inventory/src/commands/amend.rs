@@ -54,7 +54,7 @@ impl Amend {
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();
-        let mut demand = Demand::of(record.customer(), None, record.sale());
+        let mut demand = Demand::of(record.customer(), None, record.sale()).in_campaign(record.campaign());
         for (number, line) in self.lines.iter().enumerate() {
             let sku = turn.sku(&line.sku)?;
             turn.end_what_is_due_of(sku);
@@ -99,8 +99,8 @@ impl Amend {
     }
 
     /// What is named anew is counted by the limits there are.
-    fn counted_anew(&self, turn: &Turn<'_>, lines: &[LineRecord]) -> Vec<CountedLine> {
-        let mut counted = turn.counted_lines(lines);
+    fn counted_anew(&self, turn: &Turn<'_>, no: ReservationNo, lines: &[LineRecord]) -> Vec<CountedLine> {
+        let mut counted = turn.counted_lines(lines, turn.state.reservation(no).campaign());
         counted.retain(|mark| {
             let sku = &turn.state.item(lines[usize::from(mark.line)].sku).sku;
             self.lines.iter().any(|named| named.sku == *sku)
@@ -124,7 +124,7 @@ impl Amend {
                 }
             }
         }
-        let counted = self.counted_anew(turn, &lines);
+        let counted = self.counted_anew(turn, no, &lines);
         turn.state.change_reservation(no, |record| {
             record.lines = lines;
             record.count_lines(counted);

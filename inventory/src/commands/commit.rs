@@ -146,7 +146,8 @@ impl Commit {
         let record = turn.state.reservation(no);
         let sourced = record.plan().and_then(|plan| plan.sourced.as_ref());
         let sale = turn.sale_of(no)?;
-        let mut demand = Demand::of(record.customer(), turn.through(record.channel(), sourced)?, sale);
+        let demand = Demand::of(record.customer(), turn.through(record.channel(), sourced)?, sale);
+        let mut demand = demand.in_campaign(record.campaign());
         for (number, (line, &units)) in lines.iter_mut().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
             turn.check_sellable(line.sku)?;
             let location = turn.state.location(line.location);

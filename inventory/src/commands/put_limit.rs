@@ -6,7 +6,8 @@ use super::FULL_RETRY_MS;
 use crate::state::LimitRecord;
 use crate::turn::Turn;
 use crate::{
-    EventKind, Field, InvalidArgument, LimitId, LimitSpec, MAX_LIMITS_OF_ITEM, Refusal, Revision, Sku, Subject, Success,
+    CampaignId, EventKind, Field, InvalidArgument, LimitId, LimitSpec, LimitWindow, MAX_LIMITS_OF_ITEM, Refusal,
+    Revision, Sku, Subject, Success,
 };
 
 /// Creates a limit or changes it. Only new holds feel it: those that are there are not counted by a new one, and stand whatever it
@@ -21,10 +22,15 @@ pub struct PutLimit {
     pub spec: LimitSpec,
     /// Only if its revision is this; 0: only if there is none.
     pub if_revision: Option<Revision>,
+    /// Its window is this campaign: only reservations made in it are checked and counted, all there ever were. It does not change.
+    pub campaign: Option<CampaignId>,
 }
 
 impl PutLimit {
     pub(crate) fn validate(&self) -> Result<(), InvalidArgument> {
+        if self.campaign.is_some() && self.spec.window != LimitWindow::ForEver {
+            return Err(InvalidArgument::of(Field::LimitWindow));
+        }
         self.spec.validate()
     }
 
@@ -41,6 +47,9 @@ impl PutLimit {
             {
                 return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
             }
+            if let Some(campaign) = &self.campaign {
+                turn.campaign(campaign)?;
+            }
             let revision = actual.next();
             turn.state.add_limit(LimitRecord {
                 id: self.limit.clone(),
@@ -48,6 +57,7 @@ impl PutLimit {
                 spec: self.spec,
                 revision,
                 skus: Vec::new(),
+                campaign: self.campaign.clone(),
             });
             return Ok(self.record(turn, revision));
         };
@@ -55,7 +65,7 @@ impl PutLimit {
         if record.sku != sku {
             return Err(InvalidArgument::of(Field::Sku).into());
         }
-        if record.spec.window != self.spec.window {
+        if record.spec.window != self.spec.window || record.campaign != self.campaign {
             return Err(InvalidArgument::of(Field::LimitWindow).into());
         }
         if record.spec == self.spec {
@@ -92,7 +102,7 @@ mod tests {
 
     fn put(shop: &mut Shop, name: &str, spec: LimitSpec) -> Result<Success, Refusal> {
         let (limit, sku) = (name.parse().unwrap(), "rouge".parse().unwrap());
-        shop.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None }))
+        shop.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None, campaign: None }))
     }
 
     fn shop(spec: LimitSpec) -> Shop {
@@ -280,6 +290,7 @@ mod tests {
             sku: "mascara".parse().unwrap(),
             spec: spec(2),
             if_revision: None,
+            campaign: None,
         };
         assert_eq!(shop.run(Operation::PutLimit(elsewhere.clone())), refused(Field::Sku));
         let stale = PutLimit { sku: "rouge".parse().unwrap(), if_revision: Some(Revision(7)), ..elsewhere };
@@ -292,6 +303,99 @@ mod tests {
             "the same again changes nothing"
         );
         assert_eq!(put(&mut shop, "none", spec(0)), refused(Field::Units));
+    }
+
+    /// 50 of 100 are a campaign's, in which a customer may have two.
+    fn shop_with_drop() -> Shop {
+        let mut shop = Shop::with_rouge(100);
+        shop.put_campaign("drop", 0, 10_000).unwrap();
+        shop.grant("drop", "rouge", 50).unwrap();
+        put_in(&mut shop, Some("drop"), spec(2)).unwrap();
+        shop
+    }
+
+    fn put_in(shop: &mut Shop, campaign: Option<&str>, spec: LimitSpec) -> Result<Success, Refusal> {
+        let (limit, sku) = ("two-each".parse().unwrap(), "rouge".parse().unwrap());
+        let campaign = campaign.map(|id| id.parse().unwrap());
+        shop.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None, campaign }))
+    }
+
+    fn in_drop(reserve: Operation) -> Operation {
+        let Operation::Reserve(mut reserve) = reserve else { unreachable!() };
+        reserve.campaign = Some("drop".parse().unwrap());
+        Operation::Reserve(reserve)
+    }
+
+    #[test]
+    fn a_limit_of_a_campaign_is_one_of_the_reservations_made_in_it_alone() {
+        let mut shop = shop_with_drop();
+        shop.reserve(1, &[("rouge", 9)]).unwrap();
+        hold(&mut shop, 2, ANNA, 9).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 0, 2), "outside of it nobody is counted, nor has to say who she is");
+        let Operation::Reserve(unnamed) = reserve(3, &[("rouge", 1)]) else { unreachable!() };
+        let unnamed = in_drop(Operation::Reserve(unnamed));
+        assert_eq!(shop.run(unnamed), Err(Refusal::CustomerRequired { sku: "rouge".parse().unwrap() }));
+        shop.run(in_drop(reserve_for(4, ANNA, 2))).unwrap();
+        assert_eq!(shop.run(in_drop(reserve_for(5, ANNA, 1))), exceeds(0));
+        shop.run(in_drop(reserve_for(6, BERTA, 2))).unwrap();
+        hold(&mut shop, 7, ANNA, 9).unwrap();
+        shop.commit(4).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 2, 0));
+        shop.cancel(4).unwrap();
+        shop.run(in_drop(reserve_for(8, ANNA, 1))).unwrap();
+        shop.inventory.mark_all_changed();
+        let cut = shop.inventory.cut();
+        let loaded = Inventory::load(&cut.header(), cut.encode()).unwrap();
+        let limits = loaded.limits_of(&"rouge".parse().unwrap(), Some(ANNA)).unwrap();
+        assert_eq!(limits[0].0.campaign, Some("drop".parse().unwrap()));
+        assert_eq!(limits[0].1.unwrap().held, 1);
+    }
+
+    #[test]
+    fn what_is_asked_for_more_and_taken_again_in_a_campaign_is_under_its_limit() {
+        let mut shop = shop_with_drop();
+        hold(&mut shop, 1, ANNA, 1).unwrap();
+        shop.amend(1, &[("rouge", 5)]).unwrap();
+        shop.run(in_drop(reserve_for(2, ANNA, 1))).unwrap();
+        assert_eq!(shop.amend(2, &[("rouge", 3)]), exceeds(1));
+        shop.amend(2, &[("rouge", 2)]).unwrap();
+        assert_eq!(count(&shop, ANNA), (2, 0, 0));
+        shop.after_s(700).tick();
+        shop.run(in_drop(reserve_for(3, ANNA, 2))).unwrap();
+        let retake = |commit: &mut crate::commands::Commit| commit.if_expired = crate::commands::IfExpired::Retake;
+        assert_eq!(shop.commit_with(2, retake), exceeds(0));
+        shop.release(3).unwrap();
+        shop.commit_with(2, retake).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 2, 0));
+    }
+
+    #[test]
+    fn a_part_in_a_campaign_is_counted_under_its_limit_too() {
+        let mut shop = shop_with_drop();
+        let Operation::Reserve(reserve) = in_drop(reserve_for(1, ANNA, 2)) else { unreachable!() };
+        let deadline = LogTime(OPENING + 10_000);
+        let prepare = Prepare { reserve, numbers: vec![1], command: CommandId(9), attempt: AttemptId(3), deadline };
+        shop.run(Operation::Prepare(Box::new(prepare))).unwrap();
+        assert_eq!(shop.run(in_drop(reserve_for(2, ANNA, 1))), exceeds(0));
+    }
+
+    #[test]
+    fn a_limits_campaign_is_known_and_stays_and_goes_without_a_window() {
+        let mut shop = Shop::with_rouge(9);
+        let refused = || Err(Refusal::InvalidArgument(InvalidArgument::of(Field::LimitWindow)));
+        assert_eq!(
+            put_in(&mut shop, Some("drop"), spec(2)),
+            Err(Refusal::UnknownCampaign { campaign: "drop".parse().unwrap() })
+        );
+        shop.put_campaign("drop", 0, 10).unwrap();
+        let rolling = LimitSpec { window: LimitWindow::RollingSeconds(60), ..spec(2) };
+        assert_eq!(put_in(&mut shop, Some("drop"), rolling), refused());
+        put_in(&mut shop, Some("drop"), spec(2)).unwrap();
+        assert_eq!(put_in(&mut shop, None, spec(2)), refused());
+        assert_eq!(put_in(&mut shop, Some("other"), spec(2)), refused());
+        assert_eq!(put_in(&mut shop, Some("drop"), spec(3)).unwrap().revision, Revision(2));
+        shop.after_s(20).tick();
+        put_in(&mut shop, Some("drop"), spec(4)).unwrap();
     }
 
     #[test]

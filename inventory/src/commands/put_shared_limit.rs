@@ -65,6 +65,7 @@ impl PutSharedLimit {
             spec: self.spec.rule,
             revision: self.revision,
             skus: self.spec.skus.clone(),
+            campaign: None,
         });
         Ok(())
     }
@@ -326,6 +327,7 @@ mod tests {
             sku: "rouge".parse().unwrap(),
             spec: rule(1),
             if_revision: None,
+            campaign: None,
         };
         shop.run(Operation::PutLimit(single)).unwrap();
         hold(&mut shop, 1, ANNA, &[("rouge", 1)]).unwrap();

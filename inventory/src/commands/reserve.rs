@@ -163,7 +163,8 @@ impl Reserve {
         if !matches!(role, Role::Part(_)) {
             self.check_pass(turn, sale)?;
         }
-        let mut demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?, sale);
+        let demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?, sale);
+        let mut demand = demand.in_campaign(self.campaign.as_ref());
         let mut missing = role.missing();
         let mut first_lack = None;
         let groups = self.groups();
@@ -335,7 +336,10 @@ impl Reserve {
         let now = turn.now();
         let allowed = now.plus_seconds(max_hold_s);
         let is_part = matches!(role, Role::Part(_));
-        let counted = if self.customer.is_some() { turn.counted_lines(&lines) } else { Vec::new() };
+        let counted = match self.customer {
+            Some(_) => turn.counted_lines(&lines, self.campaign.as_ref()),
+            None => Vec::new(),
+        };
         let campaign = self.campaign.as_ref().and_then(|id| turn.campaign(id).ok());
         let sale = campaign.map(|(no, record)| SaleNo { campaign: no, generation: record.generation });
         let details = self.details(role.plan().or(self.plan.as_deref()), counted, sale);
@@ -503,14 +507,14 @@ impl Role<'_> {
 }
 
 impl Turn<'_> {
-    /// The lines that limits count, by line and limit.
-    pub(super) fn counted_lines(&self, lines: &[LineRecord]) -> Vec<CountedLine> {
+    /// The lines that limits count of a reservation in that campaign, or in none, by line and limit.
+    pub(super) fn counted_lines(&self, lines: &[LineRecord], campaign: Option<&CampaignId>) -> Vec<CountedLine> {
         if is_on(Mutation::LimitNotCounted) {
             return Vec::new();
         }
         let mut counted = Vec::new();
         for (number, line) in lines.iter().enumerate() {
-            counted.extend(self.state.active_limits_of(line.sku).map(|(limit, record)| CountedLine {
+            counted.extend(self.state.active_limits_of(line.sku, campaign).map(|(limit, record)| CountedLine {
                 line: number as u16,
                 limit,
                 returns_restore: record.spec.returns_restore,

@@ -15,8 +15,8 @@ use super::cut::LoadError;
 use super::journal::Undo;
 use super::records::{ReservationRecord, SkuNo};
 use crate::{
-    CustomerCount, CustomerHash, LimitId, LimitSpec, LimitWindow, LineCounts, LogTime, MAX_LIMITS_OF_ITEM, Revision,
-    Sku,
+    CampaignId, CustomerCount, CustomerHash, LimitId, LimitSpec, LimitWindow, LineCounts, LogTime, MAX_LIMITS_OF_ITEM,
+    Revision, Sku,
 };
 
 /// The ordinal of a limit.
@@ -37,6 +37,8 @@ pub(crate) struct LimitRecord {
     pub(crate) revision: Revision,
     /// The items of a limit over several, on whatever shard; else empty.
     pub(crate) skus: Vec<Sku>,
+    /// Only reservations made in this campaign are under it.
+    pub(crate) campaign: Option<CampaignId>,
 }
 
 impl LimitRecord {
@@ -216,9 +218,16 @@ impl State {
         limits.map(|(_, no)| (*no, self.limit(*no)))
     }
 
-    /// Those that new holds are checked against.
-    pub(crate) fn active_limits_of(&self, sku: SkuNo) -> impl Iterator<Item = (LimitNo, &LimitRecord)> {
-        self.limits_of(sku).filter(|(_, limit)| limit.spec.active)
+    /// Those that new holds in that campaign, or in none, are checked against.
+    pub(crate) fn active_limits_of<'a>(
+        &'a self,
+        sku: SkuNo,
+        campaign: Option<&'a CampaignId>,
+    ) -> impl Iterator<Item = (LimitNo, &'a LimitRecord)> {
+        let is_under = move |limit: &LimitRecord| {
+            limit.spec.active && (limit.campaign.is_none() || limit.campaign.as_ref() == campaign)
+        };
+        self.limits_of(sku).filter(move |(_, limit)| is_under(limit))
     }
 
     pub(crate) fn add_limit(&mut self, record: LimitRecord) -> LimitNo {
@@ -386,7 +395,13 @@ impl State {
             let no = LimitNo(ordinal as u32);
             let names = if record.is_shared() { &self.indexes.shared_limits } else { &self.indexes.limits };
             let is_new = !names.contains_key(&record.id);
-            if !is_new || u64::from(record.sku.0) >= self.items.live() || record.spec.validate().is_err() {
+            let of_campaign_fits =
+                record.campaign.is_none() || (!record.is_shared() && record.spec.window == LimitWindow::ForEver);
+            if !is_new
+                || u64::from(record.sku.0) >= self.items.live()
+                || record.spec.validate().is_err()
+                || !of_campaign_fits
+            {
                 return Err(refused);
             }
             self.indexes.name_limit(no, record);

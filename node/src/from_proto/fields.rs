@@ -36,7 +36,9 @@ fn what_may_stand(field: Field) -> String {
     match field {
         Field::Actor | Field::Reason | Field::Reference => format!("at most {MAX_CAUSE_BYTES} bytes"),
         Field::LimitSkus => format!("{MIN_SKUS_OF_LIMIT} to {MAX_SKUS_OF_LIMIT} SKUs, each once"),
-        Field::LimitWindow => "as it was when the limit was made: 0 for ever, or at most 366 days".to_owned(),
+        Field::LimitWindow => {
+            "as it was when the limit was made: 0 for ever, or at most 366 days, or a campaign".to_owned()
+        }
         Field::CommandId => "mint a UUIDv7, or take your own key with own_key".to_owned(),
         Field::Linked => {
             format!("the last command of a chain has it unset, and a chain has at most {MAX_CHAIN} commands")

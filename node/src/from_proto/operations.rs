@@ -300,6 +300,9 @@ fn put_limit(wire: &v1::PutLimit) -> Result<PutLimit, CommandError> {
         seconds if seconds <= MAX_WINDOW_S => LimitWindow::RollingSeconds(seconds),
         _ => return Err(invalid("window_s", "is too long", &format!("at most {MAX_WINDOW_S}, or 0 for ever"))),
     };
+    if wire.window_s > 0 && !wire.campaign_id.is_empty() {
+        return Err(invalid("window_s", "is given with campaign_id", "send one of them"));
+    }
     if wire.window_s > 0 && wire.units > MAX_ROLLING_UNITS {
         return Err(invalid("units", "is too large for a window", &format!("at most {MAX_ROLLING_UNITS}")));
     }
@@ -308,6 +311,7 @@ fn put_limit(wire: &v1::PutLimit) -> Result<PutLimit, CommandError> {
         sku: sku_at(|| "sku".to_owned(), &wire.sku)?,
         spec: LimitSpec { units: wire.units, window, returns_restore: wire.returns_restore, active: !wire.inactive },
         if_revision: (wire.if_absent || wire.if_revision > 0).then_some(Revision(wire.if_revision)),
+        campaign: optional_name(&wire.campaign_id, CampaignId::new, || "campaign_id".to_owned())?,
     })
 }
 

@@ -427,6 +427,7 @@ pub(crate) fn customer_limit(limit: &CustomerLimit, count: Option<CustomerCount>
             bought: count.bought,
             remaining: count.remaining,
         }),
+        campaign_id: limit.campaign.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default(),
     }
 }
 

@@ -399,7 +399,8 @@ fn put_limit(it: &log::PutLimit) -> Result<PutLimit, DecodeError> {
     let window = shared_limits::window_from_log(it.window_s);
     let spec = LimitSpec { units: it.units, window, returns_restore: it.returns_restore, active: !it.inactive };
     let if_revision = (it.if_absent || it.if_revision > 0).then_some(Revision(it.if_revision));
-    Ok(PutLimit { limit: name(LimitId::new(&it.limit_id))?, sku: name(Sku::new(&it.sku))?, spec, if_revision })
+    let (limit, sku) = (name(LimitId::new(&it.limit_id))?, name(Sku::new(&it.sku))?);
+    Ok(PutLimit { limit, sku, spec, if_revision, campaign: optional(&it.campaign_id, CampaignId::new)? })
 }
 
 fn plan(it: log::Plan) -> Result<Plan, DecodeError> {

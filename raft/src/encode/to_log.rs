@@ -334,6 +334,7 @@ fn put_limit(it: &PutLimit) -> log::PutLimit {
         inactive: !it.spec.active,
         if_revision: it.if_revision.map_or(0, |revision| revision.0),
         if_absent: it.if_revision == Some(Revision::default()),
+        campaign_id: optional(it.campaign.as_ref().map(|name| name.as_str())),
     }
 }
 

@@ -185,6 +185,14 @@ fn operations_of_places() -> Vec<Operation> {
             sku: sku(),
             spec: LimitSpec { units: 2, window: LimitWindow::RollingSeconds(7), returns_restore: true, active: false },
             if_revision: Some(Revision(0)),
+            campaign: None,
+        }),
+        Operation::PutLimit(PutLimit {
+            limit: "one-in-the-drop".parse().unwrap(),
+            sku: sku(),
+            spec: LimitSpec { units: 1, window: LimitWindow::ForEver, returns_restore: false, active: true },
+            if_revision: None,
+            campaign: Some("drop".parse().unwrap()),
         }),
         Operation::SetSafetyStock(SetSafetyStock {
             sku: sku(),

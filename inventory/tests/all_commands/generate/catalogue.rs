@@ -56,7 +56,7 @@ impl World {
                     returns_restore: self.dice.one_in(2),
                     active: !self.dice.one_in(4),
                 };
-                Operation::PutLimit(PutLimit { limit: id, sku, spec, if_revision: None })
+                Operation::PutLimit(PutLimit { limit: id, sku, spec, if_revision: None, campaign: None })
             }
             _ => {
                 shard = self.dice.below(3) as u32;
