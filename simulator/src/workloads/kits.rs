@@ -4,7 +4,7 @@
 use holdfast_client::Client;
 use holdfast_client::ids::{ReservationId, slot_of};
 
-use super::{Shopper, orders};
+use super::{Shopper, orders, skus_of_one_shard};
 use crate::history::{Freshness, Id, KitLine, Line, Request, Subject};
 
 /// The components.
@@ -20,15 +20,23 @@ const UNITS: u32 = 16;
 
 /// What fills the shelves, and what the kits are made of.
 pub(super) fn opening(client: &Client, in_season: impl Fn(&str) -> String) -> Vec<Request> {
-    let parts = orders::skus(client, &in_season(PART));
+    let parts = parts(client, &in_season(PART));
     let put =
         |sku: &String| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku: sku.clone(), units: UNITS }];
     let line = |sku: &str, units| Line { sku: sku.to_owned(), units };
-    let inner = vec![line(&parts[0], 1), line(&parts[1], 1)];
+    // Of one shard, where each could be had without the other.
+    let inner = parts.iter().rev().take(2).map(|part| line(part, 1)).collect();
     let gift = vec![line(&in_season(INNER), 2), line(&parts[2], 1)];
     let kits = [(INNER, inner), (GIFT, gift), (DUO, recipe_of_duo(&parts, 0))];
     let kits = kits.map(|(kit, components)| Request::PutKit { sku: in_season(kit), components });
     parts.iter().flat_map(put).chain(kits).collect()
+}
+
+/// The components: of as many shards as there are, and two more of one shard.
+fn parts(client: &Client, name: &str) -> Vec<String> {
+    let mut parts = orders::skus(client, name);
+    parts.extend(skus_of_one_shard(client, &format!("{name}-PAIR"), 2));
+    parts
 }
 
 fn recipe_of_duo(parts: &[String], number: usize) -> Vec<Line> {
@@ -37,7 +45,7 @@ fn recipe_of_duo(parts: &[String], number: usize) -> Vec<Line> {
 }
 
 pub(super) async fn order(shopper: &mut Shopper) {
-    let parts = orders::skus(shopper.client(), &shopper.sku(PART));
+    let parts = parts(shopper.client(), &shopper.sku(PART));
     match shopper.dice.below(12) {
         0 => {
             let components = recipe_of_duo(&parts, shopper.dice.below(3) as usize);
