@@ -65,7 +65,15 @@ impl World {
                 let units = Units(self.dice.below(5) as u32);
                 let (sku, location) = (line.sku.clone(), line.location.clone());
                 let no_backorder = self.dice.one_in(5);
-                lines.push(Line { sku, location, units, lot: line.named.clone(), optional: false, no_backorder });
+                lines.push(Line {
+                    sku,
+                    location,
+                    units,
+                    lot: line.named.clone(),
+                    optional: false,
+                    no_backorder,
+                    min_units: None,
+                });
             }
         }
         if lines.is_empty() || self.dice.one_in(4) {
