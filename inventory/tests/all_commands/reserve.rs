@@ -10,6 +10,10 @@ use holdfast_inventory::{
 use crate::model::{Hold, Line, Model, Said, Why, all, invalid, unsold, why};
 use crate::shard_of;
 
+/// Why a line that is optional goes without, whichever shard it lies on.
+const LACKS: [&str; 5] =
+    ["InsufficientStock", "BackorderCapExceeded", "CustomerRequired", "CustomerLimitExceeded", "AllocationExhausted"];
+
 /// What the lines of one command ask for together.
 #[derive(Clone)]
 pub struct Demand<'a> {
@@ -180,8 +184,7 @@ impl Model {
                 // A shard that holds nothing of it does not say how long it may be held.
                 Ok((after, allowed_s)) => (made, max_hold_s) = (after, max_hold_s.min(allowed_s)),
                 Err(lack) => {
-                    let is_lack =
-                        ["InsufficientStock", "BackorderCapExceeded", "CustomerLimitExceeded"].contains(&lack.name);
+                    let is_lack = LACKS.contains(&lack.name);
                     let is_optional = |number: &usize| reserve.partial_ok || reserve.lines[*number].optional;
                     // That nothing is decided on one shard is said before what another one has refused for good.
                     if is_deciding || lack.decides_nothing {
