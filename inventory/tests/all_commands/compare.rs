@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_inventory::{Inventory, LineCounts, LocationId, LotUnits, Sku, StockCounts, slot_of};
+use holdfast_inventory::{CampaignPhase, Inventory, LineCounts, LocationId, LotUnits, Sku, StockCounts, slot_of};
 
 use crate::generate::{customer, location};
 use crate::model::{Hold, Model, NEVER, Place};
@@ -17,6 +17,7 @@ impl World {
         for sku in self.model.items.keys().filter(|sku| is_asked(shard_of(slot_of(sku)))) {
             self.compare_stock(sku);
             self.compare_lots(sku);
+            self.compare_allocations(sku);
         }
         for hold in &self.model.holds {
             if is_asked(shard_of(hold.id.slot())) {
@@ -24,7 +25,8 @@ impl World {
             }
             self.compare_parts(hold, is_asked);
         }
-        for (id, (sku, _)) in self.model.limits.iter().filter(|(_, limit)| is_asked(shard_of(slot_of(&limit.0)))) {
+        for (id, limit) in self.model.limits.iter().filter(|(_, limit)| is_asked(shard_of(slot_of(&limit.sku)))) {
+            let sku = &limit.sku;
             for customer in (0..4).map(customer) {
                 let shown = self.shard(sku).limits_of(sku, Some(customer)).unwrap();
                 let shown = shown.into_iter().find(|(limit, _)| limit.id == *id).unwrap().1.unwrap();
@@ -53,6 +55,7 @@ impl World {
                     level.in_transit,
                     level.incoming,
                     atp,
+                    level.allocated,
                 ]
             });
             let expected = stock_of(&self.model, &place);
@@ -60,8 +63,25 @@ impl World {
                 shown.unwrap_or_default(),
                 expected,
                 "{sku} at {at}: on hand, damaged, in quality control, reserved, committed, short, backordered, safety \
-                 stock, in transit, incoming, may be promised"
+                 stock, in transit, incoming, may be promised, of campaigns"
             );
+        }
+    }
+
+    fn compare_allocations(&self, sku: &Sku) {
+        let shown = self.shard(sku).allocations_of(sku).unwrap();
+        for (id, campaign) in &self.model.campaigns {
+            let phase = campaign.phase(self.model.now);
+            assert_eq!(self.shard(sku).campaign(id).map(|shown| shown.phase), Some(phase), "{id} is {campaign:?}");
+            for at in (0..3).map(location) {
+                let of = shown.iter().find(|of| (&of.campaign, &of.location) == (id, &at));
+                let is_open = of.is_some_and(|of| of.open);
+                let known = self.model.allocations.contains_key(&(campaign.made, (sku.clone(), at.clone())));
+                let shown = of.map(|of| (of.granted, of.held, of.sold)).unwrap_or_default();
+                let expected = self.model.allocation(campaign.made, &(sku.clone(), at.clone()));
+                assert_eq!(shown, expected, "{id} has of {sku} at {at}: granted, held, sold");
+                assert_eq!(is_open, known && phase != CampaignPhase::Closed, "{id} is open for {sku} at {at}");
+            }
         }
     }
 
@@ -131,7 +151,7 @@ fn lots_of(bound: &[LotUnits]) -> Vec<(&str, u64, u64, u64)> {
     lots
 }
 
-fn stock_of(model: &Model, place: &Place) -> [u64; 11] {
+fn stock_of(model: &Model, place: &Place) -> [u64; 12] {
     let cells = model.cells.iter().filter(|((sku, at, _), _)| (sku, at) == (&place.0, &place.1));
     let (mut on_hand, mut damaged, mut quality) = (0, 0, 0);
     for (_, cell) in cells {
@@ -154,5 +174,6 @@ fn stock_of(model: &Model, place: &Place) -> [u64; 11] {
         expected.map(|it| sum(&it.lines)).sum(),
         // Of a location that is not in use nothing may be promised, and of an item that is not tracked anything.
         if model.items[&place.0].tracked && model.locations[&place.1] { model.atp(place) } else { 0 },
+        model.fence(place),
     ]
 }

@@ -125,6 +125,7 @@ impl Model {
     /// What expired is tried for as a new hold would be.
     fn retake(&mut self, at: usize, units: &[u64]) -> Said<()> {
         let hold = self.holds[at].clone();
+        let sale = self.still_selling(hold.sale.as_ref())?;
         let plan = hold.plan.as_ref().filter(|plan| plan.sourced.is_some());
         let through = match (plan, &hold.channel) {
             (Some(_), Some(channel)) => {
@@ -137,7 +138,7 @@ impl Model {
             }
             _ => None,
         };
-        let mut demand = Demand::of(self, hold.customer, through);
+        let mut demand = Demand::of(self, hold.customer, through, sale);
         let mut promises = vec![(0, 0); units.len()];
         for (number, units) in units.iter().enumerate().filter(|(_, units)| **units > 0) {
             let line = &hold.lines[number];

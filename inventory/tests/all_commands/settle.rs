@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use holdfast_inventory::{Condition, LotId};
 
+use crate::campaigns::Campaign;
 use crate::model::{Line, Model, NEVER, Place, sold, unsold};
 
 /// What of a reservation is given back, and why.
@@ -103,7 +104,7 @@ impl Model {
         for is_sold in [true, false] {
             let waits = |line: &Line| if is_sold { line.units.backordered_sold } else { line.units.backordered };
             for at in self.lines_where(place, waits) {
-                let above = self.left_for(place, 0).saturating_sub(self.safety_of(place));
+                let above = self.left_for(place, 0).saturating_sub(self.kept_back(place));
                 let line = self.line(at).clone();
                 let left = match &line.named {
                     Some(lot) => self.left_of(place, lot),
@@ -228,9 +229,14 @@ impl Model {
         }
     }
 
-    /// Time has come to `now`: lots leave sale, then what is due ends, the oldest first.
+    /// Time has come to `now`: campaigns give back what they have not sold, lots leave sale, then what is due ends, the oldest first.
     pub fn pass_time(&mut self, now: u64) {
+        let is_due = |campaign: &Campaign| (self.now + 1..=now).contains(&campaign.spec.ends_at.0);
+        let campaign_ends = self.campaigns.values().any(is_due);
         self.now = now;
+        if campaign_ends {
+            self.settle();
+        }
         let mut over: Vec<_> = self.lots.iter().filter(|(_, lot)| lot.removal_at < now).collect();
         over.sort_by_key(|(_, lot)| (lot.removal_at, lot.made));
         for (sku, lot) in over.into_iter().map(|(key, _)| key.clone()).collect::<Vec<_>>() {

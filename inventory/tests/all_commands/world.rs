@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Told};
+use holdfast_inventory::commands::{Abandon, IfExpired, PutItem, PutKit, PutLocation, Told};
 use holdfast_inventory::{
     Applied, AttemptId, Backorder, BodyHash, Cause, Command, CommandId, Component, Entry, Inventory, ItemSpec, Limits,
     LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units, invariants,
@@ -70,6 +70,7 @@ pub struct World {
     pub attempts: u64,
     pub documents: u64,
     pub channel_revision: u64,
+    pub campaign_revision: u64,
     pub tally: Tally,
     commands: u128,
     pub past: VecDeque<Past>,
@@ -126,6 +127,7 @@ impl World {
             attempts: 0,
             documents: 0,
             channel_revision: 0,
+            campaign_revision: 0,
             tally: Tally::default(),
             commands: 0,
             past: VecDeque::new(),
@@ -297,7 +299,7 @@ impl World {
 
     /// A command goes to the shards and to the model, which must say the same.
     pub fn perform(&mut self, wish: Wish) {
-        let everywhere = matches!(wish.operation, Operation::PutLocation(_) | Operation::PutChannel(_));
+        let everywhere = goes_everywhere(&wish.operation);
         let shards = if everywhere {
             0..SHARDS
         } else {
@@ -314,9 +316,26 @@ impl World {
         }
         self.forget_what_is_forgotten();
         let said = self.model.decide(&wish);
+        self.note_way(&wish.operation, said.is_ok());
         outcomes.iter().for_each(|outcome| agree(&wish.operation, outcome, &said));
         self.carry();
         self.compare(if everywhere { SHARDS } else { self.shard_for(&wish) });
+    }
+
+    /// What of the interplay of campaigns and the rest has come up.
+    fn note_way(&mut self, operation: &Operation, is_done: bool) {
+        let in_sale = |id| self.model.holds.iter().any(|hold| hold.id == id && hold.sale.is_some());
+        let way = match operation {
+            _ if !is_done => return,
+            Operation::Reserve(reserve) if reserve.campaign.is_some() => "reserved in a campaign",
+            Operation::Amend(amend) if in_sale(amend.reservation) => "amended in a campaign",
+            Operation::Commit(commit) if in_sale(commit.reservation) && commit.if_expired == IfExpired::Retake => {
+                "retaken in a campaign"
+            }
+            Operation::Commit(commit) if in_sale(commit.reservation) => "sold in a campaign",
+            _ => return,
+        };
+        *self.tally.ways.entry(way).or_default() += 1;
     }
 
     fn remember(&mut self, shard: u32, command: Command, outcome: &Outcome) {
@@ -380,9 +399,16 @@ impl World {
             Operation::ApplyCount(apply) => shard_of(apply.count.slot()),
             Operation::CancelCount(cancel) => shard_of(cancel.count.slot()),
             Operation::Reconcile(reconcile) => of_sku(&reconcile.sku),
+            Operation::Grant(grant) => of_sku(&grant.sku),
+            Operation::Revoke(revoke) => of_sku(&revoke.sku),
             _ => wish.shard,
         }
     }
+}
+
+/// What the cluster's own records say, every shard hears.
+pub fn goes_everywhere(operation: &Operation) -> bool {
+    matches!(operation, Operation::PutLocation(_) | Operation::PutChannel(_) | Operation::PutCampaign(_))
 }
 
 pub fn agree(operation: &Operation, outcome: &Outcome, said: &Said<()>) {

@@ -1,5 +1,6 @@
 //! Random commands over a small world, in which items, lots, customers and reservations meet often, and most succeed.
 
+mod campaigns;
 mod catalogue;
 mod changes;
 mod goods;
@@ -145,7 +146,7 @@ impl World {
 
     pub fn wish(&mut self) -> Wish {
         loop {
-            let drawn = self.dice.below(100);
+            let drawn = self.dice.below(105);
             let wish = match drawn {
                 0..=21 => self.reserve(),
                 22..=35 => self.change_hold(),
@@ -156,6 +157,7 @@ impl World {
                 83..=88 => self.counting(),
                 89..=93 => self.lots(),
                 94..=96 => self.catalogue(),
+                97..=101 => self.campaigning(),
                 _ => self.bad_input(),
             };
             if let Some(wish) = wish {
