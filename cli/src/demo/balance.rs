@@ -1,5 +1,9 @@
 //! Units by what was answered, against units by the ledger.
 
+use serde::Serialize;
+
+use crate::ledger::Findings;
+
 /// Remarks kept to be shown.
 const MAX_REMARKS: usize = 20;
 
@@ -34,5 +38,38 @@ impl Balance {
         self.lost = self.lost.max(other.lost);
         self.duplicated = self.duplicated.max(other.duplicated);
         other.remarks.into_iter().for_each(|words| self.remark(words));
+    }
+}
+
+/// What of any demo's end must be nothing, and the same everywhere. In units, but for the last two.
+#[derive(Clone, Debug, Serialize)]
+pub struct Agreement {
+    oversold: u64,
+    lost: u64,
+    duplicated: u64,
+    unbalanced_skus: usize,
+    replicas_identical: bool,
+}
+
+impl Agreement {
+    /// What was answered against the ledger, and the ledger's own account.
+    pub(super) fn of(oversold: u64, balance: &Balance, findings: &Findings) -> Self {
+        Self {
+            oversold,
+            lost: balance.lost,
+            duplicated: balance.duplicated,
+            unbalanced_skus: findings.unbalanced.len(),
+            replicas_identical: findings.identical,
+        }
+    }
+
+    /// Does everything agree?
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.oversold == 0
+            && self.lost == 0
+            && self.duplicated == 0
+            && self.unbalanced_skus == 0
+            && self.replicas_identical
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Scenario;
+use super::balance::Agreement;
 use super::judge::Verdict;
 use super::sale::Counts;
 use crate::latency::{Latency, Percentiles};
@@ -43,16 +44,13 @@ pub struct Report {
     resolved: usize,
     /// Commands that were turned away before they reached the log.
     not_admitted: u64,
-    oversold: u64,
-    lost: u64,
-    duplicated: u64,
+    #[serde(flatten)]
+    agreement: Agreement,
     /// Reservations of which some lines are not as the others are.
     half_taken: u64,
     /// Reservations that are held still, by the ledger.
     holds_left: u64,
-    unbalanced_skus: usize,
     kills: u32,
-    replicas_identical: bool,
     seconds: f64,
     commands_per_s: u64,
     latency_us: Percentiles,
@@ -93,14 +91,10 @@ impl Report {
             refused: Counts::get(&counts.refused),
             resolved: run.resolved,
             not_admitted: Counts::get(&counts.not_admitted),
-            oversold: verdict.oversold,
-            lost: verdict.balance.lost,
-            duplicated: verdict.balance.duplicated,
+            agreement: Agreement::of(verdict.oversold, &verdict.balance, findings),
             half_taken: verdict.half_taken,
             holds_left: verdict.holds_left,
-            unbalanced_skus: findings.unbalanced.len(),
             kills: run.kills,
-            replicas_identical: findings.identical,
             seconds: (run.seconds * 1_000.0).round() / 1_000.0,
             commands_per_s,
             latency_us: Percentiles::of(&latency.times()),
@@ -126,13 +120,9 @@ impl Report {
     /// Does everything add up?
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.oversold == 0
-            && self.lost == 0
-            && self.duplicated == 0
+        self.agreement.is_whole()
             && self.half_taken == 0
             && (self.holds_left == 0 || !matches!(self.scenario, Scenario::GiftSets))
-            && self.unbalanced_skus == 0
-            && self.replicas_identical
             && self.commands > 0
             && self.is_sound_drop()
     }

@@ -120,6 +120,13 @@ impl DevelopmentCluster {
             .all(|child| child.as_mut().is_none_or(|child| child.try_wait().ok().flatten().is_some()))
     }
 
+    /// The node that leads a shard now.
+    pub async fn leader_of(&self, shard: u32) -> Result<u64, Failure> {
+        let routing = self.members.routing().await?;
+        let found = routing.shards.iter().find(|of| of.shard == shard).map(|of| of.leader_node_id);
+        found.filter(|node| *node != 0).ok_or_else(|| Failure::unavailable(format!("shard {shard} has no leader")))
+    }
+
     /// Kills a node as a power cut would, as far as a process can be: SIGKILL.
     pub async fn kill(&mut self, id: u64) -> Result<(), Failure> {
         if let Some(mut child) = self.at(id).and_then(|at| self.children[at].take()) {

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::balance::Agreement;
 use super::ending;
 use crate::connect;
 use crate::development::DevelopmentCluster;
@@ -52,12 +53,9 @@ pub struct Report {
     wrongly_named: usize,
     /// How long the recall and its whole trace took, with a node killed in between.
     ms: u64,
-    oversold: u64,
-    lost: u64,
-    duplicated: u64,
-    unbalanced_skus: usize,
+    #[serde(flatten)]
+    agreement: Agreement,
     kills: u32,
-    replicas_identical: bool,
     seconds: f64,
 }
 
@@ -75,11 +73,7 @@ impl Report {
             && self.named == self.orders
             && self.missed == 0
             && self.wrongly_named == 0
-            && self.oversold == 0
-            && self.lost == 0
-            && self.duplicated == 0
-            && self.unbalanced_skus == 0
-            && self.replicas_identical
+            && self.agreement.is_whole()
     }
 }
 
@@ -126,12 +120,8 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
         missed: verdict.missed,
         wrongly_named: verdict.wrongly_named,
         ms: u64::try_from(found.took.as_millis()).unwrap_or(u64::MAX),
-        oversold: findings.oversold,
-        lost: verdict.balance.lost,
-        duplicated: verdict.balance.duplicated,
-        unbalanced_skus: findings.unbalanced.len(),
+        agreement: Agreement::of(findings.oversold, &verdict.balance, &findings),
         kills: found.kills,
-        replicas_identical: findings.identical,
         seconds: (began.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0,
     })
 }

@@ -24,7 +24,7 @@ pub(super) struct Found {
 
 /// Withdraws the lot of every cream and names whoever had units of it.
 pub(super) async fn withdraw(cluster: &mut DevelopmentCluster, client: &Client, shop: &Shop) -> Result<Found, Failure> {
-    let victim = leader_of(cluster, shop.creams[1].shard).await?;
+    let victim = cluster.leader_of(shop.creams[1].shard).await?;
     let began = Instant::now();
     let mut named = BTreeSet::new();
     let mut kills = 0;
@@ -42,10 +42,4 @@ pub(super) async fn withdraw(cluster: &mut DevelopmentCluster, client: &Client, 
     output::say(&format!("lot {RECALLED} of {} SKUs is recalled and traced", shop.creams.len()));
     cluster.bring_back(victim)?;
     Ok(Found { named, took, kills })
-}
-
-async fn leader_of(cluster: &DevelopmentCluster, shard: u32) -> Result<u64, Failure> {
-    let routing = cluster.members().routing().await?;
-    let found = routing.shards.iter().find(|of| of.shard == shard).map(|of| of.leader_node_id);
-    found.filter(|node| *node != 0).ok_or_else(|| Failure::unavailable(format!("shard {shard} has no leader")))
 }

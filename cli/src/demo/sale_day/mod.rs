@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::balance::Agreement;
 use super::ending;
 use crate::connect;
 use crate::development::DevelopmentCluster;
@@ -73,12 +74,9 @@ pub struct Report {
     audit_verified: bool,
     /// A proof of an event of the sale holds against the head that was kept.
     proof_checked: bool,
-    oversold: u64,
-    lost: u64,
-    duplicated: u64,
-    unbalanced_skus: usize,
+    #[serde(flatten)]
+    agreement: Agreement,
     kills: u32,
-    replicas_identical: bool,
     seconds: f64,
 }
 
@@ -93,17 +91,15 @@ impl Report {
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         let is_proved = self.planned && self.sale_verified && self.audit_verified && self.proof_checked;
-        let is_whole = self.oversold == 0 && self.lost == 0 && self.duplicated == 0 && self.unbalanced_skus == 0;
         let is_paid = self.sold_and_not_paid == 0 && self.paid_and_not_sold == 0;
         let is_mended = self.reconcile_mended == self.reconcile_differing && self.reconcile_left == 0;
         is_proved
-            && is_whole
+            && self.agreement.is_whole()
             && is_paid
             && is_mended
             && self.sold > 0
             && self.listed_as_stuck == self.never_answered
             && self.still_stuck == 0
-            && self.replicas_identical
     }
 }
 
@@ -159,12 +155,8 @@ pub async fn run(cluster: &mut DevelopmentCluster, plan: Plan) -> Result<Report,
         sale_verified: verified.is_sound,
         audit_verified: proved.audit,
         proof_checked: proved.proof,
-        oversold: findings.oversold,
-        lost: verdict.balance.lost,
-        duplicated: verdict.balance.duplicated,
-        unbalanced_skus: findings.unbalanced.len(),
+        agreement: Agreement::of(findings.oversold, &verdict.balance, &findings),
         kills: during.kills,
-        replicas_identical: findings.identical,
         seconds: (began.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0,
     })
 }

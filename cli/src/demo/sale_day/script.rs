@@ -120,7 +120,7 @@ pub(super) async fn sell(
     let during = async {
         let written_off = count(commands, shop).await?;
         sleep(plan.lasts / 4).await;
-        let victim = leader_of(cluster, client.shard_of(&shop.skus[0])).await?;
+        let victim = cluster.leader_of(client.shard_of(&shop.skus[0])).await?;
         cluster.kill(victim).await?;
         output::say(&format!("node {victim}, which leads the shard of a SKU, is killed (SIGKILL)"));
         sleep(plan.lasts / 4).await;
@@ -130,12 +130,6 @@ pub(super) async fn sell(
     let (book, during) = tokio::join!(customers::buy(client, shop, &sale.id, plan), during);
     sleep(plan.lasts.saturating_sub(began.elapsed())).await;
     Ok((book?, during?))
-}
-
-async fn leader_of(cluster: &DevelopmentCluster, shard: u32) -> Result<u64, Failure> {
-    let routing = cluster.members().routing().await?;
-    let found = routing.shards.iter().find(|of| of.shard == shard).map(|of| of.leader_node_id);
-    found.filter(|node| *node != 0).ok_or_else(|| Failure::unavailable(format!("shard {shard} has no leader")))
 }
 
 /// Counts the last SKU while it is sold: somebody finds fewer than the books have.

@@ -164,7 +164,7 @@ async fn restock(shard: Group, goes_on: Arc<AtomicBool>) -> u64 {
     applied + under_way.join_all().await.into_iter().filter(Result::is_ok).count() as u64
 }
 
-/// Takes checkpoints without a rest and purges the log right behind them.
+/// Takes one checkpoint after the other, with hardly a rest, and purges the log right behind them.
 async fn checkpoint(shard: Group, goes_on: Arc<AtomicBool>) {
     while goes_on.load(Relaxed) {
         shard.checkpoint(0, Instant::now() + PATIENCE).await.expect("the group takes a checkpoint");
