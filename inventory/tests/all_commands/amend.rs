@@ -10,6 +10,7 @@ impl Model {
     pub fn amend(&mut self, amend: &Amend) -> Said<()> {
         let at = self.find(amend.reservation)?;
         let hold = &self.holds[at];
+        hold.check_no_order()?;
         if hold.state() != holdfast_inventory::ReservationState::Held {
             return hold.why_not();
         }

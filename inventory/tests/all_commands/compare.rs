@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_inventory::{CampaignPhase, Inventory, LineCounts, LocationId, LotUnits, Sku, StockCounts, slot_of};
+use holdfast_inventory::{
+    CampaignPhase, Inventory, LineCounts, LocationId, LotUnits, Order, Sku, StockCounts, slot_of,
+};
 
 use crate::generate::{customer, location};
 use crate::model::{Hold, Model, NEVER, Place};
@@ -22,6 +24,7 @@ impl World {
         for hold in &self.model.holds {
             if is_asked(shard_of(hold.id.slot())) {
                 self.compare_hold(hold);
+                self.compare_order(hold);
             }
             self.compare_parts(hold, is_asked);
         }
@@ -116,6 +119,25 @@ impl World {
         for (shown, line) in shown.lines.iter().zip(&hold.lines).filter(|(_, line)| !line.remote) {
             assert_eq!(lots_of(&shown.lots), lots_of(&line.bound), "{}", hold.id);
         }
+    }
+
+    fn compare_order(&self, hold: &Hold) {
+        let shard = &self.shards[shard_of(hold.id.slot()) as usize];
+        let (shown, known) = match (shard.order(hold.id), &hold.order) {
+            (Some(shown), Some(known)) => (shown, known),
+            (None, None) => return,
+            (shown, known) => panic!("{}: {shown:?}, and the model has {known:?}", hold.id),
+        };
+        assert_eq!(shown.state, known.state, "{} {shown:?} {known:?}", hold.id);
+        let is_resolved = |shown: &Order| shown.resolution.is_some();
+        assert_eq!(is_resolved(&shown), known.is_resolved, "{} {shown:?} {known:?}", hold.id);
+        for (step, of) in shown.steps.iter().zip(&known.steps) {
+            let told = (step.state, step.attempts, step.deadline.map(|at| at.0), step.is_uncertain, step.is_late);
+            let expected = (of.state, of.attempts, of.until, of.is_uncertain, of.is_late);
+            assert_eq!(told, expected, "{} {}: state, attempts, until, uncertain, late", hold.id, step.spec.name);
+        }
+        let called = known.current().filter(|at| known.steps[*at].is_called()).map(|at| &known.steps[at].spec.name);
+        assert_eq!(shard.call_to_make(hold.id).map(|call| call.key.step).as_ref(), called, "{}", hold.id);
     }
 
     /// What lies on other shards than the one that decides.

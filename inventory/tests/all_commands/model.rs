@@ -10,6 +10,7 @@ use holdfast_inventory::{
 };
 
 use crate::campaigns::{Allocation, Campaign, Sale};
+use crate::orders::Order;
 
 pub const DAY_MS: u64 = 24 * 3_600_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -166,6 +167,7 @@ pub struct Hold {
     pub release_at: u64,
     pub lines: Vec<Line>,
     pub is_spread: bool,
+    pub order: Option<Order>,
 }
 
 impl Hold {

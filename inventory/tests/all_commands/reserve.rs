@@ -187,6 +187,7 @@ impl Model {
             release_at: 0,
             lines: reserve.lines.iter().map(blank_line).collect(),
             is_spread,
+            order: None,
         };
         let mut made = self.clone();
         made.holds.push(blank);

@@ -245,6 +245,9 @@ impl Model {
         self.settle();
         let due = |at: usize| {
             let hold = &self.holds[at];
+            if let Some(order) = hold.open_order() {
+                return order.due_at().map(|due| (due, at));
+            }
             let expiry = hold.is_holding().then_some(hold.expires_at);
             let cancel = hold.cancel_at.filter(|_| hold.has(sold));
             expiry.into_iter().chain(cancel).min().map(|due| (due, at))
@@ -252,6 +255,11 @@ impl Model {
         let mut due: Vec<(u64, usize)> = (0..self.holds.len()).filter_map(due).filter(|due| due.0 <= now).collect();
         due.sort_unstable();
         for (_, at) in due {
+            if self.holds[at].open_order().is_some() {
+                self.order_is_due(at);
+                self.settle();
+                continue;
+            }
             if self.holds[at].is_holding() && self.holds[at].expires_at <= now {
                 self.give_back(at, GiveBack::Expire);
                 self.settle();

@@ -1,8 +1,8 @@
 //! Three shards and whoever carries what they say to one another, beside the model: each command goes to both.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use holdfast_inventory::commands::{Abandon, IfExpired, PutItem, PutKit, PutLocation, Told};
+use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Told};
 use holdfast_inventory::{
     Applied, AttemptId, Backorder, BodyHash, Cause, Command, CommandId, Component, Entry, Inventory, ItemSpec, Limits,
     LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units, invariants,
@@ -11,6 +11,7 @@ use holdfast_inventory::{
 
 use crate::generate::{Wish, location};
 use crate::model::{Model, Said, name_of};
+use crate::tally::Tally;
 use crate::{OPEN_DOCUMENTS, SHARDS, shard_of};
 
 pub const OPENING: u64 = 100_000_000_000;
@@ -35,17 +36,6 @@ impl Dice {
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
-}
-
-/// How many commands of each kind were done and refused, and how often each refusal came up.
-#[derive(Default)]
-pub struct Tally {
-    /// But for what shards say to one another.
-    pub commands: u64,
-    pub kinds: BTreeMap<&'static str, (u64, u64)>,
-    pub refusals: BTreeMap<String, u64>,
-    /// What is not a kind of its own: retries, chains, reservations over several shards and the like.
-    pub ways: BTreeMap<&'static str, u64>,
 }
 
 /// A command that was decided, to be asked again.
@@ -315,31 +305,18 @@ impl World {
             outcomes.push(outcome);
         }
         self.forget_what_is_forgotten();
+        let before = self.order_before(&wish.operation);
         let said = self.model.decide(&wish);
-        self.note_way(&wish.operation, said.is_ok());
+        self.note_way(&wish.operation, &said, before);
         outcomes.iter().for_each(|outcome| agree(&wish.operation, outcome, &said));
         self.carry();
         self.compare(if everywhere { SHARDS } else { self.shard_for(&wish) });
     }
 
-    /// What of the interplay of campaigns and the rest has come up.
-    fn note_way(&mut self, operation: &Operation, is_done: bool) {
-        let in_sale = |id| self.model.holds.iter().any(|hold| hold.id == id && hold.sale.is_some());
-        let way = match operation {
-            _ if !is_done => return,
-            Operation::Reserve(reserve) if reserve.campaign.is_some() => "reserved in a campaign",
-            Operation::Amend(amend) if in_sale(amend.reservation) => "amended in a campaign",
-            Operation::Commit(commit) if in_sale(commit.reservation) && commit.if_expired == IfExpired::Retake => {
-                "retaken in a campaign"
-            }
-            Operation::Commit(commit) if in_sale(commit.reservation) => "sold in a campaign",
-            _ => return,
-        };
-        *self.tally.ways.entry(way).or_default() += 1;
-    }
-
     fn remember(&mut self, shard: u32, command: Command, outcome: &Outcome) {
-        if outcome.as_ref().err().is_none_or(Refusal::is_recorded) {
+        // Of what nodes say no result is kept: what is there decides whether it changes anything once more.
+        let is_kept = !command.operation.is_told_by_nodes();
+        if is_kept && outcome.as_ref().err().is_none_or(Refusal::is_recorded) {
             self.past.push_back(Past { shard, command, outcome: outcome.clone() });
             if self.past.len() > 300 {
                 self.past.pop_front();
@@ -350,7 +327,12 @@ impl World {
     /// The shards have forgotten what ended long ago; when they do is theirs to say.
     pub fn forget_what_is_forgotten(&mut self) {
         for at in (0..self.model.holds.len()).rev() {
-            let hold = &self.model.holds[at];
+            let shards = &self.shards;
+            let hold = &mut self.model.holds[at];
+            let is_over = hold.order.as_ref().is_some_and(|order| order.state.is_ended());
+            if is_over && shards[shard_of(hold.id.slot()) as usize].order(hold.id).is_none() {
+                hold.order = None;
+            }
             if hold.state().is_ended() && self.shards[shard_of(hold.id.slot()) as usize].reservation(hold.id).is_none()
             {
                 self.model.forget(at);
@@ -401,6 +383,9 @@ impl World {
             Operation::Reconcile(reconcile) => of_sku(&reconcile.sku),
             Operation::Grant(grant) => of_sku(&grant.sku),
             Operation::Revoke(revoke) => of_sku(&revoke.sku),
+            Operation::StartOrder(start) => of(start.reservation),
+            Operation::ReportStep(report) => of(report.order),
+            Operation::ResolveOrder(resolve) => of(resolve.order),
             _ => wish.shard,
         }
     }

@@ -4,6 +4,7 @@ mod campaigns;
 mod catalogue;
 mod changes;
 mod goods;
+mod orders;
 mod promises;
 
 use holdfast_inventory::*;
@@ -146,7 +147,7 @@ impl World {
 
     pub fn wish(&mut self) -> Wish {
         loop {
-            let drawn = self.dice.below(105);
+            let drawn = self.dice.below(113);
             let wish = match drawn {
                 0..=21 => self.reserve(),
                 22..=35 => self.change_hold(),
@@ -158,6 +159,7 @@ impl World {
                 89..=93 => self.lots(),
                 94..=96 => self.catalogue(),
                 97..=101 => self.campaigning(),
+                102..=109 => self.ordering(),
                 _ => self.bad_input(),
             };
             if let Some(wish) = wish {
