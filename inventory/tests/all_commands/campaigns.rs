@@ -4,6 +4,7 @@ use holdfast_inventory::commands::{Grant, PutCampaign, Revoke};
 use holdfast_inventory::{CampaignId, CampaignPhase, CampaignSpec, Field, LineCounts, Revision};
 
 use crate::model::{Line, Model, Place, Said, invalid, sold, unsold, why};
+use crate::rooms::Room;
 
 /// A campaign: its name, and which of all that there ever were, since another one may get the name.
 pub type Sale = (CampaignId, usize);
@@ -14,6 +15,7 @@ pub struct Campaign {
     pub made: usize,
     pub spec: CampaignSpec,
     pub revision: Revision,
+    pub room: Room,
 }
 
 /// Units that were given to a campaign and not taken back, and what of them reservations bought that are forgotten.
@@ -57,7 +59,8 @@ impl Model {
             self.allocations.retain(|(of, _), _| *of != made);
         }
         self.campaigns_made += 1;
-        let campaign = Campaign { made: self.campaigns_made, spec: put.spec, revision: put.revision };
+        let campaign =
+            Campaign { made: self.campaigns_made, spec: put.spec, revision: put.revision, room: Room::default() };
         self.campaigns.insert(put.campaign.clone(), campaign);
     }
 

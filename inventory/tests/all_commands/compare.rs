@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use holdfast_inventory::{
-    CampaignPhase, Inventory, LineCounts, LocationId, LotUnits, Order, Sku, StockCounts, slot_of,
+    CampaignId, CampaignPhase, Inventory, LineCounts, LocationId, LotUnits, Order, Sku, StockCounts, Ticket, slot_of,
 };
 
+use crate::campaigns::Campaign;
 use crate::generate::{customer, location};
 use crate::model::{Hold, Model, NEVER, Place};
-use crate::shard_of;
-use crate::world::World;
+use crate::rooms::slot_of_room;
+use crate::world::{World, limits};
+use crate::{SHARDS, shard_of};
 
 impl World {
     /// Of one shard; of all where there is none of that number.
@@ -20,6 +22,9 @@ impl World {
             self.compare_stock(sku);
             self.compare_lots(sku);
             self.compare_allocations(sku);
+        }
+        for (id, campaign) in &self.model.campaigns {
+            self.compare_room(id, campaign, is_asked);
         }
         for hold in &self.model.holds {
             if is_asked(shard_of(hold.id.slot())) {
@@ -119,6 +124,32 @@ impl World {
         for (shown, line) in shown.lines.iter().zip(&hold.lines).filter(|(_, line)| !line.remote) {
             assert_eq!(lots_of(&shown.lots), lots_of(&line.bound), "{}", hold.id);
         }
+    }
+
+    fn compare_room(&self, id: &CampaignId, campaign: &Campaign, is_asked: impl Fn(u32) -> bool) {
+        let is_forgotten = campaign.spec.ends_at.plus_ms(limits().keep_ended_ms).0 <= self.now;
+        if campaign.phase(self.now) == CampaignPhase::Closed && is_forgotten {
+            return;
+        }
+        for shard in (0..SHARDS).filter(|shard| is_asked(*shard)) {
+            let spent: Vec<u32> = self.model.spent_tickets(campaign.made, Some(shard)).into_iter().collect();
+            assert_eq!(self.shards[shard as usize].spent_tickets(id).unwrap(), spent, "spent of {id} on {shard}");
+        }
+        let at = shard_of(slot_of_room(id));
+        if !is_asked(at) {
+            return;
+        }
+        let (shard, known) = (&self.shards[at as usize], &campaign.room);
+        let shown = shard.tickets(id, 0, usize::MAX).unwrap();
+        let expected: Vec<Ticket> = (known.tickets.iter().zip(1..))
+            .map(|(&(customer, state), number)| Ticket { number, customer, state })
+            .collect();
+        assert_eq!(shown, expected, "tickets of {id}");
+        let queue: Vec<u32> = shard.queue(id).unwrap().iter().map(|ticket| ticket.number).collect();
+        assert_eq!(queue, known.queue(), "who waits for {id}");
+        let room = shard.room(id).unwrap();
+        assert_eq!((room.commitment, room.seed), (known.commitment, known.seed), "the draw of {id}");
+        assert_eq!(room.admitted as usize, known.admitted_at(self.now), "let in to {id}");
     }
 
     fn compare_order(&self, hold: &Hold) {

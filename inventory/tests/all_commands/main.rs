@@ -18,6 +18,7 @@ mod holds;
 mod model;
 mod orders;
 mod reserve;
+mod rooms;
 mod settle;
 mod stock;
 mod tally;
@@ -32,7 +33,7 @@ use holdfast_inventory::{Operation, Slot};
 
 use crate::generate::Wish;
 use crate::model::{Model, Said, invalid, why};
-use crate::tally::{COUNTERS_APART, ROOMS_APART, Tally};
+use crate::tally::{COUNTERS_APART, Tally};
 use crate::world::World;
 
 const SHARDS: u32 = 3;
@@ -186,9 +187,10 @@ impl Model {
             | Operation::Told(_)
             | Operation::HaltShard(_)
             | Operation::ResumeShard(_) => unreachable!("the world says these by itself, and the model has one map"),
-            Operation::JoinQueue(_) | Operation::CommitDraw(_) | Operation::Draw(_) | Operation::Admit(_) => {
-                unreachable!("not generated: {ROOMS_APART}")
-            }
+            Operation::JoinQueue(join) => self.join_queue(join),
+            Operation::CommitDraw(commit) => self.commit_draw(commit),
+            Operation::Draw(draw) => self.draw(draw),
+            Operation::Admit(admit) => self.admit(admit),
             Operation::PutSharedLimit(_) => unreachable!("not generated: {COUNTERS_APART}"),
         }
     }

@@ -1,6 +1,6 @@
 //! What should be there, said as plainly as can be: one map of everything, no shards, no indexes, no sums that are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_inventory::commands::Plan;
 use holdfast_inventory::{
@@ -256,6 +256,8 @@ pub struct Model {
     pub campaigns_made: usize,
     /// Units that campaigns were given, by which one it was and where they are.
     pub allocations: BTreeMap<(usize, Place), Allocation>,
+    /// Tokens that were spent: on which shard, in which campaign, of which ticket.
+    pub spent: BTreeSet<(u32, usize, u32)>,
     pub lots: BTreeMap<(Sku, LotId), Lot>,
     pub cells: BTreeMap<(Sku, LocationId, Option<LotId>), Cell>,
     pub safety: BTreeMap<Place, u64>,

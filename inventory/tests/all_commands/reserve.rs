@@ -277,9 +277,14 @@ impl Model {
         is_deciding: bool,
     ) -> Said<Self> {
         let sale = self.selling(reserve.campaign.as_ref())?;
+        let mut token_is_spent = self.clone();
+        if is_deciding {
+            token_is_spent.spend_token(reserve, sale.as_ref(), shard_of(reserve.reservation.slot()))?;
+        }
         let through = self.through(reserve)?;
         let mut demand = Demand::of(made, reserve.customer, through, sale.clone());
         demand.now.holds[hold].sale = sale;
+        demand.now.spent = token_is_spent.spent;
         // Other shards' lines say nothing of this one's limits.
         demand.before = self;
         let mut own_missing = if is_deciding { missing.clone() } else { BTreeSet::new() };

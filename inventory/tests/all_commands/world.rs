@@ -1,16 +1,17 @@
 //! Three shards and whoever carries what they say to one another, beside the model: each command goes to both.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Told};
 use holdfast_inventory::{
-    Applied, AttemptId, Backorder, BodyHash, Cause, Command, CommandId, Component, Entry, Inventory, ItemSpec, Limits,
-    LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units, invariants,
-    slot_of,
+    Applied, AttemptId, Backorder, BodyHash, CampaignId, Cause, Command, CommandId, Component, Entry, Inventory,
+    ItemSpec, Limits, LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units,
+    invariants, slot_of,
 };
 
 use crate::generate::{Wish, location};
 use crate::model::{Model, Said, name_of};
+use crate::rooms::slot_of_room;
 use crate::tally::Tally;
 use crate::{OPEN_DOCUMENTS, SHARDS, shard_of};
 
@@ -19,6 +20,9 @@ pub const OPENING: u64 = 100_000_000_000;
 const DECIDED_WITHIN_MS: u64 = 10_000;
 /// Commands of which those are told, where something is wrong, that have to do with it.
 const TAIL: usize = 300;
+
+/// Units that a campaign has left, the tickets whose tokens were spent, and when that was read.
+pub type News = (u64, BTreeSet<u32>, u64);
 
 pub type Outcome = Result<Success, Refusal>;
 
@@ -61,6 +65,8 @@ pub struct World {
     pub documents: u64,
     pub channel_revision: u64,
     pub campaign_revision: u64,
+    /// What was read earlier of what campaigns have left.
+    pub old_news: BTreeMap<CampaignId, News>,
     pub tally: Tally,
     commands: u128,
     pub past: VecDeque<Past>,
@@ -118,6 +124,7 @@ impl World {
             documents: 0,
             channel_revision: 0,
             campaign_revision: 0,
+            old_news: BTreeMap::new(),
             tally: Tally::default(),
             commands: 0,
             past: VecDeque::new(),
@@ -351,6 +358,7 @@ impl World {
     pub fn shard_for(&self, wish: &Wish) -> u32 {
         let of_sku = |sku: &Sku| shard_of(slot_of(sku));
         let of = |id: ReservationId| shard_of(id.slot());
+        let of_room = |campaign: &CampaignId| shard_of(slot_of_room(campaign));
         match &wish.operation {
             Operation::PutItem(put) => of_sku(&put.sku),
             Operation::Receive(receive) => of_sku(&receive.sku),
@@ -386,6 +394,10 @@ impl World {
             Operation::StartOrder(start) => of(start.reservation),
             Operation::ReportStep(report) => of(report.order),
             Operation::ResolveOrder(resolve) => of(resolve.order),
+            Operation::JoinQueue(join) => of_room(&join.campaign),
+            Operation::CommitDraw(commit) => of_room(&commit.campaign),
+            Operation::Draw(draw) => of_room(&draw.campaign),
+            Operation::Admit(admit) => of_room(&admit.campaign),
             _ => wish.shard,
         }
     }

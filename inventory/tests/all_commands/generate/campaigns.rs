@@ -35,10 +35,14 @@ impl World {
             // One that goes on sells more.
             return None;
         }
-        let starts_at = (self.now + self.dice.below(10 * MINUTE_MS)).saturating_sub(self.dice.below(9 * MINUTE_MS));
+        let admissions = [CampaignAdmission::None, CampaignAdmission::Queue, CampaignAdmission::Lottery];
+        let admission = admissions[[0, 0, 0, 1, 2, 2][self.dice.below(6) as usize]];
+        // A lottery is committed to before it begins.
+        let (ahead, earlier) = if admission == CampaignAdmission::Lottery { (60, 0) } else { (10, self.dice.below(9)) };
+        let starts_at = self.now + 1 + self.dice.below(ahead * MINUTE_MS) - earlier * MINUTE_MS;
         let minutes = [60, 600, 2_400, 6_000][self.dice.below(4) as usize];
         let ends_at = starts_at + (1 + self.dice.below(minutes)) * MINUTE_MS;
-        let (starts_at, ends_at, admission) = (LogTime(starts_at), LogTime(ends_at), CampaignAdmission::None);
+        let (starts_at, ends_at) = (LogTime(starts_at), LogTime(ends_at));
         let spec = CampaignSpec { starts_at, ends_at, admission, closed };
         self.campaign_revision += 1;
         // What comes late changes nothing.
@@ -48,7 +52,7 @@ impl World {
     }
 
     /// A campaign that is not over, where there is one; now and then any, and one that nobody knows.
-    fn some_campaign(&mut self, wanted: impl Fn(&Campaign, u64) -> bool) -> Option<CampaignId> {
+    pub(super) fn some_campaign(&mut self, wanted: impl Fn(&Campaign, u64) -> bool) -> Option<CampaignId> {
         if self.dice.one_in(40) {
             return Some("nothing".parse().unwrap());
         }

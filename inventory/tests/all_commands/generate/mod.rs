@@ -6,6 +6,7 @@ mod changes;
 mod goods;
 mod orders;
 mod promises;
+mod rooms;
 
 use holdfast_inventory::*;
 
@@ -147,7 +148,7 @@ impl World {
 
     pub fn wish(&mut self) -> Wish {
         loop {
-            let drawn = self.dice.below(113);
+            let drawn = self.dice.below(121);
             let wish = match drawn {
                 0..=21 => self.reserve(),
                 22..=35 => self.change_hold(),
@@ -160,6 +161,7 @@ impl World {
                 94..=96 => self.catalogue(),
                 97..=101 => self.campaigning(),
                 102..=109 => self.ordering(),
+                110..=117 => self.queueing(),
                 _ => self.bad_input(),
             };
             if let Some(wish) = wish {
