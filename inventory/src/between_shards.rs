@@ -83,11 +83,9 @@ impl SpreadPlan {
                         .map_or_else(|| lines.iter().map(|line| line.units.0).collect(), <[u32]>::to_vec)
                 }
                 // A lack that is not recorded lost a race that another plan may win.
-                Err(
-                    Refusal::InsufficientStock { recorded: true, .. }
-                    | Refusal::BackorderCapExceeded { .. }
-                    | Refusal::CustomerLimitExceeded { .. },
-                ) if prepare.reserve.partial_ok || lines.iter().all(|line| line.optional) => {
+                Err(lack)
+                    if is_of_a_line(lack) && (prepare.reserve.partial_ok || lines.iter().all(|line| line.optional)) =>
+                {
                     vec![0; lines.len()]
                 }
                 Err(refusal) if refusal.is_recorded() && is_on(Mutation::OrderHalfDecided) => vec![0; lines.len()],
@@ -102,6 +100,19 @@ impl SpreadPlan {
         }
         Ok(decision)
     }
+}
+
+/// Whether it is why a line gets nothing, which fails the rest only where the line is not optional: the same as where one shard has all
+/// of the lines.
+const fn is_of_a_line(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::InsufficientStock { recorded: true, .. }
+            | Refusal::BackorderCapExceeded { .. }
+            | Refusal::AllocationExhausted { .. }
+            | Refusal::CustomerRequired { .. }
+            | Refusal::CustomerLimitExceeded { .. }
+    )
 }
 
 impl Inventory {
@@ -145,5 +156,46 @@ impl ReservationRecord {
             let filled = part.lines.iter().map(|line| line.filled).collect();
             (part.slot, Follow { reservation, attempt, version, lines, filled })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SpreadPlan;
+    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use crate::*;
+
+    /// A reserve of `rouge` here and `far` on another shard, and its plan.
+    fn plan(far_is_optional: bool) -> (commands::Reserve, SpreadPlan) {
+        let Operation::Reserve(mut reserve) = reserve(1, &[("rouge", 1), ("far", 1)]) else { unreachable!() };
+        reserve.lines[1].optional = far_is_optional;
+        let far = slot_of(&"far".parse().unwrap());
+        let shard_of = |slot: Slot| u32::from(slot == far);
+        let deadline = LogTime(OPENING + 10_000);
+        let plan = SpreadPlan::of(CommandId(1), &reserve, AttemptId(1), deadline, shard_of).unwrap();
+        (reserve, plan)
+    }
+
+    #[test]
+    fn whatever_an_optional_line_of_another_shard_lacks_does_not_fail_the_rest() {
+        let far: Sku = "far".parse().unwrap();
+        let lacks = [
+            Refusal::InsufficientStock { available: 0, line: 1, recorded: true },
+            Refusal::BackorderCapExceeded { available: 0, line: 1 },
+            Refusal::AllocationExhausted { available: 0, line: 1 },
+            Refusal::CustomerRequired { sku: far },
+            Refusal::CustomerLimitExceeded { limit: "two-each".parse().unwrap(), remaining: 0, line: 1 },
+        ];
+        for lack in lacks {
+            let mut shop = Shop::with_rouge(1);
+            let (reserve, optional) = plan(true);
+            let decision = optional.decision(reserve, &[Err(lack.clone())]).unwrap();
+            let held = shop.run(Operation::ReserveSpread(Box::new(decision))).map(|success| success.held);
+            assert_eq!(held, Ok(Some([1, 0].into())), "{lack:?}");
+            assert_eq!(shop.inventory.reservation(id(1)).unwrap().state, ReservationState::Held);
+            let (reserve, required) = plan(false);
+            let decision = required.decision(reserve, &[Err(lack.clone())]).unwrap();
+            assert_eq!(decision.refused, Some(lack));
+        }
     }
 }

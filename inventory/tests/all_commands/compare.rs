@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_inventory::{Inventory, LineCounts, LocationId, LotUnits, Sku, StockCounts, slot_of};
+use holdfast_inventory::{
+    CampaignId, CampaignPhase, Inventory, LineCounts, LocationId, LotUnits, Order, Sku, StockCounts, Ticket, slot_of,
+};
 
+use crate::campaigns::Campaign;
 use crate::generate::{customer, location};
 use crate::model::{Hold, Model, NEVER, Place};
-use crate::shard_of;
-use crate::world::World;
+use crate::rooms::slot_of_room;
+use crate::world::{World, limits};
+use crate::{SHARDS, shard_of};
 
 impl World {
     /// Of one shard; of all where there is none of that number.
@@ -17,14 +21,20 @@ impl World {
         for sku in self.model.items.keys().filter(|sku| is_asked(shard_of(slot_of(sku)))) {
             self.compare_stock(sku);
             self.compare_lots(sku);
+            self.compare_allocations(sku);
+        }
+        for (id, campaign) in &self.model.campaigns {
+            self.compare_room(id, campaign, is_asked);
         }
         for hold in &self.model.holds {
             if is_asked(shard_of(hold.id.slot())) {
                 self.compare_hold(hold);
+                self.compare_order(hold);
             }
             self.compare_parts(hold, is_asked);
         }
-        for (id, (sku, _)) in self.model.limits.iter().filter(|(_, limit)| is_asked(shard_of(slot_of(&limit.0)))) {
+        for (id, limit) in self.model.limits.iter().filter(|(_, limit)| is_asked(shard_of(slot_of(&limit.sku)))) {
+            let sku = &limit.sku;
             for customer in (0..4).map(customer) {
                 let shown = self.shard(sku).limits_of(sku, Some(customer)).unwrap();
                 let shown = shown.into_iter().find(|(limit, _)| limit.id == *id).unwrap().1.unwrap();
@@ -53,6 +63,7 @@ impl World {
                     level.in_transit,
                     level.incoming,
                     atp,
+                    level.allocated,
                 ]
             });
             let expected = stock_of(&self.model, &place);
@@ -60,8 +71,25 @@ impl World {
                 shown.unwrap_or_default(),
                 expected,
                 "{sku} at {at}: on hand, damaged, in quality control, reserved, committed, short, backordered, safety \
-                 stock, in transit, incoming, may be promised"
+                 stock, in transit, incoming, may be promised, of campaigns"
             );
+        }
+    }
+
+    fn compare_allocations(&self, sku: &Sku) {
+        let shown = self.shard(sku).allocations_of(sku).unwrap();
+        for (id, campaign) in &self.model.campaigns {
+            let phase = campaign.phase(self.model.now);
+            assert_eq!(self.shard(sku).campaign(id).map(|shown| shown.phase), Some(phase), "{id} is {campaign:?}");
+            for at in (0..3).map(location) {
+                let of = shown.iter().find(|of| (&of.campaign, &of.location) == (id, &at));
+                let is_open = of.is_some_and(|of| of.open);
+                let known = self.model.allocations.contains_key(&(campaign.made, (sku.clone(), at.clone())));
+                let shown = of.map(|of| (of.granted, of.held, of.sold)).unwrap_or_default();
+                let expected = self.model.allocation(campaign.made, &(sku.clone(), at.clone()));
+                assert_eq!(shown, expected, "{id} has of {sku} at {at}: granted, held, sold");
+                assert_eq!(is_open, known && phase != CampaignPhase::Closed, "{id} is open for {sku} at {at}");
+            }
         }
     }
 
@@ -98,6 +126,51 @@ impl World {
         }
     }
 
+    fn compare_room(&self, id: &CampaignId, campaign: &Campaign, is_asked: impl Fn(u32) -> bool) {
+        let is_forgotten = campaign.spec.ends_at.plus_ms(limits().keep_ended_ms).0 <= self.now;
+        if campaign.phase(self.now) == CampaignPhase::Closed && is_forgotten {
+            return;
+        }
+        for shard in (0..SHARDS).filter(|shard| is_asked(*shard)) {
+            let spent: Vec<u32> = self.model.spent_tickets(campaign.made, Some(shard)).into_iter().collect();
+            assert_eq!(self.shards[shard as usize].spent_tickets(id).unwrap(), spent, "spent of {id} on {shard}");
+        }
+        let at = shard_of(slot_of_room(id));
+        if !is_asked(at) {
+            return;
+        }
+        let (shard, known) = (&self.shards[at as usize], &campaign.room);
+        let shown = shard.tickets(id, 0, usize::MAX).unwrap();
+        let expected: Vec<Ticket> = (known.tickets.iter().zip(1..))
+            .map(|(&(customer, state), number)| Ticket { number, customer, state })
+            .collect();
+        assert_eq!(shown, expected, "tickets of {id}");
+        let queue: Vec<u32> = shard.queue(id).unwrap().iter().map(|ticket| ticket.number).collect();
+        assert_eq!(queue, known.queue(), "who waits for {id}");
+        let room = shard.room(id).unwrap();
+        assert_eq!((room.commitment, room.seed), (known.commitment, known.seed), "the draw of {id}");
+        assert_eq!(room.admitted as usize, known.admitted_at(self.now), "let in to {id}");
+    }
+
+    fn compare_order(&self, hold: &Hold) {
+        let shard = &self.shards[shard_of(hold.id.slot()) as usize];
+        let (shown, known) = match (shard.order(hold.id), &hold.order) {
+            (Some(shown), Some(known)) => (shown, known),
+            (None, None) => return,
+            (shown, known) => panic!("{}: {shown:?}, and the model has {known:?}", hold.id),
+        };
+        assert_eq!(shown.state, known.state, "{} {shown:?} {known:?}", hold.id);
+        let is_resolved = |shown: &Order| shown.resolution.is_some();
+        assert_eq!(is_resolved(&shown), known.is_resolved, "{} {shown:?} {known:?}", hold.id);
+        for (step, of) in shown.steps.iter().zip(&known.steps) {
+            let told = (step.state, step.attempts, step.deadline.map(|at| at.0), step.is_uncertain, step.is_late);
+            let expected = (of.state, of.attempts, of.until, of.is_uncertain, of.is_late);
+            assert_eq!(told, expected, "{} {}: state, attempts, until, uncertain, late", hold.id, step.spec.name);
+        }
+        let called = known.current().filter(|at| known.steps[*at].is_called()).map(|at| &known.steps[at].spec.name);
+        assert_eq!(shard.call_to_make(hold.id).map(|call| call.key.step).as_ref(), called, "{}", hold.id);
+    }
+
     /// What lies on other shards than the one that decides.
     fn compare_parts(&self, hold: &Hold, is_asked: impl Fn(u32) -> bool) {
         if hold.state().is_ended() {
@@ -131,7 +204,7 @@ fn lots_of(bound: &[LotUnits]) -> Vec<(&str, u64, u64, u64)> {
     lots
 }
 
-fn stock_of(model: &Model, place: &Place) -> [u64; 11] {
+fn stock_of(model: &Model, place: &Place) -> [u64; 12] {
     let cells = model.cells.iter().filter(|((sku, at, _), _)| (sku, at) == (&place.0, &place.1));
     let (mut on_hand, mut damaged, mut quality) = (0, 0, 0);
     for (_, cell) in cells {
@@ -154,5 +227,6 @@ fn stock_of(model: &Model, place: &Place) -> [u64; 11] {
         expected.map(|it| sum(&it.lines)).sum(),
         // Of a location that is not in use nothing may be promised, and of an item that is not tracked anything.
         if model.items[&place.0].tracked && model.locations[&place.1] { model.atp(place) } else { 0 },
+        model.fence(place),
     ]
 }

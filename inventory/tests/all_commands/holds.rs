@@ -39,6 +39,7 @@ fn line_units(parts: &[Picked]) -> Vec<LineUnits> {
 impl Model {
     pub fn extend(&mut self, extend: &Extend) -> Said<()> {
         let (at, asked) = (self.find(extend.reservation)?, self.now + u64::from(extend.ttl_s) * 1_000);
+        self.holds[at].check_no_order()?;
         let hold = &mut self.holds[at];
         if !hold.is_holding() {
             return hold.why_not();
@@ -52,6 +53,7 @@ impl Model {
 
     pub fn release(&mut self, id: ReservationId) -> Said<()> {
         let at = self.find(id)?;
+        self.holds[at].check_no_order()?;
         if !self.holds[at].is_holding() {
             return self.holds[at].why_not();
         }
@@ -61,6 +63,7 @@ impl Model {
 
     pub fn cancel(&mut self, id: ReservationId) -> Said<()> {
         let at = self.find(id)?;
+        self.holds[at].check_no_order()?;
         if self.holds[at].state().is_ended() {
             return self.holds[at].why_not();
         }
@@ -74,6 +77,12 @@ impl Model {
             return invalid(Field::CancelAt);
         }
         let at = self.find(commit.reservation)?;
+        self.holds[at].check_no_order()?;
+        self.sell_hold(at, commit)
+    }
+
+    /// The same, whoever decides it.
+    pub fn sell_hold(&mut self, at: usize, commit: &Commit) -> Said<()> {
         let hold = self.holds[at].clone();
         if hold.is_spread && !(commit.parts.is_empty() && commit.if_expired == IfExpired::Fail) {
             return why("LinesSpanShards");
@@ -125,6 +134,7 @@ impl Model {
     /// What expired is tried for as a new hold would be.
     fn retake(&mut self, at: usize, units: &[u64]) -> Said<()> {
         let hold = self.holds[at].clone();
+        let sale = self.still_selling(hold.sale.as_ref())?;
         let plan = hold.plan.as_ref().filter(|plan| plan.sourced.is_some());
         let through = match (plan, &hold.channel) {
             (Some(_), Some(channel)) => {
@@ -137,7 +147,7 @@ impl Model {
             }
             _ => None,
         };
-        let mut demand = Demand::of(self, hold.customer, through);
+        let mut demand = Demand::of(self, hold.customer, through, sale);
         let mut promises = vec![(0, 0); units.len()];
         for (number, units) in units.iter().enumerate().filter(|(_, units)| **units > 0) {
             let line = &hold.lines[number];

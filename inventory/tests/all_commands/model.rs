@@ -1,13 +1,16 @@
 //! What should be there, said as plainly as can be: one map of everything, no shards, no indexes, no sums that are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_inventory::commands::Plan;
 use holdfast_inventory::{
-    ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec, LimitId, LimitSpec,
-    LimitWindow, LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal,
+    CampaignId, ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec, LimitId,
+    LimitSpec, LimitWindow, LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal,
     ReservationId, ReservationState, Sku, TransferId,
 };
+
+use crate::campaigns::{Allocation, Campaign, Sale};
+use crate::orders::Order;
 
 pub const DAY_MS: u64 = 24 * 3_600_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -157,11 +160,14 @@ pub struct Hold {
     pub cancel_at: Option<u64>,
     pub customer: Option<CustomerHash>,
     pub channel: Option<ChannelId>,
+    /// The campaign that it was made in.
+    pub sale: Option<Sale>,
     pub plan: Option<Plan>,
     /// Before this instant nothing of it is shipped, since lines on other shards say so.
     pub release_at: u64,
     pub lines: Vec<Line>,
     pub is_spread: bool,
+    pub order: Option<Order>,
 }
 
 impl Hold {
@@ -230,6 +236,14 @@ pub struct Count {
     pub lines: Vec<(Option<LotId>, Condition, Option<i64>)>,
 }
 
+#[derive(Clone, Debug)]
+pub struct Limit {
+    pub sku: Sku,
+    pub spec: LimitSpec,
+    /// It counts what is held in this campaign alone.
+    pub campaign: Option<CampaignId>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub now: u64,
@@ -237,7 +251,13 @@ pub struct Model {
     pub kits: BTreeMap<Sku, (String, Vec<Component>)>,
     pub locations: BTreeMap<LocationId, bool>,
     pub channels: BTreeMap<ChannelId, ChannelSpec>,
-    pub limits: BTreeMap<LimitId, (Sku, LimitSpec)>,
+    pub limits: BTreeMap<LimitId, Limit>,
+    pub campaigns: BTreeMap<CampaignId, Campaign>,
+    pub campaigns_made: usize,
+    /// Units that campaigns were given, by which one it was and where they are.
+    pub allocations: BTreeMap<(usize, Place), Allocation>,
+    /// Tokens that were spent: on which shard, in which campaign, of which ticket.
+    pub spent: BTreeSet<(u32, usize, u32)>,
     pub lots: BTreeMap<(Sku, LotId), Lot>,
     pub cells: BTreeMap<(Sku, LocationId, Option<LotId>), Cell>,
     pub safety: BTreeMap<Place, u64>,
@@ -365,7 +385,7 @@ impl Model {
     }
 
     pub fn atp(&self, place: &Place) -> u64 {
-        self.left_for(place, self.need_of(&place.0)).saturating_sub(self.safety_of(place))
+        self.left_for(place, self.need_of(&place.0)).saturating_sub(self.kept_back(place))
     }
 
     /// When a lot with those dates expires, and when it leaves sale.
@@ -380,7 +400,7 @@ impl Model {
 
     /// Units that a customer has under a limit: held and bought.
     pub fn taken(&self, limit: &LimitId, customer: CustomerHash) -> u64 {
-        let window = self.limits[limit].1.window;
+        let window = self.limits[limit].spec.window;
         let counts = |since: u64| match window {
             LimitWindow::ForEver => true,
             LimitWindow::RollingSeconds(seconds) => since + u64::from(seconds) * 1_000 > self.now,
@@ -391,9 +411,15 @@ impl Model {
         live + gone.map(|gone| gone.3).sum::<u64>()
     }
 
-    pub fn limits_of<'a>(&'a self, sku: &'a Sku) -> impl Iterator<Item = (&'a LimitId, &'a LimitSpec)> {
-        let of_item = self.limits.iter().filter(move |(_, (of, spec))| of == sku && spec.active);
-        of_item.map(|(id, (_, spec))| (id, spec))
+    /// The limits under which units of an item are held in that campaign, or in none.
+    pub fn limits_of<'a>(
+        &'a self,
+        sku: &'a Sku,
+        campaign: Option<&'a CampaignId>,
+    ) -> impl Iterator<Item = (&'a LimitId, &'a LimitSpec)> {
+        let is_under = move |limit: &Limit| limit.campaign.is_none() || limit.campaign.as_ref() == campaign;
+        let of_item = self.limits.iter().filter(move |(_, of)| of.sku == *sku && of.spec.active && is_under(of));
+        of_item.map(|(id, of)| (id, &of.spec))
     }
 
     pub fn find(&self, id: ReservationId) -> Said<usize> {
@@ -407,6 +433,9 @@ impl Model {
     pub fn forget(&mut self, at: usize) {
         let hold = self.holds.remove(at);
         assert!(hold.state().is_ended(), "a live reservation is forgotten: {hold:?}");
+        if let Some(sale) = &hold.sale {
+            self.keep_bought(sale, &hold.lines);
+        }
         for (line, (limit, _)) in hold.lines.iter().flat_map(|line| line.limits.iter().map(move |limit| (line, limit)))
         {
             if let Some(customer) = hold.customer {

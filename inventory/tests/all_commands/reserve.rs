@@ -2,13 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_inventory::commands::{Amend, Line as Asked, Reserve};
+use holdfast_inventory::commands::{Line as Asked, Reserve};
 use holdfast_inventory::{
-    Backorder, CustomerHash, Field, ItemStatus, LimitId, LineCounts, LocationId, LotStatus, slot_of,
+    Backorder, CampaignId, CustomerHash, Field, ItemStatus, LimitId, LineCounts, LocationId, LotStatus, slot_of,
 };
 
+use crate::campaigns::Sale;
 use crate::model::{Hold, Line, Model, Said, Why, all, invalid, unsold, why};
 use crate::shard_of;
+
+/// The locations of a channel that chose, and its buffer.
+pub type Through = (Vec<LocationId>, u64);
+
+/// Why a line that is optional goes without, whichever shard it lies on.
+const LACKS: [&str; 5] =
+    ["InsufficientStock", "BackorderCapExceeded", "CustomerRequired", "CustomerLimitExceeded", "AllocationExhausted"];
 
 /// What the lines of one command ask for together.
 #[derive(Clone)]
@@ -18,37 +26,48 @@ pub struct Demand<'a> {
     pub now: Model,
     customer: Option<CustomerHash>,
     /// The channel's locations and its buffer, where it chose.
-    through: Option<(Vec<LocationId>, u64)>,
+    through: Option<Through>,
+    /// The campaign whose units are asked for.
+    sale: Option<Sale>,
     asked: BTreeMap<LimitId, u64>,
 }
 
 impl<'a> Demand<'a> {
-    pub fn of(before: &'a Model, customer: Option<CustomerHash>, through: Option<(Vec<LocationId>, u64)>) -> Self {
-        Self { before, now: before.clone(), customer, through, asked: BTreeMap::new() }
+    pub fn of(before: &'a Model, customer: Option<CustomerHash>, through: Option<Through>, sale: Option<Sale>) -> Self {
+        Self { before, now: before.clone(), customer, through, sale, asked: BTreeMap::new() }
     }
 
     /// So many units more for a line: what is there, and the rest without stock, where item and line allow it.
+    ///
+    /// In a campaign only what it has left, and only what is there.
     pub fn promise(&mut self, at: (usize, usize), number: usize, units: u64) -> Said<(u64, u64)> {
         let line = self.now.line(at).clone();
         let refused = |name| Err(Why { line: number, ..Why::of(name) });
-        for (limit, spec) in self.before.limits_of(&line.sku) {
+        let campaign = self.sale.as_ref().map(|sale| &sale.0);
+        for (limit, spec) in self.before.limits_of(&line.sku, campaign) {
             let Some(customer) = self.customer else { return refused("CustomerRequired") };
             let taken = self.before.taken(limit, customer) + self.asked.get(limit).copied().unwrap_or(0);
             if units > u64::from(spec.units).saturating_sub(taken) {
                 return refused("CustomerLimitExceeded");
             }
         }
+        if let Some((_, made)) = self.sale
+            && line.counted
+            && units > self.now.allocation_left(made, &line.place())
+        {
+            return refused("AllocationExhausted");
+        }
         let held = if line.counted { units.min(self.left(&line)) } else { units };
         let lacks = units - held;
         if lacks > 0 {
-            let may_wait = !line.stock_only && line.named.is_none();
+            let may_wait = !line.stock_only && line.named.is_none() && self.sale.is_none();
             let Some(cap) = self.now.cap(&line).filter(|_| may_wait) else { return refused("InsufficientStock") };
             let waiting = self.now.sum_at(&line.place(), |units| units.backordered + units.backordered_sold);
             if waiting + lacks > cap {
                 return refused("BackorderCapExceeded");
             }
         }
-        for (limit, _) in self.before.limits_of(&line.sku) {
+        for (limit, _) in self.before.limits_of(&line.sku, campaign) {
             *self.asked.entry(limit.clone()).or_default() += units;
         }
         let line = self.now.line(at);
@@ -63,7 +82,9 @@ impl<'a> Demand<'a> {
             Some(lot) => self.now.left_of(&place, lot),
             None => self.now.left_for(&place, line.need),
         };
-        let left = left.min(self.now.left_for(&place, 0).saturating_sub(self.now.safety_of(&place)));
+        // What a campaign has is what others leave to it, the safety stock too.
+        let kept_back = if self.sale.is_some() { 0 } else { self.now.kept_back(&place) };
+        let left = left.min(self.now.left_for(&place, 0).saturating_sub(kept_back));
         match &self.through {
             Some((locations, _)) if !locations.contains(&line.location) => 0,
             Some((_, buffer)) => left.saturating_sub(*buffer),
@@ -105,7 +126,7 @@ impl Model {
     }
 
     /// A line that holds nothing yet, where its item is on sale at an active location.
-    fn new_line(&self, asked: &Asked) -> Said<Line> {
+    pub fn new_line(&self, asked: &Asked) -> Said<Line> {
         self.check_item(&asked.sku)?;
         self.check_active(&asked.location)?;
         let spec = &self.items[&asked.sku];
@@ -122,8 +143,8 @@ impl Model {
     }
 
     /// Limits count a line of somebody who is named.
-    fn mark(&self, line: &mut Line) {
-        for (limit, spec) in self.limits_of(&line.sku) {
+    pub fn mark(&self, line: &mut Line, campaign: Option<&CampaignId>) {
+        for (limit, spec) in self.limits_of(&line.sku, campaign) {
             if !line.limits.iter().any(|(known, _)| known == limit) {
                 line.limits.push((limit.clone(), spec.returns_restore));
             }
@@ -161,10 +182,12 @@ impl Model {
             cancel_at: None,
             customer: reserve.customer,
             channel: reserve.channel.clone(),
+            sale: None,
             plan: reserve.plan.as_deref().cloned(),
             release_at: 0,
             lines: reserve.lines.iter().map(blank_line).collect(),
             is_spread,
+            order: None,
         };
         let mut made = self.clone();
         made.holds.push(blank);
@@ -180,8 +203,7 @@ impl Model {
                 // A shard that holds nothing of it does not say how long it may be held.
                 Ok((after, allowed_s)) => (made, max_hold_s) = (after, max_hold_s.min(allowed_s)),
                 Err(lack) => {
-                    let is_lack =
-                        ["InsufficientStock", "BackorderCapExceeded", "CustomerLimitExceeded"].contains(&lack.name);
+                    let is_lack = LACKS.contains(&lack.name);
                     let is_optional = |number: &usize| reserve.partial_ok || reserve.lines[*number].optional;
                     // That nothing is decided on one shard is said before what another one has refused for good.
                     if is_deciding || lack.decides_nothing {
@@ -234,7 +256,7 @@ impl Model {
                 return why("OrderLimitExceeded");
             }
             if reserve.customer.is_some() {
-                self.mark(&mut line);
+                self.mark(&mut line, reserve.campaign.as_ref());
             }
             if let (true, Backorder::Preorder { release_at, .. }) = (line.remote, &spec.backorder) {
                 made.holds[hold].release_at = made.holds[hold].release_at.max(release_at.0);
@@ -254,8 +276,15 @@ impl Model {
         missing: &mut BTreeSet<usize>,
         is_deciding: bool,
     ) -> Said<Self> {
+        let sale = self.selling(reserve.campaign.as_ref())?;
+        let mut token_is_spent = self.clone();
+        if is_deciding {
+            token_is_spent.spend_token(reserve, sale.as_ref(), shard_of(reserve.reservation.slot()))?;
+        }
         let through = self.through(reserve)?;
-        let mut demand = Demand::of(made, reserve.customer, through);
+        let mut demand = Demand::of(made, reserve.customer, through, sale.clone());
+        demand.now.holds[hold].sale = sale;
+        demand.now.spent = token_is_spent.spent;
         // Other shards' lines say nothing of this one's limits.
         demand.before = self;
         let mut own_missing = if is_deciding { missing.clone() } else { BTreeSet::new() };
@@ -326,86 +355,12 @@ impl Model {
         left >= asked && !sourced.last
     }
 
-    pub fn through(&self, reserve: &Reserve) -> Said<Option<(Vec<LocationId>, u64)>> {
+    pub fn through(&self, reserve: &Reserve) -> Said<Option<Through>> {
         let sourced = reserve.plan.as_ref().and_then(|plan| plan.sourced.as_ref());
         let (Some(sourced), Some(channel)) = (sourced, &reserve.channel) else { return Ok(None) };
         let Some(spec) = self.channels.get(channel).filter(|spec| spec.active) else { return why("UnknownChannel") };
         let near = |location: &&LocationId| sourced.nearest.is_empty() || sourced.nearest.contains(location);
         Ok(Some((spec.locations.iter().filter(near).cloned().collect(), u64::from(spec.buffer))))
-    }
-
-    pub fn amend(&mut self, amend: &Amend) -> Said<()> {
-        let at = self.find(amend.reservation)?;
-        let hold = &self.holds[at];
-        if hold.state() != holdfast_inventory::ReservationState::Held {
-            return hold.why_not();
-        }
-        if hold.is_spread {
-            return why("LinesSpanShards");
-        }
-        if hold.plan.is_some() {
-            return why("LinesMoveTogether");
-        }
-        let (mut lines, mut max_expires_at) = (hold.lines.clone(), hold.max_expires_at);
-        let mut demand = Demand::of(self, hold.customer, None);
-        for (number, new) in amend.lines.iter().enumerate() {
-            self.check_item(&new.sku)?;
-            if !self.locations.contains_key(&new.location) {
-                return why("UnknownLocation");
-            }
-            new.lot.as_ref().map_or(Ok(()), |lot| self.lot(&new.sku, lot).map(|_| ()))?;
-            let is_it = |line: &Line| (&line.sku, &line.location, &line.named) == (&new.sku, &new.location, &new.lot);
-            let has: u64 =
-                lines.iter().filter(|line| is_it(line)).map(|line| line.units.held + line.units.backordered).sum();
-            if new.units.count() <= has {
-                let mut less = has - new.units.count();
-                for line in lines.iter_mut().rev().filter(|line| is_it(line)) {
-                    for units in [&mut line.units.backordered, &mut line.units.held] {
-                        let part = less.min(*units);
-                        (*units, less) = (*units - part, less - part);
-                        line.units.released += part;
-                    }
-                }
-                continue;
-            }
-            let known = lines.iter().position(is_it);
-            if known.is_some() && self.items[&new.sku].status != ItemStatus::Active {
-                return why("ItemNotSellable");
-            }
-            let line = self.new_line(new)?;
-            let place = known.unwrap_or(lines.len());
-            if known.is_none() {
-                lines.push(line.clone());
-                demand.now.holds[at].lines.push(line);
-            }
-            if let Some(limit) = self.items[&new.sku].max_hold_s {
-                max_expires_at = max_expires_at.min(hold.created_at + u64::from(limit) * 1_000);
-            }
-            lines[place].stock_only = new.no_backorder;
-            demand.now.line((at, place)).stock_only = new.no_backorder;
-            let (held, waits) = demand.promise((at, place), number, new.units.count() - has)?;
-            lines[place].units.held += held;
-            lines[place].units.backordered += waits;
-        }
-        if max_expires_at <= self.now {
-            return why("ExtendLimitReached");
-        }
-        for line in lines.iter().filter(|line| amend.lines.iter().any(|named| named.sku == line.sku)) {
-            let same = lines.iter().filter(|other| other.sku == line.sku);
-            let units: u64 = same.map(|other| other.units.held + other.units.backordered).sum();
-            if self.items[&line.sku].max_per_order.is_some_and(|limit| units > u64::from(limit)) {
-                return why("OrderLimitExceeded");
-            }
-        }
-        if hold.customer.is_some() {
-            let named = lines.iter_mut().filter(|line| amend.lines.iter().any(|named| named.sku == line.sku));
-            named.for_each(|line| self.mark(line));
-        }
-        let hold = &mut self.holds[at];
-        hold.lines = lines;
-        hold.max_expires_at = max_expires_at;
-        hold.expires_at = hold.expires_at.min(max_expires_at);
-        Ok(())
     }
 
     /// Refuses units of a kit's lines that are not those of whole kits.

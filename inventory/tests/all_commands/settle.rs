@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use holdfast_inventory::{Condition, LotId};
 
+use crate::campaigns::Campaign;
 use crate::model::{Line, Model, NEVER, Place, sold, unsold};
 
 /// What of a reservation is given back, and why.
@@ -103,7 +104,7 @@ impl Model {
         for is_sold in [true, false] {
             let waits = |line: &Line| if is_sold { line.units.backordered_sold } else { line.units.backordered };
             for at in self.lines_where(place, waits) {
-                let above = self.left_for(place, 0).saturating_sub(self.safety_of(place));
+                let above = self.left_for(place, 0).saturating_sub(self.kept_back(place));
                 let line = self.line(at).clone();
                 let left = match &line.named {
                     Some(lot) => self.left_of(place, lot),
@@ -228,9 +229,14 @@ impl Model {
         }
     }
 
-    /// Time has come to `now`: lots leave sale, then what is due ends, the oldest first.
+    /// Time has come to `now`: campaigns give back what they have not sold, lots leave sale, then what is due ends, the oldest first.
     pub fn pass_time(&mut self, now: u64) {
+        let is_due = |campaign: &Campaign| (self.now + 1..=now).contains(&campaign.spec.ends_at.0);
+        let campaign_ends = self.campaigns.values().any(is_due);
         self.now = now;
+        if campaign_ends {
+            self.settle();
+        }
         let mut over: Vec<_> = self.lots.iter().filter(|(_, lot)| lot.removal_at < now).collect();
         over.sort_by_key(|(_, lot)| (lot.removal_at, lot.made));
         for (sku, lot) in over.into_iter().map(|(key, _)| key.clone()).collect::<Vec<_>>() {
@@ -239,6 +245,9 @@ impl Model {
         self.settle();
         let due = |at: usize| {
             let hold = &self.holds[at];
+            if let Some(order) = hold.open_order() {
+                return order.due_at().map(|due| (due, at));
+            }
             let expiry = hold.is_holding().then_some(hold.expires_at);
             let cancel = hold.cancel_at.filter(|_| hold.has(sold));
             expiry.into_iter().chain(cancel).min().map(|due| (due, at))
@@ -246,6 +255,11 @@ impl Model {
         let mut due: Vec<(u64, usize)> = (0..self.holds.len()).filter_map(due).filter(|due| due.0 <= now).collect();
         due.sort_unstable();
         for (_, at) in due {
+            if self.holds[at].open_order().is_some() {
+                self.order_is_due(at);
+                self.settle();
+                continue;
+            }
             if self.holds[at].is_holding() && self.holds[at].expires_at <= now {
                 self.give_back(at, GiveBack::Expire);
                 self.settle();

@@ -8,14 +8,14 @@ use holdfast_inventory::{
     Component, Condition, CountId, Field, LineUnits, LocationId, LotId, LotSpec, LotStatus, Sku, TransferId, slot_of,
 };
 
-use crate::model::{Count, Lot, Model, Place, Receipt, Said, Transfer, invalid, why};
+use crate::model::{Count, Limit, Lot, Model, Place, Receipt, Said, Transfer, invalid, why};
 use crate::{OPEN_DOCUMENTS, shard_of};
 
 const CONDITIONS: [Condition; 3] = [Condition::Resellable, Condition::Damaged, Condition::QualityControl];
 
 impl Model {
     /// The place of a command, whose item and location must be known.
-    fn place(&self, sku: &Sku, location: &LocationId) -> Said<Place> {
+    pub fn place(&self, sku: &Sku, location: &LocationId) -> Said<Place> {
         self.check_item(sku)?;
         if !self.locations.contains_key(location) {
             return why("UnknownLocation");
@@ -65,15 +65,18 @@ impl Model {
 
     pub fn put_limit(&mut self, put: &PutLimit) -> Said<()> {
         self.check_item(&put.sku)?;
-        if let Some((sku, spec)) = self.limits.get(&put.limit) {
-            if *sku != put.sku {
-                return invalid(Field::Sku);
-            }
-            if spec.window != put.spec.window {
+        match self.limits.get(&put.limit) {
+            Some(known) if known.sku != put.sku => return invalid(Field::Sku),
+            Some(known) if (known.spec.window, &known.campaign) != (put.spec.window, &put.campaign) => {
                 return invalid(Field::LimitWindow);
             }
+            None if put.campaign.as_ref().is_some_and(|id| !self.campaigns.contains_key(id)) => {
+                return why("UnknownCampaign");
+            }
+            _ => {}
         }
-        self.limits.insert(put.limit.clone(), (put.sku.clone(), put.spec));
+        let (sku, spec, campaign) = (put.sku.clone(), put.spec, put.campaign.clone());
+        self.limits.insert(put.limit.clone(), Limit { sku, spec, campaign });
         Ok(())
     }
 
@@ -194,11 +197,18 @@ impl Model {
         self.find_or_write_off(&place, set.lot.as_ref(), delta, Condition::Resellable)
     }
 
+    /// What campaigns leave of what is on sale; all of what is not.
+    fn spare_of(&self, place: &Place, lot: Option<&LotId>, condition: Condition) -> u64 {
+        let is_on_sale = lot.is_none_or(|lot| self.is_sellable(&self.lots[&(place.0.clone(), lot.clone())]));
+        if condition == Condition::Resellable && is_on_sale { self.spare_units(place) } else { u64::MAX }
+    }
+
     pub fn move_units(&mut self, moved: &MoveUnits) -> Said<()> {
         let place = self.place(&moved.sku, &moved.location)?;
         self.check_lot(&moved.sku, moved.lot.as_ref())?;
         let units = moved.units.count();
-        if units > self.units_to_take(&place, moved.lot.as_ref(), moved.from) {
+        let spare = self.spare_of(&place, moved.lot.as_ref(), moved.from);
+        if units > self.units_to_take(&place, moved.lot.as_ref(), moved.from).min(spare) {
             return why("TooFewOfCondition");
         }
         let cell = self.cell_mut(&place, moved.lot.as_ref());
@@ -252,7 +262,8 @@ impl Model {
         create.lines.iter().try_for_each(|line| self.check_lot(&create.sku, line.lot.as_ref()))?;
         let mut after = self.clone();
         for line in &create.lines {
-            if line.units.count() > after.units_to_take(&from, line.lot.as_ref(), Condition::Resellable) {
+            let spare = after.spare_of(&from, line.lot.as_ref(), Condition::Resellable);
+            if line.units.count() > after.units_to_take(&from, line.lot.as_ref(), Condition::Resellable).min(spare) {
                 return why("InsufficientStock");
             }
             after.cell_mut(&from, line.lot.as_ref()).resellable -= line.units.count();

@@ -8,7 +8,7 @@ use holdfast_inventory::{
 
 use crate::generate::Wish;
 use crate::model::{Said, name_of};
-use crate::world::{OPENING, Past, World, agree, limits};
+use crate::world::{OPENING, Past, World, agree, goes_everywhere, limits};
 use crate::{SHARDS, shard_of};
 
 impl World {
@@ -69,8 +69,8 @@ impl World {
         wishes.truncate(2 + self.dice.below(2) as usize);
         let may_be_linked = |wish: &Wish| match &wish.operation {
             Operation::Reserve(reserve) => reserve.lines.iter().all(|line| shard_of(slot_of(&line.sku)) == shard),
-            Operation::PutLocation(_) | Operation::PutChannel(_) | Operation::SetLimits(_) => false,
-            _ => true,
+            Operation::SetLimits(_) => false,
+            operation => !goes_everywhere(operation) && !operation.is_told_by_nodes(),
         };
         // A revision that is current now may not be when its turn comes.
         wishes.retain(|wish| may_be_linked(wish) && !names_revision(&wish.operation));
@@ -126,6 +126,9 @@ impl World {
 
     pub fn ask_too_early(&mut self) {
         let wish = self.wish();
+        if wish.operation.is_told_by_nodes() {
+            return;
+        }
         let shard = self.shard_for(&wish);
         let minted_at = LogTime(self.now + limits().mint_ahead_ms + 1);
         let command = Command { minted_at, keyed: false, ..self.command(wish.operation) };

@@ -1,16 +1,18 @@
 //! Three shards and whoever carries what they say to one another, beside the model: each command goes to both.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Told};
 use holdfast_inventory::{
-    Applied, AttemptId, Backorder, BodyHash, Cause, Command, CommandId, Component, Entry, Inventory, ItemSpec, Limits,
-    LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units, invariants,
-    slot_of,
+    Applied, AttemptId, Backorder, BodyHash, CampaignId, Cause, Command, CommandId, Component, Entry, Inventory,
+    ItemSpec, Limits, LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units,
+    invariants, slot_of,
 };
 
 use crate::generate::{Wish, location};
 use crate::model::{Model, Said, name_of};
+use crate::rooms::slot_of_room;
+use crate::tally::Tally;
 use crate::{OPEN_DOCUMENTS, SHARDS, shard_of};
 
 pub const OPENING: u64 = 100_000_000_000;
@@ -18,6 +20,9 @@ pub const OPENING: u64 = 100_000_000_000;
 const DECIDED_WITHIN_MS: u64 = 10_000;
 /// Commands of which those are told, where something is wrong, that have to do with it.
 const TAIL: usize = 300;
+
+/// Units that a campaign has left, the tickets whose tokens were spent, and when that was read.
+pub type News = (u64, BTreeSet<u32>, u64);
 
 pub type Outcome = Result<Success, Refusal>;
 
@@ -35,17 +40,6 @@ impl Dice {
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
-}
-
-/// How many commands of each kind were done and refused, and how often each refusal came up.
-#[derive(Default)]
-pub struct Tally {
-    /// But for what shards say to one another.
-    pub commands: u64,
-    pub kinds: BTreeMap<&'static str, (u64, u64)>,
-    pub refusals: BTreeMap<String, u64>,
-    /// What is not a kind of its own: retries, chains, reservations over several shards and the like.
-    pub ways: BTreeMap<&'static str, u64>,
 }
 
 /// A command that was decided, to be asked again.
@@ -70,6 +64,9 @@ pub struct World {
     pub attempts: u64,
     pub documents: u64,
     pub channel_revision: u64,
+    pub campaign_revision: u64,
+    /// What was read earlier of what campaigns have left.
+    pub old_news: BTreeMap<CampaignId, News>,
     pub tally: Tally,
     commands: u128,
     pub past: VecDeque<Past>,
@@ -126,6 +123,8 @@ impl World {
             attempts: 0,
             documents: 0,
             channel_revision: 0,
+            campaign_revision: 0,
+            old_news: BTreeMap::new(),
             tally: Tally::default(),
             commands: 0,
             past: VecDeque::new(),
@@ -297,7 +296,7 @@ impl World {
 
     /// A command goes to the shards and to the model, which must say the same.
     pub fn perform(&mut self, wish: Wish) {
-        let everywhere = matches!(wish.operation, Operation::PutLocation(_) | Operation::PutChannel(_));
+        let everywhere = goes_everywhere(&wish.operation);
         let shards = if everywhere {
             0..SHARDS
         } else {
@@ -313,14 +312,18 @@ impl World {
             outcomes.push(outcome);
         }
         self.forget_what_is_forgotten();
+        let before = self.order_before(&wish.operation);
         let said = self.model.decide(&wish);
+        self.note_way(&wish.operation, &said, before);
         outcomes.iter().for_each(|outcome| agree(&wish.operation, outcome, &said));
         self.carry();
         self.compare(if everywhere { SHARDS } else { self.shard_for(&wish) });
     }
 
     fn remember(&mut self, shard: u32, command: Command, outcome: &Outcome) {
-        if outcome.as_ref().err().is_none_or(Refusal::is_recorded) {
+        // Of what nodes say no result is kept: what is there decides whether it changes anything once more.
+        let is_kept = !command.operation.is_told_by_nodes();
+        if is_kept && outcome.as_ref().err().is_none_or(Refusal::is_recorded) {
             self.past.push_back(Past { shard, command, outcome: outcome.clone() });
             if self.past.len() > 300 {
                 self.past.pop_front();
@@ -331,7 +334,12 @@ impl World {
     /// The shards have forgotten what ended long ago; when they do is theirs to say.
     pub fn forget_what_is_forgotten(&mut self) {
         for at in (0..self.model.holds.len()).rev() {
-            let hold = &self.model.holds[at];
+            let shards = &self.shards;
+            let hold = &mut self.model.holds[at];
+            let is_over = hold.order.as_ref().is_some_and(|order| order.state.is_ended());
+            if is_over && shards[shard_of(hold.id.slot()) as usize].order(hold.id).is_none() {
+                hold.order = None;
+            }
             if hold.state().is_ended() && self.shards[shard_of(hold.id.slot()) as usize].reservation(hold.id).is_none()
             {
                 self.model.forget(at);
@@ -350,6 +358,7 @@ impl World {
     pub fn shard_for(&self, wish: &Wish) -> u32 {
         let of_sku = |sku: &Sku| shard_of(slot_of(sku));
         let of = |id: ReservationId| shard_of(id.slot());
+        let of_room = |campaign: &CampaignId| shard_of(slot_of_room(campaign));
         match &wish.operation {
             Operation::PutItem(put) => of_sku(&put.sku),
             Operation::Receive(receive) => of_sku(&receive.sku),
@@ -380,9 +389,23 @@ impl World {
             Operation::ApplyCount(apply) => shard_of(apply.count.slot()),
             Operation::CancelCount(cancel) => shard_of(cancel.count.slot()),
             Operation::Reconcile(reconcile) => of_sku(&reconcile.sku),
+            Operation::Grant(grant) => of_sku(&grant.sku),
+            Operation::Revoke(revoke) => of_sku(&revoke.sku),
+            Operation::StartOrder(start) => of(start.reservation),
+            Operation::ReportStep(report) => of(report.order),
+            Operation::ResolveOrder(resolve) => of(resolve.order),
+            Operation::JoinQueue(join) => of_room(&join.campaign),
+            Operation::CommitDraw(commit) => of_room(&commit.campaign),
+            Operation::Draw(draw) => of_room(&draw.campaign),
+            Operation::Admit(admit) => of_room(&admit.campaign),
             _ => wish.shard,
         }
     }
+}
+
+/// What the cluster's own records say, every shard hears.
+pub fn goes_everywhere(operation: &Operation) -> bool {
+    matches!(operation, Operation::PutLocation(_) | Operation::PutChannel(_) | Operation::PutCampaign(_))
 }
 
 pub fn agree(operation: &Operation, outcome: &Outcome, said: &Said<()>) {

@@ -3,6 +3,7 @@
 use holdfast_inventory::commands::*;
 use holdfast_inventory::*;
 
+use super::campaigns::campaign;
 use super::{Wish, channel, location};
 use crate::world::World;
 
@@ -45,8 +46,9 @@ impl World {
             }
             7 | 8 => {
                 let sku = self.limited.clone();
-                let id: LimitId = ["per-customer", "per-hour"][self.dice.below(2) as usize].parse().unwrap();
-                let known = self.model.limits.get(&id).map(|limit| limit.1.window);
+                let id: LimitId =
+                    ["per-customer", "per-hour", "per-drop"][self.dice.below(3) as usize].parse().unwrap();
+                let known = self.model.limits.get(&id).map(|limit| limit.spec.window);
                 let window =
                     if id.as_str() == "per-hour" { LimitWindow::RollingSeconds(3_600) } else { LimitWindow::ForEver };
                 let window = known.filter(|_| !self.dice.one_in(12)).unwrap_or(window);
@@ -56,7 +58,9 @@ impl World {
                     returns_restore: self.dice.one_in(2),
                     active: !self.dice.one_in(4),
                 };
-                Operation::PutLimit(PutLimit { limit: id, sku, spec, if_revision: None, campaign: None })
+                let of = if self.dice.one_in(10) { "nothing".parse().unwrap() } else { campaign(0) };
+                let campaign = (id.as_str() == "per-drop").then_some(of);
+                Operation::PutLimit(PutLimit { limit: id, sku, spec, if_revision: None, campaign })
             }
             _ => {
                 shard = self.dice.below(3) as u32;

@@ -1,9 +1,12 @@
 //! Random commands over a small world, in which items, lots, customers and reservations meet often, and most succeed.
 
+mod campaigns;
 mod catalogue;
 mod changes;
 mod goods;
+mod orders;
 mod promises;
+mod rooms;
 
 use holdfast_inventory::*;
 
@@ -145,7 +148,7 @@ impl World {
 
     pub fn wish(&mut self) -> Wish {
         loop {
-            let drawn = self.dice.below(100);
+            let drawn = self.dice.below(121);
             let wish = match drawn {
                 0..=21 => self.reserve(),
                 22..=35 => self.change_hold(),
@@ -156,6 +159,9 @@ impl World {
                 83..=88 => self.counting(),
                 89..=93 => self.lots(),
                 94..=96 => self.catalogue(),
+                97..=101 => self.campaigning(),
+                102..=109 => self.ordering(),
+                110..=117 => self.queueing(),
                 _ => self.bad_input(),
             };
             if let Some(wish) = wish {

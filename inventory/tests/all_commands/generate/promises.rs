@@ -26,6 +26,11 @@ impl World {
         self.reservations += 1;
         let count = [1, 1, 1, 2, 2, 3, 4][self.dice.below(7) as usize];
         let mut lines: Vec<Line> = (0..count).map(|_| self.line()).collect();
+        let campaign = if self.dice.one_in(4) { self.in_campaign(&mut lines) } else { None };
+        let pass = match &campaign {
+            Some(campaign) => self.shown_pass(campaign)?,
+            None => None,
+        };
         if self.dice.one_in(2) {
             // All on one shard.
             let shard = crate::shard_of(slot_of(&lines[0].sku));
@@ -66,9 +71,9 @@ impl World {
             order_ref: self.dice.one_in(3).then(|| "order".parse().unwrap()),
             customer,
             channel: channel_id,
-            campaign: None,
+            campaign,
             plan: plan.map(Box::new),
-            pass: None,
+            pass,
         })))
     }
 
