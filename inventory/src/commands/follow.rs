@@ -70,10 +70,10 @@ impl Follow {
         if is_over {
             return Ok(turn.reservation_success(no));
         }
-        let record = turn.state.reservation(no);
-        if record.lines.len() != self.lines.len() {
+        if turn.state.reservation(no).lines.len() != self.lines.len() {
             return Err(InvalidArgument::of(Field::Lines).into());
         }
+        turn.tell_of_lots_of(no);
         turn.state.change_part(no, |part| part.phase = PartPhase::Decided);
         self.sell_and_give_back(turn, no);
         self.ship(turn, no)?;

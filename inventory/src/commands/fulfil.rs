@@ -247,8 +247,13 @@ mod tests {
         shop.receive_lot("cream", "A", 10, 2).unwrap();
         shop.reserve(1, &[("cream", 2)]).unwrap();
         shop.commit(1).unwrap();
-        shop.after_s(9 * DAY_S).fulfil(1, &[(0, 1)]).unwrap();
+        shop.after_s(10 * DAY_S).fulfil(1, &[(0, 1)]).unwrap();
+        let refused = shop.after_s(1).fulfil(1, &[]);
+        assert_eq!(refused, Err(Refusal::ExceedsHeldQuantity { line: 0, available: 0 }));
+        assert_eq!(shop.reservation(1).lines[0].units.short_sold, 1);
+        shop.receive_lot("cream", "B", 30, 2).unwrap();
         let removal_at = LogTime(OPENING + 5 * DAY_S * 1_000);
-        assert_eq!(shop.after_s(2 * DAY_S).fulfil(1, &[]), Err(Refusal::LotExpired { removal_at }));
+        assert_eq!(shop.fulfil_of(1, &[(0, 1)], "A"), Err(Refusal::LotExpired { removal_at }));
+        shop.fulfil(1, &[]).unwrap();
     }
 }
