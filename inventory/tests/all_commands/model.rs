@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_inventory::commands::Plan;
 use holdfast_inventory::{
-    CampaignId, ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec, LimitId,
-    LimitSpec, LimitWindow, LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal,
-    ReservationId, ReservationState, Sku, TransferId,
+    Backorder, CampaignId, ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec,
+    LimitId, LimitSpec, LimitWindow, LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId,
+    Refusal, ReservationId, ReservationState, Sku, TransferId,
 };
 
 use crate::campaigns::{Allocation, Campaign, Sale};
@@ -378,9 +378,13 @@ impl Model {
 
     /// Until when units of the item must be sellable that are promised now.
     pub fn need_of(&self, sku: &Sku) -> u64 {
-        match self.items[sku].min_remaining_days {
-            0 => 0,
-            days => (self.now + u64::from(days) * DAY_MS).next_multiple_of(HOUR_MS),
+        let spec = &self.items[sku];
+        let remaining = u64::from(spec.min_remaining_days) * DAY_MS;
+        match spec.backorder {
+            // It is shipped no earlier than it is out.
+            Backorder::Preorder { release_at, .. } if release_at.0 > self.now => release_at.0 + remaining,
+            _ if remaining == 0 => 0,
+            _ => (self.now + remaining).next_multiple_of(HOUR_MS),
         }
     }
 
