@@ -151,6 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn an_amend_gets_no_units_that_no_counter_counts() {
+        let mut shop = shop(rule(3));
+        shop.put_item("free", ItemSpec::default()).unwrap();
+        shop.receive("free", "PAR", 9).unwrap();
+        shop.run(Operation::Reserve(asked(1, Some(ANNA), &[("free", 1)]))).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 9)]), Err(Refusal::LinesMoveTogether));
+        shop.amend(1, &[("free", 2)]).unwrap();
+        // What was held before the limit was known is not counted, and may become less.
+        let mut shop = Shop::with_rouge(9);
+        shop.run(Operation::Reserve(asked(1, Some(ANNA), &[("rouge", 5)]))).unwrap();
+        put(&mut shop, rule(3), &["mascara", "rouge"], 1).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 6)]), Err(Refusal::LinesMoveTogether));
+        shop.amend(1, &[("rouge", 4)]).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 0, 3));
+    }
+
+    #[test]
     fn a_shard_that_does_not_know_the_limit_counts_nothing_under_it_and_decides_nothing() {
         let mut shop = Shop::with_rouge(5);
         let outcome = hold(&mut shop, 1, ANNA, &[("rouge", 1)]);
