@@ -168,6 +168,18 @@ mod tests {
     }
 
     #[test]
+    fn an_optional_line_goes_without_where_no_customer_is_named() {
+        let mut shop = shop(rule(3));
+        shop.put_item("free", ItemSpec::default()).unwrap();
+        shop.receive("free", "PAR", 9).unwrap();
+        let mut reserve = asked(1, None, &[("free", 1), ("rouge", 1)]);
+        reserve.lines[1].optional = true;
+        let held = shop.run(Operation::Reserve(reserve)).unwrap().held;
+        assert_eq!(held.as_deref(), Some([1, 0].as_slice()));
+        assert_eq!(shop.stock("rouge").counts.reserved, 0);
+    }
+
+    #[test]
     fn a_shard_that_does_not_know_the_limit_counts_nothing_under_it_and_decides_nothing() {
         let mut shop = Shop::with_rouge(5);
         let outcome = hold(&mut shop, 1, ANNA, &[("rouge", 1)]);

@@ -250,7 +250,8 @@ impl Reserve {
         let before = (group.len() > 1).then(|| demand.clone());
         let mut promises = Vec::with_capacity(group.len());
         for &at in group {
-            match demand.promise(turn, &lines[at], at, self.lines[at].units.count()) {
+            let promise = self.check_customer(turn, &lines[at]);
+            match promise.and_then(|()| demand.promise(turn, &lines[at], at, self.lines[at].units.count())) {
                 Ok(promise) => promises.push(promise),
                 Err(lack) => {
                     if let Some(before) = before {
