@@ -168,6 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sold_without_stock_is_counted_and_not_shipped() {
+        let mut shop = shop(rule(3));
+        let spec = ItemSpec { backorder: Backorder::UpTo { cap: 5 }, ..ItemSpec::default() };
+        shop.put_item("late", spec).unwrap();
+        put(&mut shop, rule(3), &["late", "rouge"], 2).unwrap();
+        hold(&mut shop, 1, ANNA, &[("late", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 2, 1));
+        let nothing = Err(Refusal::ExceedsHeldQuantity { line: 0, available: 0 });
+        assert_eq!(shop.fulfil(1, &[]), nothing);
+        shop.receive("late", "PAR", 1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        assert_eq!(shop.fulfil(1, &[]), nothing);
+        assert_eq!(count(&shop, ANNA), (0, 2, 1));
+    }
+
+    #[test]
     fn an_optional_line_goes_without_where_no_customer_is_named() {
         let mut shop = shop(rule(3));
         shop.put_item("free", ItemSpec::default()).unwrap();
