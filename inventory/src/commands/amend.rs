@@ -30,6 +30,9 @@ impl Amend {
             if line.units.0 > MAX_UNITS {
                 return Err(InvalidArgument::in_line(Field::Units, at));
             }
+            if line.min_units.is_some() {
+                return Err(InvalidArgument::in_line(Field::MinUnits, at));
+            }
             let key = (&line.sku, &line.location, &line.lot);
             if self.lines[..at].iter().any(|other| (&other.sku, &other.location, &other.lot) == key) {
                 return Err(InvalidArgument::in_line(Field::Sku, at));

@@ -41,8 +41,11 @@ impl Reserve {
         }
         let lines = &mut self.lines;
         let plan = self.plan.get_or_insert_with(|| {
-            let asked = lines.iter().map(|line| AskedLine { units: line.units, optional: line.optional, kit: None });
-            let (asked, of) = (asked.collect(), (0..lines.len() as u16).collect());
+            let asked = |line: &mut Line| {
+                let min_units = line.min_units.take();
+                AskedLine { units: line.units, optional: line.optional, kit: None, min_units }
+            };
+            let (asked, of) = (lines.iter_mut().map(asked).collect(), (0..lines.len() as u16).collect());
             Box::new(Plan { request, asked, of, sourced: None, counters: Vec::new() })
         });
         for ((asked, limit), numbers) in counted {
@@ -52,7 +55,7 @@ impl Reserve {
             let units = units.ok_or(InvalidArgument::in_line(Field::Units, usize::from(asked)))?;
             let first = lines[usize::from(numbers[0])].clone();
             let sku = Sku::of_counter(&limit, customer).ok_or(InvalidArgument::of(Field::LimitSkus))?;
-            lines.push(Line { sku, units, lot: None, no_backorder: true, ..first });
+            lines.push(Line { sku, units, lot: None, no_backorder: true, min_units: None, ..first });
             plan.of.push(asked);
             plan.counters.push(CounterLine { limit, lines: numbers });
         }

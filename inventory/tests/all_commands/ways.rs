@@ -174,6 +174,7 @@ fn changed_by(operation: &Operation) -> Option<ReservationId> {
         Operation::Release(release) => Some(release.reservation),
         Operation::Cancel(cancel) => Some(cancel.reservation),
         Operation::Fulfil(fulfil) => Some(fulfil.reservation),
+        Operation::Return(returned) => Some(returned.reservation),
         Operation::ReportStep(report) => Some(report.order),
         Operation::ResolveOrder(resolve) => Some(resolve.order),
         _ => None,

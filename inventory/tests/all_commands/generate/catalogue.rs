@@ -138,6 +138,7 @@ impl World {
             lot: None,
             optional: false,
             no_backorder: false,
+            min_units: None,
         };
         let reserve = |lines: Vec<Line>, ttl_s: u32| {
             let (order_ref, customer, channel, campaign, plan) = (None, None, None, None, None);

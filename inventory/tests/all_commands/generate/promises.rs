@@ -18,6 +18,7 @@ impl World {
             units: self.units(3),
             optional: self.dice.one_in(6),
             no_backorder: self.dice.one_in(5),
+            min_units: None,
         }
     }
 
@@ -96,10 +97,10 @@ impl World {
             of.push(0);
         }
         let kit_of = KitOf { sku: kit.clone(), revision: Revision(1) };
-        let mut asked = vec![AskedLine { units, optional, kit: Some(kit_of) }];
+        let mut asked = vec![AskedLine { units, optional, kit: Some(kit_of), min_units: None }];
         for line in &lines[1..] {
             of.push(asked.len() as u16);
-            asked.push(AskedLine { units: line.units, optional: line.optional, kit: None });
+            asked.push(AskedLine { units: line.units, optional: line.optional, kit: None, min_units: None });
             planned.push(line.clone());
         }
         (planned, kit, Plan { request: BodyHash(1), asked, of, sourced: None, counters: Vec::new() })
@@ -111,7 +112,7 @@ impl World {
         let allow_split = self.dice.one_in(2);
         for line in lines.iter() {
             let number = asked.len() as u16;
-            asked.push(AskedLine { units: line.units, optional: line.optional, kit: None });
+            asked.push(AskedLine { units: line.units, optional: line.optional, kit: None, min_units: None });
             if allow_split && line.units.0 > 1 && self.dice.one_in(2) {
                 planned.push(Line { units: Units(1), location: location(0), ..line.clone() });
                 planned.push(Line { units: Units(line.units.0 - 1), location: location(1), ..line.clone() });
