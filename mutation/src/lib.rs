@@ -121,6 +121,7 @@ mutations! {
     CounterNotGivenBack = "counter-not-given-back", "What a customer gives back stays counted where a limit is over several items.";
     MinimumIgnored = "minimum-ignored", "Of a line that may be fewer units, fewer are held than will do.";
     KitHeldUneven = "kit-held-uneven", "Where fewer of a line can be had, other shards keep what they hold for all of it.";
+    ExpiredLotSold = "expired-lot-sold", "Units of a lot past its date are promised and sold.";
 }
 
 /// How a mutation shows.

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub use operations::{Operation, Standing, operations};
 pub use recorder::{Recorder, SharedHistory, Ticket};
-pub use request::{AWAY, KitLine, Line, Request, Sale, Showing, StepAsked, Through, Undo, item_of, name_at, seed_of};
+pub use request::{
+    AWAY, END_OF_LOT_0_MS, KitLine, LAST_DAY_OF_LOT_0, Line, Request, Sale, Showing, StepAsked, Through, Undo, item_of,
+    name_at, seed_of,
+};
 pub use text::{HistoryError, read, write};
 
 /// The attempts that one history keeps at most.

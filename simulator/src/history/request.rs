@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Id;
 
+/// The last day of each lot 0.
+pub const LAST_DAY_OF_LOT_0: &str = "2025-12-31";
+/// Its last millisecond, in log time: it is sold and shipped until then.
+pub const END_OF_LOT_0_MS: u64 = 1_767_225_600_000 - 1;
+
 /// Units of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is what its name says")]
@@ -27,7 +32,8 @@ pub enum Request {
         sku: String,
         units: u32,
     },
-    /// Of lot 1, 2, …: the lower the number, the earlier it leaves sale, long after any run.
+    /// Of lot 0, 1, 2, …: the lower the number, the earlier it leaves sale. The last day of lot 0 is [`LAST_DAY_OF_LOT_0`], which
+    /// ends within a simulated run; the others leave sale long after any run.
     ReceiveLot {
         sku: String,
         lot: u8,

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::provider;
 use crate::history::{
-    AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LineSeen, OrderSeen,
-    Outcome, Phase, Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing, StepAsked, StockSeen,
-    Through, TicketSeen, Turn, Undo, item_of, name_at, seed_of,
+    AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LAST_DAY_OF_LOT_0, LineSeen,
+    OrderSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing, StepAsked,
+    StockSeen, Through, TicketSeen, Turn, Undo, item_of, name_at, seed_of,
 };
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
@@ -183,7 +183,8 @@ pub(super) fn customer(number: u8) -> String {
 }
 
 fn lot_spec(lot: u8) -> v1::LotSpec {
-    v1::LotSpec { best_before: format!("20{}-12", 30 + lot), ..v1::LotSpec::default() }
+    let best_before = if lot == 0 { LAST_DAY_OF_LOT_0.to_owned() } else { format!("20{}-12", 30 + lot) };
+    v1::LotSpec { best_before, ..v1::LotSpec::default() }
 }
 
 /// The location of what a history calls so; empty: the default one.
