@@ -287,6 +287,17 @@ mod tests {
     }
 
     #[test]
+    fn an_order_of_a_lot_by_name_that_was_blocked_gets_any_other_when_it_expires() {
+        let mut shop = shop_with_removal(&[("A", 10, 1), ("B", 20, 1)]);
+        shop.reserve_of(1, "A", 1).unwrap();
+        shop.commit(1).unwrap();
+        shop.block("A", LotStatus::OnHold).unwrap();
+        assert_eq!((units(&shop, 1).short_sold, shop.stock("cream").atp), (1, 1), "A may come back");
+        shop.after_s(10 * DAY_S + 1).tick();
+        assert_eq!((units(&shop, 1).committed, shop.stock("cream").atp), (1, 0));
+    }
+
+    #[test]
     fn a_lot_expires_before_a_reservation_of_it_is_decided_even_where_the_sweep_has_not_come_to_it() {
         let mut shop = Shop::with_limits(Limits { sweep: 1, ..Limits::default() });
         for sku in ["balm", "cream"] {
