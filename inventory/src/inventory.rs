@@ -586,4 +586,22 @@ mod tests {
         shop.after_s(60).tick();
         assert_eq!(shop.inventory.counts().ended_reservations, 0);
     }
+
+    #[test]
+    fn what_may_have_been_forgotten_ended_before_what_is_said_to_be_remembered() {
+        let mut shop = Shop::with_limits(Limits { ended_reservations: 4, keep_ended_ms: 60_000, ..Limits::default() });
+        shop.receive("rouge", "PAR", 9).unwrap();
+        let mut ended = Vec::new();
+        for number in 1..=6 {
+            shop.reserve(number, &[("rouge", 1)]).unwrap();
+            shop.after_s(1).release(number).unwrap();
+            ended.push(shop.inventory.now());
+        }
+        shop.tick();
+        assert!(shop.inventory.reservation(id(2)).is_none() && shop.inventory.reservation(id(3)).is_some());
+        assert_eq!(shop.inventory.remembers_ended_since(), ended[2]);
+        shop.after_s(58).tick();
+        let (since, now) = (shop.inventory.remembers_ended_since(), shop.inventory.now());
+        assert!(since >= ended[1] && since.plus_ms(60_000) >= now, "{since:?} at {now:?}");
+    }
 }

@@ -128,6 +128,18 @@ impl Inventory {
         }
     }
 
+    /// Every reservation that ended then or later is in memory: what ended before may have been forgotten, by age or by number.
+    #[must_use]
+    pub fn remembers_ended_since(&self) -> LogTime {
+        let State { header, indexes, .. } = &self.state;
+        let by_age = LogTime(header.now.0.saturating_sub(header.limits.keep_ended_ms));
+        // They leave by number when they are more than the limit. From half of it on that may have happened: one that has expired
+        // and is taken anew is none of the ended any more.
+        let is_crowded = indexes.ended.len() as u64 >= header.limits.ended_reservations / 2;
+        let oldest = indexes.ended.first().filter(|_| is_crowded).map(|(ended_at, _)| *ended_at);
+        oldest.map_or(by_age, |oldest| oldest.max(by_age))
+    }
+
     /// What the shard remembers of the commands it decided.
     #[must_use]
     pub fn result_window(&self) -> ResultWindow {
