@@ -334,3 +334,31 @@ async fn a_file_that_cannot_be_used_goes_to_failed_with_its_reason_and_the_next_
         assert_eq!(inbox.join(name).exists(), is_there, "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn goods_are_sold_shipped_and_taken_back_by_the_orders_reference() {
+    let cluster = Cluster::of_three().await;
+    let client = Shop::client(&cluster).await;
+    open_shop(&client, &["LIP"]).await;
+    let hold = |order: &str| Reserve::new().line("LIP", 2).order_ref(order);
+    client.reserve(hold("web 1")).await.expect("units are held");
+    for arguments in [vec!["commit"], vec!["fulfil"], vec!["return", "--line", "0=1"]] {
+        let (code, _, stderr) = cluster.holdfast(&[&arguments[..], &["--order-ref", "web 1"]].concat()).await;
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+    }
+    let lip = level(&client, "LIP").await;
+    assert_eq!((lip.fulfilled, lip.returned, lip.on_hand), (2, 1, 9));
+
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let held = client.reserve(hold("twice")).await.expect("units are held");
+        ids.push(held.reservation_id.expect("a reservation").to_string());
+    }
+    let (code, _, stderr) = cluster.holdfast(&["commit", "--order-ref", "twice"]).await;
+    assert!(code == 2 && ids.iter().all(|id| stderr.contains(id)), "{code}: {stderr}");
+    let (code, _, stderr) = cluster.holdfast(&["return", "--order-ref", "nobody's", "--line", "0=1"]).await;
+    assert_eq!((code, stderr.contains("nobody's: no reservation")), (3, true), "{stderr}");
+    let (code, _, _) = cluster.holdfast(&["cancel"]).await;
+    assert_eq!(code, 2, "one of the two names it");
+    cluster.replicas_agree().await;
+}

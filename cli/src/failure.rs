@@ -44,6 +44,11 @@ impl Failure {
         Self::new(message.into(), ErrorReason::Unavailable.faces().exit, None)
     }
 
+    /// What was named is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(message.into(), ErrorReason::ReservationNotFound.faces().exit, None)
+    }
+
     /// The same with what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
