@@ -139,6 +139,31 @@ async fn a_line_split_over_two_locations_is_one_through_a_kill_of_all_nodes_befo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_fewer_will_do_a_channel_gives_as_many_as_its_locations_have() {
+    let cluster = Cluster::of_shards(SHARDS).await;
+    let client = Shop::client(&cluster).await;
+    let skus = open_shop(&client, 2, [4, 3], 1).await;
+    // 3 and 2 units of each may be sold through the channel.
+    let cart = |units, least| {
+        let of = |cart: Reserve, sku: &String| cart.line_at_least(sku.as_str(), units, least);
+        skus.iter().fold(Reserve::new(), of).sourced("web", SourcingStrategy::FewestSplits)
+    };
+    let refused = client.reserve(cart(9, 6).allow_split()).await.expect_err("they have five");
+    assert_eq!(refused.failure().metadata.get("available").map(String::as_str), Some("5"));
+    let at_one = client.reserve(cart(9, 2)).await.expect("three at one location will do");
+    assert_eq!(at_one.held, [3, 3]);
+    until_free(&client, &skus, [1, 3]).await;
+    let shown = client.reservation(at_one.reservation_id.expect("a reservation")).await.expect("it is read").value;
+    assert_eq!(shown.asked.iter().map(|it| it.units).collect::<Vec<_>>(), [3, 3], "it says how many are held");
+    client.release(at_one.reservation_id.expect("a reservation")).await.expect("it is given back");
+    until_free(&client, &skus, [4, 3]).await;
+    let at_both = client.reserve(cart(9, 4).allow_split()).await.expect("five at both will do");
+    assert_eq!(at_both.held, [5, 5]);
+    until_free(&client, &skus, [1, 1]).await;
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_is_put_read_and_asked_to_choose_by_name_and_what_is_wrong_is_told() {
     let cluster = Cluster::of_shards(1).await;
     let client = Shop::client(&cluster).await;

@@ -5,7 +5,7 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::{Cluster, Shop};
-use holdfast_client::{Client, Command, CommandKey, Commit, Fulfil, PutItem, PutKit, Receive, Reserve, v1};
+use holdfast_client::{Amend, Client, Command, CommandKey, Commit, Fulfil, PutItem, PutKit, Receive, Reserve, v1};
 use holdfast_proto::ids::{CommandId, ReservationId};
 use holdfast_proto::v1::ErrorReason;
 
@@ -104,6 +104,48 @@ async fn a_kit_is_held_and_sold_by_the_recipe_it_was_held_by_through_a_kill_of_a
     expected.push((items[0].as_str(), 1, 1));
     assert_eq!(lines, expected);
     client.fulfil(Fulfil::of(held)).await.expect("it is shipped");
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_fewer_will_do_as_many_whole_kits_and_units_are_held_as_all_shards_have_through_a_kill_of_all_nodes() {
+    let mut cluster = Cluster::of_shards(SHARDS).await;
+    let client = Shop::client(&cluster).await;
+    let items = items(&client, 7).await;
+    let kits = one_of_each_shard(&client, "KIT");
+    // Of the first component there are seven, which is three kits; of the second what the first cart leaves.
+    put(&client, &kits[0], &[(&items[1], 2), (&items[2], 1)]).await;
+    let cart = |kits_wanted, least| {
+        let item = v1::Line { sku: items[0].clone(), units: 9, min_units: 1, ..v1::Line::default() };
+        Reserve::new().line_at_least(kits[0].as_str(), kits_wanted, least).line_of(item)
+    };
+    let refused = client.reserve(cart(5, 4)).await.expect_err("there are three kits");
+    let told = refused.failure();
+    assert_eq!((told.reason, told.field.as_str()), (ErrorReason::ComponentUnavailable, "lines[0].units"));
+    let success = client.reserve(cart(5, 2)).await.expect("three kits will do");
+    assert_eq!(success.held, [3, 7]);
+    let held = id_of(&success);
+    let [of_item, first, second] = [items[0].as_str(), items[1].as_str(), items[2].as_str()];
+    until_promised(&client, &[(of_item, 7, 0), (first, 6, 0), (second, 3, 0)]).await;
+
+    cluster.kill_all();
+    cluster.start_all();
+    cluster.wait_ready().await;
+    let seen = client.reservation(held).await.expect("the reservation is read").value;
+    let asked: Vec<_> = seen.asked.iter().map(|it| (it.sku.as_str(), it.units)).collect();
+    assert_eq!(asked[0], (kits[0].as_str(), 3), "it says how many kits are held");
+    client.commit(held).await.expect("what is held is sold");
+    client.fulfil(Fulfil::of(held)).await.expect("and shipped");
+    until_promised(&client, &[(of_item, 0, 0), (first, 0, 0), (second, 0, 0)]).await;
+    let on_hand = [level(&client, of_item).await, level(&client, first).await, level(&client, second).await];
+    assert_eq!(on_hand.map(|level| level.on_hand), [0, 1, 4]);
+
+    let amend = v1::Line { sku: first.to_owned(), units: 1, min_units: 1, ..v1::Line::default() };
+    let other = client.reserve(Reserve::new().line(second, 1)).await.expect("one is held");
+    let refused = client.amend(Amend::of(id_of(&other)).line_of(amend)).await.expect_err("an amend says how many");
+    assert_eq!(refused.failure().field, "lines[0].min_units");
+    let refused = client.reserve(Reserve::new().line_at_least(second, 2, 3)).await.expect_err("more than asked for");
+    assert_eq!(refused.failure().field, "lines[0].min_units");
     cluster.replicas_agree().await;
 }
 

@@ -68,7 +68,7 @@ fn id(number: u64) -> ReservationId {
 }
 
 fn line(name: &str, location: &str, units: u32) -> Line {
-    Line { sku: sku(name), location: place(location), units: Units(units), lot: None, optional: false, no_backorder: false }
+    Line { sku: sku(name), location: place(location), units: Units(units), lot: None, optional: false, no_backorder: false, min_units: None }
 }
 
 fn parts(line: u32, units: u32) -> Vec<LineUnits> {

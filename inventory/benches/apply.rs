@@ -100,6 +100,7 @@ fn main() {
             lot: None,
             optional: false,
             no_backorder: false,
+            min_units: None,
         };
         let reserve = Reserve {
             reservation: id,

@@ -159,6 +159,24 @@ impl Demand {
         Ok(Promise { held, backordered })
     }
 
+    /// The most units that a line may be promised, on top of what is asked for already.
+    pub(crate) fn left_of(&mut self, turn: &Turn<'_>, line: &LineRecord) -> u64 {
+        let of_sku = turn.state.active_limits_of(line.sku, self.campaign.as_ref());
+        let of_limit =
+            |(no, _): (LimitNo, _)| self.limits.iter().find(|(limit, _)| *limit == no).map(|(_, left)| *left);
+        let of_limits = of_sku.filter_map(of_limit).min().unwrap_or(u64::MAX);
+        if !line.counted {
+            return of_limits;
+        }
+        let stock = self.left_at(turn.state, line);
+        let at = self.place_at(turn.state, line);
+        let place = &self.places[at];
+        let may_wait = !line.stock_only && line.named_lot().is_none();
+        let backorders = place.backorders_left.filter(|_| may_wait).unwrap_or(0);
+        let of_campaign = place.allocation_left.unwrap_or(u64::MAX);
+        stock.saturating_add(backorders).min(of_campaign).min(of_limits)
+    }
+
     /// What a line may still have where it lies.
     pub(crate) fn left_at(&mut self, state: &State, line: &LineRecord) -> u64 {
         let at = self.place_at(state, line);

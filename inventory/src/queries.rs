@@ -131,7 +131,7 @@ impl Inventory {
     /// Every reservation that ended then or later is in memory: what ended before may have been forgotten, by age or by number.
     #[must_use]
     pub fn remembers_ended_since(&self) -> LogTime {
-        let State { header, indexes, .. } = &self.state;
+        let (header, indexes) = (&self.state.header, &self.state.indexes);
         let by_age = LogTime(header.now.0.saturating_sub(header.limits.keep_ended_ms));
         // They leave by number when they are more than the limit. From half of it on that may have happened: one that has expired
         // and is taken anew is none of the ended any more.

@@ -78,6 +78,7 @@ pub enum Field {
     ValidFor,
     NewlySpent,
     LimitSkus,
+    MinUnits,
 }
 
 impl Field {
@@ -149,6 +150,7 @@ impl Field {
             Self::ValidFor => "valid_s",
             Self::NewlySpent => "newly_spent",
             Self::LimitSkus => "skus",
+            Self::MinUnits => "min_units",
         }
     }
 }

@@ -145,6 +145,7 @@ mod tests {
                 lot: None,
                 optional: *optional,
                 no_backorder: true,
+                min_units: None,
             }));
             of.extend(parts.iter().map(|_| at as u16));
         }
@@ -152,6 +153,7 @@ mod tests {
             units: Units(parts.iter().map(|(_, units)| units).sum()),
             optional: *optional,
             kit: None,
+            min_units: None,
         };
         let plan = Plan {
             request: BodyHash(1),

@@ -578,6 +578,7 @@ fn lines_of(lines: &[(&str, u32)]) -> Vec<Line> {
         lot: None,
         optional: false,
         no_backorder: false,
+        min_units: None,
     };
     lines.iter().map(line).collect()
 }

@@ -179,7 +179,15 @@ fn location(number: u64) -> holdfast_inventory::LocationId {
 
 fn line(place: Place, units: u64, no_backorder: bool) -> Line {
     let units = Units(units as u32);
-    Line { sku: sku(place.0), location: location(place.1), units, lot: None, optional: false, no_backorder }
+    Line {
+        sku: sku(place.0),
+        location: location(place.1),
+        units,
+        lot: None,
+        optional: false,
+        no_backorder,
+        min_units: None,
+    }
 }
 
 struct World {

@@ -102,7 +102,7 @@ impl World {
         let lot = if self.dice.below(5) == 0 { Some(self.lot()) } else { None };
         let (sku, location, no_backorder) = (sku(), "main".parse().unwrap(), self.dice.below(6) == 0);
         let units = Units(1 + self.dice.below(4) as u32);
-        let line = Line { sku, location, units, lot, optional: false, no_backorder };
+        let line = Line { sku, location, units, lot, optional: false, no_backorder, min_units: None };
         Operation::Reserve(Reserve {
             reservation: id(self.reservations),
             lines: vec![line],

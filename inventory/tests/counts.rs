@@ -211,6 +211,7 @@ impl Model {
                     lot: None,
                     optional: false,
                     no_backorder: false,
+                    min_units: None,
                 }];
                 let reserve = Reserve {
                     reservation: reservation_id(number),

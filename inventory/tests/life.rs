@@ -35,6 +35,7 @@ fn a_reservation_is_held_sold_and_shipped() {
         lot: None,
         optional: false,
         no_backorder: false,
+        min_units: None,
     };
     let applied = run(
         &mut inventory,

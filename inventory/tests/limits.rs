@@ -249,6 +249,7 @@ impl World {
             lot: None,
             optional: *optional,
             no_backorder: false,
+            min_units: None,
         };
         let reserve = Operation::Reserve(Reserve {
             reservation: id,
@@ -324,6 +325,7 @@ impl World {
             lot: None,
             optional: false,
             no_backorder: false,
+            min_units: None,
         };
         let outcome = self.ask(Operation::Amend(Amend { reservation: id, lines: vec![line_of] }));
         if units > 0 || line.is_some() {

@@ -133,6 +133,7 @@ fn operation(wish: &Wish, reservations: &mut u8) -> Option<Operation> {
                 lot: optional_lot(*lot),
                 optional: false,
                 no_backorder: false,
+                min_units: None,
             };
             Operation::Reserve(Reserve {
                 reservation: id(*reservations),
@@ -149,7 +150,15 @@ fn operation(wish: &Wish, reservations: &mut u8) -> Option<Operation> {
         }
         Wish::Amend { reservation, location, units } => {
             let (location, units) = (location_of(*location), Units(*units));
-            let lines = vec![Line { sku: sku(), location, units, lot: None, optional: false, no_backorder: false }];
+            let lines = vec![Line {
+                sku: sku(),
+                location,
+                units,
+                lot: None,
+                optional: false,
+                no_backorder: false,
+                min_units: None,
+            }];
             Operation::Amend(Amend { reservation: recent(*reservation, *reservations), lines })
         }
         Wish::Commit { reservation, units, last, retake } => Operation::Commit(Commit {

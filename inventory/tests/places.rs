@@ -424,8 +424,15 @@ impl Model {
                 let safety = self.safety.get(&(sku.clone(), location.clone())).copied().unwrap_or(0);
                 let left = self.left(promised, &sku, &location).saturating_sub(safety);
                 self.reservations += 1;
-                let lines =
-                    vec![Line { sku, location, units: Units(*units), lot: None, optional: false, no_backorder: false }];
+                let lines = vec![Line {
+                    sku,
+                    location,
+                    units: Units(*units),
+                    lot: None,
+                    optional: false,
+                    no_backorder: false,
+                    min_units: None,
+                }];
                 let reserve = Reserve {
                     reservation: reservation_id(self.reservations.into()),
                     lines,

@@ -180,7 +180,15 @@ impl Shop {
         let sku: Sku = "rouge".parse().unwrap();
         let reservation = ReservationId::mint(self.now, slot_of(&sku), self.next as u64);
         let (lot, optional, no_backorder) = (None, false, false);
-        let line = Line { sku, location: "PAR".parse().unwrap(), units: Units(units), lot, optional, no_backorder };
+        let line = Line {
+            sku,
+            location: "PAR".parse().unwrap(),
+            units: Units(units),
+            lot,
+            optional,
+            no_backorder,
+            min_units: None,
+        };
         self.ask(Operation::Reserve(Reserve {
             reservation,
             lines: vec![line],

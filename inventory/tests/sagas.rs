@@ -179,6 +179,7 @@ impl World {
             units: Units(1),
             optional: false,
             no_backorder: false,
+            min_units: None,
         };
         let reserve = Reserve {
             reservation,

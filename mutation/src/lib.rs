@@ -119,6 +119,8 @@ mutations! {
     CounterNotAsked = "counter-not-asked", "A line of an item under a limit over several is held without the customer's counter.";
     CounterCountedTwice = "counter-counted-twice", "A part that is asked for again is counted again.";
     CounterNotGivenBack = "counter-not-given-back", "What a customer gives back stays counted where a limit is over several items.";
+    MinimumIgnored = "minimum-ignored", "Of a line that may be fewer units, fewer are held than will do.";
+    KitHeldUneven = "kit-held-uneven", "Where fewer of a line can be had, other shards keep what they hold for all of it.";
 }
 
 /// How a mutation shows.

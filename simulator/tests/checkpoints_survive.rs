@@ -57,7 +57,7 @@ fn operation(index: u64, dice: &mut Dice) -> Operation {
     }
     Operation::Reserve(Reserve {
         reservation: ReservationId::mint(index, slot_of(&sku), index),
-        lines: vec![Line { sku, location, units, lot: None, optional: false, no_backorder: false }],
+        lines: vec![Line { sku, location, units, lot: None, optional: false, no_backorder: false, min_units: None }],
         ttl_s: dice.between(1, 20) as u32,
         partial_ok: false,
         order_ref: None,

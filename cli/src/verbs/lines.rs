@@ -44,6 +44,7 @@ impl SkuUnits {
             optional: false,
             no_backorder,
             kit_revision: 0,
+            min_units: 0,
         }
     }
 }
@@ -104,6 +105,27 @@ pub(super) fn check_kit_revisions(revisions: &[SkuRevision], lines: &[SkuUnits])
     let refused =
         |it: &SkuRevision| Failure::usage(format!("--kit-revision names {}, which is none of the SKUs", it.sku));
     stray.map_or(Ok(()), |it| Err(refused(it)))
+}
+
+/// The least number of units that will do of a SKU; 0: all of them.
+pub(super) fn min_units_of(at_least: &[SkuUnits], sku: &str) -> u32 {
+    at_least.iter().find(|it| it.sku == sku).map_or(0, |it| it.units)
+}
+
+/// Refuses the least number of a SKU that has no line, or not as many units.
+pub(super) fn check_min_units(at_least: &[SkuUnits], lines: &[SkuUnits]) -> Result<(), Failure> {
+    for SkuUnits { sku, units } in at_least {
+        let mut of_sku = lines.iter().filter(|line| line.sku == *sku).peekable();
+        if of_sku.peek().is_none() {
+            return Err(Failure::usage(format!("--at-least names {sku}, which is none of the SKUs")));
+        }
+        if let Some(line) = of_sku.find(|line| *units == 0 || line.units < *units) {
+            let problem =
+                format!("--at-least {sku}={units}, and {} are asked for: name 1 to {}", line.units, line.units);
+            return Err(Failure::usage(problem));
+        }
+    }
+    Ok(())
 }
 
 /// `LINE=UNITS`: units of a line by its number, from 0.

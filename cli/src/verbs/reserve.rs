@@ -4,7 +4,9 @@ use clap::{Args, ValueEnum};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
-use super::lines::{SkuLot, SkuRevision, SkuUnits, check_kit_revisions, check_lots, kit_revision_of};
+use super::lines::{
+    SkuLot, SkuRevision, SkuUnits, check_kit_revisions, check_lots, check_min_units, kit_revision_of, min_units_of,
+};
 use crate::ask::Asking;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -18,6 +20,9 @@ pub struct Reserve {
     /// What to hold if it is there: its lack does not fail the rest. Repeatable.
     #[arg(long = "optional", value_name = "SKU[=UNITS]")]
     optional: Vec<SkuUnits>,
+    /// Where fewer than all of a SKU can be had, hold as many as there are, but no fewer than these: SKU=UNITS; repeatable.
+    #[arg(long = "at-least", value_name = "SKU=UNITS")]
+    at_least: Vec<SkuUnits>,
     /// Only if a kit's recipe is of that revision: SKU=REVISION; repeatable.
     #[arg(long = "kit-revision", value_name = "SKU=REVISION")]
     kit_revisions: Vec<SkuRevision>,
@@ -54,7 +59,7 @@ pub struct Reserve {
     /// A line may be held at several of the channel's locations.
     #[arg(long)]
     allow_split: bool,
-    /// Leave out lines that cannot be held, instead of refusing all.
+    /// Leave out lines that cannot be held, instead of refusing all: whole lines, unless --at-least says that fewer units will do.
     #[arg(long)]
     partial_ok: bool,
     /// Hold only what is there, whatever the items allow to be promised without stock.
@@ -103,9 +108,11 @@ impl Reserve {
         let of_all: Vec<SkuUnits> = self.lines.iter().chain(&self.optional).cloned().collect();
         check_lots(&self.lots, &of_all)?;
         check_kit_revisions(&self.kit_revisions, &of_all)?;
+        check_min_units(&self.at_least, &of_all)?;
         let line = |at: usize, line: &SkuUnits| v1::Line {
             optional: at >= self.lines.len(),
             kit_revision: kit_revision_of(&self.kit_revisions, &line.sku),
+            min_units: min_units_of(&self.at_least, &line.sku),
             ..line.line(&self.location, &self.lots, self.no_backorder)
         };
         let reserve = v1::Reserve {

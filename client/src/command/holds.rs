@@ -38,6 +38,12 @@ impl Reserve {
         self.line_of(v1::Line { sku: sku.into(), units, no_backorder: true, ..v1::Line::default() })
     }
 
+    /// Adds units of a SKU at the default location, or as many as can be had of them, but no fewer than `min_units`.
+    #[must_use]
+    pub fn line_at_least(self, sku: impl Into<String>, units: u32, min_units: u32) -> Self {
+        self.line_of(v1::Line { sku: sku.into(), units, min_units, ..v1::Line::default() })
+    }
+
     /// Adds kits, only if their recipe is of that `kit_rev`.
     #[must_use]
     pub fn kits(self, sku: impl Into<String>, units: u32, kit_revision: u64) -> Self {

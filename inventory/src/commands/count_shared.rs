@@ -41,8 +41,11 @@ impl Reserve {
         }
         let lines = &mut self.lines;
         let plan = self.plan.get_or_insert_with(|| {
-            let asked = lines.iter().map(|line| AskedLine { units: line.units, optional: line.optional, kit: None });
-            let (asked, of) = (asked.collect(), (0..lines.len() as u16).collect());
+            let asked = |line: &mut Line| {
+                let min_units = line.min_units.take();
+                AskedLine { units: line.units, optional: line.optional, kit: None, min_units }
+            };
+            let (asked, of) = (lines.iter_mut().map(asked).collect(), (0..lines.len() as u16).collect());
             Box::new(Plan { request, asked, of, sourced: None, counters: Vec::new() })
         });
         for ((asked, limit), numbers) in counted {
@@ -52,7 +55,7 @@ impl Reserve {
             let units = units.ok_or(InvalidArgument::in_line(Field::Units, usize::from(asked)))?;
             let first = lines[usize::from(numbers[0])].clone();
             let sku = Sku::of_counter(&limit, customer).ok_or(InvalidArgument::of(Field::LimitSkus))?;
-            lines.push(Line { sku, units, lot: None, no_backorder: true, ..first });
+            lines.push(Line { sku, units, lot: None, no_backorder: true, min_units: None, ..first });
             plan.of.push(asked);
             plan.counters.push(CounterLine { limit, lines: numbers });
         }
@@ -91,17 +94,22 @@ impl Reserve {
     }
 
     /// Refuses a line of an item under a limit over several whose counter is not asked with it: whoever planned it did not know of the
-    /// limit, or knew it as it was.
+    /// limit, or knew it as it was. Without a customer there is none to ask for.
     pub(super) fn check_counters(&self, turn: &Turn<'_>, line: &LineRecord, number: u16) -> Result<(), Refusal> {
-        let sku = &turn.state.item(line.sku).sku;
-        for limit in turn.state.shared_limits_over(sku) {
-            if self.customer.is_none() {
-                return Err(Refusal::CustomerRequired { sku: sku.clone() });
-            }
+        for limit in turn.state.shared_limits_over(&turn.state.item(line.sku).sku) {
             let is_asked = self.plan.as_ref().is_some_and(|plan| plan.is_counted(number, &limit.id));
-            if !is_asked && !is_on(Mutation::CounterNotAsked) {
+            if !is_asked && self.customer.is_some() && !is_on(Mutation::CounterNotAsked) {
                 return Err(Refusal::LimitNotAsked { limit: limit.id.clone() });
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses a line of an item under a limit over several where nobody says for whom: a lack of that line, as under a limit of one item.
+    pub(super) fn check_customer(&self, turn: &Turn<'_>, line: &LineRecord) -> Result<(), Refusal> {
+        let sku = &turn.state.item(line.sku).sku;
+        if self.customer.is_none() && turn.state.shared_limits_over(sku).next().is_some() {
+            return Err(Refusal::CustomerRequired { sku: sku.clone() });
         }
         Ok(())
     }

@@ -41,6 +41,8 @@ struct Step {
     cancelled: u64,
     /// Held by an attempt that the whole was not made of, which had got less: given back without a count.
     excess: u64,
+    /// Of those, units that were promised without stock: the whole waits for fewer.
+    excess_backordered: u64,
 }
 
 impl Follow {
@@ -156,6 +158,7 @@ impl Step {
         let sold = to_sell.min(from.held);
         let sold_backordered = (to_sell - sold).min(from.backordered);
         let excess = from.all().unwrap_or(0).saturating_sub(to.all().unwrap_or(u64::MAX)).min(from.unsold() - to_sell);
+        let waits_for_less = (from.backordered - sold_backordered).saturating_sub(to.backordered);
         let left = from.unsold() - to_sell - excess;
         let released = to.released.saturating_sub(from.released).min(left);
         let expired = to.expired.saturating_sub(from.expired).min(left - released);
@@ -168,6 +171,7 @@ impl Step {
             expired,
             cancelled: to.cancelled.saturating_sub(from.cancelled).min(is_sold),
             excess,
+            excess_backordered: excess.min(waits_for_less),
         }
     }
 
@@ -183,10 +187,11 @@ impl Step {
         .find_map(|(units, kind)| (units > 0).then_some(kind))
     }
 
-    /// Gives units back: of what is held those that are there first, of what is sold those that are bound first.
+    /// Gives units back: of what is held those that are there first, but for those that the whole does not wait for any more; of what
+    /// is sold those that are bound first.
     fn give_back(&self, turn: &mut Turn<'_>, line: &mut LineRecord) {
         let ended = self.released + self.expired + self.excess;
-        let of_held = ended.min(line.units.held);
+        let of_held = (ended - self.excess_backordered).min(line.units.held);
         let of_backordered = (ended - of_held).min(line.units.backordered);
         let of_short = ended - of_held - of_backordered;
         turn.change_held(line, -(of_held as i64));

@@ -46,7 +46,7 @@ impl Fulfil {
             return Err(Refusal::LinesSpanShards);
         }
         let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };
-        if !record.has(|units| units.committed) {
+        if !record.items_have(|units| units.committed) {
             return Err(exceeds(0, 0));
         }
         let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;

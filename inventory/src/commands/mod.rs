@@ -19,8 +19,10 @@ mod release;
 mod reserve;
 mod reserve_spread;
 mod return_units;
+mod role;
 mod set;
 mod set_limits;
+mod take;
 
 mod cancel_transfer;
 mod close_receipt;

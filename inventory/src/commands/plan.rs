@@ -59,6 +59,15 @@ pub struct AskedLine {
     pub optional: bool,
     /// The kit that was asked for.
     pub kit: Option<KitOf>,
+    /// No fewer than these, where fewer than `units` can be had; `None`: all or nothing.
+    pub min_units: Option<Units>,
+}
+
+impl AskedLine {
+    /// The least that may be held of it, if anything is.
+    pub(super) fn least(&self) -> u64 {
+        self.min_units.unwrap_or(self.units).count()
+    }
 }
 
 /// A kit as it was sold.
@@ -84,7 +93,10 @@ impl Plan {
         }
         match self.asked.iter().position(|asked| !asked.units.is_askable()) {
             Some(at) => Err(InvalidArgument::in_line(Field::Units, at)),
-            None => Ok(()),
+            None => {
+                let mut lines = self.asked.iter().enumerate();
+                lines.try_for_each(|(at, asked)| Line::check_min_units(asked.min_units, asked.units, at))
+            }
         }
     }
 
@@ -104,7 +116,8 @@ impl Plan {
             }
             let asked = &self.asked[usize::from(*of)];
             // What becomes of a kit is for its recipe to say.
-            if asked.kit.is_none() && (units != asked.units.count() || !is_one) {
+            let is_as_many = (asked.least()..=asked.units.count()).contains(&units);
+            if asked.kit.is_none() && !(is_as_many && is_one) {
                 return Err(InvalidArgument::in_line(Field::Lines, usize::from(*of)));
             }
             if is_split && asked.kit.is_none() && !sourced.allow_split && !is_on(Mutation::SplitWithoutLeave) {
@@ -166,8 +179,8 @@ impl Plan {
         of.is_some_and(|of| self.asked[usize::from(*of)].kit.is_some())
     }
 
-    /// Units held and units promised without stock of each asked line, by those of the lines that it became: together all that was
-    /// asked for, or none. A kit waits for the component that waits for most.
+    /// Units held and units promised without stock of each asked line, by those of the lines that it became. A kit waits for the
+    /// component that waits for most.
     pub(super) fn of_asked(&self, lines: &[Line], held: &[u32], backordered: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let (mut of_held, mut of_backordered) = (vec![0; self.asked.len()], vec![0; self.asked.len()]);
         for (at, number) in self.of.iter().map(|number| usize::from(*number)).enumerate() {
@@ -175,15 +188,17 @@ impl Plan {
             if (held[at] == 0 && backordered[at] == 0) || lines[at].sku.is_counter() {
                 continue;
             }
-            let waits: &mut u32 = &mut of_backordered[number];
-            *waits = match asked.kit {
-                None => *waits + backordered[at],
-                Some(_) => {
-                    let kits = u64::from(backordered[at]) * asked.units.count();
-                    (*waits).max(kits.div_ceil(lines[at].units.count().max(1)) as u32)
-                }
-            };
-            of_held[number] = asked.units.0.saturating_sub(*waits);
+            let (of_held, waits): (&mut u32, &mut u32) = (&mut of_held[number], &mut of_backordered[number]);
+            if asked.kit.is_none() {
+                *of_held += held[at];
+                *waits += backordered[at];
+                continue;
+            }
+            let kits_of = |units: u64| units * asked.units.count();
+            let of_all = lines[at].units.count().max(1);
+            let kits = (kits_of(u64::from(held[at]) + u64::from(backordered[at])) / of_all) as u32;
+            *waits = (*waits).max(kits_of(backordered[at].into()).div_ceil(of_all) as u32);
+            *of_held = kits.saturating_sub(*waits);
         }
         (of_held, of_backordered)
     }
@@ -207,7 +222,12 @@ mod tests {
         for (line, of) in reserve.lines.iter_mut().zip(&of) {
             line.optional = asked[usize::from(*of)].0;
         }
-        let asked = asked.iter().map(|(optional, _)| AskedLine { units: Units(7), optional: *optional, kit: None });
+        let asked = asked.iter().map(|(optional, lines)| AskedLine {
+            units: Units(lines.iter().map(|(_, units)| units).sum()),
+            optional: *optional,
+            kit: None,
+            min_units: None,
+        });
         reserve.plan = Some(Box::new(Plan {
             request: BodyHash(1),
             asked: asked.collect(),
@@ -229,7 +249,7 @@ mod tests {
         let mut shop = shop();
         let asked: &[Asked<'_>] = &[(false, &[("rouge", 2)]), (true, &[("rouge", 1), ("mascara", 3)])];
         let success = shop.run(Operation::Reserve(planned(asked))).unwrap();
-        assert_eq!(success.held.as_deref(), Some([7, 0].as_slice()), "told by the lines that were asked for");
+        assert_eq!(success.held.as_deref(), Some([2, 0].as_slice()), "told by the lines that were asked for");
         assert_eq!((shop.stock("rouge").counts.reserved, shop.stock("mascara").counts.reserved), (2, 0));
     }
 
@@ -238,7 +258,7 @@ mod tests {
         let mut shop = shop();
         let asked: &[Asked<'_>] = &[(true, &[("rouge", 5), ("mascara", 3)]), (true, &[("rouge", 5)])];
         let success = shop.run(Operation::Reserve(planned(asked))).unwrap();
-        assert_eq!(success.held.as_deref(), Some([0, 7].as_slice()));
+        assert_eq!(success.held.as_deref(), Some([0, 5].as_slice()));
     }
 
     #[test]
@@ -267,7 +287,7 @@ mod tests {
             not_after: LogTime(OPENING + 60_000),
         };
         let success = shop.run(Operation::ReserveSpread(Box::new(spread.clone()))).unwrap();
-        assert_eq!(success.held.as_deref(), Some([7, 0].as_slice()));
+        assert_eq!(success.held.as_deref(), Some([2, 0].as_slice()));
         let behind = shop.inventory.parts_behind(9);
         assert_eq!((behind.len(), behind[0].1.version, behind[0].1.lines[0].held), (1, 2, 0));
 

@@ -4,7 +4,8 @@ use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::Line;
-use super::reserve::{Reserve, Role};
+use super::reserve::Reserve;
+use super::role::Role;
 use crate::state::{LineRecord, MAX_ATTEMPTS, Part, PartPhase, ReservationNo};
 use crate::turn::Turn;
 use crate::{AttemptId, CommandId, Field, InvalidArgument, LogTime, Refusal, Success};
@@ -72,18 +73,21 @@ impl Prepare {
     /// Whether the lines are those that an earlier attempt has asked for. Of a request that became other lines they may not be.
     fn asks_for(&self, turn: &Turn<'_>, no: ReservationNo) -> bool {
         let record = turn.state.reservation(no);
+        let plan = self.reserve.plan.as_deref();
+        let may_be_fewer = plan.is_some_and(|plan| plan.asked.iter().any(|asked| asked.min_units.is_some()))
+            || self.reserve.lines.iter().any(|line| line.min_units.is_some());
         let is_it = |(line, asked): (&LineRecord, &Line)| {
             let lot = line.named_lot().map(|lot| &turn.state.lot(lot).id);
             let taken = line.units.all().unwrap_or_default();
             turn.state.asked_sku(record, line) == asked.sku
                 && turn.state.location(line.location).id == asked.location
                 && (lot == asked.lot.as_ref() || line.by_lot.is_none())
-                && (taken == 0 || taken == asked.units.count())
+                && (taken == 0 || taken == asked.units.count() || may_be_fewer)
         };
         record.part().is_some_and(|part| part.numbers == self.numbers)
             && record.lines.len() == self.reserve.lines.len()
             && record.lines.iter().zip(&self.reserve.lines).all(is_it)
-            && record.plan() == self.reserve.plan.as_deref()
+            && record.plan() == plan
     }
 
     /// What an earlier attempt took; `None` where it was given back.

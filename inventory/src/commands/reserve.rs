@@ -1,20 +1,17 @@
 //! `reserve`: units are held for a while, all lines or none.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
+use super::role::Role;
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan, Sourced};
-use crate::demand::{Demand, Promise};
 use crate::state::{
-    CountedLine, LineLots, LineRecord, Part, RemoteLine, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord,
-    SaleNo, Spread, Whole,
+    CountedLine, LineLots, LineRecord, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord, SaleNo,
 };
 use crate::turn::Turn;
 use crate::{
     CampaignAdmission, CampaignId, ChannelId, CustomerHash, EventKind, Field, InvalidArgument, LineCounts, LocationId,
-    LogTime, LotId, OrderRef, Pass, Refusal, ReservationId, Revision, Sku, Success, TokenFault, Units,
+    LotId, OrderRef, Pass, Refusal, ReservationId, Revision, Sku, Success, TokenFault, Units,
 };
 
 /// Most lines of one reservation.
@@ -39,6 +36,17 @@ pub struct Line {
     pub optional: bool,
     /// All of it must be there, whatever the item allows to be promised without stock.
     pub no_backorder: bool,
+    /// Where fewer can be had, as many as there are, but no fewer than these; `None`: all or nothing. Of a planned line its asked line
+    /// says so.
+    pub min_units: Option<Units>,
+}
+
+impl Line {
+    /// Refuses a least number of units that is none, or more than are asked for.
+    pub(super) fn check_min_units(min_units: Option<Units>, units: Units, at: usize) -> Result<(), InvalidArgument> {
+        let is_in_range = min_units.is_none_or(|least| least.is_askable() && least <= units);
+        if is_in_range { Ok(()) } else { Err(InvalidArgument::in_line(Field::MinUnits, at)) }
+    }
 }
 
 /// Takes a hold on 1 to [`MAX_LINES`] lines, all or nothing but for what is optional.
@@ -98,6 +106,9 @@ impl Reserve {
         if let Some(at) = self.lines.iter().position(|line| !line.units.is_askable()) {
             return Err(InvalidArgument::in_line(Field::Units, at));
         }
+        for (at, line) in self.lines.iter().enumerate() {
+            Line::check_min_units(line.min_units, line.units, at)?;
+        }
         if self.ttl_s == 0 || self.ttl_s > MAX_TTL_S {
             return Err(InvalidArgument::of(Field::Ttl));
         }
@@ -156,63 +167,8 @@ impl Reserve {
         Ok(self.hold(turn, lines, max_hold_s, role))
     }
 
-    /// Decides what each line gets: what is required first, summed, and then in order what is optional. Lines that come from one
-    /// asked line get all or nothing together, those of other shards included.
-    fn take<'b>(&self, turn: &Turn<'_>, lines: &mut [LineRecord], mut role: Role<'b>) -> Result<Role<'b>, Refusal> {
-        let sale = turn.sale(self.campaign.as_ref())?;
-        if !matches!(role, Role::Part(_)) {
-            self.check_pass(turn, sale)?;
-        }
-        let demand = Demand::of(self.customer, turn.through(self.channel.as_ref(), self.sourced())?, sale);
-        let mut demand = demand.in_campaign(self.campaign.as_ref());
-        let mut missing = role.missing();
-        let mut first_lack = None;
-        let groups = self.groups();
-        let count = groups.as_ref().map_or(lines.len(), Vec::len);
-        for is_optional in [false, true] {
-            for at in 0..count {
-                let alone = [at];
-                let group = groups.as_ref().map_or(alone.as_slice(), |groups| groups[at].as_slice());
-                let first = group[0];
-                if (self.partial_ok || lines[first].optional) != is_optional {
-                    continue;
-                }
-                let number = self.asked_number(&role, first);
-                let got = if missing.contains(&number) {
-                    Err(Refusal::InsufficientStock { available: 0, line: first as u32, recorded: true })
-                } else {
-                    self.promise(turn, &mut demand, lines, group)
-                };
-                match got {
-                    Ok(promises) => {
-                        group.iter().zip(promises).for_each(|(at, promise)| promise.count(&mut lines[*at].units));
-                    }
-                    Err(lack) if is_optional && lack.is_recorded() => {
-                        missing.insert(number);
-                        first_lack.get_or_insert(lack);
-                    }
-                    Err(lack) => return Err(lack),
-                }
-            }
-        }
-        role.go_without(&missing);
-        if role.holds_elsewhere() || lines.iter().any(|line| line.units.unsold() > 0) {
-            return Ok(role);
-        }
-        // Nothing is held at all. Where no line is of this shard, its own say nothing of what is lacking.
-        let of_others = || missing.first().map(|number| role.first_line_of(*number));
-        match first_lack {
-            Some(lack) => Err(lack),
-            None if lines.is_empty() => {
-                let line = of_others().map_or(0, u32::from);
-                Err(Refusal::InsufficientStock { available: 0, line, recorded: true })
-            }
-            None => Ok(role),
-        }
-    }
-
     /// Whether the customer is let into the campaign. The shard that decides the whole asks; its parts follow.
-    fn check_pass(&self, turn: &Turn<'_>, sale: Option<SaleNo>) -> Result<(), Refusal> {
+    pub(super) fn check_pass(&self, turn: &Turn<'_>, sale: Option<SaleNo>) -> Result<(), Refusal> {
         let Some(sale) = sale else { return Ok(()) };
         if turn.state.campaign(sale.campaign).spec.admission == CampaignAdmission::None {
             return Ok(());
@@ -239,31 +195,7 @@ impl Reserve {
         }
     }
 
-    /// Asks for the units of those lines, of all or of none.
-    fn promise(
-        &self,
-        turn: &Turn<'_>,
-        demand: &mut Demand,
-        lines: &[LineRecord],
-        group: &[usize],
-    ) -> Result<Vec<Promise>, Refusal> {
-        let before = (group.len() > 1).then(|| demand.clone());
-        let mut promises = Vec::with_capacity(group.len());
-        for &at in group {
-            match demand.promise(turn, &lines[at], at, self.lines[at].units.count()) {
-                Ok(promise) => promises.push(promise),
-                Err(lack) => {
-                    if let Some(before) = before {
-                        *demand = before;
-                    }
-                    return Err(self.lack_through_channel(turn, demand, lines, group, lack));
-                }
-            }
-        }
-        Ok(promises)
-    }
-
-    fn sourced(&self) -> Option<&Sourced> {
+    pub(super) fn sourced(&self) -> Option<&Sourced> {
         self.plan.as_ref()?.sourced.as_ref()
     }
 
@@ -274,54 +206,6 @@ impl Reserve {
                 Refusal::InsufficientStock { available: 0, line: line as u32, recorded: false }
             }
             (refusal, _) => refusal,
-        }
-    }
-
-    /// A lack of a line whose location its channel chose is told of all its locations. Where they have enough the plan has lost a
-    /// race, which is no decision as long as another plan is tried.
-    fn lack_through_channel(
-        &self,
-        turn: &Turn<'_>,
-        demand: &mut Demand,
-        lines: &[LineRecord],
-        group: &[usize],
-        lack: Refusal,
-    ) -> Refusal {
-        let (Some(sourced), Refusal::InsufficientStock { line, .. }) = (self.sourced(), &lack) else { return lack };
-        let lacking = &lines[*line as usize];
-        let is_same = |at: &&usize| (lines[**at].sku, lines[**at].named_lot()) == (lacking.sku, lacking.named_lot());
-        let asked: u64 = group.iter().filter(is_same).map(|at| self.lines[*at].units.count()).sum();
-        let available = demand.left_through(turn.state, lacking, sourced.allow_split);
-        let recorded = available < asked || sourced.last || is_on(Mutation::LostRaceRecorded);
-        Refusal::InsufficientStock { available, line: *line, recorded }
-    }
-
-    /// The lines that are held together or not at all: those that come from one asked line, its counters with them. `None`: each by
-    /// itself.
-    fn groups(&self) -> Option<Vec<Vec<usize>>> {
-        let plan = self.plan.as_ref().filter(|_| !is_on(Mutation::ComponentTakenAlone))?;
-        let mut groups: Vec<Vec<usize>> = Vec::with_capacity(plan.of.len());
-        let mut found = BTreeMap::new();
-        for (at, of) in plan.of.iter().enumerate() {
-            let number = *found.entry(*of).or_insert_with(|| {
-                groups.push(Vec::with_capacity(1));
-                groups.len() - 1
-            });
-            groups[number].push(at);
-        }
-        Some(groups)
-    }
-
-    /// The number of the asked line that a line comes from.
-    fn asked_of(&self, number: u16) -> u16 {
-        self.plan.as_ref().map_or(number, |plan| plan.of[usize::from(number)])
-    }
-
-    /// The same of a line of the deciding shard, by its place among those.
-    fn asked_number(&self, role: &Role<'_>, at: usize) -> u16 {
-        match role {
-            Role::Alone | Role::Part(_) => self.asked_of(at as u16),
-            Role::Whole { whole, reserve, .. } => reserve.asked_of(whole.own[at]),
         }
     }
 
@@ -342,7 +226,7 @@ impl Reserve {
         };
         let campaign = self.campaign.as_ref().and_then(|id| turn.campaign(id).ok());
         let sale = campaign.map(|(no, record)| SaleNo { campaign: no, generation: record.generation });
-        let details = self.details(role.plan().or(self.plan.as_deref()), counted, sale);
+        let details = self.details(role.plan_of(self, &lines), counted, sale);
         let (max_expires_at, kind, spread) = role.taken(allowed);
         let no = turn.state.add_reservation(ReservationRecord {
             id: self.reservation,
@@ -376,12 +260,21 @@ impl Reserve {
     /// Units held of each line as it was asked for, where some have less, and units promised without stock, where any are. A part
     /// tells each of its lines, and the whole is told by whoever decides it.
     fn told(&self, lines: &[LineRecord], role: &Role<'_>) -> (UnitsOfLines, UnitsOfLines) {
-        if lines.iter().zip(&self.lines).all(|(line, asked)| line.units.held == asked.units.count()) {
+        let is_all = |(line, asked): (&LineRecord, &Line)| line.units.held == asked.units.count();
+        if lines.iter().zip(&self.lines).all(is_all) && self.is_of_all() {
             return (None, None);
         }
         let each = |of: fn(&LineCounts) -> u64| lines.iter().map(|line| of(&line.units) as u32).collect();
         let (held, backordered): (Vec<u32>, Vec<u32>) = (each(|units| units.held), each(|units| units.backordered));
         self.told_of(held, backordered, matches!(role, Role::Alone))
+    }
+
+    /// Whether its lines are of all that was asked for: where fewer will do, a channel may have chosen for fewer.
+    pub(super) fn is_of_all(&self) -> bool {
+        let Some(plan) = self.plan.as_ref().filter(|plan| plan.sourced.is_some()) else { return true };
+        let of_items = self.lines.iter().zip(&plan.of).filter(|(line, _)| !line.sku.is_counter());
+        let planned: u64 = of_items.map(|(line, _)| line.units.count()).sum();
+        planned == plan.asked.iter().map(|asked| asked.units.count()).sum::<u64>()
     }
 
     /// The same of all lines, by their units.
@@ -396,12 +289,12 @@ impl Reserve {
 
     fn details(
         &self,
-        plan: Option<&Plan>,
+        plan: Option<Plan>,
         counted: Vec<CountedLine>,
         sale: Option<SaleNo>,
     ) -> Option<Box<ReservationDetails>> {
         let details = ReservationDetails {
-            plan: plan.cloned(),
+            plan,
             counted,
             order_ref: self.order_ref.clone(),
             customer: self.customer,
@@ -420,91 +313,6 @@ impl Reserve {
 
 /// Units of each line; `None` where there is nothing to tell of them.
 type UnitsOfLines = Option<Box<[u32]>>;
-
-/// What the lines of a reserve are of the reservation.
-pub(super) enum Role<'a> {
-    /// All of it.
-    Alone,
-    /// Those of the shard that decides it; it must not be held beyond that instant.
-    Whole { whole: Whole, not_after: LogTime, reserve: &'a Reserve },
-    /// Those of another shard.
-    Part(Part),
-}
-
-impl Role<'_> {
-    /// The number that one of the lines has in the whole.
-    fn number_of(&self, at: usize) -> u16 {
-        match self {
-            Self::Alone => at as u16,
-            Self::Whole { whole, .. } => whole.own[at],
-            Self::Part(part) => part.numbers[at],
-        }
-    }
-
-    /// Other shards hold units of the reservation, so that it is not empty where this one has none.
-    fn holds_elsewhere(&self) -> bool {
-        match self {
-            Self::Whole { whole, .. } => {
-                whole.parts.iter().flat_map(|part| &part.lines).any(|line| line.units.unsold() > 0)
-            }
-            Self::Alone | Self::Part(_) => false,
-        }
-    }
-
-    /// The asked lines, by their numbers, of which another shard lacks something.
-    fn missing(&self) -> BTreeSet<u16> {
-        let Self::Whole { whole, reserve, .. } = self else { return BTreeSet::new() };
-        let lines = whole.parts.iter().flat_map(|part| &part.lines);
-        let lacks = |line: &&RemoteLine| line.units.unsold() < reserve.lines[usize::from(line.number)].units.count();
-        lines.filter(lacks).map(|line| reserve.asked_of(line.number)).collect()
-    }
-
-    /// The first line of another shard that comes from that asked line.
-    fn first_line_of(&self, asked: u16) -> u16 {
-        let Self::Whole { whole, reserve, .. } = self else { return 0 };
-        let numbers = whole.parts.iter().flat_map(|part| &part.lines).map(|line| line.number);
-        numbers.filter(|number| reserve.asked_of(*number) == asked).min().unwrap_or(0)
-    }
-
-    /// Gives back what other shards hold for asked lines that are not held whole.
-    fn go_without(&mut self, missing: &BTreeSet<u16>) {
-        let Self::Whole { whole, reserve, .. } = self else { return };
-        if missing.is_empty() {
-            return;
-        }
-        for line in whole.parts.iter_mut().flat_map(|part| &mut part.lines).filter(|line| line.units.unsold() > 0) {
-            if missing.contains(&reserve.asked_of(line.number)) {
-                (line.units.held, line.units.backordered) = (0, 0);
-                whole.version = 2;
-            }
-        }
-    }
-
-    /// The plan of the whole.
-    fn plan(&self) -> Option<&Plan> {
-        match self {
-            Self::Whole { reserve, .. } => reserve.plan.as_deref(),
-            Self::Alone | Self::Part(_) => None,
-        }
-    }
-
-    /// Before which instant a part's lines may not be shipped: the deciding shard does not know its items.
-    fn release_at(&self, turn: &Turn<'_>, lines: &[LineRecord]) -> Option<LogTime> {
-        let release_at = |line: &LineRecord| turn.state.item(line.sku).spec.backorder.release_at();
-        if matches!(self, Self::Part(_)) { lines.iter().filter_map(release_at).max() } else { None }
-    }
-
-    /// Until when it may be held at most, where its items allow `allowed`; how it is told; and what is kept beside its lines.
-    fn taken(self, allowed: LogTime) -> (LogTime, EventKind, Option<Box<Spread>>) {
-        match self {
-            Self::Alone => (allowed, EventKind::ReservationHeld, None),
-            Self::Whole { whole, not_after, .. } => {
-                (allowed.min(not_after), EventKind::ReservationHeld, Some(Box::new(Spread::Whole(whole))))
-            }
-            Self::Part(part) => (LogTime(u64::MAX), EventKind::OrderPrepared, Some(Box::new(Spread::Part(part)))),
-        }
-    }
-}
 
 impl Turn<'_> {
     /// The lines that limits count of a reservation in that campaign, or in none, by line and limit.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reserve::{Reserve, Role};
+use super::reserve::Reserve;
+use super::role::Role;
 use crate::state::{RemoteLine, RemotePart, Whole};
 use crate::turn::Turn;
 use crate::{AttemptId, Field, InvalidArgument, LineCounts, LogTime, Refusal, Slot, Success};
@@ -135,7 +136,8 @@ impl ReserveSpread {
             held[usize::from(number)] = units.held as u32;
             backordered[usize::from(number)] = units.backordered as u32;
         }
-        if held.iter().zip(&self.reserve.lines).all(|(held, asked)| *held == asked.units.0) {
+        let is_all = held.iter().zip(&self.reserve.lines).all(|(held, asked)| *held == asked.units.0);
+        if is_all && self.reserve.is_of_all() {
             return Success { held: None, backordered: None, ..of_own };
         }
         let (held, backordered) = self.reserve.told_of(held, backordered, true);

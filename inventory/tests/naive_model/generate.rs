@@ -237,7 +237,15 @@ fn condition() -> impl Strategy<Value = Condition> {
 
 fn line() -> impl Strategy<Value = Line> {
     (seldom_unknown_sku(), location(), units(), prop::bool::weighted(0.2)).prop_map(
-        |(sku, location, units, optional)| Line { sku, location, units, lot: None, optional, no_backorder: false },
+        |(sku, location, units, optional)| Line {
+            sku,
+            location,
+            units,
+            lot: None,
+            optional,
+            no_backorder: false,
+            min_units: None,
+        },
     )
 }
 

@@ -116,6 +116,7 @@ fn lines(words: &[&str]) -> Vec<Line> {
             lot: None,
             optional: units.ends_with('?'),
             no_backorder: false,
+            min_units: None,
         })
     };
     words.iter().filter_map(of_line).collect()

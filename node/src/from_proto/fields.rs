@@ -35,6 +35,7 @@ pub(crate) fn invalid_argument(refused: &InvalidArgument) -> CommandError {
 fn what_may_stand(field: Field) -> String {
     match field {
         Field::Actor | Field::Reason | Field::Reference => format!("at most {MAX_CAUSE_BYTES} bytes"),
+        Field::MinUnits => "1 to the units of its line; in a reserve alone".to_owned(),
         Field::LimitSkus => format!("{MIN_SKUS_OF_LIMIT} to {MAX_SKUS_OF_LIMIT} SKUs, each once"),
         Field::LimitWindow => {
             "as it was when the limit was made: 0 for ever, or at most 366 days, or a campaign".to_owned()

@@ -40,6 +40,7 @@ pub(super) fn as_asked(wire: &[v1::Line], lines: &[Line]) -> Result<Option<Plan>
         units: line.units,
         optional: line.optional,
         kit: pin.map(|revision| KitOf { sku: line.sku.clone(), revision }),
+        min_units: line.min_units,
     };
     Ok(Some(Plan {
         request: request_of(lines, &pins),

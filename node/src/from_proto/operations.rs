@@ -233,6 +233,7 @@ fn lines(wire: &[v1::Line], words: &Words) -> Result<Vec<Line>, CommandError> {
             lot: lot_at(|| format!("lines[{at}].lot_id"), &line.lot_id)?,
             optional: line.optional,
             no_backorder: line.no_backorder,
+            min_units: (line.min_units > 0).then_some(Units(line.min_units)),
         })
     };
     wire.iter().enumerate().map(translate).collect()

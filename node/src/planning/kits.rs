@@ -165,7 +165,7 @@ fn work_out(reserve: &Reserve, recipes: &Recipes) -> Planned {
             }
         };
         let becomes = match kit {
-            None => vec![asked.clone()],
+            None => vec![Line { min_units: None, ..asked.clone() }],
             Some(kit) => match components_of(kit, asked, *pin, number, recipes) {
                 Ok(components) => components,
                 Err(refusal) => return refused_as_asked(reserve, &plan, refusal),
@@ -176,6 +176,7 @@ fn work_out(reserve: &Reserve, recipes: &Recipes) -> Planned {
             units: asked.units,
             optional: asked.optional,
             kit: kit.map(|kit| KitOf { sku: kit.sku.clone(), revision: kit.revision }),
+            min_units: asked.min_units,
         });
         lines.extend(becomes);
         if lines.len() > MAX_PLANNED_LINES {
@@ -215,13 +216,15 @@ fn components_of(
         Trouble::Overflow => Refusal::QuantityOverflow,
     })?;
     // A kit is shipped whole: none of it is promised without stock.
-    let line = |Component { sku, units }: Component| Line { sku, units, no_backorder: true, ..asked.clone() };
+    let line =
+        |Component { sku, units }: Component| Line { sku, units, no_backorder: true, min_units: None, ..asked.clone() };
     Ok(components.into_iter().map(line).collect())
 }
 
 /// A reserve that is refused: with the lines as they were asked for, so that it is known by them.
 fn refused_as_asked(reserve: &Reserve, plan: &Plan, refusal: Refusal) -> Planned {
-    let asked = |line: &Line| AskedLine { units: line.units, optional: line.optional, kit: None };
+    let asked =
+        |line: &Line| AskedLine { units: line.units, optional: line.optional, kit: None, min_units: line.min_units };
     let plan = Plan {
         request: plan.request,
         asked: reserve.lines.iter().map(asked).collect(),
@@ -272,6 +275,7 @@ pub(crate) async fn answer_kit(
         lot: None,
         optional: false,
         no_backorder: true,
+        min_units: None,
     };
     match components_of(&kit, &one, None, 0, &recipes) {
         Err(refusal) => {
@@ -343,11 +347,13 @@ mod tests {
             lot: None,
             optional: false,
             no_backorder: false,
+            min_units: None,
         };
         let asked = |(name, units, pin): &(&str, u32, u64)| AskedLine {
             units: Units(*units),
             optional: false,
             kit: (*pin > 0).then(|| KitOf { sku: sku(name), revision: Revision(*pin) }),
+            min_units: None,
         };
         let plan = Plan {
             request: BodyHash(0),

@@ -53,7 +53,8 @@ pub(crate) struct Sourcing {
 
 /// The lines of a reserve as they were asked for, each still one.
 pub(crate) fn as_asked(wire: &v1::Reserve, lines: &[Line]) -> Plan {
-    let asked = |line: &Line| AskedLine { units: line.units, optional: line.optional, kit: None };
+    let asked =
+        |line: &Line| AskedLine { units: line.units, optional: line.optional, kit: None, min_units: line.min_units };
     Plan {
         request: request_hash(wire),
         asked: lines.iter().map(asked).collect(),
@@ -74,7 +75,7 @@ fn request_hash(wire: &v1::Reserve) -> BodyHash {
         text(&line.sku);
         text(&line.location_id);
         text(&line.lot_id);
-        text(&format!("{} {}", line.units, line.optional));
+        text(&format!("{} {} {}", line.units, line.optional, line.min_units));
     }
     if let Some(v1::Sourcing { strategy, allow_split, nearest }) = &wire.sourcing {
         text(&format!("{strategy} {allow_split}"));
@@ -211,6 +212,7 @@ fn wanted(reserve: &Reserve, sourcing: &Sourcing, found: &[Vec<Source>]) -> Vec<
         wanted.push(Wanted {
             item: *items.entry(&line.sku).or_insert(count),
             units: line.units.count(),
+            least: line.min_units.unwrap_or(line.units).count(),
             optional: reserve.partial_ok || line.optional,
             available: sourcing.locations.iter().map(available).collect(),
         });
@@ -235,7 +237,7 @@ fn write_lines(
         for (location, units) in choice.clone().unwrap_or_else(nowhere) {
             let location = sourcing.locations[location].clone();
             // No part is more than the line, whose units fit.
-            reserve.lines.push(Line { location, units: Units(units as u32), ..line.clone() });
+            reserve.lines.push(Line { location, units: Units(units as u32), min_units: None, ..line.clone() });
             of.push(number);
         }
     }

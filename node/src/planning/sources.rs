@@ -1,6 +1,6 @@
 //! From which of a channel's locations the lines of a reserve are taken: a pure choice among what could be had where.
 //!
-//! Promises of what it chooses: each line whole, at one location unless it may be split; never more of an item at a location than
+//! Promises of what it chooses: each line whole, or as much of it as will do and can be had, at one location unless it may be split; never more of an item at a location than
 //! could be had there, over all lines together. Leaves to others where the numbers come from: they may be old, and the shards decide
 //! when the units are held.
 
@@ -44,13 +44,15 @@ pub(super) struct Wanted {
     /// Lines of the same item have the same number here; what one of them takes is not there for the next.
     pub(super) item: usize,
     pub(super) units: u64,
+    /// Where not all can be had, as many as there are, but no fewer than these.
+    pub(super) least: u64,
     /// It comes after those that are not.
     pub(super) optional: bool,
     /// What could be had for this line at each location.
     pub(super) available: Vec<u64>,
 }
 
-/// From which locations how many units of a line; `None`: not all of it can be had.
+/// From which locations how many units of a line; `None`: too few of it can be had.
 pub(super) type Choice = Option<Vec<(usize, u64)>>;
 
 /// Chooses for each line, of which at most `most_parts` come out in all; each line has one at least.
@@ -106,9 +108,15 @@ impl Chooser<'_> {
                     available => available.saturating_sub(taken[row + location]),
                 };
                 let order = order(line, &left);
-                let whole = || order.iter().find(|at| left(**at) >= line.units).map(|at| vec![(*at, line.units)]);
-                let split = || if self.allow_split { split_over(line.units, &order, &left, 1 + spare) } else { None };
-                let choice = if whole_first { whole().or_else(split) } else { split().or_else(whole) };
+                let choose = |units: u64| {
+                    let whole = || order.iter().find(|at| left(**at) >= units).map(|at| vec![(*at, units)]);
+                    let split = || if self.allow_split { split_over(units, &order, &left, 1 + spare) } else { None };
+                    if whole_first { whole().or_else(split) } else { split().or_else(whole) }
+                };
+                let choice = choose(line.units).or_else(|| {
+                    let there_is = most_of(&order, &left, if self.allow_split { 1 + spare } else { 1 });
+                    if there_is >= line.least { choose(there_is.min(line.units)) } else { None }
+                });
                 for (location, units) in choice.iter().flatten() {
                     taken[row + location] = taken[row + location].saturating_add(*units);
                 }
@@ -124,15 +132,27 @@ impl Chooser<'_> {
         let widest = self.choose(|_, _| all.clone(), true, |_| true);
         let can_be_had: Vec<bool> = widest.iter().map(Option::is_some).collect();
         let useful: Vec<usize> = all.into_iter().filter(|at| self.is_useful(*at, &can_be_had)).collect();
-        let from = |set: &[usize]| {
-            let choices = self.choose(|_, _| set.to_vec(), true, |at| can_be_had[at]);
-            choices.iter().zip(&can_be_had).all(|(choice, can)| choice.is_some() == *can).then_some(choices)
-        };
         if !can_be_had.contains(&true) {
             return widest;
         }
-        let smallest = smallest_sets(&useful).take(SETS_TRIED).find_map(|set| from(&set));
-        smallest.or_else(|| self.grow(&useful, &can_be_had, from)).unwrap_or(widest)
+        // Fewer locations are no reason for fewer units.
+        let as_many = self.wanted.iter().zip(&widest).map(|(line, choice)| {
+            let units = choice.as_ref().map_or(line.units, |parts| parts.iter().map(|(_, units)| units).sum());
+            Wanted { units, least: units, ..line.clone() }
+        });
+        let as_many: Vec<Wanted> = as_many.collect();
+        let chooser = Chooser { wanted: &as_many, ..*self };
+        chooser.choose_set(&useful, &can_be_had).unwrap_or(widest)
+    }
+
+    /// A small set of locations that does for the lines that can be had.
+    fn choose_set(&self, useful: &[usize], can_be_had: &[bool]) -> Option<Vec<Choice>> {
+        let from = |set: &[usize]| {
+            let choices = self.choose(|_, _| set.to_vec(), true, |at| can_be_had[at]);
+            choices.iter().zip(can_be_had).all(|(choice, can)| choice.is_some() == *can).then_some(choices)
+        };
+        let smallest = smallest_sets(useful).take(SETS_TRIED).find_map(|set| from(&set));
+        smallest.or_else(|| self.grow(useful, can_be_had, from))
     }
 
     fn is_useful(&self, location: usize, can_be_had: &[bool]) -> bool {
@@ -174,6 +194,13 @@ impl Chooser<'_> {
         }
         from(&set)
     }
+}
+
+/// The most units that can be had from so many of those locations together, which come in the order in which they are asked.
+fn most_of(order: &[usize], left: &dyn Fn(usize) -> u64, parts: usize) -> u64 {
+    let there = || order.iter().map(|at| left(*at)).filter(|units| *units > 0);
+    let together = there().take(parts).fold(0, u64::saturating_add);
+    together.max(there().max().unwrap_or(0))
 }
 
 /// Units from one location after the other, in at most so many parts.

@@ -9,7 +9,7 @@ use super::{Choice, Order, SETS_TRIED, Wanted, choose, smallest_sets};
 const MANY: usize = 256;
 
 fn wanted(item: usize, units: u64, available: &[u64]) -> Wanted {
-    Wanted { item, units, optional: false, available: available.to_vec() }
+    Wanted { item, units, least: units, optional: false, available: available.to_vec() }
 }
 
 fn given(locations: usize) -> Order {
@@ -58,6 +58,29 @@ fn the_fewest_locations_are_counted_over_all_lines_and_a_line_is_split_only_if_n
 fn a_line_that_cannot_be_had_does_not_cost_the_others_their_locations() {
     let lines = [wanted(0, 9, &[1, 1]), wanted(1, 2, &[0, 2])];
     assert_eq!(choose(&lines, &Order::FewestSplits, true, MANY), [None, Some(vec![(1, 2)])]);
+}
+
+#[test]
+fn of_a_line_of_which_fewer_will_do_as_many_are_taken_as_can_be_had() {
+    let line = |units, least, available: &[u64]| Wanted { least, ..wanted(0, units, available) };
+    let orders = [given(3), Order::MostStock, Order::FewestSplits];
+    for order in &orders {
+        let once = choose(&[line(9, 3, &[2, 4, 0])], order, false, MANY);
+        assert_eq!(once, [Some(vec![(1, 4)])], "{order:?}");
+        assert_eq!(choose(&[line(9, 5, &[2, 4, 0])], order, false, MANY), [None], "{order:?}");
+        let split = choose(&[line(9, 5, &[2, 4, 0])], order, true, MANY);
+        let units: u64 = split[0].iter().flatten().map(|(_, units)| units).sum();
+        assert_eq!(units, 6, "{order:?}: {split:?}");
+        // What one line takes is not there for the next, which makes do with what is left.
+        let two = choose(&[line(4, 4, &[5, 0, 0]), line(4, 1, &[5, 0, 0])], order, true, MANY);
+        assert_eq!(two, [Some(vec![(0, 4)]), Some(vec![(0, 1)])], "{order:?}");
+        // More parts than there may be are no reason to go without.
+        let few = choose(&[line(9, 1, &[1, 1, 5])], order, true, 2);
+        assert_eq!(
+            few[0].iter().flatten().map(|(_, units)| units).sum::<u64>(),
+            if *order == orders[1] { 6 } else { 5 }
+        );
+    }
 }
 
 #[test]
@@ -110,7 +133,8 @@ fn check(lines: &[Wanted], choices: &[Choice], allow_split: bool) {
     let mut taken: BTreeMap<(usize, usize), u64> = BTreeMap::new();
     for (line, choice) in lines.iter().zip(choices) {
         let Some(choice) = choice else { continue };
-        assert_eq!(choice.iter().map(|(_, units)| units).sum::<u64>(), line.units, "a line is had whole");
+        let units = choice.iter().map(|(_, units)| units).sum();
+        assert!((line.least..=line.units).contains(&units), "a line is had whole, or as much as will do: {choice:?}");
         assert!(choice.iter().all(|(_, units)| *units > 0), "{choice:?}");
         assert!(allow_split || choice.len() == 1, "{choice:?}");
         let distinct: BTreeSet<usize> = choice.iter().map(|(location, _)| *location).collect();
@@ -128,11 +152,11 @@ fn fewest(lines: &[Wanted], locations: usize, allow_split: bool) -> usize {
     let can = |line: &Wanted, set: usize| {
         let here = (0..locations).filter(|at| set >> at & 1 == 1).map(|at| line.available[at]);
         let most = if allow_split { here.sum() } else { here.max().unwrap_or(0) };
-        most >= line.units
+        most.min(line.units)
     };
     let all = (1 << locations) - 1;
-    let meant: Vec<&Wanted> = lines.iter().filter(|line| can(line, all)).collect();
-    let does = |set: &usize| meant.iter().all(|line| can(line, *set));
+    let meant: Vec<&Wanted> = lines.iter().filter(|line| can(line, all) >= line.least).collect();
+    let does = |set: &usize| meant.iter().all(|line| can(line, *set) == can(line, all));
     (0..=all).filter(does).map(|set: usize| set.count_ones() as usize).min().unwrap()
 }
 
@@ -140,9 +164,10 @@ const LOCATIONS: usize = 5;
 
 fn line(item: usize) -> impl Strategy<Value = Wanted> {
     let available = prop::collection::vec(0_u64..5, LOCATIONS);
-    (available, 1_u64..7, any::<bool>()).prop_map(move |(available, units, optional)| Wanted {
+    (available, 1_u64..7, 0_u64..7, any::<bool>()).prop_map(move |(available, units, fewer, optional)| Wanted {
         item,
         units,
+        least: units.saturating_sub(fewer).max(1),
         optional,
         available,
     })
@@ -156,11 +181,12 @@ fn lines() -> impl Strategy<Value = Vec<Wanted>> {
 /// Lines of which some are of one item, which lies where it lies.
 fn lines_of_few_items() -> impl Strategy<Value = Vec<Wanted>> {
     let stocks = prop::collection::vec(prop::collection::vec(0_u64..6, LOCATIONS), 2);
-    let asked = prop::collection::vec((0_usize..2, 1_u64..6, any::<bool>()), 1..6);
+    let asked = prop::collection::vec((0_usize..2, 1_u64..6, 0_u64..6, any::<bool>()), 1..6);
     (stocks, asked).prop_map(|(stocks, asked)| {
-        let of = |(item, units, optional): (usize, u64, bool)| Wanted {
+        let of = |(item, units, fewer, optional): (usize, u64, u64, bool)| Wanted {
             item,
             units,
+            least: units.saturating_sub(fewer).max(1),
             optional,
             available: stocks[item].clone(),
         };
@@ -189,7 +215,8 @@ proptest! {
             for (line, choice) in lines.iter().zip(&choices) {
                 let most: u64 =
                     if allow_split { line.available.iter().sum() } else { *line.available.iter().max().unwrap() };
-                prop_assert_eq!(choice.is_some(), most >= line.units);
+                let had = choice.iter().flatten().map(|(_, units)| units).sum::<u64>();
+                prop_assert_eq!(had, if most >= line.least { most.min(line.units) } else { 0 });
             }
         }
     }

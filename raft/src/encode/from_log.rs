@@ -347,6 +347,7 @@ fn line(it: &log::Line) -> Result<Line, DecodeError> {
         lot: optional(&it.lot_id, LotId::new)?,
         optional: it.optional,
         no_backorder: it.no_backorder,
+        min_units: (it.min_units > 0).then_some(Units(it.min_units)),
     })
 }
 
@@ -407,7 +408,8 @@ fn plan(it: log::Plan) -> Result<Plan, DecodeError> {
     let asked = |asked: &log::AskedLine| {
         let kit = optional(&asked.kit, Sku::new)?;
         let kit = kit.map(|sku| KitOf { sku, revision: Revision(asked.kit_revision) });
-        Ok(AskedLine { units: Units(asked.units), optional: asked.optional, kit })
+        let min_units = (asked.min_units > 0).then_some(Units(asked.min_units));
+        Ok(AskedLine { units: Units(asked.units), optional: asked.optional, kit, min_units })
     };
     let of = |of: &u32| u16::try_from(*of).map_err(|_| DecodeError::malformed("a line beyond the last"));
     Ok(Plan {

@@ -289,6 +289,7 @@ pub(super) fn line(it: &Line) -> log::Line {
         lot_id: optional(it.lot.as_ref().map(|lot| lot.as_str())),
         optional: it.optional,
         no_backorder: it.no_backorder,
+        min_units: it.min_units.map_or(0, |units| units.0),
     }
 }
 
@@ -344,6 +345,7 @@ fn plan(it: &Plan) -> log::Plan {
         optional: asked.optional,
         kit: optional(asked.kit.as_ref().map(|kit| kit.sku.as_str())),
         kit_revision: asked.kit.as_ref().map_or(0, |kit| kit.revision.0),
+        min_units: asked.min_units.map_or(0, |units| units.0),
     };
     log::Plan {
         request_high: (it.request.0 >> 64) as u64,

@@ -42,6 +42,7 @@ fn line() -> Line {
         lot: LotId::new("L1").ok(),
         optional: true,
         no_backorder: true,
+        min_units: Some(Units(1)),
     }
 }
 
@@ -422,7 +423,7 @@ fn odd_counts() -> LineCounts {
 /// One asked kit, or a kit and another line.
 pub(super) fn plan(of: &[u16]) -> Plan {
     let kit = KitOf { sku: "gift-set".parse().unwrap(), revision: Revision(3) };
-    let asked = AskedLine { units: Units(2), optional: true, kit: Some(kit) };
+    let asked = AskedLine { units: Units(2), optional: true, kit: Some(kit), min_units: Some(Units(1)) };
     Plan {
         request: BodyHash(1 << 90 | 5),
         asked: vec![asked.clone(), AskedLine { kit: None, ..asked }],

@@ -74,6 +74,7 @@ fn operation(group: GroupId, number: u64, dice: &mut Dice) -> Operation {
                 lot: None,
                 optional: false,
                 no_backorder: false,
+                min_units: None,
             }],
             ttl_s: 1 + dice.below(20) as u32,
             partial_ok: false,

@@ -1,5 +1,5 @@
-//! A reservation of kits has of each kit what its recipe says, so many times as it was asked for, all in one state; or, where it is
-//! optional, nothing of it. The recipe is one that was put, of the revision that was asked for, and none that was known to be
+//! A reservation of kits has of each kit what its recipe says, so many times as it was asked for, or as will do, all in one state; or,
+//! where it is optional, nothing of it. The recipe is one that was put, of the revision that was asked for, and none that was known to be
 //! replaced before the reserve was asked.
 //!
 //! That the components' units are the stock's in the end is `conservation`'s to judge.
@@ -150,11 +150,11 @@ impl<'a> Told<'a> {
         is: &BTreeMap<&str, u64>,
     ) -> Option<String> {
         let Some(puts) = self.puts.get(asked.sku.as_str()) else {
-            let expected = BTreeMap::from([(asked.sku.as_str(), u64::from(asked.units))]);
-            return (*is != expected).then(|| format!("{is:?}, and asked for was {expected:?}"));
+            let units = is.get(asked.sku.as_str()).copied().unwrap_or(0);
+            return (is.len() > 1 || !will_do(asked, units)).then(|| format!("{is:?}, and asked for was {asked:?}"));
         };
         let Some(of) = &line.asked else { return Some("it is not said which kit it was".to_owned()) };
-        if (of.sku.as_str(), of.units) != (asked.sku.as_str(), asked.units) {
+        if of.sku != asked.sku || !will_do(asked, of.units.into()) {
             return Some(format!("asked for was {asked:?}"));
         }
         if asked.kit_revision > 0 && asked.kit_revision != of.kit_revision {
@@ -171,10 +171,10 @@ impl<'a> Told<'a> {
         });
         let is_it = may_be.any(|put| {
             let mut expected = BTreeMap::new();
-            put.components.iter().for_each(|it| self.add(it, u64::from(asked.units), &mut expected, 0));
+            put.components.iter().for_each(|it| self.add(it, u64::from(of.units), &mut expected, 0));
             expected == *is
         });
-        (!is_it).then(|| format!("{is:?} is no {} kits of revision {}", asked.units, of.kit_revision))
+        (!is_it).then(|| format!("{is:?} is no {} kits of revision {}", of.units, of.kit_revision))
     }
 
     /// Adds what so many of a component come to; the recipes of kits within kits never change.
@@ -185,6 +185,12 @@ impl<'a> Told<'a> {
             _ => *sums.entry(&component.sku).or_default() += units,
         }
     }
+}
+
+/// Whether so many of a line are what was asked for.
+fn will_do(asked: &KitLine, units: u64) -> bool {
+    let least = if asked.least == 0 { asked.units } else { asked.least };
+    (u64::from(least)..=u64::from(asked.units)).contains(&units)
 }
 
 /// The lines that come from that one.
@@ -218,8 +224,8 @@ mod tests {
     }
 
     fn cart(kit_revision: u64) -> Request {
-        let gift = KitLine { sku: "GIFT".to_owned(), units: 2, optional: true, kit_revision };
-        let part = KitLine { sku: "A".to_owned(), units: 1, optional: false, kit_revision: 0 };
+        let gift = KitLine { sku: "GIFT".to_owned(), units: 2, optional: true, kit_revision, least: 0 };
+        let part = KitLine { sku: "A".to_owned(), units: 1, optional: false, kit_revision: 0, least: 0 };
         Request::ReserveKits { reservation: Id(7), lines: vec![gift, part], ttl_s: 600 }
     }
 
@@ -271,6 +277,41 @@ mod tests {
         assert_eq!(found(held(), 1, &[("A", 4), ("B", 6), ("A", 1)]), 1, "the inner kit counts once");
         assert_eq!(found(held(), 1, &[("A", 6), ("B", 12), ("A", 0)]), 1, "what is not optional is not left out");
         assert_eq!(found(held(), 1, &[("A", 0), ("B", 0), ("A", 0)]), 1);
+    }
+
+    #[test]
+    fn of_a_line_of_which_fewer_will_do_there_are_no_fewer_than_those_and_whole_kits() {
+        let found = |least: u32, kits: u32, units: [u64; 3]| {
+            let Request::ReserveKits { mut lines, reservation, ttl_s } = cart(0) else { unreachable!() };
+            (lines[0].units, lines[0].least) = (4, least);
+            let asked = Request::ReserveKits { lines, reservation, ttl_s };
+            let story = shop().command(3, 10, 12, asked, phase(1, 1, Phase::Held));
+            let of = |number: u32, sku: &str, units| AskedSeen {
+                number,
+                sku: sku.to_owned(),
+                units,
+                kit_revision: u64::from(number == 0),
+            };
+            let line = |sku: &str, held, asked| LineSeen {
+                sku: sku.to_owned(),
+                held,
+                asked: Some(asked),
+                ..LineSeen::default()
+            };
+            let lines = vec![
+                line("A", units[0], of(0, "GIFT", kits)),
+                line("B", units[1], of(0, "GIFT", kits)),
+                line("A", units[2], of(1, "A", 1)),
+            ];
+            let seen = ReservationSeen { phase: Phase::Held, expires_at_ms: 0, revision: 1, lines };
+            let inventory = Inventory { reservations: BTreeMap::from([(Id(7), seen)]), ..Inventory::default() };
+            check(&story.0, Some(&inventory)).len()
+        };
+        assert_eq!(found(2, 2, [6, 12, 1]), 0);
+        assert_eq!(found(3, 2, [6, 12, 1]), 1, "fewer than will do");
+        assert_eq!(found(0, 2, [6, 12, 1]), 1, "all or nothing was asked for");
+        assert_eq!(found(2, 2, [9, 12, 1]), 1, "one component is of three kits");
+        assert_eq!(found(2, 5, [15, 30, 1]), 1, "more than was asked for");
     }
 
     #[test]

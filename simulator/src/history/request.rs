@@ -323,6 +323,9 @@ pub struct KitLine {
     pub optional: bool,
     /// 0: any.
     pub kit_revision: u64,
+    /// Where not all can be had, as many as there are, but no fewer than these; 0: all or nothing.
+    #[serde(default)]
+    pub least: u32,
 }
 
 /// Where an item lies beside the default location, where it does.

@@ -1,5 +1,5 @@
 //! Kits over several shards that share components: held, sold and given back whole by one recipe or not at all, while recipes
-//! change; some are gifts, whose lack does not fail the rest.
+//! change; some are gifts, whose lack does not fail the rest, and of some lines fewer will do.
 
 use holdfast_client::Client;
 use holdfast_client::ids::{ReservationId, slot_of};
@@ -89,7 +89,7 @@ async fn buy(shopper: &mut Shopper, parts: &[String]) {
     }
 }
 
-/// One to three lines of kits and components, some of which are gifts, or name the revision of a recipe that may be an old one.
+/// One to three lines of kits and components, some of which are gifts, or may be fewer, or name the revision of a recipe that may be an old one.
 fn cart(shopper: &mut Shopper, parts: &[String]) -> Request {
     let lines = (0..shopper.dice.between(1, 3)).map(|_| {
         let (sku, is_kit) = match shopper.dice.below(6) {
@@ -99,9 +99,11 @@ fn cart(shopper: &mut Shopper, parts: &[String]) -> Request {
             _ => (parts[shopper.dice.below(parts.len() as u64) as usize].clone(), false),
         };
         let names_revision = is_kit && shopper.dice.below(4) == 0;
+        let units = shopper.dice.between(1, 3) as u32;
         KitLine {
             sku,
-            units: shopper.dice.between(1, 2) as u32,
+            units,
+            least: if units > 1 && shopper.dice.below(2) == 0 { units - 1 } else { 0 },
             optional: shopper.dice.below(3) == 0,
             kit_revision: if names_revision { shopper.dice.between(1, 3) } else { 0 },
         }

@@ -120,8 +120,8 @@ pub(super) fn command(command: &Command) -> ClientCommand {
 }
 
 fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {
-    let (sku, units, optional, kit_revision) = (it.sku.clone(), it.units, it.optional, it.kit_revision);
-    reserve.line_of(v1::Line { sku, units, optional, kit_revision, ..v1::Line::default() })
+    let KitLine { sku, units, optional, kit_revision, least: min_units } = it.clone();
+    reserve.line_of(v1::Line { sku, units, optional, kit_revision, min_units, ..v1::Line::default() })
 }
 
 fn report(order: ReservationId, step: &str, undo: bool, done: bool) -> ReportStep {
