@@ -8,6 +8,6 @@ mod file;
 pub mod inbox;
 mod order;
 
-pub use classify::{Books, Difference, Finding, Mending, OrderBooks, judge_count, judge_sale, judge_shipment};
+pub use classify::{Books, Difference, Mending, OrderBooks, judge_count, judge_sale, judge_shipment};
 pub use file::{Counted, Records, Said, Sold, read};
 pub use order::{Rows, books_of_order};
