@@ -331,6 +331,7 @@ fn between_shards() -> Vec<Operation> {
             attempts: vec![AttemptId(7), AttemptId(8)],
             deadline: LogTime(10),
             filled: vec![17, 0],
+            returned: vec![0, 18],
         }),
         Operation::Told(Told {
             reservation: reservation(),
