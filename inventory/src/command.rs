@@ -184,12 +184,16 @@ impl Operation {
 
     /// True for what is decided on a halted shard too. What shards have begun together goes on to its end: a part that could not
     /// follow would leave customers, and the other shards, with half an answer. A new part is a new promise, and is none of it. What
-    /// the cluster's own records say (limits, locations, channels, campaigns) is no stock, and a shard that lacks it would not become ready.
+    /// the cluster's own records say (bounds, locations, channels, campaigns, limits over several items) is no stock, and a shard that lacks it would not become ready.
     #[must_use]
     pub const fn goes_on_while_halted(&self) -> bool {
         match self {
             Self::Prepare(_) => false,
-            Self::SetLimits(_) | Self::PutLocation(_) | Self::PutChannel(_) | Self::PutCampaign(_) => true,
+            Self::SetLimits(_)
+            | Self::PutLocation(_)
+            | Self::PutChannel(_)
+            | Self::PutCampaign(_)
+            | Self::PutSharedLimit(_) => true,
             _ => self.is_between_shards() || self.is_of_the_watch(),
         }
     }

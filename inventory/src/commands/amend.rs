@@ -71,6 +71,10 @@ impl Amend {
                 turn.check_sellable(sku)?;
                 turn.sale_of(no)?;
                 let (at, spec) = (turn.new_line(line)?, &turn.state.item(sku).spec);
+                if turn.state.shared_limits_over(&line.sku).next().is_some() {
+                    // Of a counter, which may lie on another shard, nothing more is held by an amend.
+                    return Err(Refusal::LinesMoveTogether);
+                }
                 if let Some(limit) = spec.max_hold_s {
                     max_expires_at = max_expires_at.min(created_at.plus_seconds(limit));
                 }

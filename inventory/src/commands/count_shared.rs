@@ -94,17 +94,22 @@ impl Reserve {
     }
 
     /// Refuses a line of an item under a limit over several whose counter is not asked with it: whoever planned it did not know of the
-    /// limit, or knew it as it was.
+    /// limit, or knew it as it was. Without a customer there is none to ask for.
     pub(super) fn check_counters(&self, turn: &Turn<'_>, line: &LineRecord, number: u16) -> Result<(), Refusal> {
-        let sku = &turn.state.item(line.sku).sku;
-        for limit in turn.state.shared_limits_over(sku) {
-            if self.customer.is_none() {
-                return Err(Refusal::CustomerRequired { sku: sku.clone() });
-            }
+        for limit in turn.state.shared_limits_over(&turn.state.item(line.sku).sku) {
             let is_asked = self.plan.as_ref().is_some_and(|plan| plan.is_counted(number, &limit.id));
-            if !is_asked && !is_on(Mutation::CounterNotAsked) {
+            if !is_asked && self.customer.is_some() && !is_on(Mutation::CounterNotAsked) {
                 return Err(Refusal::LimitNotAsked { limit: limit.id.clone() });
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses a line of an item under a limit over several where nobody says for whom: a lack of that line, as under a limit of one item.
+    pub(super) fn check_customer(&self, turn: &Turn<'_>, line: &LineRecord) -> Result<(), Refusal> {
+        let sku = &turn.state.item(line.sku).sku;
+        if self.customer.is_none() && turn.state.shared_limits_over(sku).next().is_some() {
+            return Err(Refusal::CustomerRequired { sku: sku.clone() });
         }
         Ok(())
     }

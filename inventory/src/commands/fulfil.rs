@@ -51,7 +51,7 @@ impl Fulfil {
             return Err(InvalidArgument::in_line(Field::LotId, part.line as usize).into());
         }
         let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };
-        if !record.has(|units| units.committed) {
+        if !record.items_have(|units| units.committed) {
             return Err(exceeds(0, 0));
         }
         let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;

@@ -53,7 +53,7 @@ impl HaltShard {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::{HaltShard, MAX_FINDING_BYTES, ResumeShard};
+    use crate::commands::{HaltShard, MAX_FINDING_BYTES, PutSharedLimit, ResumeShard};
     use crate::invariants::Invariant;
     use crate::test_shop::{Shop, receive};
     use crate::*;
@@ -102,6 +102,18 @@ mod tests {
         resume(&mut shop, halted_seq, "the replica was replaced").unwrap();
         assert!(shop.apply(vec![refused])[0].outcome.is_ok());
         assert_eq!(shop.stock("rouge").counts.on_hand, 7);
+    }
+
+    #[test]
+    fn what_the_cluster_s_own_records_say_goes_on_while_a_shard_is_halted() {
+        let mut shop = Shop::with_rouge(5);
+        shop.run(halt(seq(&shop))).unwrap();
+        shop.put_campaign("drop", 60, 600).unwrap();
+        let rule = LimitSpec { units: 3, window: LimitWindow::ForEver, returns_restore: false, active: true };
+        let skus = ["mascara", "rouge"].map(|sku| sku.parse().unwrap()).to_vec();
+        let (limit, spec) = ("make-up".parse().unwrap(), SharedLimitSpec { skus, rule });
+        let put = PutSharedLimit { limit, spec, revision: Revision(1) };
+        shop.run(Operation::PutSharedLimit(Box::new(put))).unwrap();
     }
 
     #[test]

@@ -151,6 +151,52 @@ mod tests {
     }
 
     #[test]
+    fn an_amend_gets_no_units_that_no_counter_counts() {
+        let mut shop = shop(rule(3));
+        shop.put_item("free", ItemSpec::default()).unwrap();
+        shop.receive("free", "PAR", 9).unwrap();
+        shop.run(Operation::Reserve(asked(1, Some(ANNA), &[("free", 1)]))).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 9)]), Err(Refusal::LinesMoveTogether));
+        shop.amend(1, &[("free", 2)]).unwrap();
+        // What was held before the limit was known is not counted, and may become less.
+        let mut shop = Shop::with_rouge(9);
+        shop.run(Operation::Reserve(asked(1, Some(ANNA), &[("rouge", 5)]))).unwrap();
+        put(&mut shop, rule(3), &["mascara", "rouge"], 1).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 6)]), Err(Refusal::LinesMoveTogether));
+        shop.amend(1, &[("rouge", 4)]).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 0, 3));
+    }
+
+    #[test]
+    fn what_is_sold_without_stock_is_counted_and_not_shipped() {
+        let mut shop = shop(rule(3));
+        let spec = ItemSpec { backorder: Backorder::UpTo { cap: 5 }, ..ItemSpec::default() };
+        shop.put_item("late", spec).unwrap();
+        put(&mut shop, rule(3), &["late", "rouge"], 2).unwrap();
+        hold(&mut shop, 1, ANNA, &[("late", 2)]).unwrap();
+        shop.commit(1).unwrap();
+        assert_eq!(count(&shop, ANNA), (0, 2, 1));
+        let nothing = Err(Refusal::ExceedsHeldQuantity { line: 0, available: 0 });
+        assert_eq!(shop.fulfil(1, &[]), nothing);
+        shop.receive("late", "PAR", 1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        assert_eq!(shop.fulfil(1, &[]), nothing);
+        assert_eq!(count(&shop, ANNA), (0, 2, 1));
+    }
+
+    #[test]
+    fn an_optional_line_goes_without_where_no_customer_is_named() {
+        let mut shop = shop(rule(3));
+        shop.put_item("free", ItemSpec::default()).unwrap();
+        shop.receive("free", "PAR", 9).unwrap();
+        let mut reserve = asked(1, None, &[("free", 1), ("rouge", 1)]);
+        reserve.lines[1].optional = true;
+        let held = shop.run(Operation::Reserve(reserve)).unwrap().held;
+        assert_eq!(held.as_deref(), Some([1, 0].as_slice()));
+        assert_eq!(shop.stock("rouge").counts.reserved, 0);
+    }
+
+    #[test]
     fn a_shard_that_does_not_know_the_limit_counts_nothing_under_it_and_decides_nothing() {
         let mut shop = Shop::with_rouge(5);
         let outcome = hold(&mut shop, 1, ANNA, &[("rouge", 1)]);

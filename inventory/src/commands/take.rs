@@ -133,7 +133,8 @@ impl Reserve {
         let before = (group.len() > 1).then(|| demand.clone());
         let mut promises = Vec::with_capacity(group.len());
         for &at in group {
-            match demand.promise(turn, &lines[at], at, units(at)) {
+            let promise = self.check_customer(turn, &lines[at]);
+            match promise.and_then(|()| demand.promise(turn, &lines[at], at, units(at))) {
                 Ok(promise) => promises.push(promise),
                 Err(refusal) => {
                     let left = demand.left_of(turn, &lines[at]);

@@ -108,6 +108,15 @@ impl ReservationRecord {
         self.plan().is_some_and(|plan| number >= plan.item_lines())
     }
 
+    /// Whether any line of an item has such units, those on other shards included. A counter counts what is sold without stock as what
+    /// is there.
+    pub(crate) fn items_have(&self, of: impl Fn(&LineCounts) -> u64) -> bool {
+        let number = |at: usize| self.whole().map_or(at, |whole| usize::from(whole.own[at]));
+        let mut own = self.lines.iter().enumerate().filter(|(at, _)| !self.is_counter(number(*at)));
+        own.any(|(_, line)| of(&line.units) > 0)
+            || self.remote_lines().any(|line| !line.sku.is_counter() && of(&line.units) > 0)
+    }
+
     /// The counters of this shard, by their places, and what they count, where all lines of items are of this shard: a line's number is
     /// its place then.
     pub(crate) fn own_counters(&self) -> Vec<(usize, Vec<u16>)> {

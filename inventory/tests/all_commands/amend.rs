@@ -49,6 +49,9 @@ impl Model {
             let line = if known.is_none() { Some(self.new_line(new)?) } else { None };
             self.still_selling(hold.sale.as_ref())?;
             let line = line.map_or_else(|| self.new_line(new), Ok)?;
+            if self.shared_over(&new.sku).next().is_some() {
+                return why("LinesMoveTogether");
+            }
             let place = known.unwrap_or(lines.len());
             if known.is_none() {
                 lines.push(line.clone());

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdfast_inventory::{
-    CampaignId, CampaignPhase, Inventory, LineCounts, LocationId, LotUnits, Order, Sku, StockCounts, Ticket, slot_of,
+    CampaignId, CampaignPhase, Inventory, LimitId, LineCounts, LocationId, LotUnits, Order, Sku, StockCounts, Ticket,
+    slot_of,
 };
 
 use crate::campaigns::Campaign;
@@ -33,11 +34,29 @@ impl World {
             }
             self.compare_parts(hold, is_asked);
         }
-        for (id, limit) in self.model.limits.iter().filter(|(_, limit)| is_asked(shard_of(slot_of(&limit.sku)))) {
-            let sku = &limit.sku;
+        for (id, limit) in &self.model.limits {
+            let sku = &limit.skus[0];
+            if limit.shared.is_some() {
+                self.compare_counters(id, is_asked);
+                continue;
+            }
+            if !is_asked(shard_of(slot_of(sku))) {
+                continue;
+            }
             for customer in (0..4).map(customer) {
                 let shown = self.shard(sku).limits_of(sku, Some(customer)).unwrap();
                 let shown = shown.into_iter().find(|(limit, _)| limit.id == *id).unwrap().1.unwrap();
+                assert_eq!(shown.held + shown.bought, self.model.taken(id, customer), "{id} of {customer:?}");
+            }
+        }
+    }
+
+    /// What customers have under a limit over several items, on the shard of each one's counter.
+    fn compare_counters(&self, id: &LimitId, is_asked: impl Fn(u32) -> bool) {
+        for customer in (0..4).map(customer) {
+            let shard = shard_of(slot_of(&Sku::of_counter(id, customer).unwrap()));
+            if is_asked(shard) {
+                let shown = self.shards[shard as usize].shared_count(id, customer).unwrap();
                 assert_eq!(shown.held + shown.bought, self.model.taken(id, customer), "{id} of {customer:?}");
             }
         }

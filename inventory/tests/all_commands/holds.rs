@@ -84,7 +84,8 @@ impl Model {
     /// The same, whoever decides it.
     pub fn sell_hold(&mut self, at: usize, commit: &Commit) -> Said<()> {
         let hold = self.holds[at].clone();
-        if hold.is_spread && !(commit.parts.is_empty() && commit.if_expired == IfExpired::Fail) {
+        // What lies on other shards would have to be held there anew.
+        if (hold.is_spread && !commit.parts.is_empty()) || (hold.has_parts && commit.if_expired == IfExpired::Retake) {
             return why("LinesSpanShards");
         }
         let wants_kits = |model: &Self, units: &[u64]| {
@@ -165,6 +166,10 @@ impl Model {
                 line.named.as_ref().map_or(Ok(()), |lot| self.check_sellable_lot(line, lot, need))?;
             }
             promises[number] = demand.promise((at, number), number, *units)?;
+        }
+        // Of what was held before a limit over several items was known there is no counter.
+        for counter in hold.plan.iter().flat_map(|plan| &plan.counters) {
+            demand.count(0, &counter.limit, counter.lines.iter().map(|line| units[usize::from(*line)]).sum())?;
         }
         *self = demand.now;
         for (number, (held, waits)) in promises.into_iter().enumerate() {

@@ -4,9 +4,12 @@
 //! A failure prints its seed, its step and the last commands. `HOLDFAST_SEED=7 cargo test -p holdfast-inventory --test
 //! all_commands` plays it again; `ALL_COMMANDS=5000000` has so many commands instead of a million.
 //!
-//! What the model leaves to the shards: when a reservation or document that has ended is forgotten, and what revisions are. What
-//! it does not play: letters between shards that are lost, late or twice (inventory/tests/orders.rs), and the shipping of a whole
-//! while units of it are short on another shard, of which the deciding shard knows nothing (the same).
+//! What the model leaves to the shards: when a reservation, an order or a document that has ended is forgotten, and what revisions
+//! are. What it does not play: letters between shards that are lost, late or twice, so that nothing is undecided
+//! (`inventory/tests/orders.rs`); the shipping of a whole while units of it are short on another shard, of which the deciding shard
+//! knows nothing (the same); lines of which fewer will do (the same, and `inventory/src/commands/take.rs`); what comes back after the
+//! shard of its counter has forgotten the reservation (docs/known-issues.md); and rooms that are full, for which 65 536 would have to
+//! come.
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
@@ -15,6 +18,7 @@ mod campaigns;
 mod compare;
 mod generate;
 mod holds;
+mod limits;
 mod model;
 mod orders;
 mod reserve;
@@ -33,7 +37,7 @@ use holdfast_inventory::{Operation, Slot};
 
 use crate::generate::Wish;
 use crate::model::{Model, Said, invalid, why};
-use crate::tally::{COUNTERS_APART, Tally};
+use crate::tally::Tally;
 use crate::world::World;
 
 const SHARDS: u32 = 3;
@@ -48,7 +52,7 @@ fn shard_of(slot: Slot) -> u32 {
     u32::from(slot.number()) % SHARDS
 }
 
-/// The name of each kind of command. A new kind is generated and joins `KINDS`, or it stands in `NOT_GENERATED` with the reason.
+/// The name of each kind of command. A new kind is generated, and joins `KINDS`.
 fn kind_of(operation: &Operation) -> &'static str {
     match operation {
         Operation::PutItem(_) => "put_item",
@@ -191,7 +195,7 @@ impl Model {
             Operation::CommitDraw(commit) => self.commit_draw(commit),
             Operation::Draw(draw) => self.draw(draw),
             Operation::Admit(admit) => self.admit(admit),
-            Operation::PutSharedLimit(_) => unreachable!("not generated: {COUNTERS_APART}"),
+            Operation::PutSharedLimit(put) => self.put_shared_limit(put),
         }
     }
 }

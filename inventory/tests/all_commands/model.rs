@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_inventory::commands::Plan;
 use holdfast_inventory::{
     CampaignId, ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec, LimitId,
-    LimitSpec, LimitWindow, LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal,
-    ReservationId, ReservationState, Sku, TransferId,
+    LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal, ReservationId,
+    ReservationState, Sku, TransferId,
 };
 
 use crate::campaigns::{Allocation, Campaign, Sale};
+use crate::limits::Limit;
 use crate::orders::Order;
 
 pub const DAY_MS: u64 = 24 * 3_600_000;
@@ -166,7 +167,9 @@ pub struct Hold {
     /// Before this instant nothing of it is shipped, since lines on other shards say so.
     pub release_at: u64,
     pub lines: Vec<Line>,
+    /// Lines of items lie on other shards than the one that decides; there, or their counters.
     pub is_spread: bool,
+    pub has_parts: bool,
     pub order: Option<Order>,
 }
 
@@ -234,14 +237,6 @@ pub struct Count {
     pub is_open: bool,
     /// By lot and condition: what was counted less what the books had, where it was.
     pub lines: Vec<(Option<LotId>, Condition, Option<i64>)>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Limit {
-    pub sku: Sku,
-    pub spec: LimitSpec,
-    /// It counts what is held in this campaign alone.
-    pub campaign: Option<CampaignId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -398,30 +393,6 @@ impl Model {
         (expires_at, removal_at)
     }
 
-    /// Units that a customer has under a limit: held and bought.
-    pub fn taken(&self, limit: &LimitId, customer: CustomerHash) -> u64 {
-        let window = self.limits[limit].spec.window;
-        let counts = |since: u64| match window {
-            LimitWindow::ForEver => true,
-            LimitWindow::RollingSeconds(seconds) => since + u64::from(seconds) * 1_000 > self.now,
-        };
-        let holds = self.holds.iter().filter(|hold| hold.customer == Some(customer) && counts(hold.created_at));
-        let live: u64 = holds.flat_map(|hold| &hold.lines).map(|line| line.under(limit)).sum();
-        let gone = self.bought.iter().filter(|gone| (&gone.0, gone.1) == (limit, customer) && counts(gone.2));
-        live + gone.map(|gone| gone.3).sum::<u64>()
-    }
-
-    /// The limits under which units of an item are held in that campaign, or in none.
-    pub fn limits_of<'a>(
-        &'a self,
-        sku: &'a Sku,
-        campaign: Option<&'a CampaignId>,
-    ) -> impl Iterator<Item = (&'a LimitId, &'a LimitSpec)> {
-        let is_under = move |limit: &Limit| limit.campaign.is_none() || limit.campaign.as_ref() == campaign;
-        let of_item = self.limits.iter().filter(move |(_, of)| of.sku == *sku && of.spec.active && is_under(of));
-        of_item.map(|(id, of)| (id, &of.spec))
-    }
-
     pub fn find(&self, id: ReservationId) -> Said<usize> {
         match self.holds.iter().position(|hold| hold.id == id) {
             Some(at) => Ok(at),
@@ -447,7 +418,7 @@ impl Model {
 
 impl Line {
     /// Units that count under a limit.
-    fn under(&self, limit: &LimitId) -> u64 {
+    pub fn under(&self, limit: &LimitId) -> u64 {
         let Some((_, returns_restore)) = self.limits.iter().find(|(id, _)| id == limit) else { return 0 };
         let returned = if *returns_restore { self.units.returned } else { 0 };
         unsold(&self.units) + sold(&self.units) + self.units.fulfilled - returned

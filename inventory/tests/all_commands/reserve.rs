@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_inventory::commands::{Line as Asked, Reserve};
+use holdfast_inventory::commands::{Line as Asked, Plan, Reserve};
 use holdfast_inventory::{
     Backorder, CampaignId, CustomerHash, Field, ItemStatus, LimitId, LineCounts, LocationId, LotStatus, slot_of,
 };
 
 use crate::campaigns::Sale;
+use crate::limits::item_lines;
 use crate::model::{Hold, Line, Model, Said, Why, all, invalid, unsold, why};
 use crate::shard_of;
 
@@ -21,20 +22,34 @@ const LACKS: [&str; 5] =
 /// What the lines of one command ask for together.
 #[derive(Clone)]
 pub struct Demand<'a> {
-    before: &'a Model,
+    pub before: &'a Model,
     /// What there would be with what has been promised so far.
     pub now: Model,
-    customer: Option<CustomerHash>,
+    pub customer: Option<CustomerHash>,
     /// The channel's locations and its buffer, where it chose.
     through: Option<Through>,
     /// The campaign whose units are asked for.
     sale: Option<Sale>,
-    asked: BTreeMap<LimitId, u64>,
+    pub asked: BTreeMap<LimitId, u64>,
 }
 
 impl<'a> Demand<'a> {
     pub fn of(before: &'a Model, customer: Option<CustomerHash>, through: Option<Through>, sale: Option<Sale>) -> Self {
         Self { before, now: before.clone(), customer, through, sale, asked: BTreeMap::new() }
+    }
+
+    /// What a line asks for: of its item, or of what its customer has under a limit over several.
+    fn ask(&mut self, asked: &Asked, hold: usize, number: usize) -> Said<()> {
+        let units = asked.units.count();
+        if let Some((limit, _)) = asked.sku.counter() {
+            self.count(number, &limit, units)?;
+            self.now.line((hold, number)).units.held += units;
+            return Ok(());
+        }
+        if self.customer.is_none() && self.before.shared_over(&asked.sku).next().is_some() {
+            return Err(Why { line: number, ..Why::of("CustomerRequired") });
+        }
+        self.promise((hold, number), number, units).map(|_| ())
     }
 
     /// So many units more for a line: what is there, and the rest without stock, where item and line allow it.
@@ -153,8 +168,9 @@ impl Model {
 
     pub fn reserve(&mut self, reserve: &Reserve) -> Said<()> {
         self.decide_reserve(reserve).map_err(|lack| {
-            let is_of_kit =
-                |plan: &holdfast_inventory::commands::Plan| plan.asked[usize::from(plan.of[lack.line])].kit.is_some();
+            let asked_of = |plan: &Plan| plan.asked[usize::from(plan.of[lack.line])].clone();
+            let is_item = lack.line < item_lines(reserve);
+            let is_of_kit = |plan: &Plan| is_item && asked_of(plan).kit.is_some();
             let is_component = lack.name == "InsufficientStock"
                 && !lack.decides_nothing
                 && reserve.plan.as_deref().is_some_and(is_of_kit);
@@ -172,7 +188,8 @@ impl Model {
         let mut shards: Vec<u32> = (0..reserve.lines.len()).map(of).filter(|shard| *shard != deciding).collect();
         shards.sort_unstable();
         shards.dedup();
-        let is_spread = !shards.is_empty();
+        let has_parts = !shards.is_empty();
+        let is_spread = (0..item_lines(reserve)).any(|at| of(at) != deciding);
         shards.push(deciding);
         let blank = Hold {
             id: reserve.reservation,
@@ -187,6 +204,7 @@ impl Model {
             release_at: 0,
             lines: reserve.lines.iter().map(blank_line).collect(),
             is_spread,
+            has_parts,
             order: None,
         };
         let mut made = self.clone();
@@ -222,6 +240,7 @@ impl Model {
         let expires_at = self.now + u64::from(max_hold_s.min(reserve.ttl_s)) * 1_000;
         made.holds[hold].max_expires_at = self.now + u64::from(max_hold_s) * 1_000;
         made.holds[hold].expires_at = expires_at;
+        made.close_counters(hold, reserve);
         *self = made;
         Ok(())
     }
@@ -241,13 +260,24 @@ impl Model {
         let (mut made, mut allowed_s) = (made.clone(), self.max_hold_s[shard as usize]);
         for (at, number) in numbers.iter().enumerate() {
             let asked = &reserve.lines[*number];
-            let mut line = self.new_line(asked).map_err(|refused| {
+            let counter = asked.sku.counter();
+            let line = match &counter {
+                Some((limit, _)) => self.counter_line(asked, limit),
+                None => self.new_line(asked),
+            };
+            let mut line = line.map_err(|refused| {
                 // A location that the channel chose, and that is out of use since: another one may do.
                 let again = refused.name == "UnknownLocation" && sourced.is_some_and(|sourced| !sourced.last);
                 let name = if again { "InsufficientStock" } else { refused.name };
-                Why { name, line: *number, decides_nothing: again || name == "SkuIsKit", ..refused }
+                let decides_nothing = again || ["SkuIsKit", "LimitNotAsked"].contains(&name);
+                Why { name, line: *number, decides_nothing, ..refused }
             })?;
             line.remote = !is_deciding;
+            if counter.is_some() {
+                made.holds[hold].lines[*number] = line;
+                continue;
+            }
+            self.check_counters(reserve, *number).map_err(|refused| Why { decides_nothing: true, ..refused })?;
             let spec = &self.items[&asked.sku];
             allowed_s = allowed_s.min(spec.max_hold_s.unwrap_or(u32::MAX));
             let same = numbers[..=at].iter().filter(|other| reserve.lines[**other].sku == asked.sku);
@@ -290,28 +320,21 @@ impl Model {
         let mut own_missing = if is_deciding { missing.clone() } else { BTreeSet::new() };
         let mut first_lack = None;
         for is_optional in [false, true] {
-            let mut at = 0;
-            while at < numbers.len() {
-                let asked = asked_of(reserve, numbers[at]);
-                let length = numbers[at..].iter().take_while(|other| asked_of(reserve, **other) == asked).count();
-                let group = at..at + if reserve.plan.is_some() { length } else { 1 };
-                at = group.end;
-                if (reserve.partial_ok || reserve.lines[numbers[group.start]].optional) != is_optional {
+            for group in groups_of(reserve, numbers) {
+                let asked = asked_of(reserve, group[0]);
+                if (reserve.partial_ok || reserve.lines[group[0]].optional) != is_optional {
                     continue;
                 }
                 let mut tried = demand.clone();
-                let lack = if own_missing.contains(&asked) {
-                    Some(Why { line: numbers[group.start], ..Why::of("InsufficientStock") })
+                let is_missing = own_missing.contains(&asked);
+                let lack = if is_missing {
+                    Some(Why { line: group[0], ..Why::of("InsufficientStock") })
                 } else {
-                    let mut promises = group.map(|at| {
-                        let units = reserve.lines[numbers[at]].units.count();
-                        tried.promise((hold, numbers[at]), numbers[at], units)
-                    });
-                    promises.find_map(Result::err)
+                    group.iter().find_map(|number| tried.ask(&reserve.lines[*number], hold, *number).err())
                 };
                 match lack {
                     None => demand = tried,
-                    Some(lack) if self.lost_a_race(reserve, &demand, &lack) => {
+                    Some(lack) if !is_missing && self.lost_a_race(reserve, &demand, &lack) => {
                         return Err(Why { decides_nothing: true, ..lack });
                     }
                     Some(lack) if !is_optional => return Err(lack),
@@ -382,13 +405,26 @@ impl Model {
     }
 }
 
+/// The lines of a shard that are held together or not at all: those of one asked line, its counters with them.
+fn groups_of(reserve: &Reserve, numbers: &[usize]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for number in numbers {
+        let is_it = |group: &&mut Vec<usize>| asked_of(reserve, group[0]) == asked_of(reserve, *number);
+        match groups.iter_mut().find(is_it) {
+            Some(group) => group.push(*number),
+            None => groups.push(vec![*number]),
+        }
+    }
+    groups
+}
+
 /// The number of the asked line that a line comes from.
 fn asked_of(reserve: &Reserve, number: usize) -> usize {
     reserve.plan.as_ref().map_or(number, |plan| usize::from(plan.of[number]))
 }
 
 /// A line of which nothing is known yet, and that has nothing.
-fn blank_line(asked: &Asked) -> Line {
+pub fn blank_line(asked: &Asked) -> Line {
     Line {
         sku: asked.sku.clone(),
         location: asked.location.clone(),

@@ -2,13 +2,13 @@
 
 use holdfast_inventory::commands::{
     Adjust, ApplyCount, BlockLot, CreateTransfer, ExpectReceipt, LoseTransfer, MoveUnits, OpenCount, PutItem, PutKit,
-    PutLimit, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
+    PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount,
 };
 use holdfast_inventory::{
     Component, Condition, CountId, Field, LineUnits, LocationId, LotId, LotSpec, LotStatus, Sku, TransferId, slot_of,
 };
 
-use crate::model::{Count, Limit, Lot, Model, Place, Receipt, Said, Transfer, invalid, why};
+use crate::model::{Count, Lot, Model, Place, Receipt, Said, Transfer, invalid, why};
 use crate::{OPEN_DOCUMENTS, shard_of};
 
 const CONDITIONS: [Condition; 3] = [Condition::Resellable, Condition::Damaged, Condition::QualityControl];
@@ -60,23 +60,6 @@ impl Model {
             return why("Exists");
         }
         self.kits.insert(put.sku.clone(), (put.name.clone(), put.components.clone()));
-        Ok(())
-    }
-
-    pub fn put_limit(&mut self, put: &PutLimit) -> Said<()> {
-        self.check_item(&put.sku)?;
-        match self.limits.get(&put.limit) {
-            Some(known) if known.sku != put.sku => return invalid(Field::Sku),
-            Some(known) if (known.spec.window, &known.campaign) != (put.spec.window, &put.campaign) => {
-                return invalid(Field::LimitWindow);
-            }
-            None if put.campaign.as_ref().is_some_and(|id| !self.campaigns.contains_key(id)) => {
-                return why("UnknownCampaign");
-            }
-            _ => {}
-        }
-        let (sku, spec, campaign) = (put.sku.clone(), put.spec, put.campaign.clone());
-        self.limits.insert(put.limit.clone(), Limit { sku, spec, campaign });
         Ok(())
     }
 

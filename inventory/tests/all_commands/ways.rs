@@ -74,6 +74,12 @@ impl World {
         };
         // A revision that is current now may not be when its turn comes.
         wishes.retain(|wish| may_be_linked(wish) && !names_revision(&wish.operation));
+        // What other shards are told of two of them is told after the chain, in whichever order.
+        let mut is_told = false;
+        wishes.retain(|wish| {
+            let hold = changed_by(&wish.operation).and_then(|id| self.model.holds.iter().find(|hold| hold.id == id));
+            !hold.is_some_and(|hold| hold.has_parts) || !std::mem::replace(&mut is_told, true)
+        });
         let distinct = |at: usize| {
             wishes[..at].iter().all(|other| made_by(&other.operation).is_none())
                 || made_by(&wishes[at].operation).is_none()
@@ -117,6 +123,7 @@ impl World {
         let is_spread = matches!(&wish.operation, Operation::Reserve(reserve)
             if reserve.lines.iter().any(|line| shard_of(slot_of(&line.sku)) != shard));
         let goes_on = wish.operation.goes_on_while_halted();
+        assert!(goes_on || !goes_everywhere(&wish.operation), "what the cluster's own records say is no stock");
         if !is_spread && !goes_on && wish.bad.is_none() {
             assert_eq!(self.say(shard, wish.operation), Err(Refusal::ShardHalted { invariant }));
         }
@@ -157,6 +164,20 @@ fn names_revision(operation: &Operation) -> bool {
         Operation::PutItem(put) => put.if_revision.is_some(),
         Operation::PutLot(put) => put.if_revision.is_some(),
         _ => false,
+    }
+}
+
+/// The reservation that a command may sell, ship or give back.
+fn changed_by(operation: &Operation) -> Option<ReservationId> {
+    match operation {
+        Operation::Commit(commit) => Some(commit.reservation),
+        Operation::Release(release) => Some(release.reservation),
+        Operation::Cancel(cancel) => Some(cancel.reservation),
+        Operation::Fulfil(fulfil) => Some(fulfil.reservation),
+        Operation::Return(returned) => Some(returned.reservation),
+        Operation::ReportStep(report) => Some(report.order),
+        Operation::ResolveOrder(resolve) => Some(resolve.order),
+        _ => None,
     }
 }
 

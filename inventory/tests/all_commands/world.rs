@@ -65,6 +65,7 @@ pub struct World {
     pub documents: u64,
     pub channel_revision: u64,
     pub campaign_revision: u64,
+    pub limit_revision: u64,
     /// What was read earlier of what campaigns have left.
     pub old_news: BTreeMap<CampaignId, News>,
     pub tally: Tally,
@@ -124,6 +125,7 @@ impl World {
             documents: 0,
             channel_revision: 0,
             campaign_revision: 0,
+            limit_revision: 0,
             old_news: BTreeMap::new(),
             tally: Tally::default(),
             commands: 0,
@@ -405,7 +407,10 @@ impl World {
 
 /// What the cluster's own records say, every shard hears.
 pub fn goes_everywhere(operation: &Operation) -> bool {
-    matches!(operation, Operation::PutLocation(_) | Operation::PutChannel(_) | Operation::PutCampaign(_))
+    matches!(
+        operation,
+        Operation::PutLocation(_) | Operation::PutChannel(_) | Operation::PutCampaign(_) | Operation::PutSharedLimit(_)
+    )
 }
 
 pub fn agree(operation: &Operation, outcome: &Outcome, said: &Said<()>) {

@@ -66,7 +66,7 @@ impl World {
     fn grant(&mut self) -> Option<Wish> {
         let is_live = |campaign: &Campaign, now| campaign.phase(now) != CampaignPhase::Closed;
         let Some(campaign) = self.some_campaign(is_live) else { return self.put_campaign() };
-        let (mut sku, mut location, units) = (self.sku(), self.location(), self.units(4));
+        let (mut sku, mut location, units) = (self.sku(), self.location(), self.units(5));
         let is_there = |place: &Place, model: &Model| model.atp(place) >= units.count();
         for _ in 0..3 {
             if self.model.items.contains_key(&sku) && !is_there(&(sku.clone(), location.clone()), &self.model) {

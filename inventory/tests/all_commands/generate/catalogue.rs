@@ -12,7 +12,7 @@ impl World {
         let sku = self.item();
         let mut is_current = true;
         let mut shard = 0;
-        let operation = match self.dice.below(10) {
+        let operation = match self.dice.below(12) {
             0..=2 => {
                 let spec = self.changed_spec(&sku);
                 let actual = self.shard(&sku).item(&sku).map(|item| item.revision).unwrap_or_default();
@@ -62,6 +62,7 @@ impl World {
                 let campaign = (id.as_str() == "per-drop").then_some(of);
                 Operation::PutLimit(PutLimit { limit: id, sku, spec, if_revision: None, campaign })
             }
+            9 | 10 => self.put_shared_limit(),
             _ => {
                 shard = self.dice.below(3) as u32;
                 let max_hold_s = 300 + self.dice.below(2_000) as u32;
@@ -69,6 +70,35 @@ impl World {
             }
         };
         Some(Wish { is_current, shard, ..Wish::from(operation) })
+    }
+
+    pub(super) fn has_shared_limits(&self) -> bool {
+        self.model.limits.values().any(|limit| limit.shared.is_some() && limit.spec.active)
+    }
+
+    /// A limit over several items, as the cluster's own records tell it to every shard: anew, or late.
+    fn put_shared_limit(&mut self) -> Operation {
+        let (name, window) = match self.dice.below(2) {
+            0 => ("make-up", LimitWindow::ForEver),
+            _ => ("an-hour", LimitWindow::RollingSeconds(3_600)),
+        };
+        let limit: LimitId = name.parse().unwrap();
+        let known = self.model.limits.get(&limit).cloned();
+        let other = LimitWindow::RollingSeconds(60);
+        let window = if known.is_some() && self.dice.one_in(12) { other } else { window };
+        let mut skus: Vec<Sku> = (0..2 + self.dice.below(2)).map(|_| self.item()).collect();
+        skus.extend([self.skus[0].clone(), self.limited.clone()]);
+        skus.sort();
+        skus.dedup();
+        // Mostly other numbers of the same items, so that counters go on.
+        let skus = known.map(|known| known.skus).filter(|_| !self.dice.one_in(4)).unwrap_or(skus);
+        let units = 3 + self.dice.below(14) as u32;
+        let (returns_restore, active) = (self.dice.one_in(2), !self.dice.one_in(3));
+        let rule = LimitSpec { units, window, returns_restore, active };
+        self.limit_revision += 1;
+        let late = if self.dice.one_in(10) { self.dice.below(6) } else { 0 };
+        let revision = Revision(self.limit_revision.saturating_sub(late).max(1));
+        Operation::PutSharedLimit(Box::new(PutSharedLimit { limit, spec: SharedLimitSpec { skus, rule }, revision }))
     }
 
     /// An item's attributes, some of which decide what may be promised.

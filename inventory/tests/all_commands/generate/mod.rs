@@ -148,7 +148,7 @@ impl World {
 
     pub fn wish(&mut self) -> Wish {
         loop {
-            let drawn = self.dice.below(121);
+            let drawn = self.dice.below(126);
             let wish = match drawn {
                 0..=21 => self.reserve(),
                 22..=35 => self.change_hold(),
@@ -159,9 +159,9 @@ impl World {
                 83..=88 => self.counting(),
                 89..=93 => self.lots(),
                 94..=96 => self.catalogue(),
-                97..=101 => self.campaigning(),
-                102..=109 => self.ordering(),
-                110..=117 => self.queueing(),
+                97..=104 => self.campaigning(),
+                105..=112 => self.ordering(),
+                113..=122 => self.queueing(),
                 _ => self.bad_input(),
             };
             if let Some(wish) = wish {

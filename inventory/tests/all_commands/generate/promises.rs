@@ -26,7 +26,7 @@ impl World {
         self.reservations += 1;
         let count = [1, 1, 1, 2, 2, 3, 4][self.dice.below(7) as usize];
         let mut lines: Vec<Line> = (0..count).map(|_| self.line()).collect();
-        let campaign = if self.dice.one_in(4) { self.in_campaign(&mut lines) } else { None };
+        let campaign = if self.dice.one_in(3) { self.in_campaign(&mut lines) } else { None };
         let pass = match &campaign {
             Some(campaign) => self.shown_pass(campaign)?,
             None => None,
@@ -60,10 +60,11 @@ impl World {
         if lines.is_empty() || (known.is_some() && plan.is_some()) {
             return None;
         }
-        let customer = (!self.dice.one_in(4)).then(|| customer(self.dice.below(4)));
+        let customer =
+            (!self.dice.one_in(if self.has_shared_limits() { 12 } else { 4 })).then(|| customer(self.dice.below(4)));
         let reservation =
             known.unwrap_or_else(|| ReservationId::mint(self.now, slot, self.reservations << 8 | self.dice.below(256)));
-        Some(Wish::from(Operation::Reserve(Reserve {
+        let mut reserve = Reserve {
             reservation,
             lines,
             ttl_s: 30 + self.dice.below(600) as u32,
@@ -74,7 +75,14 @@ impl World {
             campaign,
             plan: plan.map(Box::new),
             pass,
-        })))
+        };
+        // As the node would that serves it, which now and then does not know of a limit. Of an id that is taken no shard is to say anything
+        // before the one that decides.
+        if known.is_none() && !self.dice.one_in(15) {
+            let limits_over = |sku: &Sku| self.model.shared_over(sku).cloned().collect();
+            reserve.count_under(BodyHash(1), limits_over).unwrap();
+        }
+        Some(Wish::from(Operation::Reserve(reserve)))
     }
 
     /// The first line becomes what a kit is made of, as the node would work it out; the others stay what was asked for.

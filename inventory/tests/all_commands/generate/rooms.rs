@@ -96,7 +96,7 @@ impl World {
         let may_come = |pass: &&Pass| !spent.contains(&pass.ticket) && pass.expires_at.0 > self.now;
         let good: Vec<Pass> = let_in.iter().filter(may_come).copied().collect();
         let from = if good.is_empty() || self.dice.one_in(6) { let_in } else { good };
-        if from.is_empty() || self.dice.one_in(12) {
+        if from.is_empty() || self.dice.one_in(15) {
             return self.dice.one_in(4).then_some(None);
         }
         Some(Some(from[self.dice.below(from.len() as u64) as usize]))
