@@ -38,6 +38,7 @@ impl Return {
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
         self.check_place(record)?;
+        self.check_no_counter(turn, record)?;
         let exceeds = |line, available| Refusal::ExceedsFulfilled { line, available };
         let parts: Vec<LineUnits> = self.units();
         let returned = units_of_lines(record, &parts, |units| units.fulfilled - units.returned, exceeds)?.own;
@@ -85,6 +86,16 @@ impl Return {
         match first {
             _ if shards.any(|slot| slot != first) => Err(Refusal::LinesSpanShards),
             Some(slot) => Err(Refusal::LinesElsewhere { slot }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses lines of a part that are counters, as the whole would.
+    fn check_no_counter(&self, turn: &Turn<'_>, record: &ReservationRecord) -> Result<(), Refusal> {
+        let line_of = |part: &Picked| record.lines.get(record.place_of(part.line as usize)?);
+        let is_counter = |part: &&Picked| line_of(part).is_some_and(|line| turn.state.item(line.sku).sku.is_counter());
+        match self.parts.iter().find(is_counter) {
+            Some(part) => Err(InvalidArgument::in_line(Field::LineNumber, part.line as usize).into()),
             None => Ok(()),
         }
     }
