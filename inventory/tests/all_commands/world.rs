@@ -356,7 +356,7 @@ impl World {
         model.counts.retain(|id, it| it.is_open || of(id.slot()).count(*id).is_some());
     }
 
-    /// Where the lines lie, if that is one shard; the deciding one would only name it (inventory/tests/orders.rs).
+    /// Where the lines lie, if that is one shard; the deciding one would only name it (inventory/tests/orders/).
     fn shard_of_return(&self, returned: &Return) -> u32 {
         let deciding = shard_of(returned.reservation.slot());
         let Some(hold) = self.model.holds.iter().find(|hold| hold.id == returned.reservation) else { return deciding };

@@ -108,10 +108,7 @@ pub(super) async fn decide(
                     works.push(Work { shard, commands: Vec::new(), places: Vec::new() });
                     works.len() - 1
                 });
-                let operation = &command.command.operation;
-                let may_be_decided_anew = matches!(operation, Operation::Reserve(it) if it.plan.is_none())
-                    || orders::may_lie_elsewhere(operation);
-                if may_be_decided_anew && !linked[place] {
+                if may_be_decided_anew(&command.command.operation) && !linked[place] {
                     as_sent.push((place, shard, command.bytes.clone()));
                 }
                 works[at].commands.push(command);
@@ -271,6 +268,11 @@ fn encoded(mut command: Command) -> Result<EncodedCommand, CommandError> {
         return Err(CommandError::of(ErrorReason::BatchTooLarge, message));
     }
     Ok(EncodedCommand { command, bytes })
+}
+
+/// Whether it may come back with nothing decided, for this node to have it decided in another way.
+fn may_be_decided_anew(operation: &Operation) -> bool {
+    matches!(operation, Operation::Reserve(it) if it.plan.is_none()) || orders::may_lie_elsewhere(operation)
 }
 
 /// Whether a reserve was refused with nothing decided, because a line of it is a kit, or of an item under a limit that was not asked; or

@@ -70,6 +70,7 @@ fn odd_limits() -> Limits {
         live_reservations: 5,
         ended_reservations: 6,
         keep_ended_ms: 7,
+        keep_trace_ms: 11,
         items: 8,
         sweep: 9,
         max_hold_s: 10,

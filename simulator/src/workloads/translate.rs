@@ -87,27 +87,12 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::ApplyCount { count, .. } => ApplyCount::of(CountId(count.0)).into(),
         Request::CancelCount { count, .. } => CancelCount::of(CountId(count.0)).into(),
         Request::CloseReceipt { receipt, .. } => CloseReceipt::of(ReceiptId(receipt.0)).into(),
-        Request::PutKit { sku, components } => {
-            let component = |kit: PutKit, it: &crate::history::Line| kit.component(it.sku.as_str(), it.units);
-            components.iter().fold(PutKit::of(sku), component).into()
-        }
+        Request::PutKit { sku, components } => put_kit(sku, components).into(),
         Request::ReserveKits { reservation, lines, ttl_s } => {
             lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), kit_line).into()
         }
-        Request::ReserveInParts { reservation, lines } => {
-            let held = Reserve::new().id(of(*reservation)).ttl(whole(IN_PARTS_TTL_S));
-            lines.iter().fold(held, |reserve, it| reserve.line(it.sku.as_str(), it.units)).into()
-        }
-        Request::Change { reservation, line, units, change } => {
-            let id = of(*reservation);
-            match change {
-                Change::Sell => Commit::of(id).line(*line, *units).into(),
-                Change::SellLast => Commit::of(id).line(*line, *units).and_release_the_rest().into(),
-                Change::Ship => Fulfil::of(id).line(*line, *units).into(),
-                Change::Return => Return::of(id).line(*line, *units).condition(v1::Condition::Resellable).into(),
-                Change::Amend { sku } => Amend::of(id).line(sku, *units).into(),
-            }
-        }
+        Request::ReserveInParts { reservation, lines } => in_parts(of(*reservation), lines).into(),
+        Request::Change { reservation, line, units, change: what } => change(of(*reservation), *line, *units, what),
         Request::Allocate { sku, units, sale, back: false } => Grant::of(&sale.campaign, sku, *units).into(),
         Request::Allocate { sku, units, sale, back: true } => Revoke::of(&sale.campaign, sku, *units).into(),
         Request::ReserveToOrder { reservation, sku, units } => {
@@ -134,6 +119,26 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+fn put_kit(sku: &str, components: &[crate::history::Line]) -> PutKit {
+    components.iter().fold(PutKit::of(sku), |kit, it| kit.component(it.sku.as_str(), it.units))
+}
+
+fn in_parts(id: ReservationId, lines: &[crate::history::Line]) -> Reserve {
+    let held = Reserve::new().id(id).ttl(Duration::from_secs(u64::from(IN_PARTS_TTL_S)));
+    lines.iter().fold(held, |reserve, it| reserve.line(it.sku.as_str(), it.units))
+}
+
+/// What becomes of units of one line.
+fn change(id: ReservationId, line: u32, units: u32, change: &Change) -> ClientCommand {
+    match change {
+        Change::Sell => Commit::of(id).line(line, units).into(),
+        Change::SellLast => Commit::of(id).line(line, units).and_release_the_rest().into(),
+        Change::Ship => Fulfil::of(id).line(line, units).into(),
+        Change::Return => Return::of(id).line(line, units).condition(v1::Condition::Resellable).into(),
+        Change::Amend { sku } => Amend::of(id).line(sku, units).into(),
+    }
 }
 
 fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {

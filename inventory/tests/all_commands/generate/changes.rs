@@ -124,8 +124,9 @@ impl World {
         let elsewhere = (0..hold.lines.len() as u32).filter_map(|line| hold.shard_of_line(line));
         let deciding = crate::shard_of(hold.id.slot());
         for shard in shards.into_iter().chain(elsewhere).chain([deciding]) {
-            // A part that its shard has forgotten takes nothing back. What comes back after a counter's shard has forgotten the reservation is not restored (docs/known-issues.md), and when that
-            // is is the shard's to say: with this entry, or with none before it hears of the return.
+            // A part that its shard has forgotten takes nothing back. What comes back after a counter's shard has forgotten the reservation
+            // is not restored (docs/known-issues.md), and when that is is the shard's to say: with this entry, or with none before it hears
+            // of the return.
             self.ask(shard, Vec::new());
             self.shards[shard as usize].reservation(hold.id)?;
         }
