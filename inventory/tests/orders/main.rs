@@ -9,14 +9,13 @@ mod changes;
 use std::collections::BTreeMap;
 
 use holdfast_inventory::commands::{
-    Abandon, Amend, AskDecision, AskedLine, Cancel, Commit, Extend, Follow, Fulfil, IfExpired, KitOf, Line, Picked,
-    Plan, PutItem, PutLocation, PutSharedLimit, Receive, Release, Reserve, ReserveSpread, Return, Told,
+    Abandon, AskDecision, AskedLine, Follow, KitOf, Line, Plan, PutItem, PutLocation, PutSharedLimit, Receive, Reserve,
+    ReserveSpread, Told,
 };
 use holdfast_inventory::{
-    Applied, AttemptId, Backorder, BodyHash, Command, CommandId, Condition, CustomerHash, Entry, Inventory, ItemSpec,
-    LimitId, LimitSpec, LimitWindow, Limits, LineCounts, LineUnits, LocationSpec, LogTime, Operation, Refusal,
-    Reservation, ReservationId, ReservationState, Revision, SharedLimitSpec, Sku, Slot, SpreadPlan, Success, Units,
-    invariants, slot_of,
+    Applied, AttemptId, Backorder, BodyHash, Command, CommandId, CustomerHash, Entry, Inventory, ItemSpec, LimitId,
+    LimitSpec, LimitWindow, Limits, LineCounts, LocationSpec, LogTime, Operation, Refusal, Reservation, ReservationId,
+    ReservationState, Revision, SharedLimitSpec, Sku, Slot, SpreadPlan, Success, Units, invariants, slot_of,
 };
 
 const SHARDS: u32 = 3;
