@@ -193,7 +193,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::ShardHalted => {
             Some("`holdfast shard list` says what was found; `holdfast shard resume SHARD --reason …` lets it go on")
         }
-        ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
+        ErrorReason::LinesSpanShards => {
+            Some("reserve more, or anew, by another reservation; return the lines of one shard at a time")
+        }
         _ => None,
     }
 }
