@@ -178,6 +178,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::ChainSpansShards
         | Reason::LinesSpanShards
         | Reason::LinesMoveTogether
+        | Reason::LinesElsewhere
         | Reason::IdFromFuture
         | Reason::NotLeader
         | Reason::StaleRoute

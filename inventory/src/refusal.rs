@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::invariants::Invariant;
 use crate::{
     CampaignId, ChannelId, Commitment, Condition, CountId, ItemStatus, LimitId, LocationId, LogTime, LotId, LotStatus,
-    MAX_CHAIN, OrderState, QueueFault, Revision, Sku, StepName, TokenFault,
+    MAX_CHAIN, OrderState, QueueFault, Revision, Sku, Slot, StepName, TokenFault,
 };
 
 /// A field of a command, for [`InvalidArgument`].
@@ -396,7 +396,8 @@ pub enum Refusal {
     OrderUndecided,
     /// What is asked cannot be done with a reservation whose lines lie on several shards.
     #[error(
-        "the lines of the reservation lie on several shards: it is sold, shipped, cancelled and released whole only"
+        "lines of the reservation lie on several shards: more of those of another shard than its own can be held by a new reservation only, \
+         what has expired is not taken anew, and units of lines of several shards come back one shard at a time"
     )]
     LinesSpanShards,
     /// What is asked would change a line that was worked out from what was asked for, without the others of it.
@@ -592,6 +593,12 @@ pub enum Refusal {
         /// The limit.
         limit: LimitId,
     },
+    /// The lines lie on another shard, which is to be asked: nothing was decided.
+    #[error("the lines lie on another shard of the reservation; ask again with the same id")]
+    LinesElsewhere {
+        /// A slot of that shard.
+        slot: Slot,
+    },
 }
 
 /// What differs in an [`Refusal::ExistsWithDifferent`].
@@ -652,7 +659,8 @@ impl Refusal {
             | Self::Overloaded { .. }
             | Self::OrderUndecided
             | Self::ShardHalted { .. }
-            | Self::LimitNotAsked { .. } => false,
+            | Self::LimitNotAsked { .. }
+            | Self::LinesElsewhere { .. } => false,
             Self::AdmissionTokenInvalid { .. }
             | Self::QueueClosed { .. }
             | Self::QueueFull { .. }

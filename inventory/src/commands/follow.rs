@@ -41,8 +41,6 @@ struct Step {
     cancelled: u64,
     /// Held by an attempt that the whole was not made of, which had got less: given back without a count.
     excess: u64,
-    /// Of those, units that were promised without stock: the whole waits for fewer.
-    excess_backordered: u64,
 }
 
 impl Follow {
@@ -61,11 +59,14 @@ impl Follow {
         if part.phase != PartPhase::Aborted && !part.is_of(self.attempt) {
             return Err(Refusal::ReservationNotFound);
         }
-        let is_filled_known = !part.is_filled_told && part.filled == self.filled;
+        let knows_returned = record.lines.iter().zip(&self.lines).all(|(line, to)| line.units.returned <= to.returned);
+        let knows_filled =
+            (0..record.lines.len()).all(|at| part.filled.get(at).unwrap_or(&0) == self.filled.get(at).unwrap_or(&0));
+        let is_news_known = !part.is_news_told && knows_filled && knows_returned;
         let is_done = part.phase == PartPhase::Decided && part.version >= self.version;
         let is_over = is_done || part.phase == PartPhase::Aborted;
-        if is_filled_known {
-            turn.state.change_part(no, |part| part.is_filled_told = true);
+        if is_news_known {
+            turn.state.change_part(no, |part| part.is_news_told = true);
         }
         if is_over {
             return Ok(turn.reservation_success(no));
@@ -154,11 +155,12 @@ impl Step {
     /// short here is short for the whole.
     fn between(from: &LineCounts, to: &LineCounts) -> Self {
         let sold_units = |units: &LineCounts| units.sold() + units.fulfilled + units.cancelled;
-        let to_sell = sold_units(to).saturating_sub(sold_units(from)).min(from.unsold());
+        let all_of_it = is_on(Mutation::LineSoldWhole) && sold_units(to) > sold_units(from);
+        let to_sell =
+            if all_of_it { from.unsold() } else { sold_units(to).saturating_sub(sold_units(from)).min(from.unsold()) };
         let sold = to_sell.min(from.held);
         let sold_backordered = (to_sell - sold).min(from.backordered);
         let excess = from.all().unwrap_or(0).saturating_sub(to.all().unwrap_or(u64::MAX)).min(from.unsold() - to_sell);
-        let waits_for_less = (from.backordered - sold_backordered).saturating_sub(to.backordered);
         let left = from.unsold() - to_sell - excess;
         let released = to.released.saturating_sub(from.released).min(left);
         let expired = to.expired.saturating_sub(from.expired).min(left - released);
@@ -171,7 +173,6 @@ impl Step {
             expired,
             cancelled: to.cancelled.saturating_sub(from.cancelled).min(is_sold),
             excess,
-            excess_backordered: excess.min(waits_for_less),
         }
     }
 
@@ -187,13 +188,13 @@ impl Step {
         .find_map(|(units, kind)| (units > 0).then_some(kind))
     }
 
-    /// Gives units back: of what is held those that are there first, but for those that the whole does not wait for any more; of what
-    /// is sold those that are bound first.
+    /// Gives units back: what is not there first, as the whole has counted it, whatever of it has come since; of what is sold those that
+    /// are bound first.
     fn give_back(&self, turn: &mut Turn<'_>, line: &mut LineRecord) {
         let ended = self.released + self.expired + self.excess;
-        let of_held = (ended - self.excess_backordered).min(line.units.held);
-        let of_backordered = (ended - of_held).min(line.units.backordered);
-        let of_short = ended - of_held - of_backordered;
+        let of_backordered = ended.min(line.units.backordered);
+        let of_short = (ended - of_backordered).min(line.units.short);
+        let of_held = ended - of_backordered - of_short;
         turn.change_held(line, -(of_held as i64));
         turn.change_backordered(line, -(of_backordered as i64));
         turn.change_short(line, -(of_short as i64));

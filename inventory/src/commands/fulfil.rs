@@ -42,15 +42,22 @@ impl Fulfil {
         if record.state().is_ended() {
             return Err(record.refuse_without_hold());
         }
-        if record.spans_shards() && !self.parts.is_empty() {
+        if record.part().is_some() {
             return Err(Refusal::LinesSpanShards);
+        }
+        // Which lots another shard has picked is not known here.
+        let names_lot = |part: &&Picked| part.lot.is_some() && record.place_of(part.line as usize).is_none();
+        if let Some(part) = self.parts.iter().find(names_lot) {
+            return Err(InvalidArgument::in_line(Field::LotId, part.line as usize).into());
         }
         let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };
         if !record.items_have(|units| units.committed) {
             return Err(exceeds(0, 0));
         }
         let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;
-        check_released_at(record.whole().and_then(|whole| whole.release_at), turn.now())?;
+        if shipped.remote.iter().any(|units| *units > 0) {
+            check_released_at(record.whole().and_then(|whole| whole.release_at), turn.now())?;
+        }
         if let Err(refusal) = check_whole_kits(record, &shipped) {
             // Of a kit of which a component is short nothing is shipped.
             let units = record.lines.iter().map(|line| line.units.short_sold).sum();
@@ -58,18 +65,21 @@ impl Fulfil {
         }
         let mut lines = record.lines.clone();
         let mut moves = Vec::new();
-        for (number, (line, &units)) in lines.iter_mut().zip(&shipped).enumerate().filter(|(_, (_, units))| **units > 0)
+        let numbers: Vec<usize> = (0..lines.len()).map(|at| record.number_of(at)).collect();
+        for (at, (line, &units)) in lines.iter_mut().zip(&shipped.own).enumerate().filter(|(_, (_, units))| **units > 0)
         {
             turn.check_released(line.sku)?;
-            let picked = self.parts.iter().find(|part| part.line as usize == number).and_then(|part| part.lot.as_ref());
+            let picked =
+                self.parts.iter().find(|part| part.line as usize == numbers[at]).and_then(|part| part.lot.as_ref());
             ship(turn, line, units, picked, &mut moves)?;
         }
         turn.check(&moves)?;
         moves.iter().for_each(|change| turn.change(change));
         turn.state.change_reservation(no, |record| {
             record.lines = lines;
-            for line in record.remote_lines_mut() {
-                line.units.fulfilled += std::mem::take(&mut line.units.committed);
+            for (line, units) in record.remote_lines_mut().zip(&shipped.remote) {
+                line.units.committed -= units;
+                line.units.fulfilled += units;
             }
         });
         turn.record(EventKind::ReservationFulfilled, Some(no), None);

@@ -565,6 +565,7 @@ mod tests {
     use proptest::prelude::Strategy;
 
     use crate::commands::Prepare;
+    use crate::state::chunk::CHUNK_VERSION;
     use crate::state::{ReservationNo, ReservationRecord, Spread};
     use crate::test_shop::Shop;
     use crate::untrusted::chunk;
@@ -693,7 +694,7 @@ mod tests {
         let Some(Spread::Part(part)) = record.spread.as_deref_mut() else { unreachable!() };
         part.attempts.clear();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
-        *chunk = postcard::to_extend(&(0_u32, &record), vec![7, 1]).unwrap();
+        *chunk = postcard::to_extend(&(0_u32, &record), vec![CHUNK_VERSION, 1]).unwrap();
         let refused = LoadError::Inconsistent { kind: ChunkKind::Reservations };
         assert_eq!(Inventory::load(&cut.header(), chunks).unwrap_err(), refused);
     }
@@ -705,7 +706,7 @@ mod tests {
         let cut = shop.inventory.cut();
         let (_, record) = shop.inventory.state.reservations_from(ReservationNo(0)).next().unwrap();
         let mut record = record.clone();
-        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![7, 1]).unwrap();
+        let whole = |record: &ReservationRecord| postcard::to_extend(&(0_u32, record), vec![CHUNK_VERSION, 1]).unwrap();
         let mut chunks: Vec<(ChunkId, Vec<u8>)> = cut.encode().collect();
         let (_, chunk) = chunks.iter_mut().find(|(id, _)| id.kind == ChunkKind::Reservations).unwrap();
         assert_eq!(*chunk, whole(&record), "this is how a chunk is written");

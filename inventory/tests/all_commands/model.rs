@@ -6,7 +6,7 @@ use holdfast_inventory::commands::Plan;
 use holdfast_inventory::{
     Backorder, CampaignId, ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec,
     LimitId, LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal, ReservationId,
-    ReservationState, Sku, TransferId,
+    ReservationState, Sku, TransferId, slot_of,
 };
 
 use crate::campaigns::{Allocation, Campaign, Sale};
@@ -174,6 +174,18 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// The shard that a line lies on where it is another than the one that decides; `None` for one that there is not, too.
+    pub fn shard_of_line(&self, line: u32) -> Option<u32> {
+        let line = self.lines.get(line as usize).filter(|line| line.remote)?;
+        Some(crate::shard_of(slot_of(&line.sku)))
+    }
+
+    /// Nothing that other shards have of it is short or waited for, of which the deciding one knows nothing, or late.
+    pub fn is_known_whole(&self) -> bool {
+        let waits = |units: &LineCounts| units.short + units.short_sold + units.backordered + units.backordered_sold;
+        self.lines.iter().all(|line| !line.remote || waits(&line.units) == 0)
+    }
+
     pub fn has(&self, of: impl Fn(&LineCounts) -> u64) -> bool {
         self.lines.iter().any(|line| of(&line.known()) > 0)
     }

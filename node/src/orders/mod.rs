@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdfast_inventory::commands::Abandon;
-use holdfast_inventory::{Answer, AttemptId, Command, LogTime, Operation, Refusal, SpreadPlan};
-use holdfast_proto::v1::CommandError;
+use holdfast_inventory::{Answer, AttemptId, Command, Inventory, LogTime, Operation, Refusal, SpreadPlan, slot_of};
+use holdfast_proto::v1::{CommandError, ErrorReason};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
-use carry::carry;
+use carry::{carry, carry_command};
 pub(crate) use drive::drive;
 pub(crate) use service::order_service;
 
@@ -113,6 +113,38 @@ pub(crate) async fn reserve(
 
 fn is_refused_for_good(answer: &Answer) -> bool {
     answer.outcome.as_ref().is_err_and(Refusal::is_recorded)
+}
+
+/// Whether a command may be about lines that another shard of its reservation keeps, and is decided there then.
+pub(crate) const fn may_lie_elsewhere(operation: &Operation) -> bool {
+    matches!(operation, Operation::Return(_))
+}
+
+/// Has a command decided by the shard that keeps its lines, which the deciding shard has refused for that.
+///
+/// # Errors
+///
+/// Nothing is decided under the command's id by this attempt, or it is not known.
+pub(crate) async fn decide_elsewhere(
+    core: &Core,
+    command: EncodedCommand,
+    shard: u32,
+    deadline: Instant,
+) -> Result<Decided, CommandError> {
+    let routes = core.routes()?;
+    let Operation::Return(back) = &command.command.operation else {
+        return Err(refusals::unavailable(shard, "only a return is decided by another shard"));
+    };
+    let line = back.parts.first().map_or(0, |part| part.line as usize);
+    let sku_of = |inventory: &Inventory| Some(inventory.reservation(back.reservation)?.lines.get(line)?.sku.clone());
+    let handle = core.shard(shard, &routes)?;
+    let sku = handle.group().read_shard(sku_of).flatten();
+    let sku = sku.ok_or_else(|| refusals::unavailable(shard, "it is not known here where the lines lie"))?;
+    let there = routes.shard_of(slot_of(&sku));
+    carry_command(core, there, &command, deadline).await.map_err(|why| {
+        let why = format!("it is not known whether shard {there} decided this: {why}; ask again with the same id");
+        CommandError::of(ErrorReason::OutcomeUnknown, why).with("shard", there)
+    })
 }
 
 /// Gives back at once what was prepared for a reservation that is refused. Where that fails, the shards ask later.

@@ -174,6 +174,18 @@ pub enum Request {
         lines: Vec<KitLine>,
         ttl_s: u32,
     },
+    /// Lines of any shards, of which units are sold, shipped, given back and returned line by line.
+    ReserveInParts {
+        reservation: Id,
+        lines: Vec<Line>,
+    },
+    /// Units of one of its lines, by its number.
+    Change {
+        reservation: Id,
+        line: u32,
+        units: u32,
+        change: Change,
+    },
     /// Units are kept for a campaign, or not any more.
     Allocate {
         sku: String,
@@ -320,6 +332,25 @@ pub enum Undo {
     Reported,
 }
 
+/// What becomes of units of a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// They are sold.
+    Sell,
+    /// They are sold, and what is left of the reservation is given back.
+    SellLast,
+    /// They are shipped.
+    Ship,
+    /// They come back.
+    Return,
+    /// So many are held from now on, of that SKU.
+    Amend {
+        /// The line's.
+        sku: String,
+    },
+}
+
 /// A line of kits, or of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is what its name says")]
@@ -384,6 +415,8 @@ impl Request {
             | Self::Ship { reservation, .. }
             | Self::ReserveThrough { reservation, .. }
             | Self::ReserveKits { reservation, .. }
+            | Self::ReserveInParts { reservation, .. }
+            | Self::Change { reservation, .. }
             | Self::ReserveIn { reservation, .. }
             | Self::ReserveToOrder { reservation, .. }
             | Self::StartOrder { reservation, .. }
@@ -420,12 +453,15 @@ impl Request {
             | Self::UnblockLot { sku, .. }
             | Self::PutLimit { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
-            Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
+            Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } | Self::ReserveInParts { lines, .. } => {
+                (None, lines)
+            }
             Self::PutKit { sku, components } => (Some(sku), components),
             Self::Allocate { sku, .. } | Self::ReserveIn { sku, .. } | Self::ReserveToOrder { sku, .. } => {
                 (Some(sku), &[])
             }
             Self::ReserveKits { .. }
+            | Self::Change { .. }
             | Self::JoinQueue { .. }
             | Self::CommitDraw { .. }
             | Self::Draw { .. }

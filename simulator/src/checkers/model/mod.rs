@@ -263,6 +263,8 @@ impl Model {
             Request::Cancel { .. } => Act::Cancel { hold: hold?? },
             // What is of kits is left out: another checker judges it.
             Request::PutKit { .. } | Request::ReserveKits { .. } => return None,
+            // And what is sold and shipped line by line.
+            Request::ReserveInParts { .. } | Request::Change { .. } => return None,
             // And what is of campaigns.
             Request::Allocate { .. } | Request::ReserveIn { .. } => return None,
             // And what is of orders with external steps.
