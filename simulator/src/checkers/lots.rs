@@ -53,7 +53,7 @@ impl Lots {
     }
 
     fn may_be_sold(&self, lot: &Lot) -> bool {
-        !lot.is_blocked && !(lot.number == 0 && self.is_lot_0_over)
+        !lot.is_blocked && (lot.number != 0 || !self.is_lot_0_over)
     }
 
     pub(super) fn receive(&mut self, number: u8, units: u64) {
@@ -98,7 +98,7 @@ impl Lots {
     fn bind(&mut self, units: u64) -> Vec<(u8, u64)> {
         let (mut left, mut bound) = (units, Vec::new());
         let is_lot_0_over = self.is_lot_0_over;
-        for lot in self.lots.iter_mut().filter(|lot| !lot.is_blocked && !(lot.number == 0 && is_lot_0_over)) {
+        for lot in self.lots.iter_mut().filter(|lot| !lot.is_blocked && (lot.number != 0 || !is_lot_0_over)) {
             let part = left.min(lot.on_hand - lot.committed);
             if part > 0 {
                 (lot.committed, left) = (lot.committed + part, left - part);
