@@ -102,6 +102,10 @@ impl Follow {
             line.units.backordered_sold += step.sold_backordered;
             line.units.short -= step.sold_short;
             line.units.short_sold += step.sold_short;
+            if step.sold_short > 0 {
+                // Now it comes before holds, whose units it may get.
+                turn.expect_lack(line.sku, line.location);
+            }
             step.give_back(turn, line);
         }
         turn.state.change_reservation(no, |record| record.lines = after);
@@ -334,6 +338,17 @@ mod tests {
         follow(&mut shop, 3, LineCounts { fulfilled: 2, ..NONE }).unwrap();
         let lots: Vec<u64> = shop.reservation(1).lines[0].lots.iter().map(|lot| lot.fulfilled).collect();
         assert_eq!((lots, shop.stock("cream").counts.on_hand), (vec![1, 1], 1));
+    }
+
+    #[test]
+    fn what_is_sold_short_in_a_part_gets_what_holds_were_to_get() {
+        let mut shop = Shop::with_cream(&[("A", 10, 2), ("B", 20, 2)]);
+        shop.reserve(5, &[("cream", 2)]).unwrap();
+        shop.run(prepare("cream", 2, 10)).unwrap();
+        shop.block("A", LotStatus::OnHold).unwrap();
+        assert_eq!((shop.reservation(1).lines[0].units.short, shop.reservation(5).lines[0].units.held), (2, 2));
+        follow(&mut shop, 2, LineCounts { committed: 2, ..NONE }).unwrap();
+        assert_eq!((shop.reservation(1).lines[0].units.committed, shop.reservation(5).lines[0].units.short), (2, 2));
     }
 
     #[test]
