@@ -91,7 +91,11 @@ pub(crate) async fn reserve(
             give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
             return Ok(Attempt::LostRace);
         }
-        Err(refusal) => return Err(to_proto::command_error(&refusal)),
+        Err(refusal) => {
+            // Nothing will be decided of this attempt: what the others hold for it need not wait until they ask.
+            give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
+            return Err(to_proto::command_error(&refusal));
+        }
     };
 
     let mut command = Command { operation: Operation::ReserveSpread(Box::new(decision)), ..command };

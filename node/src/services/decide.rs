@@ -162,6 +162,9 @@ fn ask_counters(routes: &Routes, checked: &mut [Checked]) {
     for slot in checked.iter_mut().filter(|_| !routes.limits_by_sku.is_empty()) {
         let Ok(Ready { shard, command, sourcing: None }) = slot else { continue };
         let Operation::Reserve(reserve) = &command.command.operation else { continue };
+        if !planning::may_be_counted(reserve, routes) {
+            continue;
+        }
         let mut counted = reserve.clone();
         let asked = planning::ask_counters(&mut counted, routes).and_then(|()| {
             let is_same = counted == *reserve;

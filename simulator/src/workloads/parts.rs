@@ -9,7 +9,7 @@ use crate::history::{Change, Freshness, Id, Line, Request, Subject};
 pub(super) const NAME: &str = "PARTS";
 const UNITS: u32 = 60;
 /// Things done to one reservation.
-const MOST_CHANGES: u64 = 6;
+const MOST_CHANGES: u64 = 8;
 
 /// What fills the shelves.
 pub(super) fn opening(client: &Client, name: &str) -> Vec<Request> {
@@ -28,19 +28,12 @@ pub(super) async fn order(shopper: &mut Shopper) {
     if !shopper.ask_done(Request::ReserveInParts { reservation, lines: lines.clone() }).await {
         return;
     }
-    let mut has_shipped = false;
-    for _ in 0..shopper.dice.between(1, MOST_CHANGES) {
-        let line = shopper.dice.below(lines.len() as u64) as u32;
-        let units = shopper.dice.between(1, 2) as u32;
-        let change = match shopper.dice.below(10) {
-            0 => Change::Amend { sku: lines[line as usize].sku.clone() },
-            1 => Change::SellLast,
-            2..=5 => Change::Sell,
-            6 | 7 if has_shipped => Change::Return,
-            _ => Change::Ship,
-        };
-        has_shipped |= change == Change::Ship;
-        shopper.ask(Request::Change { reservation, line, units, change }).await;
+    let mut known = vec![Known::default(); lines.len()];
+    for _ in 0..shopper.dice.between(2, MOST_CHANGES) {
+        let (line, units, change) = next_change(shopper, &lines, &known);
+        if shopper.ask_done(Request::Change { reservation, line: line as u32, units, change: change.clone() }).await {
+            known[line].note(&change, units);
+        }
         if shopper.dice.below(4) == 0 {
             shopper.read(Subject::Reservation(reservation), Freshness::Linearizable).await;
         }
@@ -49,4 +42,37 @@ pub(super) async fn order(shopper: &mut Shopper) {
         shopper.ask_done(Request::Cancel { reservation }).await;
     }
     shopper.read(Subject::Reservation(reservation), Freshness::Linearizable).await;
+}
+
+/// Units of one line, as far as the customer was answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    sold: u32,
+    shipped: u32,
+}
+
+impl Known {
+    fn note(&mut self, change: &Change, units: u32) {
+        match change {
+            Change::Sell | Change::SellLast => self.sold += units,
+            Change::Ship => (self.sold, self.shipped) = (self.sold.saturating_sub(units), self.shipped + units),
+            Change::Return => self.shipped = self.shipped.saturating_sub(units),
+            Change::Amend { .. } => {}
+        }
+    }
+}
+
+/// Mostly what may be done, so that the later steps come about: units of what was shipped come back, what was sold is shipped.
+fn next_change(shopper: &mut Shopper, lines: &[Line], known: &[Known]) -> (usize, u32, Change) {
+    let any = shopper.dice.below(lines.len() as u64) as usize;
+    let of = |of: fn(&Known) -> u32| (0..known.len()).map(|at| (any + at) % known.len()).find(|at| of(&known[*at]) > 0);
+    let some = |shopper: &mut Shopper, most: u32| shopper.dice.between(1, u64::from(most)) as u32;
+    match (shopper.dice.below(8), of(|known| known.shipped), of(|known| known.sold)) {
+        (0, ..) => (any, some(shopper, 2), Change::Amend { sku: lines[any].sku.clone() }),
+        (1, ..) => (any, some(shopper, 2), Change::SellLast),
+        (2..=4, Some(at), _) => (at, some(shopper, known[at].shipped), Change::Return),
+        (2..=6, _, Some(at)) => (at, some(shopper, known[at].sold), Change::Ship),
+        (7, ..) => (any, some(shopper, 2), Change::Ship),
+        _ => (any, some(shopper, 2), Change::Sell),
+    }
 }
