@@ -74,14 +74,7 @@ pub(super) async fn decide(
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
-    for checked in &mut checked {
-        if let Ok(Ready { command, .. }) = checked
-            && let Operation::StartOrder(order) = &command.command.operation
-            && let Err(error) = calls::check_endpoints(core, order, deadline).await
-        {
-            *checked = Err(error);
-        }
-    }
+    check_steps(core, &mut checked, deadline).await;
     check_amends(core, &routes, &mut checked);
     work_out_lines(core, &routes, &mut checked, &linked, route_epoch, deadline).await;
     ask_counters(&routes, &mut checked);
@@ -392,6 +385,18 @@ fn check_lines(command: &Command, shard: u32, routes: &Routes) -> Result<(), Com
         return Err(invalid("reservation_id", "has the slot of a shard that has none of the lines", hint));
     }
     Ok(())
+}
+
+/// An order calls no endpoint that there is not.
+async fn check_steps(core: &Core, checked: &mut [Checked], deadline: Instant) {
+    for checked in checked {
+        if let Ok(Ready { command, .. }) = checked
+            && let Operation::StartOrder(order) = &command.command.operation
+            && let Err(error) = calls::check_endpoints(core, order, deadline).await
+        {
+            *checked = Err(error);
+        }
+    }
 }
 
 /// An amend of a reservation that this node knows adds no line of another shard than the deciding one, which does not know such items.
