@@ -176,7 +176,6 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         Reason::InvalidArgument
         | Reason::BatchTooLarge
         | Reason::ChainSpansShards
-        | Reason::LinesSpanShards
         | Reason::LinesMoveTogether
         | Reason::LinesElsewhere
         | Reason::IdFromFuture
@@ -189,6 +188,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::OrderUndecided
         | Reason::LimitNotAsked => true,
         Reason::Unspecified
+        | Reason::LinesSpanShards
         | Reason::InsufficientStock
         | Reason::BackorderCapExceeded
         | Reason::ComponentUnavailable

@@ -74,14 +74,7 @@ pub(super) async fn decide(
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
-    for checked in &mut checked {
-        if let Ok(Ready { command, .. }) = checked
-            && let Operation::StartOrder(order) = &command.command.operation
-            && let Err(error) = calls::check_endpoints(core, order, deadline).await
-        {
-            *checked = Err(error);
-        }
-    }
+    check_steps(core, &mut checked, deadline).await;
     check_amends(core, &routes, &mut checked);
     work_out_lines(core, &routes, &mut checked, &linked, route_epoch, deadline).await;
     ask_counters(&routes, &mut checked);
@@ -145,6 +138,9 @@ pub(super) async fn decide(
     });
     let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
     for (place, shard, decided) in again {
+        // The entry is another shard's where that one has decided it.
+        let (shard, decided) =
+            decided.map_or_else(|error| (shard, Err(error)), |(there, decided)| (there, Ok(decided)));
         results[place] = Some(result_of(shard, decided, ids[place], &mut answer));
     }
     if answer.log_time_ms == 0 {
@@ -294,7 +290,7 @@ async fn decide_anew(
     bytes: &[u8],
     route_epoch: u64,
     deadline: Instant,
-) -> Result<Decided, CommandError> {
+) -> Result<(u32, Decided), CommandError> {
     let routes = core.routes()?;
     let command = decode_command(bytes).map_err(|error| refusals::unavailable(shard, &error.to_string()))?;
     if orders::may_lie_elsewhere(&command.operation) {
@@ -304,11 +300,13 @@ async fn decide_anew(
     let again = work_out(core, &routes, shard, command.clone(), false, route_epoch, deadline).await?;
     let again = again.map_or(command, |again| again.command);
     if matches!(again.operation, Operation::Reserve(_)) {
-        return planning::reserve_counted(core, again, shard, route_epoch, deadline).await;
+        let decided = planning::reserve_counted(core, again, shard, route_epoch, deadline).await?;
+        return Ok((shard, decided));
     }
     let submitted = submit(core, shard, vec![encoded(again)?], deadline, &routes, route_epoch)?;
     let (_, outcome) = submitted.outcomes().await.pop().ok_or_else(no_answer)?;
-    outcome.map_err(|why| refusals::not_decided(&why, shard, &routes, route_epoch))
+    let decided = outcome.map_err(|why| refusals::not_decided(&why, shard, &routes, route_epoch))?;
+    Ok((shard, decided))
 }
 
 fn no_answer() -> CommandError {
@@ -387,6 +385,18 @@ fn check_lines(command: &Command, shard: u32, routes: &Routes) -> Result<(), Com
         return Err(invalid("reservation_id", "has the slot of a shard that has none of the lines", hint));
     }
     Ok(())
+}
+
+/// An order calls no endpoint that there is not.
+async fn check_steps(core: &Core, checked: &mut [Checked], deadline: Instant) {
+    for checked in checked {
+        if let Ok(Ready { command, .. }) = checked
+            && let Operation::StartOrder(order) = &command.command.operation
+            && let Err(error) = calls::check_endpoints(core, order, deadline).await
+        {
+            *checked = Err(error);
+        }
+    }
 }
 
 /// An amend of a reservation that this node knows adds no line of another shard than the deciding one, which does not know such items.

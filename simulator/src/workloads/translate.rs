@@ -273,13 +273,14 @@ fn phase(state: v1::ReservationState) -> Option<Phase> {
     use v1::ReservationState as State;
     match state {
         State::Held => Some(Phase::Held),
-        State::Committed => Some(Phase::Committed),
+        // Units of some lines are shipped (`parts`): what is left is sold.
+        State::Committed | State::PartiallyFulfilled => Some(Phase::Committed),
         State::Fulfilled => Some(Phase::Fulfilled),
         State::Cancelled => Some(Phase::Cancelled),
         State::Released => Some(Phase::Released),
         State::Expired => Some(Phase::Expired),
-        // No workload ships a part, and no reservation lies on several shards.
-        State::Unspecified | State::Preparing | State::PartiallyFulfilled | State::Aborted => None,
+        // What lies on several shards is told by the one that decides.
+        State::Unspecified | State::Preparing | State::Aborted => None,
     }
 }
 
