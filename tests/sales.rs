@@ -83,9 +83,7 @@ async fn a_sale_goes_from_its_plan_to_its_report_through_a_kill_of_all_nodes() {
     let second = buy(&client, &skus[1], 5, "bob").await.expect("the sale sells");
     client.commit(first).await.expect("a hold is sold");
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let (status, again, said) = sale(&cluster, &["open", file]).await;
     assert_eq!((status, lines(&again)), (0, vec![[6, 0, 2, 4], [12, 5, 0, 7]]), "nothing is granted twice: {said}");
     client.commit(second).await.expect("a hold is sold");

@@ -147,9 +147,9 @@ impl ReserveSpread {
 
 #[cfg(test)]
 mod tests {
-    use super::{PreparedPart, ReserveSpread};
+    use super::ReserveSpread;
     use crate::commands::{AskDecision, Follow, Prepare, Told};
-    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use crate::test_shop::{OPENING, Shop, id, reserve, spread_of};
     use crate::*;
 
     const ATTEMPT: AttemptId = AttemptId(3);
@@ -162,20 +162,7 @@ mod tests {
     /// Two lines, the second of which another shard holds.
     fn spread(rouge: u32, elsewhere: u32) -> ReserveSpread {
         let Operation::Reserve(reserve) = reserve(1, &[("rouge", rouge), ("far", elsewhere)]) else { unreachable!() };
-        ReserveSpread {
-            reserve,
-            parts: vec![PreparedPart {
-                slot: slot(),
-                numbers: vec![1],
-                held: vec![elsewhere],
-                backordered: Vec::new(),
-                release_at: None,
-            }],
-            refused: None,
-            attempt: ATTEMPT,
-            deadline: DEADLINE,
-            not_after: LogTime(OPENING + 60_000),
-        }
+        spread_of(reserve, &[1], &[elsewhere])
     }
 
     fn decide(shop: &mut Shop, spread: ReserveSpread) -> Result<Success, Refusal> {

@@ -16,6 +16,8 @@
 mod amend;
 mod campaigns;
 mod compare;
+#[path = "../dice/mod.rs"]
+mod dice;
 mod generate;
 mod holds;
 mod limits;

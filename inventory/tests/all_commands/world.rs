@@ -9,6 +9,7 @@ use holdfast_inventory::{
     invariants, slot_of,
 };
 
+use crate::dice::Dice;
 use crate::generate::{Wish, location};
 use crate::model::{Model, Said, name_of};
 use crate::rooms::slot_of_room;
@@ -25,22 +26,6 @@ const TAIL: usize = 300;
 pub type News = (u64, BTreeSet<u32>, u64);
 
 pub type Outcome = Result<Success, Refusal>;
-
-/// Numbers that follow from a seed.
-pub struct Dice(pub u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
 
 /// A command that was decided, to be asked again.
 #[derive(Clone)]

@@ -10,12 +10,12 @@ impl World {
         if self.orders.is_empty() {
             return;
         }
-        let order = self.dice.below(self.orders.len());
+        let order = self.dice.index(self.orders.len());
         let reservation = self.orders[order].reserve.reservation;
         let commit = Commit { reservation, parts: vec![], last: false, if_expired: IfExpired::Fail, cancel_at: None };
         let some = self.some_units(order);
         let deciding = shard_of(reservation.slot());
-        let operation = match self.dice.below(16) {
+        let operation = match self.dice.index(16) {
             0 | 1 => Operation::Release(Release { reservation }),
             2 | 3 => Operation::Cancel(Cancel { reservation }),
             4 => Operation::Extend(Extend { reservation, ttl_s: 60 }),
@@ -55,8 +55,8 @@ impl World {
     fn some_units(&mut self, order: usize) -> Vec<LineUnits> {
         let lines = self.orders[order].reserve.lines.len();
         let some: Vec<u32> = (0..lines as u32).filter(|_| self.dice.one_in(2)).collect();
-        let some = if some.is_empty() { vec![self.dice.below(lines) as u32] } else { some };
-        some.into_iter().map(|line| LineUnits { line, units: Units(1 + self.dice.below(3) as u32) }).collect()
+        let some = if some.is_empty() { vec![self.dice.index(lines) as u32] } else { some };
+        some.into_iter().map(|line| LineUnits { line, units: Units(1 + self.dice.index(3) as u32) }).collect()
     }
 
     /// Asks for other units of one line; of those of another shard fewer are had, and more are refused.
@@ -64,10 +64,10 @@ impl World {
         let reserve = &self.orders[order].reserve;
         let reservation = reserve.reservation;
         let deciding = shard_of(reservation.slot());
-        let at = self.dice.below(reserve.lines.len());
+        let at = self.dice.index(reserve.lines.len());
         let line = self.orders[order].reserve.lines[at].clone();
         let is_elsewhere = shard_of(slot_of(&line.sku)) != deciding;
-        let units = Units(self.dice.below(4) as u32);
+        let units = Units(self.dice.index(4) as u32);
         let held = |shard: &Inventory| -> u64 {
             let lines = shard.reservation(reservation).map(|made| made.lines).unwrap_or_default();
             let of_sku = lines.iter().filter(|it| it.sku == line.sku);

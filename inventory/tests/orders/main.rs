@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 mod changes;
+#[path = "../dice/mod.rs"]
+mod dice;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,8 @@ use holdfast_inventory::{
     LimitSpec, LimitWindow, Limits, LineCounts, LocationSpec, LogTime, Operation, Refusal, Reservation, ReservationId,
     ReservationState, Revision, SharedLimitSpec, Sku, Slot, SpreadPlan, Success, Units, invariants, slot_of,
 };
+
+use dice::Dice;
 
 const SHARDS: u32 = 3;
 const OPENING: u64 = 1_000_000;
@@ -39,26 +43,6 @@ fn skus() -> Vec<Sku> {
     }
     assert_eq!(skus.len(), 2 * SHARDS as usize);
     skus
-}
-
-/// Numbers that follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn one_in(&mut self, times: u64) -> bool {
-        self.next().is_multiple_of(times)
-    }
 }
 
 /// What a shopper asked for, under one command id, however often it is tried.
@@ -305,11 +289,11 @@ impl World {
 
     fn place_order(&mut self) {
         let number = self.orders.len() as u64;
-        let first = self.dice.below(self.skus.len());
-        let lines = (0..1 + self.dice.below(4)).map(|at| Line {
-            sku: self.skus[(first + at * (1 + self.dice.below(2))) % self.skus.len()].clone(),
+        let first = self.dice.index(self.skus.len());
+        let lines = (0..1 + self.dice.index(4)).map(|at| Line {
+            sku: self.skus[(first + at * (1 + self.dice.index(2))) % self.skus.len()].clone(),
             location: "main".parse().unwrap(),
-            units: Units(1 + self.dice.below(2) as u32),
+            units: Units(1 + self.dice.index(2) as u32),
             lot: None,
             optional: self.dice.one_in(6),
             no_backorder: self.dice.one_in(6),
@@ -321,7 +305,7 @@ impl World {
         }
         let is_planned = self.dice.one_in(3);
         // What was asked for may be a kit: of what it became its own shard may have nothing.
-        let of_kit = if is_planned { self.dice.below(self.skus.len()) } else { 0 };
+        let of_kit = if is_planned { self.dice.index(self.skus.len()) } else { 0 };
         let slot = slot_of(if is_planned { &self.skus[of_kit] } else { &lines[0].sku });
         let reserve = Reserve {
             reservation: ReservationId::mint(OPENING + number, slot, number),
@@ -348,8 +332,8 @@ impl World {
             if asked.is_empty() || self.dice.one_in(2) {
                 let kit = KitOf { sku: "KIT".parse().unwrap(), revision: Revision(1) };
                 let kit = Some(kit).filter(|_| self.dice.one_in(2));
-                let units = 1 + self.dice.below(3) as u32;
-                let least = Units(1 + self.dice.below(units as usize) as u32);
+                let units = 1 + self.dice.index(3) as u32;
+                let least = Units(1 + self.dice.index(units as usize) as u32);
                 let min_units = Some(least).filter(|_| self.dice.one_in(2));
                 asked.push(AskedLine { units: Units(units), optional: line.optional, kit, min_units });
             }
@@ -367,7 +351,7 @@ impl World {
         if reserve.plan.is_some() && self.dice.one_in(3) {
             let last = reserve.lines.len() - 1;
             if last > 0 {
-                reserve.lines[last].sku = self.skus[self.dice.below(self.skus.len())].clone();
+                reserve.lines[last].sku = self.skus[self.dice.index(self.skus.len())].clone();
             }
         }
         self.counted(reserve)
@@ -542,38 +526,38 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.index(20) {
             0 => self.place_order(),
             1 if !self.orders.is_empty() => {
-                let order = self.dice.below(self.orders.len());
+                let order = self.dice.index(self.orders.len());
                 self.try_order(order);
             }
             2 | 3 => self.change_order(),
             4 => {
-                let shard = self.dice.below(SHARDS as usize) as u32;
+                let shard = self.dice.index(SHARDS as usize) as u32;
                 self.look_after(shard);
             }
             10 if self.dice.one_in(4) => {
-                let sku = self.skus[self.dice.below(self.skus.len())].clone();
-                let units = 1 + self.dice.below(2) as u32;
+                let sku = self.skus[self.dice.index(self.skus.len())].clone();
+                let units = 1 + self.dice.index(2) as u32;
                 self.receive(&sku, units);
             }
-            5 => self.now += [10, 1_000, 15_000][self.dice.below(3)],
+            5 => self.now += [10, 1_000, 15_000][self.dice.index(3)],
             6 if !self.attempts.is_empty() => {
-                let at = self.dice.below(self.attempts.len());
+                let at = self.dice.index(self.attempts.len());
                 self.attempts[at].is_dead = true;
             }
             8 if !self.letters.is_empty() => {
-                let at = self.dice.below(self.letters.len());
+                let at = self.dice.index(self.letters.len());
                 self.late.push(self.letters.swap_remove(at));
             }
             9 if !self.late.is_empty() && self.dice.one_in(4) => {
-                let at = self.dice.below(self.late.len());
+                let at = self.dice.index(self.late.len());
                 self.letters.push(self.late.swap_remove(at));
             }
-            7 if !self.letters.is_empty() => drop(self.letters.swap_remove(self.dice.below(self.letters.len()))),
+            7 if !self.letters.is_empty() => drop(self.letters.swap_remove(self.dice.index(self.letters.len()))),
             _ if !self.letters.is_empty() => {
-                let at = self.dice.below(self.letters.len());
+                let at = self.dice.index(self.letters.len());
                 self.deliver(at);
             }
             _ => {}
