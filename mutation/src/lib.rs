@@ -124,6 +124,7 @@ mutations! {
     LineSoldWhole = "line-sold-whole", "Where some units of a line on another shard are sold, that shard sells all of them.";
     ReturnNotTold = "return-not-told", "What comes back on another shard is not told to the one that decides.";
     ExpiredLotSold = "expired-lot-sold", "Units of a lot past its date are promised and sold.";
+    LateRefusalBelieved = "late-refusal-believed", "A step that is declined after an attempt that may have been done counts as not done.";
 }
 
 /// How a mutation shows.
