@@ -45,12 +45,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
         Request::PutLimit { sku, units } => PutLimit::of(format!("limit of {sku}"), sku, *units).into(),
         Request::Reserve { reservation, lines, ttl_s, customer, .. } => {
-            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
-            let reserve = if *customer == 0 { reserve } else { reserve.customer(self::customer(*customer)) };
-            let line = |reserve: Reserve, line: &crate::history::Line| {
-                reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
-            };
-            lines.iter().fold(reserve, line).into()
+            held(of(*reservation), lines, whole(*ttl_s), *customer).into()
         }
         Request::ReserveThrough { reservation, lines, ttl_s, through } => {
             let reserve = sourced(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), through);
@@ -118,10 +113,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             let admit = Admit::of(campaign, *tickets, *left).valid_for(whole(*valid_s));
             admit.spent(*spent, newly_spent.clone()).as_of_ms(*as_of_ms).into()
         }
-        Request::ReserveOfLots { reservation, lines } => {
-            let held = Reserve::new().id(of(*reservation)).ttl(whole(IN_PARTS_TTL_S));
-            lines.iter().fold(held, lot_line).into()
-        }
+        Request::ReserveOfLots { reservation, lines } => of_lots_by_name(of(*reservation), lines).into(),
         Request::Pick { reservation, line, lot, units } => {
             Fulfil::of(of(*reservation)).line_of_lot(*line, *units, lot.to_string()).into()
         }
@@ -155,9 +147,22 @@ fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {
     reserve.line_of(v1::Line { sku, units, optional, kit_revision, min_units, ..v1::Line::default() })
 }
 
-fn lot_line(reserve: Reserve, it: &LotLine) -> Reserve {
-    let (sku, lot_id) = (it.sku.clone(), it.lot.map(|lot| lot.to_string()).unwrap_or_default());
-    reserve.line_of(v1::Line { sku, units: it.units, lot_id, ..v1::Line::default() })
+fn held(id: ReservationId, lines: &[crate::history::Line], ttl: Duration, customer: u8) -> Reserve {
+    let reserve = Reserve::new().id(id).ttl(ttl);
+    let reserve = if customer == 0 { reserve } else { reserve.customer(self::customer(customer)) };
+    let line = |reserve: Reserve, line: &crate::history::Line| {
+        reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
+    };
+    lines.iter().fold(reserve, line)
+}
+
+fn of_lots_by_name(id: ReservationId, lines: &[LotLine]) -> Reserve {
+    let held = Reserve::new().id(id).ttl(Duration::from_secs(u64::from(IN_PARTS_TTL_S)));
+    let line = |reserve: Reserve, it: &LotLine| {
+        let (sku, lot_id) = (it.sku.clone(), it.lot.map(|lot| lot.to_string()).unwrap_or_default());
+        reserve.line_of(v1::Line { sku, units: it.units, lot_id, ..v1::Line::default() })
+    };
+    lines.iter().fold(held, line)
 }
 
 fn report(order: ReservationId, step: &str, undo: bool, done: bool) -> ReportStep {
