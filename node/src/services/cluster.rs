@@ -202,6 +202,7 @@ impl ClusterService for Cluster {
             incarnation: core.host.incarnation(),
             uptime_ms: u64::try_from(core.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
             warnings: core.warnings(),
+            endpoints_left_alone: core.breakers.open(Instant::now()).iter().map(ToString::to_string).collect(),
             stages: core.host.stages().totals().into_iter().map(stage_timing).collect(),
             scrub: Some(scrub_status(core.host.scrub_status())),
         }))
