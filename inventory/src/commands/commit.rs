@@ -1,5 +1,6 @@
 //! `commit`: a hold becomes a sale.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use crate::demand::{Demand, Promise};
@@ -105,7 +106,7 @@ impl Commit {
             }
         }
         turn.state.change_reservation(no, |record| {
-            record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
+            record.cancel_at = self.cancel_at_after(record, now);
             for ((line, &units), bound) in record.lines.iter_mut().zip(&sold.own).zip(&bound) {
                 let held = units.min(line.units.held);
                 line.units.held -= held;
@@ -130,6 +131,12 @@ impl Commit {
                 }
             }
         });
+    }
+
+    /// When what is sold is cancelled, once this is decided.
+    fn cancel_at_after(&self, record: &ReservationRecord, now: LogTime) -> Option<LogTime> {
+        let cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
+        cancel_at.filter(|_| !is_on(Mutation::CancelAtIgnored))
     }
 
     fn check_whole_kits(&self, record: &ReservationRecord, units: &UnitsOfLines) -> Result<(), Refusal> {
@@ -188,7 +195,12 @@ impl Commit {
                 // It is another kind of stock now than what was held.
                 _ => return Err(turn.state.reservation(no).refuse_without_hold()),
             }
-            promises[number] = demand.promise(turn, line, number, units)?;
+            promises[number] = match demand.promise(turn, line, number, units) {
+                Err(Refusal::InsufficientStock { available, .. }) if is_on(Mutation::RetakeTakesLess) => {
+                    Promise { held: available, backordered: 0 }
+                }
+                other => other?,
+            };
         }
         Ok(lines.into_iter().zip(promises).collect())
     }
@@ -226,7 +238,7 @@ impl Commit {
             line
         };
         turn.state.change_reservation(no, |record| {
-            record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
+            record.cancel_at = self.cancel_at_after(record, now);
             record.lines = taken.into_iter().zip(&bound).map(sell).collect();
         });
     }

@@ -152,7 +152,9 @@ impl LimitRecord {
     fn counts(&self, since: LogTime, now: LogTime) -> bool {
         match self.spec.window {
             LimitWindow::ForEver => true,
-            LimitWindow::RollingSeconds(seconds) => since.plus_seconds(seconds) > now,
+            LimitWindow::RollingSeconds(seconds) => {
+                since.plus_seconds(seconds) > now || is_on(Mutation::WindowNeverMoves)
+            }
         }
     }
 

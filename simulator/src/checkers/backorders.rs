@@ -1,7 +1,7 @@
 //! The model's units that are promised without stock: reservations of one line of a SKU that allows it, and what fills them. Of each
 //! unit that is free who has paid gets it first, then who has not, the oldest before the others, and nobody else before them.
 
-use super::model::{Model, State, Stock, holding};
+use super::model::{Model, Sale, State, Stock, holding};
 use super::told::{Refusal, Told};
 use crate::history::{LineSeen, Phase};
 
@@ -72,8 +72,15 @@ impl Model {
     }
 
     /// Sells what is held, of whichever kind of stock.
-    pub(super) fn commit(&self, state: &mut State, at: usize) -> Result<Told, Refusal> {
+    pub(super) fn commit(&self, state: &mut State, at: usize, how: Sale) -> Result<Told, Refusal> {
+        if how.cancel_at.is_some_and(|cancel_at| cancel_at <= state.now) {
+            return Err(Refusal::WindowOver);
+        }
+        if how.retakes && self.retake(state, at)? {
+            return Ok(self.told_of_hold(state, at));
+        }
         let hold = holding(state, at)?;
+        hold.cancel_at = how.cancel_at;
         if hold.of_lots.is_some() {
             self.commit_lots(state, at).map_err(|units| Refusal::HoldShort { units })?;
         } else if hold.waits.is_some() {
@@ -87,6 +94,23 @@ impl Model {
             });
         }
         Ok(self.told_of_hold(state, at))
+    }
+
+    /// Sells what has expired, where all of it may be promised anew. False: it has not expired.
+    fn retake(&self, state: &mut State, at: usize) -> Result<bool, Refusal> {
+        let Some(hold) = state.holds.get(at).filter(|hold| hold.phase == Phase::Expired) else { return Ok(false) };
+        let lines = hold.lines;
+        for line in &self.lines[lines].lines {
+            let available = state.stocks[line.sku].atp();
+            if line.units > available {
+                return Err(Refusal::InsufficientStock { line: line.number, available });
+            }
+        }
+        self.change_stocks(state, lines, |stock, units| stock.committed += units);
+        if let Some(hold) = state.holds.get_mut(at) {
+            (hold.phase, hold.revision) = (Phase::Committed, hold.revision + 1);
+        }
+        Ok(true)
     }
 
     fn commit_waiting(state: &mut State, at: usize) {

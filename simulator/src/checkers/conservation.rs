@@ -204,7 +204,14 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 Request::Set { sku, .. } | Request::Lose { to: sku, .. } | Request::ApplyCount { sku, .. } => {
                     told.entry(sku).or_default().is_counted = true
                 }
-                Request::Commit { .. } => each(|told| &mut told.committed),
+                Request::Commit { .. } | Request::Retake { .. } => each(|told| &mut told.committed),
+                // Its time may cancel it.
+                Request::CommitUntil { .. } => {
+                    each(|told| &mut told.committed);
+                    for (sku, units) in of_lines {
+                        told.entry(sku).or_default().cancelled.add(*units, false);
+                    }
+                }
                 // Its steps may sell it.
                 Request::StartOrder { .. } => {
                     for (sku, units) in of_lines {
@@ -238,6 +245,7 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 | Request::Expect { .. }
                 | Request::CloseReceipt { .. }
                 | Request::PutLimit { .. }
+                | Request::PutRollingLimit { .. }
                 | Request::OpenCount { .. }
                 | Request::RecordCount { .. }
                 | Request::CancelCount { .. }

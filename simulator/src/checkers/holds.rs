@@ -24,6 +24,8 @@ struct Life<'a> {
     commit_asked: Option<u64>,
     give_back_asked: Option<u64>,
     fulfil_asked: Option<u64>,
+    /// The least log time at which it may be cancelled as not shipped by then.
+    cancel_at: Option<u64>,
     /// What was said of it, by instants of call and return.
     said: Vec<Said<'a>>,
 }
@@ -87,7 +89,11 @@ fn take<'a>(lives: &mut BTreeMap<Id, Life<'a>>, operation: &'a Operation<'a>) {
         let answer = answers.and_then(|answers| answers.get(at));
         let earliest = |asked: &mut Option<u64>| *asked = Some(asked.map_or(call_us, |before| before.min(call_us)));
         match &command.request {
-            Request::Commit { .. } => earliest(&mut life.commit_asked),
+            Request::Commit { .. } | Request::Retake { .. } => earliest(&mut life.commit_asked),
+            Request::CommitUntil { cancel_at_ms, .. } => {
+                earliest(&mut life.commit_asked);
+                life.cancel_at = Some(life.cancel_at.map_or(*cancel_at_ms, |at| at.min(*cancel_at_ms)));
+            }
             Request::Release { .. } | Request::Cancel { .. } => earliest(&mut life.give_back_asked),
             Request::Fulfil { .. } | Request::Ship { .. } => earliest(&mut life.fulfil_asked),
             _ => {}
@@ -125,12 +131,13 @@ impl Life<'_> {
         let at_most = self.extended.iter().map(|(_, expires)| *expires).max().unwrap_or(0).max(held_until);
         let is_over = !self.may_be_extended && bound.least(said.call_us) >= at_most;
         let is_running = bound.most(said.return_us) < at_least;
+        let may_be_cancelled = self.cancel_at.is_some_and(|at| bound.most(said.return_us) >= at);
         let was = |asked: Option<u64>| asked.is_some_and(|asked_us| asked_us < said.return_us);
         let ended = |phase: Phase| match phase {
             Phase::Held => None,
             Phase::Expired => is_running.then(|| format!("ended before {at_least}, which is its expiry")),
             Phase::Committed if !was(self.commit_asked) => Some("sold, and nobody asked for it".to_owned()),
-            Phase::Released | Phase::Cancelled if !was(self.give_back_asked) => {
+            Phase::Released | Phase::Cancelled if !was(self.give_back_asked) && !may_be_cancelled => {
                 Some("given back, and nobody asked for it".to_owned())
             }
             Phase::Fulfilled if !was(self.fulfil_asked) => Some("shipped, and nobody asked for it".to_owned()),
@@ -142,14 +149,17 @@ impl Life<'_> {
             What::Refused("ALREADY_COMMITTED") => ended(Phase::Committed),
             What::Refused("ALREADY_RELEASED") => ended(Phase::Released),
             What::Refused("ALREADY_FULFILLED") => ended(Phase::Fulfilled),
+            What::Refused("INVALID_ARGUMENT") if self.cancel_at.is_some() && !may_be_cancelled => {
+                Some("the end of its payment window was taken for over".to_owned())
+            }
             What::Refused(_) => None,
             What::Seen(Some(Phase::Held), Some(log_time)) if !self.may_be_extended && *log_time >= at_most => {
                 Some(format!("held still at {log_time}, when its time was over"))
             }
             What::Seen(Some(phase), _) => ended(*phase),
-            What::Done(Request::Commit { .. } | Request::Release { .. } | Request::Extend { .. }) if is_over => {
-                Some(format!("taken from after {at_most}, when its time was over"))
-            }
+            What::Done(
+                Request::Commit { .. } | Request::CommitUntil { .. } | Request::Release { .. } | Request::Extend { .. },
+            ) if is_over => Some(format!("taken from after {at_most}, when its time was over")),
             What::Done(..) => None,
         }
     }

@@ -59,11 +59,11 @@ impl Node {
         })
     }
 
-    /// The least `earliest` of what is held.
+    /// When time may end one of them first.
     fn first_expiry(&self) -> Option<u64> {
         *self.first_expiry.get_or_init(|| match &self.below {
             Below::Nodes(nodes) => nodes.iter().filter_map(|node| node.first_expiry()).min(),
-            Below::Holds(holds) => holds.iter().flatten().filter(|hold| hold.is_held()).map(|hold| hold.earliest).min(),
+            Below::Holds(holds) => holds.iter().flatten().filter_map(Hold::ends_from).min(),
         })
     }
 
@@ -88,7 +88,7 @@ impl Node {
             }
             Below::Holds(holds) => {
                 let there = holds.iter().enumerate().filter_map(|(nth, hold)| Some((first + nth, hold.as_ref()?)));
-                found.extend(there.filter(|(_, hold)| hold.is_held() && hold.earliest <= until));
+                found.extend(there.filter(|(_, hold)| hold.ends_from().is_some_and(|at| at <= until)));
             }
         }
     }
@@ -128,7 +128,7 @@ impl SharedHolds {
         Rc::make_mut(&mut self.root).place(at, self.room_of_child)
     }
 
-    /// Those that are held and may expire at that log time or before, with their numbers, in order.
+    /// Those that time may end at that log time or before, with their numbers, in order.
     pub(super) fn may_expire(&self, until: u64) -> Vec<(usize, &Hold)> {
         let mut found = Vec::new();
         self.root.may_expire(until, 0, self.room_of_child, &mut found);

@@ -79,6 +79,7 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
                     | Request::CloseReceipt { .. }
                     | Request::PutLimit { .. }
                     | Request::Recall { .. }
+                    | Request::PutRollingLimit { .. }
                     | Request::UnblockLot { .. } => return None,
                     other => Subject::Reservation(other.reservation()?),
                 };

@@ -26,6 +26,7 @@ pub(super) enum Refusal {
     CountInProgress,
     BackorderCapExceeded { line: usize, available: u64 },
     NotReleased,
+    WindowOver,
 }
 
 /// What the model says of a command that it does.
@@ -86,6 +87,7 @@ impl Model {
                 is_it && line_of(refused) == Some(*line) && number("available") == Some(*available)
             }
             Refusal::NotReleased => refused.reason == "NOT_RELEASED",
+            Refusal::WindowOver => refused.reason == "INVALID_ARGUMENT",
             Refusal::RevisionMismatch { actual } => {
                 refused.reason == "REVISION_MISMATCH" && number("actual") == Some(*actual)
             }

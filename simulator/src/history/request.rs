@@ -270,6 +270,21 @@ pub enum Request {
         sku: String,
         lot: u8,
     },
+    /// A hold becomes a sale; if it has expired, its units are tried for anew.
+    Retake {
+        reservation: Id,
+    },
+    /// A hold becomes a sale, which is cancelled at that log time if it is not shipped by then.
+    CommitUntil {
+        reservation: Id,
+        cancel_at_ms: u64,
+    },
+    /// So many units of a SKU for each customer, of reservations made in the last so many seconds.
+    PutRollingLimit {
+        sku: String,
+        units: u32,
+        window_s: u32,
+    },
 }
 
 /// A line of an item by lot, or of a kit of such items.
@@ -439,6 +454,7 @@ impl Request {
             | Self::Draw { .. }
             | Self::Admit { .. }
             | Self::Recall { .. }
+            | Self::PutRollingLimit { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Ship { reservation, .. }
@@ -453,6 +469,8 @@ impl Request {
             | Self::ResolveOrder { reservation, .. }
             | Self::ReserveOfLots { reservation, .. }
             | Self::Pick { reservation, .. }
+            | Self::CommitUntil { reservation, .. }
+            | Self::Retake { reservation }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -483,6 +501,7 @@ impl Request {
             | Self::BlockLot { sku, .. }
             | Self::UnblockLot { sku, .. }
             | Self::Recall { sku, .. }
+            | Self::PutRollingLimit { sku, .. }
             | Self::PutLimit { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } | Self::ReserveInParts { lines, .. } => {
@@ -499,6 +518,8 @@ impl Request {
             | Self::Draw { .. }
             | Self::ReserveOfLots { .. }
             | Self::Pick { .. }
+            | Self::Retake { .. }
+            | Self::CommitUntil { .. }
             | Self::Admit { .. } => (None, &[]),
             Self::StartOrder { .. } | Self::ReportStep { .. } | Self::ResolveOrder { .. } => (None, &[]),
             Self::Extend { .. }

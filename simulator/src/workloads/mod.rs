@@ -55,7 +55,7 @@ pub enum Workload {
     Hot,
     /// Reservations of several SKUs.
     Carts,
-    /// Something happens at the instant at which a hold expires.
+    /// Something happens at the instant at which a hold expires, or a sale is cancelled that is not shipped by then.
     Expiries,
     /// Several customers commit, release, prolong and cancel one reservation.
     Disputes,
@@ -73,7 +73,7 @@ pub enum Workload {
     Transfers,
     /// Reservations of SKUs of several shards.
     Orders,
-    /// A SKU of which each customer may have few.
+    /// SKUs of which each customer may have few, for ever or in some seconds.
     Limits,
     /// Stock by lot that is counted while it is sold.
     Stocktakes,
@@ -241,7 +241,7 @@ impl Workload {
     fn opening(self, client: &Client, season: &str) -> Vec<Request> {
         let named = |name: &str| in_season(name, season);
         match self {
-            Self::Limits => limits::opening(&named(limits::SKU)),
+            Self::Limits => limits::opening(&named(limits::SKU), &named(limits::ROLLING)),
             Self::Lots => lots::opening(&named(lots::SKU)),
             Self::Stocktakes => stocktakes::opening(&named(stocktakes::SKU)),
             Self::Transfers => transfers::opening(&named(transfers::SKU)),

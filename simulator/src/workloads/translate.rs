@@ -44,6 +44,9 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::UnblockLot { sku, lot } => UnblockLot::of(sku, lot.to_string()).into(),
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
         Request::PutLimit { sku, units } => PutLimit::of(format!("limit of {sku}"), sku, *units).into(),
+        Request::PutRollingLimit { sku, units, window_s } => {
+            PutLimit::of(format!("limit of {sku}"), sku, *units).within_s(*window_s).into()
+        }
         Request::Reserve { reservation, lines, ttl_s, customer, .. } => {
             held(of(*reservation), lines, whole(*ttl_s), *customer).into()
         }
@@ -53,6 +56,10 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         }
         Request::Extend { reservation, ttl_s } => Extend::of(of(*reservation), whole(*ttl_s)).into(),
         Request::Commit { reservation } => Commit::of(of(*reservation)).into(),
+        Request::Retake { reservation } => Commit::of(of(*reservation)).retake_if_expired().into(),
+        Request::CommitUntil { reservation, cancel_at_ms } => {
+            Commit::of(of(*reservation)).cancel_at_ms(*cancel_at_ms).into()
+        }
         Request::Release { reservation } => Release::of(of(*reservation)).into(),
         Request::Fulfil { reservation } => Fulfil::of(of(*reservation)).into(),
         Request::Cancel { reservation } => Cancel::of(of(*reservation)).into(),

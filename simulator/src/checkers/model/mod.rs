@@ -18,7 +18,7 @@ use super::shared_holds::SharedHolds;
 use super::stocktakes::{CountAct, Counting};
 use super::told::{Expires, Refusal, Told, told_fits};
 use super::transfers::{Underway, UnderwayAct};
-use crate::history::{Answer, Command, Done, END_OF_LOT_0_MS, Id, Phase, Request};
+use crate::history::{Answer, Command, Done, END_OF_LOT_0_MS, Id, Phase, Refused, Request};
 
 /// One SKU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,6 +70,8 @@ pub struct Hold {
     pub(super) lines: usize,
     /// The customer whose count it is in; 0: nobody's.
     customer: u8,
+    /// When it was made, in log time; `None`: nobody was told.
+    made_at: Option<u64>,
     /// When it expires at the earliest, in log time.
     pub(super) earliest: u64,
     /// When it expires at the latest; `None`: nobody was told.
@@ -78,11 +80,31 @@ pub struct Hold {
     pub(super) of_lots: Option<HoldOfLots>,
     /// Where its one line is of an item of which units may be promised without stock.
     pub(super) waits: Option<HoldThatWaits>,
+    /// When it is cancelled, if it is sold and not shipped by then, in log time.
+    pub(super) cancel_at: Option<u64>,
 }
 
 impl Hold {
     pub(super) fn is_held(&self) -> bool {
         self.phase == Phase::Held
+    }
+
+    /// When time ends it at the earliest; `None`: it does not.
+    pub(super) fn ends_from(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Held => Some(self.earliest),
+            Phase::Committed => self.cancel_at,
+            _ => None,
+        }
+    }
+
+    /// When it does at the latest, where that is known.
+    fn ends_by(&self) -> Option<u64> {
+        if self.is_held() { self.latest } else { self.cancel_at }
+    }
+
+    fn ended_by_time(&self) -> Phase {
+        if self.is_held() { Phase::Expired } else { Phase::Cancelled }
     }
 }
 
@@ -95,10 +117,12 @@ impl Hold {
             revision: 1,
             lines: 0,
             customer: 0,
+            made_at: None,
             earliest,
             latest: None,
             of_lots: None,
             waits: None,
+            cancel_at: None,
         }
     }
 }
@@ -120,8 +144,8 @@ pub struct State {
 #[derive(Clone, Debug)]
 pub(super) struct ModelLine {
     pub(super) number: usize,
-    sku: usize,
-    units: u64,
+    pub(super) sku: usize,
+    pub(super) units: u64,
 }
 
 /// A request in the model's own numbers.
@@ -133,16 +157,25 @@ pub(super) enum Act {
     ReceiveLot { sku: usize, lot: u8, units: u64 },
     Block { sku: usize, lot: u8, is_blocked: bool },
     Set { sku: usize, on_hand: u64, if_revision: u64 },
-    PutLimit { sku: usize, units: u64 },
+    PutLimit { sku: usize, units: u64, window_ms: Option<u64> },
     Reserve { hold: usize, lines: usize, ttl_ms: u64, customer: u8 },
     Extend { hold: usize, ttl_ms: u64 },
-    Commit { hold: usize },
+    Commit { hold: usize, how: Sale },
     Release { hold: usize },
     Fulfil { hold: usize },
     Cancel { hold: usize },
     Underway(UnderwayAct),
     Ship { hold: usize, units: u64 },
     Counting(CountAct),
+}
+
+/// How a hold is sold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sale {
+    /// Where it has expired, its units are tried for anew.
+    pub(super) retakes: bool,
+    /// When it is cancelled, if it is not shipped by then.
+    pub(super) cancel_at: Option<u64>,
 }
 
 /// What a step was told, ready to be compared.
@@ -241,7 +274,13 @@ impl Model {
             Request::Set { sku, on_hand, if_revision } => {
                 Act::Set { sku: *self.skus.get(sku)?, on_hand: *on_hand, if_revision: *if_revision }
             }
-            Request::PutLimit { sku, units } => Act::PutLimit { sku: *self.skus.get(sku)?, units: u64::from(*units) },
+            Request::PutLimit { sku, units } => {
+                Act::PutLimit { sku: *self.skus.get(sku)?, units: u64::from(*units), window_ms: None }
+            }
+            Request::PutRollingLimit { sku, units, window_s } => {
+                let window_ms = Some(u64::from(*window_s) * 1_000);
+                Act::PutLimit { sku: *self.skus.get(sku)?, units: u64::from(*units), window_ms }
+            }
             Request::Reserve { lines, ttl_s, customer, .. } => {
                 let hold = hold??;
                 let of_model = lines.iter().enumerate().filter_map(|(number, line)| {
@@ -257,7 +296,11 @@ impl Model {
             // Where its lines lie is for others to judge.
             Request::ReserveThrough { .. } => return None,
             Request::Extend { ttl_s, .. } => Act::Extend { hold: hold??, ttl_ms: u64::from(*ttl_s) * 1_000 },
-            Request::Commit { .. } => Act::Commit { hold: hold?? },
+            Request::Commit { .. } => Act::Commit { hold: hold??, how: Sale::default() },
+            Request::Retake { .. } => Act::Commit { hold: hold??, how: Sale { retakes: true, cancel_at: None } },
+            Request::CommitUntil { cancel_at_ms, .. } => {
+                Act::Commit { hold: hold??, how: Sale { retakes: false, cancel_at: Some(*cancel_at_ms) } }
+            }
             Request::Release { .. } => Act::Release { hold: hold?? },
             Request::Fulfil { .. } => Act::Fulfil { hold: hold?? },
             Request::Cancel { .. } => Act::Cancel { hold: hold?? },
@@ -296,9 +339,11 @@ impl Model {
     /// The log times within `from..=to` at which something may expire, in order.
     #[must_use]
     pub fn expiries(&self, state: &State, from: u64, to: u64) -> Vec<u64> {
-        let holds = state.holds.may_expire(to).into_iter().map(|(_, hold)| hold.earliest);
+        let holds = state.holds.may_expire(to).into_iter().filter_map(|(_, hold)| hold.ends_from());
+        let windows = state.stocks.iter().filter_map(|stock| stock.limit.as_ref()).flat_map(CustomerLimit::ends);
         let lot_0 = Self::with_lot_0(state).next().map(|_| END_OF_LOT_0_MS + 1).filter(|at| *at <= to);
-        let mut at: Vec<u64> = holds.chain(lot_0).filter(|at| *at >= from).collect();
+        let ends = holds.chain(lot_0).chain(windows.filter(|at| *at <= to));
+        let mut at: Vec<u64> = ends.filter(|at| *at >= from).collect();
         at.sort_unstable();
         at.dedup();
         at
@@ -345,7 +390,7 @@ impl Model {
         let now = state.now;
         let (mut over, mut open) = (Vec::new(), Vec::new());
         for (at, hold) in state.holds.may_expire(now) {
-            match hold.latest {
+            match hold.ends_by() {
                 Some(latest) if latest <= now => over.push(at),
                 Some(_) => {}
                 None => open.push(at),
@@ -355,10 +400,11 @@ impl Model {
         over.sort_by_key(|at| {
             let number =
                 |hold: &Hold| hold.of_lots.as_ref().map(|it| it.number).or(hold.waits.as_ref().map(|it| it.number));
-            state.holds.get(*at).map(|hold| (hold.earliest, number(hold)))
+            state.holds.get(*at).map(|hold| (hold.ends_from(), number(hold)))
         });
         for at in over {
-            self.give_back(&mut state, at, Phase::Expired);
+            let phase = state.holds.get(at).map_or(Phase::Expired, Hold::ended_by_time);
+            self.give_back(&mut state, at, phase);
         }
         if open.len() > MOST {
             return None;
@@ -377,7 +423,7 @@ impl Model {
     /// Whether a state may be found as it is at its own log time: nothing is held in it that is known to be over.
     #[must_use]
     pub fn is_settled(&self, state: &State) -> bool {
-        state.holds.may_expire(state.now).into_iter().all(|(_, hold)| hold.latest.is_none())
+        state.holds.may_expire(state.now).into_iter().all(|(_, hold)| hold.ends_by().is_none())
     }
 
     /// Does a step, and says whether it may have been told what it was. The state is worth nothing where it may not.
@@ -416,9 +462,15 @@ impl Model {
                 (Some(act), Answer::Done(done)) => {
                     self.apply(&mut tried, act, true).is_ok_and(|told| told_fits(&mut tried, &told, done))
                 }
+                // That its log time is over, which is only bounded here, is for `holds` to judge.
+                (Some(Act::Commit { how: Sale { cancel_at: Some(_), .. }, .. }), Answer::Refused(refused))
+                    if refused.reason == "INVALID_ARGUMENT" =>
+                {
+                    return true;
+                }
                 (Some(act), Answer::Refused(refused)) => {
                     return match self.apply(&mut tried, act, false) {
-                        Ok(_) => self.is_about_others(act, refused),
+                        Ok(_) => self.is_about_others(act, refused) || self.may_exceed(state, act, refused),
                         Err(refusal) => self.refusal_fits(act, &refusal, refused),
                     };
                 }
@@ -431,6 +483,13 @@ impl Model {
             *state = tried;
         }
         true
+    }
+
+    /// Whether a customer may have too much where it is not known what counts of theirs.
+    fn may_exceed(&self, state: &State, act: &Act, refused: &Refused) -> bool {
+        let Act::Reserve { lines, customer, .. } = act else { return false };
+        let limits = self.lines[*lines].lines.iter().filter_map(|line| state.stocks[line.sku].limit.as_ref());
+        refused.reason == "CUSTOMER_LIMIT_EXCEEDED" && limits.clone().any(|limit| limit.is_uncertain(*customer))
     }
 
     /// Whether an extension was right to change nothing: the hold expired no earlier than it asked for.
@@ -452,7 +511,7 @@ impl Model {
         }
         let before = hold.phase;
         (hold.phase, hold.revision) = (phase, hold.revision + 1);
-        let (lines, customer) = (hold.lines, hold.customer);
+        let (lines, customer, made_at) = (hold.lines, hold.customer, hold.made_at);
         self.change_stocks(state, lines, |stock, units| {
             match before {
                 Phase::Held => stock.reserved -= units,
@@ -460,7 +519,7 @@ impl Model {
                 Phase::Fulfilled | Phase::Cancelled | Phase::Released | Phase::Expired => return,
             }
             if let Some(limit) = &mut stock.limit {
-                limit.give_back(customer, units);
+                limit.give_back(customer, made_at, units);
             }
         });
     }
@@ -531,7 +590,7 @@ impl Model {
                 Ok(Told::of_stock(stock))
             }
             Act::Underway(act) => self.apply_underway(state, act),
-            Act::PutLimit { sku, units } => put_limit(existing(state, *sku)?, *units),
+            Act::PutLimit { sku, units, window_ms } => put_limit(existing(state, *sku)?, *units, *window_ms),
             Act::Reserve { hold, lines, ttl_ms, customer } => {
                 self.reserve(state, *hold, *lines, (*ttl_ms, is_exact), *customer)
             }
@@ -545,7 +604,7 @@ impl Model {
                 (hold.earliest, hold.latest) = ((hold.earliest + 1).max(now + ttl_ms), None);
                 Ok(self.told_of_hold(state, *at))
             }
-            Act::Commit { hold } => self.commit(state, *hold),
+            Act::Commit { hold, how } => self.commit(state, *hold, *how),
             Act::Release { hold } => {
                 holding(state, *hold)?;
                 self.give_back(state, *hold, Phase::Released);
@@ -606,18 +665,19 @@ impl Model {
             let before = asked[..number].iter().filter(|other| other.sku == line.sku);
             let units = before.map(|other| other.units).sum::<u64>() + line.units;
             if let Some(limit) = &state.stocks[line.sku].limit {
-                limit.check(customer, units, line.number)?;
+                limit.check(customer, units, line.number, state.now)?;
             }
             let available = state.stocks[line.sku].atp();
             if units > available {
                 return Err(Refusal::InsufficientStock { line: line.number, available });
             }
         }
+        let made_at = Some(state.now).filter(|_| is_exact);
         if waits.is_none() {
             self.change_stocks(state, lines, |stock, units| {
                 stock.reserved += units;
                 if let Some(limit) = &mut stock.limit {
-                    limit.take(customer, units);
+                    limit.take(customer, made_at, units);
                 }
             });
         }
@@ -627,7 +687,18 @@ impl Model {
             state.made += 1;
             HoldOfLots::new(line.sku, line.units, state.made)
         });
-        let hold = Hold { phase: Phase::Held, revision: 1, lines, customer, earliest, latest, of_lots, waits };
+        let hold = Hold {
+            phase: Phase::Held,
+            revision: 1,
+            lines,
+            customer,
+            earliest,
+            latest,
+            of_lots,
+            waits,
+            cancel_at: None,
+            made_at,
+        };
         state.holds.put(at, hold);
         Ok(Told { backordered: Self::waits_of(state, at), ..self.told_of_hold(state, at) })
     }
@@ -651,8 +722,8 @@ impl Model {
     }
 }
 
-fn put_limit(stock: &mut Stock, units: u64) -> Result<Told, Refusal> {
-    let revision = stock.limit.get_or_insert_default().put(units);
+fn put_limit(stock: &mut Stock, units: u64, window_ms: Option<u64>) -> Result<Told, Refusal> {
+    let revision = stock.limit.get_or_insert_default().put(units, window_ms);
     Ok(Told { revision: Some(revision), ..Told::default() })
 }
 
