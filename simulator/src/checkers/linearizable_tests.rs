@@ -41,6 +41,49 @@ fn concurrent_operations_may_be_in_either_order() {
     is_good(Story::stocked().held(2, 10, 30, 3, 7).reads(10, 30, stock(3, 0, 2)));
 }
 
+/// Eight of ten units are held, and expire.
+fn expired() -> Story {
+    Story::stocked().held(2, 10, 12, 8, 2)
+}
+
+const OVER: u64 = 10 + TTL_S as u64 * 1_000;
+
+fn retake() -> Request {
+    Request::Retake { reservation: Id(2) }
+}
+
+#[test]
+fn what_has_expired_is_retaken_where_it_is_free_and_else_refused() {
+    let retaken = |story: Story, outcome| story.command(9, OVER + 50, OVER + 51, retake(), outcome);
+    let sold = || phase(3, 2, Phase::Committed);
+    is_good(retaken(expired(), sold()).reads(OVER + 60, OVER + 61, stock(0, 8, 4)));
+    is_bad(retaken(expired(), refused("INSUFFICIENT_STOCK", &[("available", 7)])));
+    is_bad(retaken(expired(), refused("RESERVATION_EXPIRED", &[("expired_at_ms", OVER)])));
+    let taken = || expired().held(5, OVER + 10, OVER + 12, 3, 7);
+    is_good(retaken(taken(), refused("INSUFFICIENT_STOCK", &[("available", 7)])));
+    is_bad(retaken(taken(), phase(3, 0, Phase::Committed)));
+    // Before its time it is a sale like any.
+    is_good(expired().command(9, 20, 21, retake(), phase(2, 2, Phase::Committed)));
+}
+
+#[test]
+fn what_is_not_shipped_in_time_is_given_back_then_and_not_before() {
+    let sold = || {
+        let until = Request::CommitUntil { reservation: Id(2), cancel_at_ms: 500 };
+        expired().command(3, 20, 22, until, phase(2, 2, Phase::Committed))
+    };
+    is_good(sold().reads(498, 499, stock(0, 8, 3)).reads(510, 511, stock(0, 0, 4)));
+    is_bad(sold().reads(498, 499, stock(0, 0, 4)));
+    let received = |at, outcome| sold().command(4, at, at + 1, receive("A", 1), outcome);
+    is_good(received(510, done(5, 11)));
+    is_bad(received(510, done(4, 3)));
+    is_bad(received(490, done(5, 11)));
+    let fulfil = || Request::Fulfil { reservation: Id(2) };
+    is_good(sold().command(4, 510, 511, fulfil(), refused("ALREADY_RELEASED", &[])));
+    is_bad(sold().command(4, 510, 511, fulfil(), phase(3, 2, Phase::Fulfilled)));
+    is_good(sold().command(4, 490, 491, fulfil(), phase(3, 2, Phase::Fulfilled)));
+}
+
 #[test]
 fn a_stale_read_is_found() {
     is_bad(Story::stocked().held(2, 10, 12, 3, 7).reads(13, 14, stock(0, 0, 1)));
