@@ -173,6 +173,7 @@ impl CounterRecord {
         match (self.taken.last(), limit.spec.window) {
             (None, _) => Some(LogTime(0)),
             (Some(_), LimitWindow::ForEver) => None,
+            (Some(_), LimitWindow::RollingSeconds(_)) if is_on(Mutation::WindowNeverMoves) => None,
             (Some(_), _) if self.taken.iter().any(|taken| taken.held > 0) => None,
             (Some(last), LimitWindow::RollingSeconds(seconds)) => Some(last.since.plus_seconds(seconds)),
         }

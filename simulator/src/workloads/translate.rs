@@ -37,9 +37,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             PutItem::new(item).preorder(*release_at_ms, *cap).into()
         }
         Request::Receive { sku, units } => Receive::of(item_of(sku), *units).at(place_of(sku)).into(),
-        Request::ReceiveLot { sku, lot, units } => {
-            Receive::of(item_of(sku), *units).at(place_of(sku)).lot(lot.to_string()).lot_spec(lot_spec(*lot)).into()
-        }
+        Request::ReceiveLot { sku, lot, units } => of_lot(sku, *lot, *units).into(),
         Request::BlockLot { sku, lot } => BlockLot::of(sku, lot.to_string()).into(),
         Request::UnblockLot { sku, lot } => UnblockLot::of(sku, lot.to_string()).into(),
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
@@ -63,11 +61,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::Release { reservation } => Release::of(of(*reservation)).into(),
         Request::Fulfil { reservation } => Fulfil::of(of(*reservation)).into(),
         Request::Cancel { reservation } => Cancel::of(of(*reservation)).into(),
-        Request::Send { transfer, sku, to, lot, units } => CreateTransfer::of(item_of(sku), place_of(to))
-            .from_location(place_of(sku))
-            .units_of_lot(*units, lot.to_string())
-            .id(TransferId(transfer.0))
-            .into(),
+        Request::Send { transfer, sku, to, lot, units } => sent(TransferId(transfer.0), (sku, to), *lot, *units).into(),
         Request::Arrive { transfer, units, .. } => {
             ReceiveTransfer::of(TransferId(transfer.0)).line(0, *units, v1::Condition::Resellable).into()
         }
@@ -76,12 +70,9 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::Expect { receipt, sku, units } => {
             ExpectReceipt::of(item_of(sku)).at(place_of(sku)).units(*units).id(ReceiptId(receipt.0)).into()
         }
-        Request::ReceiveExpected { receipt, sku, lot, units } => Receive::of(item_of(sku), *units)
-            .at(place_of(sku))
-            .lot(lot.to_string())
-            .lot_spec(lot_spec(*lot))
-            .receipt(ReceiptId(receipt.0))
-            .into(),
+        Request::ReceiveExpected { receipt, sku, lot, units } => {
+            of_lot(sku, *lot, *units).receipt(ReceiptId(receipt.0)).into()
+        }
         Request::Ship { reservation, units } => Fulfil::of(of(*reservation)).line(0, *units).into(),
         Request::OpenCount { count, sku } => OpenCount::of(item_of(sku)).at(place_of(sku)).id(CountId(count.0)).into(),
         Request::RecordCount { count, lot, units, .. } => {
@@ -152,6 +143,15 @@ fn change(id: ReservationId, line: u32, units: u32, change: &Change) -> ClientCo
 fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {
     let KitLine { sku, units, optional, kit_revision, least: min_units } = it.clone();
     reserve.line_of(v1::Line { sku, units, optional, kit_revision, min_units, ..v1::Line::default() })
+}
+
+fn of_lot(sku: &str, lot: u8, units: u32) -> Receive {
+    Receive::of(item_of(sku), units).at(place_of(sku)).lot(lot.to_string()).lot_spec(lot_spec(lot))
+}
+
+fn sent(id: TransferId, (from, to): (&str, &str), lot: u8, units: u32) -> CreateTransfer {
+    let transfer = CreateTransfer::of(item_of(from), place_of(to)).from_location(place_of(from));
+    transfer.units_of_lot(units, lot.to_string()).id(id)
 }
 
 fn held(id: ReservationId, lines: &[crate::history::Line], ttl: Duration, customer: u8) -> Reserve {
