@@ -53,8 +53,9 @@ pub(super) async fn order(shopper: &mut Shopper) {
         1 => drop(shopper.ask_done(Request::Release { reservation }).await),
         2 => drop(shopper.ask_done(Request::Extend { reservation, ttl_s: 5 }).await),
         _ => {
-            if shopper.ask_done(Request::Commit { reservation }).await && shopper.dice.below(8) > 0 {
-                // Most are cancelled, so that there is something to be had again.
+            // Most are cancelled, so that there is something to be had again; where time does that, few are.
+            let is_kept = if is_rolling { shopper.dice.below(8) > 0 } else { shopper.dice.below(8) == 0 };
+            if shopper.ask_done(Request::Commit { reservation }).await && !is_kept {
                 shopper.ask_done(Request::Cancel { reservation }).await;
             } else {
                 shopper.ask_done(Request::Fulfil { reservation }).await;
