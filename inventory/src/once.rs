@@ -97,6 +97,23 @@ impl State {
         }
     }
 
+    /// Whether a command by itself would be decided at `now`, not before. False also where results would be forgotten first, which
+    /// changes what may be decided.
+    pub(crate) fn would_be_new(&self, command: &Command, now: LogTime) -> bool {
+        let window = self.header.limits.result_window_ms;
+        let is_old = |decided_at: LogTime| decided_at.plus_ms(window) <= now;
+        let forgets = self.results.oldest().is_some_and(|(_, record)| is_old(record.decided_at))
+            || self.keyed_results.oldest().is_some_and(|(_, record)| is_old(record.0.decided_at));
+        if forgets || self.find_result(command.id).is_some() {
+            return false;
+        }
+        if command.keyed {
+            return self.keyed_results.live() < self.keyed_budget();
+        }
+        let is_too_old = self.header.horizon.is_some_and(|horizon| command.minted_at <= horizon);
+        !is_too_old && command.minted_at <= now.plus_ms(self.header.limits.mint_ahead_ms)
+    }
+
     /// Makes room among the keyed results, of which none younger than the minimum may go.
     fn admit_keyed(&mut self, more_keyed: u64) -> Admission {
         let now = self.header.now;

@@ -121,6 +121,8 @@ mutations! {
     CounterNotGivenBack = "counter-not-given-back", "What a customer gives back stays counted where a limit is over several items.";
     MinimumIgnored = "minimum-ignored", "Of a line that may be fewer units, fewer are held than will do.";
     KitHeldUneven = "kit-held-uneven", "Where fewer of a line can be had, other shards keep what they hold for all of it.";
+    UnrecordedTakenAsFinal = "unrecorded-taken-as-final", "The client marks no attempt as another one, and takes a refusal that was not recorded as final.";
+    SoldOutFromMemory = "sold-out-from-memory", "A node tells what is sold out by what it has applied, without asking whether it still leads.";
 }
 
 /// How a mutation shows.

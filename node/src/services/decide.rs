@@ -10,6 +10,7 @@ use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
 use holdfast_raft::stages::Stage;
 use tokio::time::Instant;
 
+use super::sold_out;
 use crate::calls;
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
@@ -73,6 +74,7 @@ pub(super) async fn decide(
     let routes = core.routes()?;
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
+    let is_first = commands.iter().all(|command| !command.retry && !command.linked);
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
     for checked in &mut checked {
         if let Ok(Ready { command, .. }) = checked
@@ -86,6 +88,9 @@ pub(super) async fn decide(
     ask_counters(&routes, &mut checked);
     check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));
     core.host.stages().note(Stage::Check, begun.elapsed());
+    if is_first && let Some(answer) = answer_sold_out(core, &routes, &checked, deadline).await {
+        return Ok(answer);
+    }
 
     let mut results: Vec<Option<CommandResult>> = Vec::with_capacity(checked.len());
     results.resize_with(checked.len(), || None);
@@ -154,6 +159,20 @@ pub(super) async fn decide(
     };
     answer.results = results.into_iter().enumerate().map(fill).collect();
     Ok(answer)
+}
+
+/// The answer to a command that stands alone and need not go through the log, since what it asks for is sold out.
+async fn answer_sold_out(core: &Core, routes: &Routes, checked: &[Checked], deadline: Instant) -> Option<Results> {
+    let [Ok(Ready { shard, command: EncodedCommand { command, .. }, sourcing: None })] = checked else { return None };
+    let is_plain = matches!(&command.operation, Operation::Reserve(reserve) if reserve.plan.is_none());
+    if !is_plain || orders::spans_shards(command, routes) {
+        return None;
+    }
+    let decided = sold_out::answer(core, &core.shard(*shard, routes).ok()?, command, deadline).await?;
+    let mut answer = Results::default();
+    let result = result_of(*shard, Ok(decided), None, &mut answer);
+    answer.results.push(result);
+    Some(answer)
 }
 
 /// Asks for the counters of the limits over several items that the reserves' lines are under.

@@ -14,6 +14,7 @@ mod named;
 mod replace;
 mod session;
 mod shards;
+mod sold_out;
 
 use std::sync::Arc;
 use std::time::Duration;
