@@ -40,12 +40,7 @@ async fn decide(core: &Core, sealed: &Sealed, deadline: Instant) -> Result<Succe
 }
 
 /// One attempt, and whether its error named another leader.
-async fn attempt(
-    core: &Core,
-    sealed: &Sealed,
-    may_be_done: bool,
-    ends: Instant,
-) -> Result<Success, (Error, bool)> {
+async fn attempt(core: &Core, sealed: &Sealed, may_be_done: bool, ends: Instant) -> Result<Success, (Error, bool)> {
     let way = core.way(sealed.slot).map_err(|error| (error, false))?;
     let commands = vec![sealed.attempt(may_be_done)];
     let answered = way.node.attempt(commands, way.epoch, ends, &core.options, &core.life).await;

@@ -59,7 +59,8 @@ impl State {
             let before = asked[at].2;
             let left = of_place.saturating_sub(before) + u64::from(is_on(Mutation::AtpOffByOne));
             if line.units.count() > left {
-                lack = Some(Refusal::InsufficientStock { available: of_place.max(before), line: number, recorded: false });
+                lack =
+                    Some(Refusal::InsufficientStock { available: of_place.max(before), line: number, recorded: false });
             }
             asked[at].2 += line.units.count();
         }

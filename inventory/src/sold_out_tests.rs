@@ -34,7 +34,7 @@ fn what_is_sold_out_is_told_with_what_is_left_and_changes_nothing() {
 
 #[test]
 fn the_id_is_unused_and_may_have_the_units_that_come() {
-    let mut shop = Shop::with_rouge(0);
+    let mut shop = Shop::new();
     let command = asked(&mut shop, &[("rouge", 1)], |_| {});
     assert_eq!(told(&shop, &command), lack(0, 0));
     shop.receive("rouge", "PAR", 1).unwrap();
@@ -59,7 +59,7 @@ fn what_was_decided_under_the_id_is_for_the_log_to_tell() {
 
 #[test]
 fn an_id_that_is_too_old_or_from_the_future_is_for_the_log_to_refuse() {
-    let mut shop = Shop::with_rouge(0);
+    let mut shop = Shop::new();
     let mut command = asked(&mut shop, &[("rouge", 1)], |_| {});
     let ahead = shop.inventory.limits().mint_ahead_ms;
     command.minted_at = shop.inventory.now().plus_ms(ahead + 1);
@@ -266,7 +266,7 @@ proptest! {
 
     #[test]
     fn whatever_is_plain_and_decided_so_is_told(
-        units in 0..4_u32,
+        units in 1..5_u32,
         holds in prop::collection::vec(1..3_u32, 0..4),
         lines in prop::collection::vec((0..2_usize, 1..4_u32), 1..4),
     ) {

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::role::Role;
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan, Sourced};
 use crate::state::{
-    CountedLine, LineLots, LineRecord, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord, SaleNo,
-    State,
+    CountedLine, LineLots, LineRecord, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord, SaleNo, State,
 };
 use crate::turn::Turn;
 use crate::{

@@ -31,9 +31,9 @@ pub(super) async fn answer(core: &Core, shard: &ShardHandle, command: &Command, 
 fn look(core: &Core, shard: &ShardHandle, command: &Command) -> Option<(Refusal, LogTime, u64)> {
     // The next entry's log time is about this: what is due by then is freed by the log first.
     let wall = LogTime(core.world.clock.wall_ms());
-    let look = |shard: &holdfast_inventory::Inventory, applied: Option<holdfast_raft::types::LogId>| {
+    let looked = shard.group().read_shard_at(|shard, applied| {
         let refusal = shard.sold_out(command, shard.now().max(wall))?;
         Some((refusal, shard.now(), applied.map_or(0, |id| id.index)))
-    };
-    shard.group().read_shard_at(look).flatten()
+    });
+    looked.flatten()
 }

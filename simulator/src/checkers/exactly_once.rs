@@ -69,7 +69,8 @@ pub fn check_unrecorded(history: &History) -> Vec<Finding> {
                 !std::ptr::eq(**other, *told) && is_before && is_open
             };
             if let Some(other) = records.iter().find(may_be_done) {
-                let what = format!("command {id} was refused for good, and nothing written, while {other} may be done yet");
+                let what =
+                    format!("command {id} was refused for good, and nothing written, while {other} may be done yet");
                 findings.push(Finding::new(UNRECORDED, what));
             }
         }

@@ -70,7 +70,8 @@ fn a_refusal_that_was_not_recorded_must_have_been_so_and_uses_nothing_up() {
     is_good(asks(Story::stocked().held(2, 10, 12, 6, 4), 4));
     is_bad(asks(Story::stocked().held(2, 10, 12, 3, 7), 2));
     is_bad(asks(Story::stocked().held(2, 10, 12, 6, 4), 3));
-    let again = asks(Story::stocked().held(2, 10, 12, 6, 4), 4).command(4, 30, 31, release(2), phase(2, 10, Phase::Released));
+    let again =
+        asks(Story::stocked().held(2, 10, 12, 6, 4), 4).command(4, 30, 31, release(2), phase(2, 10, Phase::Released));
     is_good(again.held(3, 40, 41, 5, 5));
 }
 
