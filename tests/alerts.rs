@@ -65,8 +65,6 @@ async fn what_is_written_off_in_slices_and_corrected_too_often_is_told_by_every_
     }
 
     let sentences = |alerts: &[Value]| alerts.iter().map(|alert| alert["sentence"].clone()).collect::<Vec<_>>();
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     assert_eq!(sentences(&wait_alerts(&cluster, 3).await), sentences(&alerts), "read again from the change logs");
 }

@@ -49,9 +49,7 @@ async fn every_replica_is_verified_amid_the_trade_and_the_one_that_was_changed_i
     trade.abort();
 
     // After a restart all stands in files, and is read back from there.
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let (status, answer) = verify(&cluster).await;
     assert_eq!((status, breaches(&answer)), (0, vec![]), "{answer}");
     let shard = client.shard_of("SKU-007");
@@ -97,9 +95,7 @@ async fn who_did_what_and_why_is_found_by_sku_actor_document_command_reservation
     client.release(held.reservation_id.expect("it has an id")).await.expect("it is given back");
 
     // What was written is told from files too, after a crash of all nodes.
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let all = query(&cluster, &["--sku", "SKU-001"]).await;
     let told = [
         "item.changed",
@@ -158,9 +154,7 @@ async fn an_event_is_proved_against_a_head_that_was_kept_and_another_history_is_
     for number in 20..40 {
         receive(&client, number).await;
     }
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let received = query(&cluster, &["--sku", "SKU-007", "--kind", "stock.received"]).await;
     let place = format!("{}:{}", received[0]["shard"], received[0]["seq"]);
     let proof = keep(&cluster, &["audit", "prove", &place, "--head", &head], "proof.json").await;
@@ -211,9 +205,7 @@ async fn quantities_are_told_as_they_were_at_every_moment_of_the_past() {
     client.commit(id).await.expect("it is sold");
     client.fulfil(holdfast_client::Fulfil::of(id)).await.expect("it is shipped");
     receive(&client, 1).await;
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let events = query(&cluster, &["--sku", "SKU-001"]).await;
     for (at, event) in events.iter().enumerate() {
         // The last of its millisecond says what was there after it.

@@ -50,9 +50,7 @@ async fn what_is_promised_without_stock_survives_a_kill_of_all_nodes_and_is_fill
     let refused = client.fulfil(Fulfil::of(third)).await.expect_err("nothing of it is there");
     assert_eq!(refused.reason(), ErrorReason::ExceedsHeldQuantity);
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let waiting = client.reader(Default::default()).backorders(Backorders { sku: Some(SKU.into()), location_id: None });
     let waiting: Vec<(ReservationId, u64, bool)> = (waiting.take(9).await.expect("backorders are listed").iter())
         .map(|entry| (entry.reservation_id.expect("an id").into(), entry.units, entry.sold))
@@ -61,9 +59,7 @@ async fn what_is_promised_without_stock_survives_a_kill_of_all_nodes_and_is_fill
     assert_eq!((level(&client, SKU).await.backordered, level(&client, SKU).await.atp), (6, 0));
 
     client.receive(Receive::of(SKU, 3)).await.expect("units are received");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let paid = line(&client, third).await;
     assert_eq!((paid.committed, paid.backordered_sold), (2, 0));
     let unpaid = (line(&client, first).await, line(&client, second).await);
@@ -100,9 +96,7 @@ async fn a_cart_over_several_shards_waits_for_what_each_of_them_lacks_and_is_shi
     client.commit(id).await.expect("the cart is paid");
     client.receive(Receive::of(near.as_str(), 2)).await.expect("units are received");
     client.receive(Receive::of(far.as_str(), 4)).await.expect("units are received");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
 
     // The deciding shard learns what the other has got since.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(90);

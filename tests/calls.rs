@@ -129,9 +129,7 @@ async fn a_payment_is_made_once_though_every_node_is_killed_while_it_is_made() {
         assert!(Instant::now() < deadline, "nobody is asked");
         sleep(Duration::from_millis(10)).await;
     }
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let order = wait_for(&client, id, OrderState::Confirmed).await;
 
     assert_eq!((order.steps[0].answer.as_slice(), order.steps[0].is_fallback), (b"P-1".as_slice(), false));

@@ -67,9 +67,7 @@ async fn what_a_campaign_has_is_its_own_through_a_kill_of_all_nodes_and_goes_bac
     let first = client.reserve(cart(&skus, 1).campaign("drop")).await.expect("the campaign sells");
     let first = first.reservation_id.expect("a reservation");
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     assert_eq!(allocations(&client, "drop").await, [(4, 1, 0), (4, 1, 0)]);
     // Many want the 3 carts that are left, over both shards.
     let race = join_all((0..8).map(|_| client.reserve(cart(&skus, 1).campaign("drop")))).await;
@@ -99,9 +97,7 @@ async fn what_a_campaign_has_is_its_own_through_a_kill_of_all_nodes_and_goes_bac
     assert_eq!(over.failure().reason, ErrorReason::SaleEnded);
     client.reserve(cart(&skus[..1], 2)).await.expect("what was not sold is on sale again");
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let over = client.reserve(cart(&skus[..1], 1).campaign("drop")).await.expect_err("it is over");
     assert_eq!(over.failure().reason, ErrorReason::SaleEnded);
     cluster.replicas_agree().await;

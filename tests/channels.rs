@@ -113,9 +113,7 @@ async fn a_line_split_over_two_locations_is_one_through_a_kill_of_all_nodes_befo
     let asked: Vec<(&str, u32)> = shown.asked.iter().map(|asked| (asked.sku.as_str(), asked.units)).collect();
     assert_eq!((asked, shown.channel_id.as_str()), (vec![(first, 4), (second, 4)], "web"));
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     // The stock has moved, and the channel too: the same request is answered as it was.
     client.receive(Receive::of(first, 9).at("LYO")).await.expect("units are received");
     let channel = v1::Channel { channel_id: "web".into(), location_ids: vec!["LYO".into()], ..Default::default() };
@@ -127,9 +125,7 @@ async fn a_line_split_over_two_locations_is_one_through_a_kill_of_all_nodes_befo
     assert_eq!(refused.reason(), ErrorReason::ExistsWithDifferent);
 
     client.commit(held).await.expect("the cart is sold");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     client.fulfil(Fulfil::of(held)).await.expect("the cart is shipped");
     let shipped = client.reservation(held).await.expect("the reservation is read").value;
     let units: Vec<u64> = shipped.lines.iter().map(|line| line.fulfilled).collect();

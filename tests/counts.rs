@@ -51,9 +51,7 @@ async fn orders_go_on_while_units_are_counted_and_all_nodes_are_killed_and_the_b
     client.execute(lot_b).await.expect("lot B is counted");
     let late = order(&client, 3).await;
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let key = CommandKey::Own(CommandId::of_key("count of spring"));
     let apply = || Command::from(ApplyCount::of(id)).with_key(key);
     client.execute(apply()).await.expect("the count is applied");

@@ -31,9 +31,7 @@ async fn nothing_is_lost_or_doubled_when_all_nodes_are_killed_at_once() {
     let shop = Shop::open(&cluster, 8, 16).await;
     for _ in 0..3 {
         shop.sells(200).await;
-        cluster.kill_all();
-        cluster.start_all();
-        cluster.wait_ready().await;
+        cluster.restart_all().await;
     }
     shop.sells(50).await;
     shop.close_and_compare(&cluster).await;
@@ -50,9 +48,7 @@ async fn nothing_is_lost_when_all_nodes_are_killed_amid_checkpoints() {
         // The nodes are killed while they write; whether the checkpoints were whole by then does not matter.
         let asked = futures_util::future::join_all(asked);
         let _ = tokio::time::timeout(Duration::from_millis(30), asked).await;
-        cluster.kill_all();
-        cluster.start_all();
-        cluster.wait_ready().await;
+        cluster.restart_all().await;
     }
     shop.close_and_compare(&cluster).await;
 }

@@ -188,6 +188,11 @@ async fn lines_and_chains_over_shards_are_refused_by_name() {
     assert_eq!((error.reason(), error.field.as_str()), (ErrorReason::InvalidArgument, "reservation_id"), "{error:?}");
     let spanning = || reserve(raw.reservation(&here), &[(&here, 1), (&here, 1), (&there, 1)]);
     let Operation::Reserve(v1::Reserve { reservation_id, lines, .. }) = spanning() else { unreachable!() };
+    let held = Operation::Reserve(v1::Reserve { reservation_id, lines: lines[..1].to_vec(), ..v1::Reserve::default() });
+    raw.ask(1, raw.command(put_item(&here))).await.expect("an item is put");
+    let received = v1::Receive { sku: here.clone(), units: 3, ..v1::Receive::default() };
+    raw.ask(1, raw.command(Operation::Receive(received))).await.expect("units are received");
+    raw.ask(1, raw.command(held)).await.expect("a unit is held");
     let amend = Operation::Amend(v1::Amend { reservation_id, lines: lines[1..].to_vec() });
     let error = raw.ask(1, raw.command(amend)).await.unwrap_err();
     assert_eq!((error.reason(), error.field.as_str()), (ErrorReason::LinesSpanShards, "lines[1].sku"), "{error:?}");

@@ -81,17 +81,13 @@ async fn a_kit_is_held_and_sold_by_the_recipe_it_was_held_by_through_a_kill_of_a
     };
     until_promised(&client, &promised(true)).await;
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     // The recipe changes, so that there would not be enough for it: what was held stays what it was, and so does the answer.
     put(&client, &kits[0], &[(&items[1], 100)]).await;
     let again = client.execute(ask()).await.expect("it is answered as it was");
     assert_eq!((again.reservation_id, again.replayed), (Some(held), true));
     client.commit(held).await.expect("the kit is sold");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     until_promised(&client, &promised(false)).await;
 
     let sold = client.reservation(held).await.expect("the reservation is read").value;
@@ -128,9 +124,7 @@ async fn where_fewer_will_do_as_many_whole_kits_and_units_are_held_as_all_shards
     let [of_item, first, second] = [items[0].as_str(), items[1].as_str(), items[2].as_str()];
     until_promised(&client, &[(of_item, 7, 0), (first, 6, 0), (second, 3, 0)]).await;
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let seen = client.reservation(held).await.expect("the reservation is read").value;
     let asked: Vec<_> = seen.asked.iter().map(|it| (it.sku.as_str(), it.units)).collect();
     assert_eq!(asked[0], (kits[0].as_str(), 3), "it says how many kits are held");

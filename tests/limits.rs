@@ -55,9 +55,7 @@ async fn whoever_asks_in_a_customers_name_gets_no_more_than_the_limit_through_a_
 
     client.commit(held[0]).await.expect("one is bought");
     client.release(held[1]).await.expect("the other is given back");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     assert_eq!(count(&client, SKU, CUSTOMER).await, (0, 1, 1));
     let refused = client.reserve(hold(SKU, 2, CUSTOMER)).await.expect_err("one is left");
     assert_eq!(refused.failure().metadata["remaining"], "1");
@@ -129,9 +127,7 @@ async fn a_limit_of_a_campaign_counts_what_is_held_and_bought_in_it_alone_throug
     assert_eq!(held.len(), 2, "{told:?}");
     client.commit(held[0]).await.expect("one is bought");
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     assert_eq!(count(&client, SKU, CUSTOMER).await, (1, 1, 0));
     let limits = client.reader(Default::default()).limits(SKU, CUSTOMER).await.expect("limits are read").value;
     assert_eq!(limits[0].campaign_id, "drop");
@@ -204,9 +200,7 @@ async fn of_skus_of_several_shards_nobody_gets_more_than_the_limit_of_all_togeth
 
     client.commit(held[0]).await.expect("one is bought");
     client.release(held[1]).await.expect("another is given back");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     hold_soon(&client, &skus[1], 1, CUSTOMER).await;
     for sku in &skus {
         let refused = client.reserve(hold(sku, 1, CUSTOMER)).await.expect_err("there is none left");

@@ -57,9 +57,7 @@ async fn what_leaves_sale_first_is_sold_first_also_after_a_kill_of_all_nodes() {
     assert_eq!((early.best_before_ms, early.removal_at_ms), (4_078_677_599_999, 4_076_085_599_999));
 
     let held = client.reserve(hold(3)).await.expect("units are held").reservation_id.expect("a reservation");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     client.commit(held).await.expect("what was held is sold");
     let sold = client.reservation(held).await.expect("the reservation is read").value;
     assert_eq!(sold_by_lot(&sold), lots(&[("EARLY", 2), ("LATE", 1)]));

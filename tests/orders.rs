@@ -5,7 +5,7 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::{Cluster, Shop};
-use holdfast_client::{Client, Command, CommandKey, Fulfil, PutItem, Receive, Reserve, v1};
+use holdfast_client::{Amend, Client, Command, CommandKey, Commit, Fulfil, PutItem, Receive, Reserve, Return, v1};
 use holdfast_proto::ids::{CommandId, ReservationId};
 use holdfast_proto::v1::ErrorReason;
 
@@ -61,22 +61,16 @@ async fn a_cart_over_all_shards_is_sold_and_shipped_whole_through_a_kill_of_all_
     let skus = stock_of_all_shards(&client, 5).await;
     let held = client.reserve(cart(&skus, 2)).await.expect("the cart is held").reservation_id.expect("a reservation");
     until_stock_is(&client, &skus, |counts| counts.reserved == 2).await;
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     assert_eq!(state_of(&client, held).await, v1::ReservationState::Held);
 
     client.commit(held).await.expect("the cart is sold");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     assert_eq!(state_of(&client, held).await, v1::ReservationState::Committed);
     until_stock_is(&client, &skus, |counts| (counts.reserved, counts.committed) == (0, 2)).await;
 
     client.fulfil(Fulfil::of(held)).await.expect("the cart is shipped");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     until_stock_is(&client, &skus, |counts| (counts.on_hand, counts.committed) == (3, 0)).await;
     let shipped = client.reservation(held).await.expect("the reservation is read").value;
     assert_eq!(shipped.state(), v1::ReservationState::Fulfilled);
@@ -122,5 +116,68 @@ async fn a_cart_ends_on_all_shards_when_its_time_is_over_and_is_decided_once_und
     assert_eq!(state_of(&client, held).await, v1::ReservationState::Expired);
     let refused = client.commit(held).await.expect_err("its time is over");
     assert_eq!(refused.failure().reason, ErrorReason::ReservationExpired);
+    cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn units_of_lines_of_all_shards_are_amended_sold_shipped_and_returned_through_a_kill_of_all_nodes_at_each_step() {
+    let mut cluster = Cluster::of_shards(SHARDS).await;
+    let client = Shop::client(&cluster).await;
+    let skus = stock_of_all_shards(&client, 5).await;
+    let held = client.reserve(cart(&skus, 3)).await.expect("the cart is held").reservation_id.expect("a reservation");
+
+    // One less of another shard's line, one more of the deciding shard's own; more of another's is refused, and all stands.
+    client.amend(Amend::of(held).line(skus[0].as_str(), 4).line(skus[1].as_str(), 2)).await.expect("it is amended");
+    let more = client.amend(Amend::of(held).line(skus[0].as_str(), 1).line(skus[2].as_str(), 4)).await;
+    assert_eq!(more.expect_err("that is a new hold").reason(), ErrorReason::LinesSpanShards);
+    cluster.restart_all().await;
+    until_stock_is(&client, &skus[..1], |counts| counts.reserved == 4).await;
+    until_stock_is(&client, &skus[1..2], |counts| counts.reserved == 2).await;
+    until_stock_is(&client, &skus[2..], |counts| counts.reserved == 3).await;
+
+    // Two of each of two lines are sold, and the rest is held still.
+    client.execute(Commit::of(held).line(0, 2).line(2, 2)).await.expect("some are sold");
+    cluster.restart_all().await;
+    until_stock_is(&client, &skus[..1], |counts| (counts.reserved, counts.committed) == (2, 2)).await;
+    until_stock_is(&client, &skus[2..3], |counts| (counts.reserved, counts.committed) == (1, 2)).await;
+    until_stock_is(&client, &skus[3..], |counts| (counts.reserved, counts.committed) == (3, 0)).await;
+    client.execute(Commit::of(held).line(3, 1).and_release_the_rest()).await.expect("the last is sold");
+    until_stock_is(&client, &skus[1..2], |counts| (counts.reserved, counts.committed) == (0, 0)).await;
+    until_stock_is(&client, &skus[3..], |counts| (counts.reserved, counts.committed) == (0, 1)).await;
+
+    client.fulfil(Fulfil::of(held).line(2, 2)).await.expect("one line is shipped");
+    assert_eq!(state_of(&client, held).await, v1::ReservationState::PartiallyFulfilled);
+    cluster.restart_all().await;
+    until_stock_is(&client, &skus[2..3], |counts| (counts.on_hand, counts.committed) == (3, 0)).await;
+
+    // What comes back is decided by the shard that shipped it, once, whatever happens to the first answer.
+    let key = CommandKey::Own(CommandId::of_key("parcel-1"));
+    let resellable = v1::Condition::Resellable;
+    let back = || Command::from(Return::of(held).line(2, 1).condition(resellable)).with_key(key);
+    assert!(!client.execute(back()).await.expect("a unit comes back").replayed);
+    cluster.restart_all().await;
+    assert!(client.execute(back()).await.expect("it is answered as it was").replayed);
+    until_stock_is(&client, &skus[2..3], |counts| (counts.on_hand, counts.returned) == (4, 1)).await;
+    let too_many = client.execute(Return::of(held).line(2, 2)).await.expect_err("one is left");
+    let told = too_many.failure();
+    assert_eq!((told.reason, told.field.as_str()), (ErrorReason::ExceedsFulfilled, "lines[2].units"));
+    let of_two = client.execute(Return::of(held).line(0, 1).line(2, 1)).await.expect_err("they are of two shards");
+    assert_eq!(of_two.reason(), ErrorReason::LinesSpanShards);
+
+    // The rest is cancelled, and the reservation says what has become of every unit.
+    client.cancel(held).await.expect("the rest is cancelled");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let seen = client.reservation(held).await.expect("the reservation is read").value;
+        let units: Vec<_> =
+            seen.lines.iter().map(|it| (it.fulfilled, it.cancelled, it.released, it.returned)).collect();
+        if units == [(0, 2, 2, 0), (0, 0, 3, 0), (2, 0, 1, 1), (0, 1, 2, 0)] {
+            assert_eq!(seen.state(), v1::ReservationState::Fulfilled);
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{units:?}");
+        cluster::pause().await;
+    }
+    until_stock_is(&client, &skus, |counts| (counts.reserved, counts.committed) == (0, 0)).await;
     cluster.replicas_agree().await;
 }

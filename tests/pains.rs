@@ -148,9 +148,7 @@ async fn pain_4_the_reserved_counter_drifts_from_the_holds() {
         }
     };
     futures_util::future::join_all((0..12).map(customer)).await;
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let listing = client.reader(Consistency::Linearizable).reservations(Reservations::default());
     let reservations = listing.take(10_000).await.expect("the reservations are listed");
     assert!(!reservations.is_empty());

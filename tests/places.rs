@@ -50,9 +50,7 @@ async fn what_is_on_its_way_survives_a_kill_of_all_nodes_and_arrives_once() {
     assert_eq!((from.on_hand, from.sent, from.atp), (3, 7, 0));
     assert_eq!((to.on_hand, to.in_transit, to.atp), (0, 7, 0));
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let key = CommandKey::Own(CommandId::of_key("van 7, door 2"));
     let receive = || {
         let receive = ReceiveTransfer::of(transfer).line(0, 1, Condition::Damaged).line(1, 5, Condition::Resellable);

@@ -65,9 +65,7 @@ fn why(refused: Result<holdfast_client::Success, Error>) -> String {
 }
 
 async fn kill_all(cluster: &mut Cluster) {
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
 }
 
 /// What the command line says, and whether it succeeds.

@@ -72,9 +72,7 @@ async fn an_order_goes_on_where_it_was_when_every_node_was_killed_and_sells_with
     let key = CommandKey::Own(CommandId::of_key("webhook 17"));
     let paid = || Command::from(ReportStep::done(id, "pay", "P-17")).with_key(key);
     client.execute(paid()).await.expect("the payment is reported");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     assert!(client.execute(paid()).await.expect("the same again is answered").replayed);
     client.execute(ReportStep::done(id, "pay", "P-18")).await.expect("told anew, it changes nothing");
     let found = order(&client, id).await;
@@ -106,9 +104,7 @@ async fn what_never_answers_is_taken_back_and_stays_listed_until_somebody_has_lo
     }
     // The payment comes after all.
     client.execute(ReportStep::done(late, "pay", "P-9")).await.expect("what comes late is noted");
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let mut listed = stuck(&client).await;
     listed.sort_unstable();
     let mut expected = vec![late, lost];

@@ -73,9 +73,7 @@ async fn a_halted_shard_stays_halted_over_a_kill_of_all_nodes_and_goes_on_when_s
     assert!(refused.is_refused() && refused.failure().metadata["invariant"] == "H-LEDGER", "{refused}");
     assert!(refused.to_string().contains("holdfast shard resume SHARD"), "{refused}");
 
-    cluster.kill_all();
-    cluster.start_all();
-    cluster.wait_ready().await;
+    cluster.restart_all().await;
     let client = Shop::client(&cluster).await;
     let refused = client.reserve(Reserve::new().line(SKU, 1)).await.expect_err("it is halted still");
     assert_eq!(refused.reason(), ErrorReason::ShardHalted);

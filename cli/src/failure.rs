@@ -44,6 +44,11 @@ impl Failure {
         Self::new(message.into(), ErrorReason::Unavailable.faces().exit, None)
     }
 
+    /// What was named is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(message.into(), ErrorReason::ReservationNotFound.faces().exit, None)
+    }
+
     /// The same with what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -188,7 +193,9 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::ShardHalted => {
             Some("`holdfast shard list` says what was found; `holdfast shard resume SHARD --reason …` lets it go on")
         }
-        ErrorReason::LinesSpanShards => Some("it moves whole: leave out --line, or release it and reserve anew"),
+        ErrorReason::LinesSpanShards => {
+            Some("reserve more, or anew, by another reservation; return the lines of one shard at a time")
+        }
         _ => None,
     }
 }

@@ -176,8 +176,8 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         Reason::InvalidArgument
         | Reason::BatchTooLarge
         | Reason::ChainSpansShards
-        | Reason::LinesSpanShards
         | Reason::LinesMoveTogether
+        | Reason::LinesElsewhere
         | Reason::IdFromFuture
         | Reason::NotLeader
         | Reason::StaleRoute
@@ -188,6 +188,7 @@ const fn never_reaches_the_log(reason: ErrorReason) -> bool {
         | Reason::OrderUndecided
         | Reason::LimitNotAsked => true,
         Reason::Unspecified
+        | Reason::LinesSpanShards
         | Reason::InsufficientStock
         | Reason::BackorderCapExceeded
         | Reason::ComponentUnavailable

@@ -36,6 +36,7 @@ mod gate;
 mod learned;
 mod listing;
 mod node;
+mod of_order;
 mod options;
 mod reads;
 mod retry;
@@ -57,6 +58,7 @@ pub use command::{
 pub use events::EventPage;
 pub use holdfast_proto::{ids, v1};
 pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Orders, Reservations};
+pub use of_order::OfOrderError;
 pub use options::{ClientOptions, ExecuteOptions, Transport};
 pub use reads::{Consistency, Read, Reader, Stock};
 pub use rooms::{Admission, Room};

@@ -29,6 +29,7 @@ fn narrow() -> Limits {
         live_reservations: 4,
         ended_reservations: 2,
         keep_ended_ms: 60_000,
+        keep_trace_ms: 90_000,
         items: 3,
         sweep: 2,
         ..Limits::default()

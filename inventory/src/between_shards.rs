@@ -140,7 +140,9 @@ impl Inventory {
             let slot = slot_of(&self.state.asked_sku(record, first));
             let part = record.part()?;
             let (attempts, deadline, filled) = (part.attempts.clone(), part.deadline, part.filled.clone());
-            Some(AskDecision { reservation: record.id, slot, attempts, deadline, filled })
+            let returned: Vec<u64> = record.lines.iter().map(|line| line.units.returned).collect();
+            let returned = if returned.iter().all(|units| *units == 0) { Vec::new() } else { returned };
+            Some(AskDecision { reservation: record.id, slot, attempts, deadline, filled, returned })
         };
         due.filter_map(ask).collect()
     }

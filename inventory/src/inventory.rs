@@ -4,7 +4,7 @@ use holdfast_mutation::{Mutation, is_on};
 
 use crate::commands::Reserve;
 use crate::once::Admission;
-use crate::state::{ChunkId, Cut, Digest, LoadError, State};
+use crate::state::{ChunkId, Cut, Digest, LoadError, ReservationNo, State};
 use crate::turn::Turn;
 use crate::{
     Answer, Applied, Command, CustomerHash, DifferentField, Entry, Event, EventKind, Field, InvalidArgument, Limits,
@@ -391,17 +391,29 @@ impl State {
     /// Forgets reservations that ended long ago, or of which there are too many, oldest first, at most `most`.
     fn forget_ended_reservations(&mut self, most: usize) {
         for _ in 0..most {
-            let Some(&(ended_at, no)) = self.indexes.ended.first() else { break };
-            let is_old = ended_at.plus_ms(self.header.limits.keep_ended_ms) <= self.header.now;
-            if !is_old && self.indexes.ended.len() as u64 <= self.header.limits.ended_reservations {
-                break;
-            }
+            let Some(no) = self.next_to_forget() else { break };
             if self.reservation(no).part().is_some_and(|part| part.deadline >= self.header.now) {
                 // Word of its attempt may still be on the way, and would find nothing that tells it so.
                 break;
             }
             self.forget_reservation(no);
         }
+    }
+
+    /// Of those that have ended the one that is to be forgotten first, if any is: where there are too many, one of which nothing was
+    /// shipped, as long as there is one.
+    fn next_to_forget(&self) -> Option<ReservationNo> {
+        let (ended, limits) = (&self.indexes.ended, &self.header.limits);
+        let first = *ended.first()?;
+        if ended.len() as u64 > limits.ended_reservations {
+            return Some(first.2);
+        }
+        let shipped = ended.range((true, LogTime(0), ReservationNo(0))..).next().copied();
+        let is_old = |(is_shipped, ended_at, _): &(bool, LogTime, ReservationNo)| {
+            let keep_ms = if *is_shipped { limits.keep_trace_ms } else { limits.keep_ended_ms };
+            ended_at.plus_ms(keep_ms) <= self.header.now
+        };
+        [Some(first), shipped].into_iter().flatten().find(is_old).map(|(.., no)| no)
     }
 }
 
@@ -585,5 +597,46 @@ mod tests {
         assert!(shop.inventory.reservation(id(1)).is_none() && shop.inventory.reservation(id(2)).is_some());
         shop.after_s(60).tick();
         assert_eq!(shop.inventory.counts().ended_reservations, 0);
+    }
+
+    #[test]
+    fn what_may_have_been_forgotten_ended_before_what_is_said_to_be_remembered() {
+        let mut shop = Shop::with_limits(Limits { ended_reservations: 4, keep_ended_ms: 60_000, ..Limits::default() });
+        shop.receive("rouge", "PAR", 9).unwrap();
+        let mut ended = Vec::new();
+        for number in 1..=6 {
+            shop.reserve(number, &[("rouge", 1)]).unwrap();
+            shop.after_s(1).release(number).unwrap();
+            ended.push(shop.inventory.now());
+        }
+        shop.tick();
+        assert!(shop.inventory.reservation(id(2)).is_none() && shop.inventory.reservation(id(3)).is_some());
+        assert_eq!(shop.inventory.remembers_ended_since(), ended[2]);
+        shop.after_s(58).tick();
+        let (since, now) = (shop.inventory.remembers_ended_since(), shop.inventory.now());
+        assert!(since >= ended[1] && since.plus_ms(60_000) >= now, "{since:?} at {now:?}");
+    }
+
+    #[test]
+    fn what_was_shipped_is_kept_longer_so_that_it_can_come_back_and_is_forgotten_last() {
+        let (ended_reservations, keep_ended_ms, keep_trace_ms) = (2, 60_000, 3_600_000);
+        let limits = Limits { ended_reservations, keep_ended_ms, keep_trace_ms, ..Limits::default() };
+        let mut shop = Shop::with_limits(limits);
+        shop.receive("rouge", "PAR", 9).unwrap();
+        for number in 1..=3 {
+            shop.reserve(number, &[("rouge", 1)]).unwrap();
+            shop.commit(number).unwrap();
+        }
+        shop.fulfil(1, &[]).unwrap();
+        shop.cancel(2).unwrap();
+        shop.cancel(3).unwrap();
+        shop.tick();
+        let is_there = |shop: &Shop| [1, 2, 3].map(|number| shop.inventory.reservation(id(number)).is_some());
+        assert_eq!(is_there(&shop), [true, false, true], "there are too many, and it was the oldest");
+        shop.after_s(60).tick();
+        assert_eq!(is_there(&shop), [true, false, false]);
+        shop.after_s(3_000).take_back(1, &[(0, 1)], None, Condition::Resellable).unwrap();
+        shop.after_s(600).tick();
+        assert_eq!((is_there(&shop), shop.inventory.counts().ended_reservations), ([false; 3], 0));
     }
 }

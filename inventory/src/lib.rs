@@ -17,6 +17,8 @@ mod customer_limit;
 mod demand;
 mod document;
 mod event;
+mod event_kind;
+mod field;
 mod history;
 pub mod invariants;
 mod inventory;
@@ -68,9 +70,9 @@ pub use document::{
     DocumentCursor, DocumentFilter, MAX_DOCUMENT_LINES, Receipt, ReceiptLine, Transfer, TransferLine, TransferState,
     TransferUnits,
 };
-pub use event::{
-    ChainError, Event, EventBody, EventDecodeError, EventHash, EventKind, ReservationRef, StockChange, Subject,
-};
+pub use event::{ChainError, Event, EventBody, EventDecodeError, EventHash, ReservationRef, StockChange, Subject};
+pub use event_kind::EventKind;
+pub use field::{Field, InvalidArgument};
 pub use history::{Frontier, InclusionProof, MAX_PEAKS, Prover};
 pub use inventory::Inventory;
 pub use kit::{Component, Kit, MAX_COMPONENTS, Promisable, SkuKind};
@@ -84,7 +86,7 @@ pub use order::{
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
 pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
-pub use refusal::{DifferentField, Field, InvalidArgument, Refusal};
+pub use refusal::{DifferentField, Refusal};
 pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
 pub use room::{
     Commitment, MAX_ADMISSION_S, MAX_ADMITTED, MAX_TICKETS, MAX_TICKETS_OF_SHARD, Pass, QueueFault, Room, Seed, Ticket,

@@ -19,7 +19,7 @@ pub struct Limits {
     pub live_reservations: u64,
     /// Reservations in memory that have ended.
     pub ended_reservations: u64,
-    /// How long an ended reservation stays in memory at most, in ms of log time.
+    /// How long an ended reservation of which nothing was shipped stays in memory at most, in ms of log time.
     pub keep_ended_ms: u64,
     /// Items and locations of one shard, each.
     pub items: u64,
@@ -27,6 +27,9 @@ pub struct Limits {
     pub sweep: u32,
     /// The longest hold, in seconds, where the item says nothing.
     pub max_hold_s: u32,
+    /// How long an ended reservation stays of which units were shipped, so that they can come back and a recall names them, in ms of log time.
+    /// Beyond `ended_reservations` the others are forgotten first.
+    pub keep_trace_ms: u64,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             items: 4_000_000,
             sweep: 256,
             max_hold_s: 14_400,
+            keep_trace_ms: 1_096 * 24 * 3_600_000,
         }
     }
 }

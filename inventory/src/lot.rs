@@ -99,13 +99,16 @@ impl LogTime {
 }
 
 impl ItemSpec {
-    /// Until when a unit that is promised now must be sellable at least; 0 where the item asks for no life that remains.
+    /// Until when a unit that is promised now must be sellable at least, counted from when it may be shipped: now, or when the
+    /// item is out. 0 where it may be shipped now and the item asks for no life that remains.
     pub(crate) fn need_at(&self, now: LogTime) -> LogTime {
-        if self.min_remaining_days == 0 {
-            return LogTime(0);
+        let remaining_ms = u64::from(self.min_remaining_days) * DAY_MS;
+        match self.backorder.release_at().filter(|at| *at > now) {
+            // The same for whoever asks before it.
+            Some(release_at) => release_at.plus_ms(remaining_ms),
+            None if remaining_ms == 0 => LogTime(0),
+            None => LogTime(now.plus_ms(remaining_ms).0.div_ceil(NEED_MS).saturating_mul(NEED_MS)),
         }
-        let until = now.plus_ms(u64::from(self.min_remaining_days) * DAY_MS);
-        LogTime(until.0.div_ceil(NEED_MS).saturating_mul(NEED_MS))
     }
 }
 
@@ -132,4 +135,52 @@ pub struct Lot {
     pub revision: Revision,
     /// What of it lies where, in the order the locations were made.
     pub places: Vec<(LocationId, StockCounts)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::test_shop::{DAY_S, OPENING, Shop};
+    use crate::*;
+
+    const RELEASE: LogTime = LogTime(OPENING + 10 * DAY_S * 1_000);
+
+    /// A shop whose `cream` is out in ten days, with lots that leave sale before and after that.
+    fn shop(min_remaining_days: u32) -> Shop {
+        let mut shop = Shop::new();
+        let backorder = Backorder::Preorder { release_at: RELEASE, cap: 1 };
+        let spec = ItemSpec { lot_tracked: true, min_remaining_days, backorder, ..ItemSpec::default() };
+        shop.put_item("cream", spec).unwrap();
+        for (lot, days, units) in [("A", 5, 4), ("B", 20, 2)] {
+            shop.receive_lot("cream", lot, days, units).unwrap();
+        }
+        shop
+    }
+
+    #[test]
+    fn a_unit_that_leaves_sale_before_its_item_is_out_is_not_promised() {
+        let mut shop = shop(0);
+        assert_eq!(shop.stock("cream").atp, 2);
+        let success = shop.reserve(1, &[("cream", 3)]).unwrap();
+        assert_eq!(
+            (success.held.as_deref(), success.backordered.as_deref()),
+            (Some([2].as_slice()), Some([1].as_slice()))
+        );
+        let removal_at = LogTime(OPENING + 5 * DAY_S * 1_000);
+        assert_eq!(shop.reserve_of(2, "A", 1), Err(Refusal::ShelfLifeTooShort { removal_at, needed_until: RELEASE }));
+        shop.receive_lot("cream", "A", 5, 9).unwrap();
+        assert_eq!(shop.reservation(1).lines[0].units.backordered, 1, "nor does who waits for it get it");
+        shop.receive_lot("cream", "B", 20, 1).unwrap();
+        shop.commit(1).unwrap();
+        shop.after_s(10 * DAY_S).fulfil(1, &[]).unwrap();
+    }
+
+    #[test]
+    fn the_life_that_must_remain_counts_from_when_the_item_is_out() {
+        assert_eq!((shop(10).stock("cream").atp, shop(11).stock("cream").atp), (2, 0));
+        let mut shop = shop(2);
+        shop.after_s(10 * DAY_S).tick();
+        assert_eq!(shop.stock("cream").atp, 2);
+        shop.after_s(8 * DAY_S + 3_600).tick();
+        assert_eq!(shop.stock("cream").atp, 0, "once it is out, from now");
+    }
 }

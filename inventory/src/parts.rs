@@ -33,42 +33,65 @@ pub(crate) fn validate_parts(parts: &[LineUnits]) -> Result<(), InvalidArgument>
     Ok(())
 }
 
+/// Units of the lines of a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnitsOfLines {
+    /// Of each line of this shard.
+    pub(crate) own: Vec<u64>,
+    /// Of each line of another, in the order of [`ReservationRecord::remote_lines`].
+    pub(crate) remote: Vec<u64>,
+}
+
 /// Units for each line of the reservation: those of the parts, or without parts all that the line has.
 ///
-/// `of` tells what a line has to take from, `exceeds` how to refuse a part that asks for more.
+/// `of` tells what a line has to take from, `exceeds` how to refuse a part that asks for more. Counters are left out: they follow what they
+/// count.
 pub(crate) fn units_of_lines(
     record: &ReservationRecord,
     parts: &[LineUnits],
     of: impl Fn(&LineCounts) -> u64,
     exceeds: impl Fn(u32, u64) -> Refusal,
-) -> Result<Vec<u64>, Refusal> {
+) -> Result<UnitsOfLines, Refusal> {
     if parts.is_empty() {
-        return Ok(record.lines.iter().map(|line| of(&line.units)).collect());
+        return Ok(UnitsOfLines {
+            own: record.lines.iter().map(|line| of(&line.units)).collect(),
+            remote: record.remote_lines().map(|line| of(&line.units)).collect(),
+        });
     }
-    let mut units = vec![0; record.lines.len()];
+    let mut units = UnitsOfLines { own: vec![0; record.lines.len()], remote: vec![0; record.remote_lines().count()] };
     for part in parts {
-        let line = record.lines.get(part.line as usize).filter(|_| !record.is_counter(part.line as usize));
-        let line = line.ok_or(InvalidArgument::in_line(Field::LineNumber, part.line as usize))?;
-        let available = of(&line.units);
+        let number = part.line as usize;
+        let own = record.place_of(number);
+        let remote = || record.remote_lines().position(|line| usize::from(line.number) == number);
+        let (counts, taken) = match (own, own.map_or_else(remote, |_| None)) {
+            _ if record.is_counter(number) => (None, None),
+            (Some(at), _) => (record.lines.get(at).map(|line| line.units), units.own.get_mut(at)),
+            (None, Some(at)) => (record.remote_lines().nth(at).map(|line| line.units), units.remote.get_mut(at)),
+            (None, None) => (None, None),
+        };
+        let (Some(counts), Some(taken)) = (counts, taken) else {
+            return Err(InvalidArgument::in_line(Field::LineNumber, number).into());
+        };
+        let available = of(&counts);
         if part.units.count() > available {
             return Err(exceeds(part.line, available));
         }
-        units[part.line as usize] = part.units.count();
+        *taken = part.units.count();
     }
     // What the parts are counted by goes with them.
     for (at, counter) in record.own_counters() {
-        units[at] = counter.iter().map(|number| units[usize::from(*number)]).sum();
+        units.own[at] = counter.iter().map(|number| units.own[usize::from(*number)]).sum();
     }
     Ok(units)
 }
 
-/// Refuses to sell or ship units of a kit's lines where they are not those of whole kits. A return may be of one component. What of a
-/// reservation lies on other shards is shipped whole or not at all.
-pub(crate) fn check_whole_kits(record: &ReservationRecord, units: &[u64]) -> Result<(), Refusal> {
+/// Refuses to sell or ship units of a kit's lines where they are not those of whole kits. A return may be of one component.
+pub(crate) fn check_whole_kits(record: &ReservationRecord, units: &UnitsOfLines) -> Result<(), Refusal> {
     let Some(plan) = record.plan() else { return Ok(()) };
-    let number_of = |at: usize| record.whole().map_or(at, |whole| usize::from(whole.own[at]));
-    let own = record.lines.iter().zip(units).enumerate().map(|(at, (line, units))| (number_of(at), line.units, *units));
-    let remote = record.remote_lines().map(|line| (usize::from(line.number), line.units, line.units.committed));
+    let own = record.lines.iter().zip(&units.own).enumerate();
+    let own = own.map(|(at, (line, units))| (record.number_of(at), line.units, *units));
+    let remote = record.remote_lines().zip(&units.remote);
+    let remote = remote.map(|(line, units)| (usize::from(line.number), line.units, *units));
     let mut kits_of = vec![None; plan.asked.len()];
     for (number, counts, units) in own.chain(remote).filter(|(number, ..)| plan.is_of_kit(*number)) {
         let asked = usize::from(plan.of[number]);

@@ -128,6 +128,25 @@ impl Inventory {
         }
     }
 
+    /// Every reservation that ended then or later is in memory: what ended before may have been forgotten, by age or by number.
+    #[must_use]
+    pub fn remembers_ended_since(&self) -> LogTime {
+        let (header, indexes) = (&self.state.header, &self.state.indexes);
+        let kept_ms = header.limits.keep_ended_ms.min(header.limits.keep_trace_ms);
+        let by_age = LogTime(header.now.0.saturating_sub(kept_ms));
+        // They leave by number when they are more than the limit. From half of it on that may have happened: one that has expired
+        // and is taken anew is none of the ended any more.
+        if (indexes.ended.len() as u64) < header.limits.ended_reservations / 2 {
+            return by_age;
+        }
+        let oldest = |is_shipped| {
+            let from = indexes.ended.range((is_shipped, LogTime(0), ReservationNo(0))..).next();
+            from.filter(|(shipped, ..)| *shipped == is_shipped).map(|(_, ended_at, _)| *ended_at)
+        };
+        // Those of which nothing was shipped are the first to go: where none is left, one that ended just now may be gone.
+        by_age.max(oldest(false).unwrap_or(header.now)).max(oldest(true).unwrap_or(by_age))
+    }
+
     /// What the shard remembers of the commands it decided.
     #[must_use]
     pub fn result_window(&self) -> ResultWindow {

@@ -8,8 +8,8 @@
 
 use holdfast_mutation::{Mutation, is_on};
 
-use crate::LogTime;
 use crate::state::{LotNo, SkuNo, State, StockPlace};
+use crate::{LogTime, LotStatus};
 
 /// The sellable units of one item at one location, and the holds that are to get some of them.
 #[derive(Clone, Debug)]
@@ -38,7 +38,9 @@ impl Shelf {
         for cell in &place.cells {
             let Some(lot) = cell.lot else { continue };
             let (record, free) = (state.lot(lot), cell.counts.free().expect("[H-QTY] no part is below 0"));
-            if free > 0 && (record.is_sellable(now) || is_on(Mutation::BlockedLotSold)) {
+            let is_approved = record.status == LotStatus::Approved || is_on(Mutation::BlockedLotSold);
+            let is_in_time = record.removal_at >= now || is_on(Mutation::ExpiredLotSold);
+            if free > 0 && is_approved && is_in_time {
                 lots.push(ShelfLot { lot, removal_at: record.removal_at, free });
             }
         }

@@ -124,8 +124,8 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::AskedUnits;
-    use crate::commands::{AskedLine, IfExpired, Line, Plan, PreparedPart, Reserve, ReserveSpread, Sourced};
-    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use crate::commands::{AskedLine, IfExpired, Line, Plan, Reserve, Sourced};
+    use crate::test_shop::{Shop, id, reserve, spread_of};
     use crate::*;
 
     /// An asked line: optional or not, its item, and from which locations how many units.
@@ -305,20 +305,7 @@ mod tests {
     fn a_part_on_another_shard_and_the_whole_know_a_lost_race_too() {
         let mut shop = shop();
         let asked: &[Asked<'_>] = &[(false, "far", &[("LYO", 2)]), (false, "rouge", &[("LYO", 4)])];
-        let spread = ReserveSpread {
-            reserve: sourced(1, WHOLE, asked),
-            parts: vec![PreparedPart {
-                slot: Slot::new(77).unwrap(),
-                numbers: vec![0],
-                held: vec![2],
-                backordered: vec![],
-                release_at: None,
-            }],
-            refused: None,
-            attempt: AttemptId(3),
-            deadline: LogTime(OPENING + 10_000),
-            not_after: LogTime(OPENING + 60_000),
-        };
+        let spread = spread_of(sourced(1, WHOLE, asked), &[0], &[2]);
         let lost = Err(Refusal::InsufficientStock { available: 4, line: 1, recorded: false });
         assert_eq!(shop.run(Operation::ReserveSpread(Box::new(spread.clone()))), lost);
         assert!(shop.inventory.reservation(id(1)).is_none());

@@ -3,12 +3,12 @@
 use crate::commands::{
     Adjust, Amend, ApplyCount, ArrivedUnits, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Commit,
     CommitDraw, CountedUnits, CreateTransfer, Discrepancy, DocumentLine, Draw, ExpectReceipt, Extend, Fulfil, Grant,
-    IfExpired, JoinQueue, Line, LoseTransfer, MoveUnits, OpenCount, Picked, PutCampaign, PutChannel, PutItem, PutLimit,
-    PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep, Reserve, ResolveOrder,
-    Return, Set, StartOrder, StepReport,
+    IfExpired, JoinQueue, Line, LoseTransfer, MoveUnits, OpenCount, Picked, PreparedPart, PutCampaign, PutChannel,
+    PutItem, PutLimit, PutLocation, PutLot, Receive, ReceiveTransfer, Reconcile, RecordCount, Release, ReportStep,
+    Reserve, ReserveSpread, ResolveOrder, Return, Set, StartOrder, StepReport,
 };
 use crate::{
-    Answer, Applied, BodyHash, CampaignAdmission, CampaignSpec, ChannelSpec, Command, CommandId, Commitment,
+    Answer, Applied, AttemptId, BodyHash, CampaignAdmission, CampaignSpec, ChannelSpec, Command, CommandId, Commitment,
     Compensation, Condition, CountId, CustomerHash, Digest, Entry, EventKind, Inventory, ItemSpec, LimitSpec,
     LimitWindow, Limits, LineUnits, LocationSpec, LogTime, LotDates, LotSpec, LotStatus, Operation, Pass, ReceiptId,
     Refusal, Reservation, ReservationId, Revision, Seed, Slot, StepKind, StepSpec, StockLevel, Success, TransferId,
@@ -590,4 +590,22 @@ pub(crate) fn parts_of(parts: &[(u32, u32)]) -> Vec<LineUnits> {
 pub(crate) fn picks_of(parts: &[(u32, u32)], lot: Option<&str>) -> Vec<Picked> {
     let lot = lot.map(|lot| lot.parse().expect("a name"));
     parts.iter().map(|(line, units)| Picked { line: *line, units: Units(*units), lot: lot.clone() }).collect()
+}
+
+/// A reserve over this shard and another one, in slot 77, which holds so many units of those lines, by their numbers.
+pub(crate) fn spread_of(reserve: Reserve, numbers: &[u16], held: &[u32]) -> ReserveSpread {
+    ReserveSpread {
+        reserve,
+        parts: vec![PreparedPart {
+            slot: Slot::new(77).expect("there is such a slot"),
+            numbers: numbers.to_vec(),
+            held: held.to_vec(),
+            backordered: Vec::new(),
+            release_at: None,
+        }],
+        refused: None,
+        attempt: AttemptId(3),
+        deadline: LogTime(OPENING + 10_000),
+        not_after: LogTime(OPENING + 60_000),
+    }
 }

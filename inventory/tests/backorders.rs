@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
+mod dice;
+
 use std::collections::BTreeMap;
 
 use holdfast_inventory::commands::{
@@ -14,28 +16,10 @@ use holdfast_inventory::{
     LineUnits, LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Success, Units, invariants, slot_of,
 };
 
+use dice::Dice;
+
 const OPENING: u64 = 1_000_000;
 const TTL_S: u32 = 60;
-
-/// Numbers that follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
 
 /// Where one unit of a line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

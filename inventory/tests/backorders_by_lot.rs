@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
+mod dice;
+
 use holdfast_inventory::commands::{
     BlockLot, Cancel, Commit, Fulfil, IfExpired, Line, PutItem, PutLocation, Receive, Release, Reserve, SetSafetyStock,
 };
@@ -12,22 +14,12 @@ use holdfast_inventory::{
     slot_of,
 };
 
+use dice::Dice;
+
 const OPENING: u64 = 1_000_000;
 const DAY_MS: u64 = 86_400_000;
 /// Reservations that one entry fills at a place.
 const SWEEP: u32 = 2;
-
-/// Numbers that follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
 
 struct World {
     dice: Dice,

@@ -121,6 +121,10 @@ mutations! {
     CounterNotGivenBack = "counter-not-given-back", "What a customer gives back stays counted where a limit is over several items.";
     MinimumIgnored = "minimum-ignored", "Of a line that may be fewer units, fewer are held than will do.";
     KitHeldUneven = "kit-held-uneven", "Where fewer of a line can be had, other shards keep what they hold for all of it.";
+    LineSoldWhole = "line-sold-whole", "Where some units of a line on another shard are sold, that shard sells all of them.";
+    ReturnNotTold = "return-not-told", "What comes back on another shard is not told to the one that decides.";
+    ExpiredLotSold = "expired-lot-sold", "Units of a lot past its date are promised and sold.";
+    LateRefusalBelieved = "late-refusal-believed", "A step that is declined after an attempt that may have been done counts as not done.";
     UnrecordedTakenAsFinal = "unrecorded-taken-as-final", "The client marks no attempt as another one, and takes a refusal that was not recorded as final.";
     SoldOutFromMemory = "sold-out-from-memory", "A node tells what is sold out by what it has applied, without asking whether it still leads.";
 }

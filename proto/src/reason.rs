@@ -71,9 +71,11 @@ impl ErrorReason {
             // What this program does not know, it can promise nothing of.
             Self::Unspecified => faces(Code::Unknown, 500, 7, Retry::SameKey, Effect::Unknown),
 
-            Self::InvalidArgument | Self::ChainSpansShards | Self::LinesSpanShards | Self::LinesMoveTogether => {
-                bad_input()
-            }
+            Self::InvalidArgument
+            | Self::ChainSpansShards
+            | Self::LinesSpanShards
+            | Self::LinesMoveTogether
+            | Self::LinesElsewhere => bad_input(),
             Self::BatchTooLarge => faces(Code::InvalidArgument, 413, 2, Retry::Never, Effect::None),
 
             Self::InsufficientStock

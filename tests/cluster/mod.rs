@@ -203,6 +203,13 @@ impl Cluster {
         }
     }
 
+    /// Ends all nodes by SIGKILL and starts them again.
+    pub async fn restart_all(&mut self) {
+        self.kill_all();
+        self.start_all();
+        self.wait_ready().await;
+    }
+
     /// Ends all nodes by SIGKILL, as close to one instant as a loop can.
     pub fn kill_all(&mut self) {
         for node in &mut self.nodes {

@@ -5,6 +5,7 @@
 //! (`mutation/openraft/`), whose text must stand in the crate exactly once: a new version that reads otherwise is an error, not a
 //! fault that is silently gone. Line numbers do not matter.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -48,7 +49,11 @@ pub fn prepare(root: &Path, folder: &Path) -> Result<PathBuf, String> {
         copy_changed(&source, &copy, &of_package).map_err(|problem| format!("{package}: {problem}"))?;
         writeln!(patch, "{package} = {{ path = \"../crates/{package}\" }}").expect("a string takes everything");
     }
-    for file in crate::tidy::tracked(root) {
+    let tracked = crate::tidy::tracked(root);
+    // What an earlier copy has and the workspace has not any more would be built too.
+    forget_others(&workspace, &workspace, &tracked.iter().cloned().collect())
+        .map_err(|error| format!("{}: {error}", workspace.display()))?;
+    for file in tracked {
         let mut bytes = fs::read(root.join(&file)).map_err(|error| format!("{}: {error}", file.display()))?;
         if file == Path::new("Cargo.toml") {
             bytes.extend_from_slice(patch.as_bytes());
@@ -56,6 +61,24 @@ pub fn prepare(root: &Path, folder: &Path) -> Result<PathBuf, String> {
         write_if_new(&workspace.join(&file), &bytes).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(workspace.join("Cargo.toml"))
+}
+
+/// Removes the files beneath a folder that are none of these, by their paths in the copy; what cargo makes beside them stays.
+fn forget_others(copy: &Path, folder: &Path, files: &BTreeSet<PathBuf>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let within = path.strip_prefix(copy).unwrap_or(&path);
+        if path.is_dir() {
+            forget_others(copy, &path, files)?;
+        } else if !files.contains(within) && within != Path::new("Cargo.lock") {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn metadata(root: &Path) -> Result<String, String> {
@@ -200,6 +223,20 @@ mod tests {
         assert_eq!(apply(there, change).unwrap(), "fn open() {\n    once();\n}\n");
         assert!(apply("fn open() {\n    thrice();\n}\n", change).unwrap_err().contains("0 times"));
         assert!(apply(&there.repeat(2), change).unwrap_err().contains("2 times"));
+    }
+
+    #[test]
+    fn what_an_earlier_copy_had_and_the_workspace_has_not_is_gone() {
+        let folder = std::env::temp_dir().join(format!("holdfast-copy-{}", std::process::id()));
+        for file in ["Cargo.lock", "box/tests/lid.rs", "box/tests/lid/main.rs"] {
+            write_if_new(&folder.join(file), b"").unwrap();
+        }
+        let files = BTreeSet::from([PathBuf::from("box/tests/lid/main.rs")]);
+        forget_others(&folder, &folder, &files).unwrap();
+        let is_there = |file: &str| folder.join(file).exists();
+        assert!(is_there("Cargo.lock") && is_there("box/tests/lid/main.rs") && !is_there("box/tests/lid.rs"));
+        fs::remove_dir_all(&folder).unwrap();
+        forget_others(&folder, &folder, &files).unwrap();
     }
 
     #[test]

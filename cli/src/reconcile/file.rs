@@ -5,11 +5,14 @@ use std::io::BufRead;
 
 use clap::ValueEnum;
 
+use crate::dates;
 use crate::failure::Failure;
 use crate::input::{Row, RowReader};
 
 /// Most rows of a file.
 const MAX_ROWS: usize = 1_000_000;
+/// A day begins so much before it does in UTC, in the zones that are first.
+const FIRST_ZONE_MS: u64 = 14 * 3_600_000;
 /// Most rows that are named where several are bad.
 const MOST_NAMED: usize = 10;
 
@@ -18,9 +21,9 @@ const MOST_NAMED: usize = 10;
 pub enum Records {
     /// What lies where: columns sku and on_hand, and location and lot where they are known.
     Counts,
-    /// What was sold: columns order_ref, sku and quantity, and location where it is known.
+    /// What was sold: columns order_ref, sku and quantity, and location and sold_at where they are known.
     Sales,
-    /// What was shipped: the same columns.
+    /// All that was ever shipped: the same columns, with shipped_at.
     Shipments,
 }
 
@@ -59,10 +62,12 @@ pub struct Sold {
     pub order_ref: String,
     /// The SKU.
     pub sku: String,
-    /// Where; empty: the cluster's default location.
+    /// Where; empty: wherever.
     pub location: String,
     /// How many, over all lines of the file.
     pub units: u32,
+    /// When the first of it was, or later: milliseconds since the Unix epoch; `None` where that is not known of all lines.
+    pub at_ms: Option<u64>,
 }
 
 /// What the file says.
@@ -74,11 +79,11 @@ pub enum Said {
     Orders(Vec<Sold>),
 }
 
-/// Reads all of it. Refused with the line and the column of each row that cannot be used.
-pub fn read(input: impl BufRead, of: Records) -> Result<Said, Failure> {
+/// Reads all of it. `since`: no sale or shipment without a time of its own was before. Refused with the line and the column of each row that cannot be used.
+pub fn read(input: impl BufRead, of: Records, since: Option<u64>) -> Result<Said, Failure> {
     let mut rows = RowReader::new(input)?;
     let columns = Columns::of(&rows, of)?;
-    let (mut said, mut bad) = (Gathered::default(), Vec::new());
+    let (mut said, mut bad) = (Gathered { since, ..Gathered::default() }, Vec::new());
     let mut number = 0;
     while let Some(row) = rows.next_row()? {
         number += 1;
@@ -92,6 +97,7 @@ pub fn read(input: impl BufRead, of: Records) -> Result<Said, Failure> {
         };
         bad.extend(taken.err());
     }
+    bad.extend(said.half_located());
     if bad.is_empty() {
         return Ok(match of {
             Records::Counts => Said::Counts(said.counts.into_values().collect()),
@@ -110,17 +116,24 @@ struct Columns {
     order_ref: Option<usize>,
     location: Option<usize>,
     lot: Option<usize>,
+    at: Option<(&'static str, usize)>,
 }
 
 impl Columns {
     fn of<R: BufRead>(rows: &RowReader<R>, of: Records) -> Result<Self, Failure> {
         let is_counts = of == Records::Counts;
+        let at = match of {
+            Records::Counts => None,
+            Records::Sales => Some("sold_at"),
+            Records::Shipments => Some("shipped_at"),
+        };
         Ok(Self {
             sku: rows.column("sku")?,
             units: rows.column(if is_counts { "on_hand" } else { "quantity" })?,
             order_ref: if is_counts { None } else { Some(rows.column("order_ref")?) },
             location: rows.column("location").ok(),
             lot: if is_counts { rows.column("lot").ok() } else { None },
+            at: at.and_then(|name| Some((name, rows.column(name).ok()?))),
         })
     }
 }
@@ -130,6 +143,7 @@ impl Columns {
 struct Gathered {
     counts: BTreeMap<(String, String, String), Counted>,
     sales: BTreeMap<(String, String, String), Sold>,
+    since: Option<u64>,
 }
 
 impl Gathered {
@@ -157,11 +171,41 @@ impl Gathered {
         if units == 0 {
             return Err("column quantity: 0 units are no statement".to_owned());
         }
+        let at_ms = match columns.at.map(|(name, column)| (name, row.fields[column].trim())) {
+            None | Some((_, "")) => self.since,
+            Some((name, text)) => Some(time(text).map_err(|why| format!("column {name}: {why}"))?),
+        };
         // An order may name a SKU in several rows.
         let key = (order_ref.clone(), sku.clone(), location.clone());
-        let sold = self.sales.entry(key).or_insert(Sold { line, order_ref, sku, location, units: 0 });
+        let sold = self.sales.entry(key).or_insert(Sold { line, order_ref, sku, location, units: 0, at_ms });
+        sold.at_ms = sold.at_ms.zip(at_ms).map(|(first, at)| first.min(at));
         sold.units = sold.units.checked_add(units).ok_or("column quantity: the order's units are too many")?;
         Ok(())
+    }
+}
+
+impl Gathered {
+    /// Orders that name a location for some of a SKU and none for the rest: it would be counted twice.
+    fn half_located(&self) -> Vec<String> {
+        let sales: Vec<&Sold> = self.sales.values().collect();
+        let told = sales.windows(2).filter(|two| {
+            let same = (&two[0].order_ref, &two[0].sku) == (&two[1].order_ref, &two[1].sku);
+            same && two[0].location.is_empty()
+        });
+        told.map(|two| {
+            format!("line {}: column location: is empty, and line {} names one for the same", two[0].line, two[1].line)
+        })
+        .collect()
+    }
+}
+
+/// An instant, or the first one of a day wherever that is.
+fn time(text: &str) -> Result<u64, String> {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    match dates::end_of_day(text) {
+        Ok(end) => Ok((end + 1).saturating_sub(DAY_MS + FIRST_ZONE_MS)),
+        Err(_) => dates::instant(text)
+            .map_err(|_| format!("{text:?} is no time: write it as 2027-05-31T09:00:00Z, or the day as 2027-05-31")),
     }
 }
 
@@ -171,7 +215,8 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_read_with_its_line() {
-        let said = read("sku,location,lot,on_hand\nLIP,PAR,,3\nCREAM,,A,0\n".as_bytes(), Records::Counts).unwrap();
+        let said =
+            read("sku,location,lot,on_hand\nLIP,PAR,,3\nCREAM,,A,0\n".as_bytes(), Records::Counts, None).unwrap();
         let counted = |line, sku: &str, location: &str, lot: &str, on_hand| {
             let (sku, location, lot) = (sku.to_owned(), location.to_owned(), lot.to_owned());
             Counted { line, sku, location, lot, on_hand }
@@ -181,14 +226,14 @@ mod tests {
 
     #[test]
     fn an_order_is_summed_over_its_rows() {
-        let said = read("order_ref,sku,quantity\nweb 7,LIP,1\nweb 7,LIP,2\n".as_bytes(), Records::Sales).unwrap();
+        let said = read("order_ref,sku,quantity\nweb 7,LIP,1\nweb 7,LIP,2\n".as_bytes(), Records::Sales, None).unwrap();
         let (order_ref, sku, location) = ("web 7".to_owned(), "LIP".to_owned(), String::new());
-        assert_eq!(said, Said::Orders(vec![Sold { line: 2, order_ref, sku, location, units: 3 }]));
+        assert_eq!(said, Said::Orders(vec![Sold { line: 2, order_ref, sku, location, units: 3, at_ms: None }]));
     }
 
     #[test]
     fn bad_rows_are_refused_by_line_and_column_and_nothing_is_taken() {
-        let refused = |text: &str, of| read(text.as_bytes(), of).unwrap_err().message().to_owned();
+        let refused = |text: &str, of| read(text.as_bytes(), of, None).unwrap_err().message().to_owned();
         let why = refused("sku,on_hand\nLIP,three\n,4\nLIP,5\nLIP,5\n", Records::Counts);
         for part in ["line 2: column on_hand", "line 3: column sku: is empty", "line 5: column sku: line 4"] {
             assert!(why.contains(part), "{why}");
@@ -197,5 +242,25 @@ mod tests {
         assert!(refused("order_ref,sku,quantity\nweb 7,LIP,0\n", Records::Sales).contains("line 2: column quantity"));
         assert!(refused("sku,on_hand\nLIP,-1\n", Records::Counts).contains("line 2: column on_hand"));
         assert!(refused("sku,on_hand\nLIP\n", Records::Counts).contains("line 2: missing_columns"));
+    }
+
+    #[test]
+    fn a_sale_is_as_old_as_the_first_of_its_rows_and_of_no_age_where_one_has_none() {
+        let ages = |text: &str, since| match read(text.as_bytes(), Records::Sales, since) {
+            Ok(Said::Orders(orders)) => orders.into_iter().map(|sold| sold.at_ms).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        let text = "order_ref,sku,quantity,sold_at\n1,LIP,1,1970-01-03\n1,LIP,1,1970-01-02T00:00:00Z\n2,LIP,1,\n2,LIP,1,1970-01-02\n";
+        let (hour, day) = (3_600_000, 24 * 3_600_000);
+        assert_eq!(ages(text, None), [Some(day), None]);
+        assert_eq!(ages(text, Some(9 * day)), [Some(day), Some(10 * hour)]);
+        assert_eq!(ages("order_ref,sku,quantity\n1,LIP,1\n", Some(7)), [Some(7)]);
+    }
+
+    #[test]
+    fn an_order_names_the_locations_of_a_sku_or_none() {
+        let text = "order_ref,sku,quantity,location\n1,LIP,1,PAR\n1,LIP,1,\n1,NAIL,1,\n2,LIP,1,PAR\n";
+        let why = read(text.as_bytes(), Records::Sales, None).unwrap_err().message().to_owned();
+        assert_eq!(why, "line 3: column location: is empty, and line 2 names one for the same");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use holdfast_client::ids::CommandId;
+use holdfast_client::v1::CampaignAdmission;
 use serde::Deserialize;
 
 use crate::dates;
@@ -23,8 +24,33 @@ pub struct Sale {
     /// In milliseconds since the Unix epoch.
     pub starts_at_ms: u64,
     pub ends_at_ms: u64,
+    pub admission: Admission,
     /// By SKU and location, each once.
     pub lines: Vec<SaleLine>,
+}
+
+/// Who is let in to buy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Admission {
+    /// Everybody.
+    #[default]
+    None,
+    /// Those who came first.
+    Queue,
+    /// In an order that is drawn.
+    Lottery,
+}
+
+impl Admission {
+    /// As the campaign has it.
+    pub const fn wire(self) -> CampaignAdmission {
+        match self {
+            Self::None => CampaignAdmission::None,
+            Self::Queue => CampaignAdmission::Queue,
+            Self::Lottery => CampaignAdmission::Lottery,
+        }
+    }
 }
 
 /// Units of one SKU at one location.
@@ -53,6 +79,8 @@ struct TomlSale {
     id: String,
     starts_at: String,
     ends_at: String,
+    #[serde(default)]
+    admission: Admission,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +106,7 @@ struct CsvRow {
     location: String,
     units: u32,
     per_customer: Option<u32>,
+    admission: Option<Admission>,
 }
 
 impl Sale {
@@ -98,7 +127,7 @@ impl Sale {
     }
 
     fn parse(text: &str, is_csv: bool) -> Result<Self, Failure> {
-        let (id, starts_at, ends_at, lines) = if is_csv { from_csv(text)? } else { from_toml(text)? };
+        let Said { id, starts_at, ends_at, admission, lines } = if is_csv { from_csv(text)? } else { from_toml(text)? };
         let instant = |field: &str, text: &str| {
             dates::instant(text).map_err(|problem| Failure::usage(format!("{field}: {problem}")))
         };
@@ -107,7 +136,7 @@ impl Sale {
             return Err(Failure::usage("ends_at is not after starts_at"));
         }
         let lines = check(lines)?;
-        let mut sale = Self { id, starts_at_ms, ends_at_ms, lines };
+        let mut sale = Self { id, starts_at_ms, ends_at_ms, admission, lines };
         if sale.id.is_empty() {
             sale.id = format!("sale-{}", CommandId::of_key(&sale.content()));
         }
@@ -121,34 +150,54 @@ impl Sale {
             format!("\n{sku:?} {location:?} {units} {per_customer:?}")
         };
         let lines: String = self.lines.iter().map(line).collect();
-        format!("{:?} {} {}{lines}", self.id, self.starts_at_ms, self.ends_at_ms)
+        let admission = match self.admission {
+            Admission::None => "",
+            Admission::Queue => " queue",
+            Admission::Lottery => " lottery",
+        };
+        format!("{:?} {} {}{admission}{lines}", self.id, self.starts_at_ms, self.ends_at_ms)
     }
 }
 
-type Said = (String, String, String, Vec<SaleLine>);
+/// A sale before it is checked.
+struct Said {
+    id: String,
+    starts_at: String,
+    ends_at: String,
+    admission: Admission,
+    lines: Vec<SaleLine>,
+}
 
 fn from_toml(text: &str) -> Result<Said, Failure> {
-    let hint = "[sale] with starts_at, ends_at (and an id); then a [[line]] for each sku, with units (and location, per_customer)";
+    let hint = "[sale] with starts_at, ends_at (and an id, admission); then a [[line]] for each sku, with units (and location, per_customer)";
     let file: TomlFile = toml::from_str(text).map_err(|error| Failure::usage(error.to_string()).hint(hint))?;
     let line = |TomlLine { sku, location, units, per_customer }| SaleLine { sku, location, units, per_customer };
-    let TomlSale { id, starts_at, ends_at } = file.sale;
-    Ok((id, starts_at, ends_at, file.line.into_iter().map(line).collect()))
+    let TomlSale { id, starts_at, ends_at, admission } = file.sale;
+    Ok(Said { id, starts_at, ends_at, admission, lines: file.line.into_iter().map(line).collect() })
 }
 
 fn from_csv(text: &str) -> Result<Said, Failure> {
-    let hint = "the columns are sku, units, starts_at, ends_at, and, if wanted, location, per_customer, sale";
+    let hint =
+        "the columns are sku, units, starts_at, ends_at, and, if wanted, location, per_customer, sale, admission";
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let mut said: Option<Said> = None;
     for row in reader.deserialize() {
-        let CsvRow { sale, starts_at, ends_at, sku, location, units, per_customer } =
+        let CsvRow { sale, starts_at, ends_at, sku, location, units, per_customer, admission } =
             row.map_err(|error: csv::Error| Failure::usage(error.to_string()).hint(hint))?;
         let line = SaleLine { sku, location, units, per_customer };
-        let all = said.get_or_insert_with(|| (sale.clone(), starts_at.clone(), ends_at.clone(), Vec::new()));
-        if (&all.0, &all.1, &all.2) != (&sale, &starts_at, &ends_at) {
+        let admission = admission.unwrap_or_default();
+        let all = said.get_or_insert_with(|| Said {
+            id: sale.clone(),
+            starts_at: starts_at.clone(),
+            ends_at: ends_at.clone(),
+            admission,
+            lines: Vec::new(),
+        });
+        if (&all.id, &all.starts_at, &all.ends_at, all.admission) != (&sale, &starts_at, &ends_at, admission) {
             let failure = Failure::usage(format!("the row of {} is of another sale, or of another time", line.sku));
-            return Err(failure.hint("a file is one sale: the same sale, starts_at and ends_at in each row"));
+            return Err(failure.hint("a file is one sale: the same sale, starts_at, ends_at and admission in each row"));
         }
-        all.3.push(line);
+        all.lines.push(line);
     }
     said.ok_or_else(|| Failure::usage("it has no rows").hint(hint))
 }
@@ -202,6 +251,19 @@ mod tests {
         let other =
             toml("[[line]]\nsku = \"B\"\nunits = 3\n[[line]]\nsku = \"A\"\nunits = 9\nper_customer = 1\n").unwrap();
         assert_ne!(other.id, one.id);
+    }
+
+    #[test]
+    fn who_is_let_in_is_everybody_unless_the_file_says_otherwise() {
+        let line = "[[line]]\nsku = \"A\"\nunits = 1\n";
+        let of = |admission: &str| Sale::parse(&format!("{WINDOW}{admission}{line}"), false);
+        assert_eq!(of("").unwrap(), of("admission = \"none\"\n").unwrap());
+        let (queue, lottery) = (of("admission = \"queue\"\n").unwrap(), of("admission = \"lottery\"\n").unwrap());
+        assert_eq!((queue.admission, lottery.admission), (Admission::Queue, Admission::Lottery));
+        assert_ne!(queue.id, lottery.id);
+        assert!(of("admission = \"raffle\"\n").unwrap_err().to_string().contains("raffle"));
+        let csv = "sku,units,starts_at,ends_at,admission\nA,1,2027-05-31T09:00:00Z,2027-05-31T12:00:00Z,queue\n";
+        assert_eq!(Sale::parse(csv, true).unwrap(), queue);
     }
 
     #[test]

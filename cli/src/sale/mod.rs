@@ -15,7 +15,7 @@ pub use open::{Opened, OpenedRow, close, open};
 pub use plan::plan;
 pub use report::{SaleReport, Step, report};
 pub use verify::verify;
-pub use watch::{Look, watch};
+pub use watch::{Look, sparkline, watch};
 
 use holdfast_client::ids::CommandId;
 use holdfast_client::{Allocations, Client, Consistency};

@@ -59,7 +59,9 @@ pub async fn open(client: &Client, sale: &Sale) -> Result<Opened, Failure> {
         put_limit(client, &sale.id, sku, units, false).await?;
     }
     let (starts_at_ms, ends_at_ms) = (sale.starts_at_ms, sale.ends_at_ms);
-    let opened = v1::Campaign { campaign_id: sale.id.clone(), starts_at_ms, ends_at_ms, ..v1::Campaign::default() };
+    let admission = sale.admission.wire().into();
+    let opened =
+        v1::Campaign { campaign_id: sale.id.clone(), starts_at_ms, ends_at_ms, admission, ..v1::Campaign::default() };
     client.open_campaign(opened).await.map_err(failure_of)?;
     let known = allocations(client, &sale.id).await?;
     for line in &sale.lines {

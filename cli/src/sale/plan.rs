@@ -92,11 +92,18 @@ async fn check_window(client: &Client, sale: &Sale, plan: &mut Plan) -> Result<b
             plan.problems.push("it was closed; a sale is not opened again: give it another id".to_owned());
         } else if (known.starts_at_ms, known.ends_at_ms) != (sale.starts_at_ms, sale.ends_at_ms) {
             plan.problems.push("it is known with other times; give it another id".to_owned());
+        } else if chosen_by(known.admission()) != chosen_by(sale.admission.wire()) {
+            plan.problems.push("it is known with another admission; give it another id".to_owned());
         } else {
             plan.remarks.push("it is open already: what is missing is granted".to_owned());
         }
     }
     Ok(known.is_some())
+}
+
+/// Who is let in, where that is not everybody.
+fn chosen_by(admission: v1::CampaignAdmission) -> Option<v1::CampaignAdmission> {
+    Some(admission).filter(|of| !matches!(of, v1::CampaignAdmission::Unspecified | v1::CampaignAdmission::None))
 }
 
 /// Is every node up, and does every shard take commands?
@@ -109,7 +116,7 @@ async fn check_cluster(members: &Members, plan: &mut Plan) {
                     format!("shard {shard} takes no commands: {} is broken on node {}", halt.invariant, halt.node_id)
                 }));
             }
-            Err(failure) => plan.remarks.push(format!("node {node} does not answer: {failure}")),
+            Err(failure) => plan.problems.push(format!("node {node} does not answer: {failure}")),
         }
         match members.alerts(node, None).await {
             Ok(told) => {
@@ -178,7 +185,7 @@ async fn check_sku(client: &Client, sale: &Sale, sku: &str, plan: &mut Plan) -> 
     let open = Documents { open_only: true, sku: Some(sku.to_owned()), location_id: None };
     let counts = reader.counts(open).take(1).await.map_err(failure_of)?;
     if !counts.is_empty() {
-        plan.remarks.push(format!("{sku}: it is being counted; apply the count, or cancel it, before the sale"));
+        plan.problems.push(format!("{sku}: it is being counted; apply the count, or cancel it, before the sale"));
     }
     let wanted = sale.lines.iter().find(|line| line.sku == sku).and_then(|line| line.per_customer);
     let ours = limit_of(&sale.id, sku);

@@ -8,15 +8,15 @@ use holdfast_proto::v1;
 use serde::Serialize;
 
 use super::open::OpenedRow;
-use super::{allocations, campaign};
+use super::{allocations, campaign, limit_of};
 use crate::connect::failure_of;
 use crate::dates;
 use crate::failure::Failure;
 
 /// Steps of the curve, at most; each is as long as needed.
 const MAX_STEPS: u64 = 120;
-const KINDS: [&str; 4] =
-    ["reservation.committed", "reservation.cancelled", "campaign.exhausted", "reservation.expired"];
+const KINDS: [&str; 5] =
+    ["reservation.committed", "reservation.cancelled", "campaign.exhausted", "reservation.expired", "limit.hit"];
 
 /// What came of a sale.
 #[derive(Debug, Serialize)]
@@ -38,8 +38,8 @@ pub struct SaleReport {
     pub lines: Vec<ReportRow>,
     /// Units sold by time, from the change logs.
     pub curve: Vec<Step>,
-    /// What customers were refused is in their answers, and not in the change logs.
-    pub refused: Option<u64>,
+    /// How often a customer was refused by one of its limits. Other refusals are in no log.
+    pub limit_hits: u64,
 }
 
 /// One SKU at one location.
@@ -88,6 +88,8 @@ pub async fn report(client: &Client, id: &str) -> Result<SaleReport, Failure> {
     let until = client.cluster_time_ms().min(campaign.ends_at_ms).max(campaign.starts_at_ms + 1);
     let curve = curve_of(events.iter().filter(of_sale), campaign.starts_at_ms, until);
     let exhausted = exhausted_of(&events, id);
+    let limits: BTreeSet<String> = found.iter().map(|of| limit_of(id, &of.sku)).collect();
+    let limit_hits = hits_of(&events, &limits);
     let row = |of: &v1::Allocation| {
         let at = exhausted.get(&(of.sku.clone(), of.location_id.clone())).map(|ms| dates::instant_text(*ms));
         ReportRow { has: OpenedRow::of(of), exhausted_at: at }
@@ -110,7 +112,7 @@ pub async fn report(client: &Client, id: &str) -> Result<SaleReport, Failure> {
         expired: expired.len() as u64,
         lines: found.iter().map(row).collect(),
         curve,
-        refused: None,
+        limit_hits,
     })
 }
 
@@ -131,6 +133,15 @@ async fn events_of(client: &Client, shard: u32, from_ms: u64) -> Result<Vec<v1::
         next = page.next_seq;
     }
     Ok(events)
+}
+
+/// How often somebody was refused by one of the limits.
+fn hits_of(events: &[v1::Event], limits: &BTreeSet<String>) -> u64 {
+    let of_one = |event: &&v1::Event| match &event.subject {
+        Some(v1::event::Subject::LimitHit(hit)) => limits.contains(&hit.limit_id),
+        _ => false,
+    };
+    events.iter().filter(of_one).count() as u64
 }
 
 /// When each place had nothing left for the first time.

@@ -1,5 +1,6 @@
 //! A sale while it goes on: what it has sold, holds and has left, looked at again and again.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use holdfast_client::Client;
@@ -10,6 +11,11 @@ use super::open::OpenedRow;
 use super::{allocations, campaign};
 use crate::dates;
 use crate::failure::Failure;
+
+/// Looks that the curve goes back.
+const MAX_CURVE: usize = 40;
+/// From little to much.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// How it stands at one moment.
 #[derive(Debug, Serialize)]
@@ -23,6 +29,8 @@ pub struct Look {
     pub left: u64,
     /// Since the look before.
     pub sold_per_s: f64,
+    /// The same of the last looks, this one last; nothing of the first.
+    pub curve: Vec<f64>,
     pub lines: Vec<OpenedRow>,
 }
 
@@ -35,6 +43,7 @@ pub async fn watch(
     mut show: impl FnMut(&Look),
 ) -> Result<(), Failure> {
     let mut before: Option<(Instant, u64)> = None;
+    let mut curve = VecDeque::new();
     let mut seen = 0;
     loop {
         let now = Instant::now();
@@ -43,6 +52,11 @@ pub async fn watch(
             #[allow(clippy::cast_precision_loss)] // a rate
             let units = look.sold.saturating_sub(sold) as f64;
             look.sold_per_s = units / (now - then).as_secs_f64().max(0.001);
+            if curve.len() == MAX_CURVE {
+                curve.pop_front();
+            }
+            curve.push_back(look.sold_per_s);
+            look.curve = curve.iter().copied().collect();
         }
         before = Some((now, look.sold));
         show(&look);
@@ -69,6 +83,33 @@ async fn look(client: &Client, id: &str) -> Result<Look, Failure> {
         sold: sum(|line| line.sold),
         left: sum(|line| line.left),
         sold_per_s: 0.0,
+        curve: Vec::new(),
         lines,
     })
+}
+
+/// The curve as a line of bars, the highest of which is the fastest look; blank where nothing was sold.
+pub fn sparkline(curve: &[f64]) -> String {
+    let most = curve.iter().copied().fold(0.0, f64::max);
+    let bar = |rate: f64| {
+        if rate <= 0.0 {
+            return ' ';
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        // 1 to 8, as the rate is above 0 and at most `most`
+        let height = (rate / most * 8.0).ceil() as usize;
+        BARS[height.clamp(1, BARS.len()) - 1]
+    };
+    curve.iter().map(|rate| bar(*rate)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_look_has_the_highest_bar_and_an_idle_one_none() {
+        assert_eq!(sparkline(&[0.0, 1.0, 8.0, 4.0, 0.001]), " ▁█▄▁");
+        assert_eq!((sparkline(&[]), sparkline(&[0.0, 0.0])), (String::new(), "  ".to_owned()));
+    }
 }

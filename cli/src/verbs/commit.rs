@@ -5,17 +5,16 @@ use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
 use super::lines::LineUnits;
+use super::named::Named;
 use crate::ask::Asking;
 use crate::failure::Failure;
-use crate::ids::ReservationText;
 use crate::output::Format;
 
 /// Turn a hold into a sale: it is paid for.
 #[derive(Debug, Args)]
 pub struct Commit {
-    /// The reservation, by the id that `reserve` printed.
-    #[arg(long, value_name = "ID")]
-    reservation: ReservationText,
+    #[command(flatten)]
+    named: Named,
     /// Only these units of these lines: LINE=UNITS, the first line being 0; repeatable. All if not given.
     #[arg(long = "line", value_name = "LINE=UNITS")]
     lines: Vec<LineUnits>,
@@ -35,7 +34,7 @@ pub struct Commit {
 impl Commit {
     /// Asks for it.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
-        let reservation_id = Some(self.reservation.id());
+        let reservation_id = Some(self.named.id(&self.asking).await?);
         let if_expired = if self.retake { v1::IfExpired::Retake } else { v1::IfExpired::Unspecified };
         let commit = v1::Commit {
             reservation_id,

@@ -26,6 +26,7 @@ mod lines;
 mod location;
 mod lot;
 mod move_units;
+mod named;
 mod order;
 mod queue;
 mod receipt;

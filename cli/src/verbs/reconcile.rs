@@ -1,5 +1,6 @@
 //! `holdfast reconcile`.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,16 +11,19 @@ use holdfast_client::ids::{CommandId, ReservationId, slot_of};
 use holdfast_client::{
     Client, Command, CommandKey, Commit, ExecuteOptions, Fulfil, Reconcile as Correct, Reservations, Reserve,
 };
-use holdfast_proto::v1::{Cause, Discrepancy, ErrorReason};
+use holdfast_proto::v1::{Cause, ErrorReason};
 use serde::Serialize;
 
 use super::inbox;
 use crate::connect::{ClusterFlags, failure_of};
+use crate::dates;
 use crate::failure::Failure;
 use crate::input;
+use crate::members::Members;
 use crate::output::{Answer, Format};
 use crate::reconcile::{
-    Books, Counted, Difference, Mending, OrderBooks, Records, Said, Sold, judge_count, judge_sale, judge_shipment, read,
+    Books, Counted, Difference, Mending, OrderBooks, Records, Rows, Said, Sold, books_of_order, judge_count,
+    judge_sale, judge_shipment, read,
 };
 
 /// Rows looked at at once.
@@ -28,11 +32,13 @@ const IN_FLIGHT: usize = 32;
 const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 /// Most reservations of one order that are looked at.
 const MAX_OF_ORDER: usize = 1_000;
+/// By how much the clock of the other system may be wrong.
+const CLOCKS_DIFFER_MS: u64 = 3_600_000;
 
 /// Hold another system's records against the books: what differs, what it is, and what would mend it.
 ///
 /// A CSV file with a header says what lies where (`sku,on_hand`, and `location` and `lot` where they are known) or what was sold
-/// or shipped (`order_ref,sku,quantity`, and `location`). Nothing is changed without `--apply`. What is applied goes under an id that follows
+/// or shipped (`order_ref,sku,quantity`, and `location`; `sold_at` or `shipped_at`). Nothing is changed without `--apply`. What is applied goes under an id that follows
 /// from the file's content and the row: the same file again within what the cluster remembers applies nothing twice.
 ///
 /// With `--inbox`, a folder is watched: each file in it that stays as it is from one look to the next is worked, in the order of names, a
@@ -57,6 +63,12 @@ pub struct Reconcile {
     /// What it says; a file's default is counts.
     #[arg(long, value_enum)]
     pub(super) kind: Option<Records>,
+    /// No sale or shipment in it was before, but for those with a `sold_at` or `shipped_at` of their own: 2027-05-31T09:00:00Z.
+    ///
+    /// Orders that ended are remembered for a time (7 days if cluster.toml says nothing). What is not known to be younger is told as
+    /// `too_old_to_tell` where the books lack it, and is never applied.
+    #[arg(long, value_name = "TIME", value_parser = dates::instant)]
+    since: Option<u64>,
     /// Mend what can be mended.
     #[arg(long)]
     pub(super) apply: bool,
@@ -113,6 +125,14 @@ impl Statement {
         }
     }
 
+    /// What it says of an order; a count says nothing of any.
+    const fn order(&self) -> Option<&Sold> {
+        match self {
+            Self::Counted(_) => None,
+            Self::Sold(it) | Self::Shipped(it) => Some(it),
+        }
+    }
+
     fn parts(&self) -> (&str, &str, &str, &str) {
         match self {
             Self::Counted(it) => ("", &it.sku, &it.location, &it.lot),
@@ -131,7 +151,7 @@ impl Reconcile {
         };
         let bytes = read_bounded(file)?;
         let name = file.display().to_string();
-        let said = said(&bytes, self.kind.unwrap_or(Records::Counts)).map_err(|why| why.about(&name))?;
+        let said = said(&bytes, self.kind.unwrap_or(Records::Counts), self.since).map_err(|why| why.about(&name))?;
         let client = self.cluster.connect().await?;
         let content = CommandId::of_key(&String::from_utf8_lossy(&bytes));
         let report = Job { client: &client, file: content, name: &name, verb: &self }.look_at(said).await?;
@@ -158,8 +178,8 @@ pub(super) fn read_bounded(file: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn said(bytes: &[u8], kind: Records) -> Result<Vec<Statement>, Failure> {
-    Ok(match read(bytes, kind)? {
+fn said(bytes: &[u8], kind: Records, since: Option<u64>) -> Result<Vec<Statement>, Failure> {
+    Ok(match read(bytes, kind, since)? {
         Said::Counts(counts) => counts.into_iter().map(Statement::Counted).collect(),
         Said::Orders(orders) if kind == Records::Shipments => orders.into_iter().map(Statement::Shipped).collect(),
         Said::Orders(orders) => orders.into_iter().map(Statement::Sold).collect(),
@@ -225,15 +245,23 @@ pub(super) struct Job<'a> {
     pub(super) verb: &'a Reconcile,
 }
 
+/// What a file says of orders as a whole, and what the books can say of it.
+struct File {
+    rows: Rows,
+    /// In milliseconds since the Unix epoch; `None`: no row says when it was.
+    remembered_since: Option<u64>,
+}
+
 impl Job<'_> {
     /// Reads what the file says, and holds it against the books.
     pub(super) async fn work(&self, bytes: &[u8], kind: Records) -> Result<Report, Failure> {
-        self.look_at(said(bytes, kind)?).await
+        self.look_at(said(bytes, kind, self.verb.since)?).await
     }
 
     async fn look_at(&self, statements: Vec<Statement>) -> Result<Report, Failure> {
         let rows = statements.len();
-        let judged = stream::iter(statements).map(|statement| self.see_to(statement)).buffered(IN_FLIGHT);
+        let file = &self.all_of(&statements).await?;
+        let judged = stream::iter(statements).map(|statement| self.see_to(statement, file)).buffered(IN_FLIGHT);
         let judged: Vec<Result<Option<ReportRow>, Failure>> = judged.collect().await;
         let judged = judged.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut discrepancies: Vec<ReportRow> = judged.into_iter().flatten().collect();
@@ -243,13 +271,48 @@ impl Job<'_> {
         Ok(Report { rows, agreeing: rows - differing, differing, mended, discrepancies })
     }
 
+    /// What is known before any row is looked at.
+    async fn all_of(&self, statements: &[Statement]) -> Result<File, Failure> {
+        let orders = || statements.iter().filter_map(Statement::order);
+        let rows = orders().map(|sold| (sold.order_ref.clone(), sold.sku.clone())).collect();
+        let is_dated = orders().any(|sold| sold.at_ms.is_some());
+        let remembered_since = if is_dated { Some(self.remembered_since().await?) } else { None };
+        Ok(File { rows, remembered_since })
+    }
+
+    /// Since when no shard has forgotten an order that ended, in milliseconds since the Unix epoch.
+    async fn remembered_since(&self) -> Result<u64, Failure> {
+        let members = Members::find(&self.verb.cluster.addresses()).await?;
+        let mut since = BTreeMap::new();
+        for node in members.nodes().map(|(id, _)| id).collect::<Vec<_>>() {
+            // A node that is away leads nothing.
+            for standing in members.shard_standings(node).await.unwrap_or_default() {
+                if standing.leader_node_id == node {
+                    since.insert(standing.shard, standing.remembers_ended_since_ms.unwrap_or(u64::MAX));
+                }
+            }
+        }
+        let silent = (0..members.shards().await?).find(|shard| !since.contains_key(shard));
+        if let Some(shard) = silent {
+            let failure = Failure::unavailable(format!("no leader of shard {shard} says how far back it remembers"));
+            return Err(failure.hint("try again"));
+        }
+        Ok(since.into_values().max().unwrap_or(u64::MAX))
+    }
+
     /// A row of the report where the books differ.
-    async fn see_to(&self, statement: Statement) -> Result<Option<ReportRow>, Failure> {
+    async fn see_to(&self, statement: Statement, file: &File) -> Result<Option<ReportRow>, Failure> {
         let about = |failure: Failure| failure.about(format!("{}:{}", self.name, statement.line()));
         let difference = match &statement {
             Statement::Counted(counted) => judge_count(counted, &self.books_of(counted).await.map_err(about)?),
-            Statement::Sold(sold) => judge_sale(sold, &self.books_of_order(sold).await.map_err(about)?),
-            Statement::Shipped(sold) => judge_shipment(sold, &self.books_of_order(sold).await.map_err(about)?),
+            Statement::Sold(sold) => {
+                let (books, is_all) = self.books_of_order(sold, file).await.map_err(about)?;
+                judge_sale(sold, &books, is_all)
+            }
+            Statement::Shipped(sold) => {
+                let (books, is_all) = self.books_of_order(sold, file).await.map_err(about)?;
+                judge_shipment(sold, &books, is_all)
+            }
         };
         let Some(difference) = difference else { return Ok(None) };
         let (order_ref, sku, location, lot) = statement.parts();
@@ -261,7 +324,7 @@ impl Job<'_> {
             lot: lot.to_owned(),
             theirs: difference.theirs,
             ours: difference.ours,
-            discrepancy: name_of(difference.discrepancy),
+            discrepancy: difference.finding.name(),
             proposal: difference.mending.as_ref().map(proposal).unwrap_or_default(),
             outcome: String::new(),
             is_mended: false,
@@ -298,30 +361,14 @@ impl Job<'_> {
         if location.is_empty() { self.client.routing().default_location_id } else { location.to_owned() }
     }
 
-    async fn books_of_order(&self, sold: &Sold) -> Result<OrderBooks, Failure> {
+    /// What the reservations of the order have of it, and whether those are all that it can have had.
+    async fn books_of_order(&self, sold: &Sold, file: &File) -> Result<(OrderBooks, bool), Failure> {
         let which = Reservations { state: None, order_ref: Some(sold.order_ref.clone()) };
-        let (reader, here) = (self.client.reader(Default::default()), self.at(&sold.location));
+        let reader = self.client.reader(Default::default());
         let found = reader.reservations(which).take(MAX_OF_ORDER).await.map_err(failure_of)?;
-        let mut books = OrderBooks::default();
-        for reservation in found {
-            let id = ReservationId::from(reservation.reservation_id.unwrap_or_default());
-            let mut held = 0;
-            let lines = reservation.lines.iter().enumerate();
-            for (number, line) in lines.filter(|(_, line)| line.sku == sold.sku && line.location_id == here) {
-                books.sold += line.committed + line.short_sold + line.fulfilled;
-                books.shipped += line.fulfilled.saturating_sub(line.returned);
-                held += line.held + line.short;
-                if line.committed > 0 {
-                    books.open.push((id.0, u32::try_from(number).unwrap_or(u32::MAX), line.committed));
-                }
-            }
-            if held > 0 {
-                // What is sold whole is only the sale that is missing where nothing else is held with it.
-                let all: u64 = reservation.lines.iter().map(|line| line.held + line.short).sum();
-                books.held.push((id.0, if all == held { held } else { u64::MAX }));
-            }
-        }
-        Ok(books)
+        let is_remembered = sold.at_ms.zip(file.remembered_since);
+        let is_remembered = is_remembered.is_some_and(|(at, since)| at >= since.saturating_add(CLOCKS_DIFFER_MS));
+        Ok((books_of_order(&found, sold, &file.rows), is_remembered && found.len() < MAX_OF_ORDER))
     }
 
     /// Does what would mend it.
@@ -334,7 +381,7 @@ impl Job<'_> {
         let (order_ref, sku, location, lot) = statement.parts();
         match mending {
             Mending::Correct(delta) => {
-                let correct = Correct::of(sku, *delta, difference.discrepancy).at(location).lot(lot).repair();
+                let correct = Correct::of(sku, *delta, difference.finding.wire()).at(location).lot(lot).repair();
                 self.ask(statement, "correct", correct).await
             }
             Mending::Commit(reservation) => {
@@ -346,7 +393,7 @@ impl Job<'_> {
             }
             Mending::Sell(units) => {
                 // The difference itself is noted too: the sale says nothing of it.
-                let noted = Correct::of(sku, -i64::from(*units), difference.discrepancy).at(location);
+                let noted = Correct::of(sku, -i64::from(*units), difference.finding.wire()).at(location);
                 if self.ask(statement, "note", noted).await? == Mended::SeenToBefore {
                     return Ok(Mended::SeenToBefore);
                 }
@@ -399,16 +446,6 @@ fn proposal(mending: &Mending) -> String {
         Mending::Ship(reservation, line, units) => {
             format!("ship {units} of line {line} of {}", ReservationId(*reservation))
         }
-    }
-}
-
-const fn name_of(discrepancy: Discrepancy) -> &'static str {
-    match discrepancy {
-        Discrepancy::Unspecified => "",
-        Discrepancy::MissingSale => "missing_sale",
-        Discrepancy::DoubleShipment => "double_shipment",
-        Discrepancy::ManualOverride => "manual_override",
-        Discrepancy::Drift => "drift",
     }
 }
 

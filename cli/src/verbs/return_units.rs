@@ -5,17 +5,16 @@ use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 
 use super::lines::{Condition, PickedUnits};
+use super::named::Named;
 use crate::ask::Asking;
 use crate::failure::Failure;
-use crate::ids::ReservationText;
 use crate::output::Format;
 
 /// Take shipped units back.
 #[derive(Debug, Args)]
 pub struct Return {
-    /// The reservation, by the id that `reserve` printed.
-    #[arg(long, value_name = "ID")]
-    reservation: ReservationText,
+    #[command(flatten)]
+    named: Named,
     /// These units of these lines, the first line being 0, of that lot; repeatable.
     #[arg(long = "line", value_name = "LINE=UNITS[:LOT]", required = true)]
     lines: Vec<PickedUnits>,
@@ -32,7 +31,7 @@ pub struct Return {
 impl Return {
     /// Asks for it.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
-        let reservation_id = Some(self.reservation.id());
+        let reservation_id = Some(self.named.id(&self.asking).await?);
         let units = v1::Return {
             reservation_id,
             lines: self.lines.into_iter().map(|part| part.0).collect(),

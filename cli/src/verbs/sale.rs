@@ -14,8 +14,8 @@ use crate::sale;
 
 /// A flash sale from its plan to its report.
 ///
-/// A file says what is sold: TOML with [sale] starts_at, ends_at (and an id), and a [[line]] for each sku with units (and location,
-/// per_customer); or CSV with the columns sku, units, starts_at, ends_at (and location, per_customer, sale).
+/// A file says what is sold: TOML with [sale] starts_at, ends_at (and an id, admission: none, queue or lottery), and a [[line]] for each sku with units (and location,
+/// per_customer); or CSV with the columns sku, units, starts_at, ends_at (and location, per_customer, sale, admission).
 #[derive(Debug, Subcommand)]
 pub enum Sale {
     /// Hold a sale against the stock and the cluster, and show what is missing; exit 1 if anything is. Changes nothing.
@@ -149,13 +149,14 @@ impl Watch {
             // A value a line, for whoever reads along.
             Format::Json => println!("{}", serde_json::to_string(look).unwrap_or_default()),
             Format::Table => println!(
-                "{}  sold {}  held {}  left {} of {}  {:.1}/s{}",
+                "{}  sold {}  held {}  left {} of {}  {:.1}/s {}{}",
                 look.time,
                 look.sold,
                 look.held,
                 look.left,
                 look.granted,
                 look.sold_per_s,
+                sale::sparkline(&look.curve),
                 if look.closed { "  over" } else { "" }
             ),
         };
@@ -166,7 +167,7 @@ impl Watch {
 async fn report(OfSale { id, cluster }: OfSale, format: Format) -> Result<(), Failure> {
     let report = sale::report(&cluster.connect().await?, &id).await?;
     Answer::rows(&report, HEADER, report.lines.iter().map(|line| row(&line.has))).print(format);
-    let sale::SaleReport { sale, sold, granted, held, sold_percent, reservations, expired, .. } = &report;
+    let sale::SaleReport { sale, sold, granted, held, sold_percent, reservations, expired, limit_hits, .. } = &report;
     output::say(&format!(
         "{sale}: {sold} of {granted} sold ({sold_percent} %), {held} held, {reservations} reservations, of which {expired} expired"
     ));
@@ -174,7 +175,7 @@ async fn report(OfSale { id, cluster }: OfSale, format: Format) -> Result<(), Fa
         let sale::Step { from, seconds, sold, cancelled, sold_in_all } = step;
         output::say(&format!("{from} + {seconds} s: {sold} sold, {cancelled} given back, {sold_in_all} in all"));
     }
-    output::say("what customers were refused is in their answers, and not in the change logs");
+    output::say(&format!("{limit_hits} times a customer was refused by its limits; other refusals are in no log"));
     Ok(())
 }
 

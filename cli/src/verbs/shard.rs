@@ -193,7 +193,7 @@ async fn standings(members: &Members) -> Result<ListAnswer, Failure> {
 }
 
 fn take_in(shards: &mut BTreeMap<u32, ShardRow>, node: u64, standing: ShardStanding) {
-    let ShardStanding { shard, leader_node_id, applied_index, halt, last_audit, audits } = standing;
+    let ShardStanding { shard, leader_node_id, applied_index, halt, last_audit, audits, .. } = standing;
     let row = shards.entry(shard).or_insert_with(|| ShardRow {
         shard,
         leader: leader_node_id,
@@ -329,7 +329,7 @@ mod tests {
     fn the_foremost_replica_says_whether_a_shard_is_halted() {
         let standing = |leader_node_id, applied_index, halted: bool| {
             let halt = halted.then(|| ShardHalt { invariant: "H-LEDGER".to_owned(), ..ShardHalt::default() });
-            ShardStanding { shard: 1, leader_node_id, applied_index, halt, last_audit: None, audits: 0 }
+            ShardStanding { shard: 1, leader_node_id, applied_index, halt, ..ShardStanding::default() }
         };
         let mut shards = BTreeMap::new();
         take_in(&mut shards, 1, standing(0, 7, false));

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::{Line, MAX_LINES};
 use crate::demand::Demand;
-use crate::state::{CountedLine, LineRecord, ReservationNo};
+use crate::state::{CountedLine, LineRecord, RemoteLine, ReservationNo};
 use crate::turn::Turn;
 use crate::{
-    EventKind, Field, InvalidArgument, LineCounts, MAX_UNITS, Refusal, ReservationId, ReservationState, Success,
+    EventKind, Field, InvalidArgument, LineCounts, LogTime, MAX_UNITS, Refusal, ReservationId, ReservationState,
+    Success,
 };
 
 /// New quantities for lines of a hold, found by item, location and lot: more is a new hold, less a release, 0 gives the
@@ -48,7 +49,7 @@ impl Amend {
         if record.state() != ReservationState::Held {
             return Err(record.refuse_without_hold());
         }
-        if record.spans_shards() {
+        if record.part().is_some() {
             return Err(Refusal::LinesSpanShards);
         }
         if record.plan().is_some() {
@@ -57,8 +58,12 @@ impl Amend {
         let mut max_expires_at = record.max_expires_at;
         let created_at = record.created_at;
         let mut lines = record.lines.clone();
+        let mut remote: Vec<RemoteLine> = record.remote_lines().cloned().collect();
         let mut demand = Demand::of(record.customer(), None, record.sale()).in_campaign(record.campaign());
         for (number, line) in self.lines.iter().enumerate() {
+            if amend_remote(&mut remote, line)? {
+                continue;
+            }
             let sku = turn.sku(&line.sku)?;
             turn.end_what_is_due_of(sku);
             let more = amend_line(turn, &mut lines, line)?;
@@ -83,11 +88,11 @@ impl Amend {
             // A new item may be held less long than this hold has lived already.
             return Err(Refusal::ExtendLimitReached { max_expires_at });
         }
-        if lines.len() > MAX_LINES {
+        if lines.len() + remote.len() > MAX_LINES {
             return Err(InvalidArgument::of(Field::Lines).into());
         }
         self.check_order_limits(turn, &lines)?;
-        self.apply(turn, no, lines, max_expires_at);
+        self.apply(turn, no, lines, remote, max_expires_at);
         Ok(turn.reservation_success(no))
     }
 
@@ -97,7 +102,7 @@ impl Amend {
             let Some(limit) = item.spec.max_per_order else { continue };
             let same = lines.iter().filter(|other| other.sku == line.sku);
             let is_named = self.lines.iter().any(|named| named.sku == item.sku);
-            let promised = same.map(|other| other.units.held + other.units.backordered);
+            let promised = same.map(|other| other.units.unsold());
             if is_named && promised.sum::<u64>() > u64::from(limit) {
                 return Err(Refusal::OrderLimitExceeded { sku: item.sku.clone(), limit });
             }
@@ -115,7 +120,14 @@ impl Amend {
         counted
     }
 
-    fn apply(&self, turn: &mut Turn<'_>, no: ReservationNo, lines: Vec<LineRecord>, max_expires_at: crate::LogTime) {
+    fn apply(
+        &self,
+        turn: &mut Turn<'_>,
+        no: ReservationNo,
+        lines: Vec<LineRecord>,
+        remote: Vec<RemoteLine>,
+        max_expires_at: LogTime,
+    ) {
         let before = turn.state.reservation(no).lines.clone();
         // What is given back goes first, so that no count is above what is there in between.
         for is_more in [false, true] {
@@ -125,6 +137,7 @@ impl Amend {
                     if (change > 0) == is_more { change } else { 0 }
                 };
                 turn.change_held(line, change(|units| units.held));
+                turn.change_short(line, change(|units| units.short));
                 match change(|units| units.backordered) {
                     more @ 1.. => turn.promise_backorder(line, more.unsigned_abs()),
                     less => turn.change_backordered(line, less),
@@ -133,6 +146,11 @@ impl Amend {
         }
         let counted = self.counted_anew(turn, no, &lines);
         turn.state.change_reservation(no, |record| {
+            if let Some(whole) = record.whole_mut() {
+                let of_all = (whole.own.len() + remote.len())..(lines.len() + remote.len());
+                whole.own.extend(of_all.map(|number| number as u16));
+            }
+            record.remote_lines_mut().zip(remote).for_each(|(line, after)| *line = after);
             record.lines = lines;
             record.count_lines(counted);
             record.max_expires_at = max_expires_at;
@@ -148,12 +166,42 @@ fn is_same(a: &LineRecord, b: &LineRecord) -> bool {
     (a.sku, a.location, a.named_lot()) == (b.sku, b.location, b.named_lot())
 }
 
+/// Takes what another shard holds of an item, location and lot down to a new sum; false: no other shard has such a line.
+///
+/// # Errors
+///
+/// It would be more: that is a new hold, which is the other shard's to decide.
+fn amend_remote(remote: &mut [RemoteLine], new: &Line) -> Result<bool, Refusal> {
+    let is_it = |line: &RemoteLine| (&line.sku, &line.location, &line.lot) == (&new.sku, &new.location, &new.lot);
+    let all: u64 = remote.iter().filter(|line| is_it(line)).map(|line| line.units.unsold()).sum();
+    if !remote.iter().any(is_it) {
+        return Ok(false);
+    }
+    let mut less = all.checked_sub(new.units.count()).ok_or(Refusal::LinesSpanShards)?;
+    for line in remote.iter_mut().rev().filter(|line| is_it(line)) {
+        less = give_back_first_what_is_not_there(&mut line.units, less);
+    }
+    Ok(true)
+}
+
+/// Takes up to so many units of a line; answers how many are left to take.
+fn give_back_first_what_is_not_there(units: &mut LineCounts, less: u64) -> u64 {
+    let mut left = less;
+    for of in [&mut units.short, &mut units.backordered, &mut units.held] {
+        let part = left.min(*of);
+        *of -= part;
+        units.released += part;
+        left -= part;
+    }
+    left
+}
+
 /// Takes the lines of one item, location and lot down to a new sum, or answers how many units more they are to have.
 fn amend_line(turn: &Turn<'_>, lines: &mut Vec<LineRecord>, new: &Line) -> Result<u64, Refusal> {
     let (sku, location) = (turn.sku(&new.sku)?, turn.location(&new.location)?);
     let lot = new.lot.as_ref().map(|lot| turn.lot(sku, lot)).transpose()?;
     let is_it = |line: &LineRecord| (line.sku, line.location, line.named_lot()) == (sku, location, lot);
-    let held: u64 = lines.iter().filter(|line| is_it(line)).map(|line| line.units.held + line.units.backordered).sum();
+    let held: u64 = lines.iter().filter(|line| is_it(line)).map(|line| line.units.unsold()).sum();
     let asked = new.units.count();
     if asked > held {
         let more = asked - held;
@@ -164,13 +212,7 @@ fn amend_line(turn: &Turn<'_>, lines: &mut Vec<LineRecord>, new: &Line) -> Resul
     }
     let mut less = held - asked;
     for line in lines.iter_mut().rev().filter(|line| is_it(line)) {
-        // What is not there goes first.
-        for units in [&mut line.units.backordered, &mut line.units.held] {
-            let part = less.min(*units);
-            *units -= part;
-            line.units.released += part;
-            less -= part;
-        }
+        less = give_back_first_what_is_not_there(&mut line.units, less);
     }
     Ok(0)
 }
@@ -213,6 +255,29 @@ mod tests {
         assert_eq!(shop.reservation(1).lines.len(), 2);
         shop.after_s(540).tick();
         assert_eq!((shop.stock("rouge").atp, shop.stock("mascara").atp), (5, 1));
+    }
+
+    #[test]
+    fn what_is_short_is_a_part_of_what_is_amended_and_is_given_back_first() {
+        let mut shop = Shop::with_cream(&[("A", 10, 3)]);
+        shop.reserve(1, &[("cream", 3)]).unwrap();
+        shop.block("A", LotStatus::OnHold).unwrap();
+        shop.receive_lot("cream", "B", 20, 9).unwrap();
+        let units = |shop: &Shop| {
+            let units = shop.reservation(1).lines[0].units;
+            (units.held, units.short, units.released)
+        };
+        // The new lot filled what was short; of the next hold two are short.
+        assert_eq!(units(&shop), (3, 0, 0));
+        shop.block("B", LotStatus::OnHold).unwrap();
+        assert_eq!(units(&shop), (0, 3, 0));
+        shop.amend(1, &[("cream", 3)]).unwrap();
+        assert_eq!(units(&shop), (0, 3, 0), "it has three already");
+        shop.amend(1, &[("cream", 2)]).unwrap();
+        assert_eq!(units(&shop), (0, 2, 1));
+        assert_eq!(shop.amend(1, &[("cream", 0)]).unwrap().state, Some(ReservationState::Released));
+        shop.receive_lot("cream", "C", 20, 9).unwrap();
+        assert_eq!((units(&shop), shop.stock("cream").atp), ((0, 0, 3), 9), "nothing fills what was given back");
     }
 
     #[test]

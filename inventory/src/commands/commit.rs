@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::demand::{Demand, Promise};
-use crate::parts::{check_whole_kits, units_of_lines};
+use crate::parts::{UnitsOfLines, check_whole_kits, units_of_lines};
 use crate::state::{LineRecord, LotNo, ReservationNo, ReservationRecord};
 use crate::turn::Turn;
 use crate::{EventKind, Field, InvalidArgument, LineUnits, LogTime, Refusal, ReservationId, Success, validate_parts};
@@ -56,9 +56,7 @@ impl Commit {
     /// The same of a reservation that was found, whoever decides it.
     pub(crate) fn sell(&self, turn: &mut Turn<'_>, no: ReservationNo) -> Result<(), Refusal> {
         let record = turn.state.reservation(no);
-        let is_parts = !self.parts.is_empty() && record.spans_shards();
-        // What other shards held of it, they would have to hold anew.
-        if is_parts || (record.spread.is_some() && self.if_expired == IfExpired::Retake) {
+        if record.part().is_some() {
             return Err(Refusal::LinesSpanShards);
         }
         let mut retaken: Option<Vec<LineRecord>> = None;
@@ -67,11 +65,16 @@ impl Commit {
             self.check_short(record, units.is_err())?;
             let units = units?;
             self.check_whole_kits(record, &units)?;
+            self.check_waiting_elsewhere(record, &units)?;
             self.sell_held(turn, no, &units);
         } else if self.if_expired == IfExpired::Retake && record.has(|units| units.expired) {
+            if record.spread.is_some() {
+                // What other shards held of it, they would have to hold anew.
+                return Err(Refusal::LinesSpanShards);
+            }
             let units = units_of_lines(record, &self.parts, |units| units.expired, exceeds_held)?;
             self.check_whole_kits(record, &units)?;
-            let taken = self.check_retake(turn, no, &units)?;
+            let taken = self.check_retake(turn, no, &units.own)?;
             let before = taken.iter().map(|(line, _)| line.clone()).collect();
             self.sell_expired(turn, no, taken);
             retaken = Some(before);
@@ -86,10 +89,10 @@ impl Commit {
         Ok(())
     }
 
-    fn sell_held(&self, turn: &mut Turn<'_>, no: ReservationNo, sold: &[u64]) {
+    fn sell_held(&self, turn: &mut Turn<'_>, no: ReservationNo, sold: &UnitsOfLines) {
         let (now, lines) = (turn.now(), turn.state.reservation(no).lines.clone());
         let mut bound = Vec::with_capacity(lines.len());
-        for (line, &units) in lines.iter().zip(sold) {
+        for (line, &units) in lines.iter().zip(&sold.own) {
             // What is there is sold first, then what is promised without stock.
             let held = units.min(line.units.held);
             bound.push(turn.sell(line, held));
@@ -101,7 +104,7 @@ impl Commit {
         }
         turn.state.change_reservation(no, |record| {
             record.cancel_at = self.cancel_at.or(record.cancel_at.filter(|at| *at > now));
-            for ((line, &units), bound) in record.lines.iter_mut().zip(sold).zip(&bound) {
+            for ((line, &units), bound) in record.lines.iter_mut().zip(&sold.own).zip(&bound) {
                 let held = units.min(line.units.held);
                 line.units.held -= held;
                 line.units.backordered -= units - held;
@@ -113,15 +116,33 @@ impl Commit {
                 }
             }
             // The other shards follow: what is held there can be sold, or is short there and sold without stock.
-            for line in record.remote_lines_mut() {
-                line.units.committed += std::mem::take(&mut line.units.held);
-                line.units.backordered_sold += std::mem::take(&mut line.units.backordered);
+            for (line, &units) in record.remote_lines_mut().zip(&sold.remote) {
+                let held = units.min(line.units.held);
+                line.units.held -= held;
+                line.units.committed += held;
+                line.units.backordered -= units - held;
+                line.units.backordered_sold += units - held;
+                if self.last {
+                    line.units.released += line.units.unsold();
+                    (line.units.held, line.units.backordered) = (0, 0);
+                }
             }
         });
     }
 
-    fn check_whole_kits(&self, record: &ReservationRecord, units: &[u64]) -> Result<(), Refusal> {
+    fn check_whole_kits(&self, record: &ReservationRecord, units: &UnitsOfLines) -> Result<(), Refusal> {
         if self.parts.is_empty() { Ok(()) } else { check_whole_kits(record, units) }
+    }
+
+    /// Refuses to sell a part of what another shard holds while units of it are waited for: which of them have come since would not be
+    /// known of what is sold and of what is not.
+    fn check_waiting_elsewhere(&self, record: &ReservationRecord, units: &UnitsOfLines) -> Result<(), Refusal> {
+        let mut lines = record.remote_lines().zip(&units.remote);
+        let is_torn = lines.any(|(line, sold)| {
+            let (waits, unsold) = (line.units.backordered > 0, line.units.unsold());
+            waits && *sold > 0 && *sold < unsold
+        });
+        if is_torn && !self.last { Err(Refusal::LinesSpanShards) } else { Ok(()) }
     }
 
     /// Refuses to sell what was held and is not there any more.

@@ -3,7 +3,7 @@
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{PartPhase, RemotePart, ReservationNo, Spread, Whole};
+use crate::state::{Part, PartPhase, RemotePart, ReservationNo, Spread, Whole};
 use crate::turn::{GiveBack, Turn};
 use crate::{AttemptId, EventKind, LogTime, Refusal, ReservationId, Slot, Success};
 
@@ -26,8 +26,18 @@ impl Abandon {
             } else {
                 turn.state.change_part(no, |part| part.attempts.retain(|of| !self.attempts.contains(of)));
             }
+        } else if turn.state.reservation(no).part().is_some_and(|part| self.ends_news_of(part)) {
+            // The whole has ended and is forgotten: there is nobody left to tell what became of the part since.
+            turn.state.change_part(no, |part| part.is_news_told = true);
         }
         Ok(turn.reservation_success(no))
+    }
+}
+
+impl Abandon {
+    /// Whether it is about the very part that stood for a whole: an attempt that came to nothing before says nothing of that.
+    fn ends_news_of(&self, part: &Part) -> bool {
+        part.phase == PartPhase::Decided && part.attempts.iter().all(|of| self.attempts.contains(of))
     }
 }
 
@@ -60,6 +70,8 @@ pub struct AskDecision {
     pub deadline: LogTime,
     /// Units of each of its lines that were promised without stock and are there since; empty: none.
     pub filled: Vec<u64>,
+    /// Units of each of its lines that have come back; empty: none.
+    pub returned: Vec<u64>,
 }
 
 impl AskDecision {
@@ -75,6 +87,7 @@ impl AskDecision {
             return Err(if is_over { Refusal::ReservationNotFound } else { Refusal::OrderUndecided });
         };
         self.note_filled(turn, no);
+        self.note_returned(turn, no);
         turn.state.change_spread(no, |spread| {
             if let Spread::Whole(whole) = spread {
                 whole.parts.iter_mut().filter(|part| part.slot == self.slot).for_each(|part| part.told = 0);
@@ -85,6 +98,21 @@ impl AskDecision {
 }
 
 impl AskDecision {
+    /// Counts as returned what has come back of the part: the entry of the ledger is the part's.
+    fn note_returned(&self, turn: &mut Turn<'_>, no: ReservationNo) {
+        let of_part = |part: &&RemotePart| part.slot == self.slot;
+        let parts = turn.state.reservation(no).whole().into_iter().flat_map(|whole| &whole.parts);
+        let known = parts.filter(of_part).flat_map(|part| &part.lines).map(|line| line.units.returned);
+        if known.zip(&self.returned).all(|(known, returned)| *returned <= known) {
+            return;
+        }
+        turn.state.change_reservation(no, |record| {
+            let parts = record.whole_mut().into_iter().flat_map(|whole| &mut whole.parts);
+            let lines = parts.filter(|part| part.slot == self.slot).flat_map(|part| &mut part.lines);
+            lines.zip(&self.returned).for_each(|(line, returned)| line.note_returned(*returned));
+        });
+    }
+
     /// Counts as there what the part has got since, of what was promised without stock.
     fn note_filled(&self, turn: &mut Turn<'_>, no: ReservationNo) {
         let of_part = |part: &&RemotePart| part.slot == self.slot;

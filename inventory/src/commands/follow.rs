@@ -41,8 +41,6 @@ struct Step {
     cancelled: u64,
     /// Held by an attempt that the whole was not made of, which had got less: given back without a count.
     excess: u64,
-    /// Of those, units that were promised without stock: the whole waits for fewer.
-    excess_backordered: u64,
 }
 
 impl Follow {
@@ -61,19 +59,22 @@ impl Follow {
         if part.phase != PartPhase::Aborted && !part.is_of(self.attempt) {
             return Err(Refusal::ReservationNotFound);
         }
-        let is_filled_known = !part.is_filled_told && part.filled == self.filled;
+        let knows_returned = record.lines.iter().zip(&self.lines).all(|(line, to)| line.units.returned <= to.returned);
+        let knows_filled =
+            (0..record.lines.len()).all(|at| part.filled.get(at).unwrap_or(&0) == self.filled.get(at).unwrap_or(&0));
+        let is_news_known = !part.is_news_told && knows_filled && knows_returned;
         let is_done = part.phase == PartPhase::Decided && part.version >= self.version;
         let is_over = is_done || part.phase == PartPhase::Aborted;
-        if is_filled_known {
-            turn.state.change_part(no, |part| part.is_filled_told = true);
+        if is_news_known {
+            turn.state.change_part(no, |part| part.is_news_told = true);
         }
         if is_over {
             return Ok(turn.reservation_success(no));
         }
-        let record = turn.state.reservation(no);
-        if record.lines.len() != self.lines.len() {
+        if turn.state.reservation(no).lines.len() != self.lines.len() {
             return Err(InvalidArgument::of(Field::Lines).into());
         }
+        turn.tell_of_lots_of(no);
         turn.state.change_part(no, |part| part.phase = PartPhase::Decided);
         self.sell_and_give_back(turn, no);
         self.ship(turn, no)?;
@@ -101,6 +102,10 @@ impl Follow {
             line.units.backordered_sold += step.sold_backordered;
             line.units.short -= step.sold_short;
             line.units.short_sold += step.sold_short;
+            if step.sold_short > 0 {
+                // Now it comes before holds, whose units it may get.
+                turn.expect_lack(line.sku, line.location);
+            }
             step.give_back(turn, line);
         }
         turn.state.change_reservation(no, |record| record.lines = after);
@@ -154,11 +159,12 @@ impl Step {
     /// short here is short for the whole.
     fn between(from: &LineCounts, to: &LineCounts) -> Self {
         let sold_units = |units: &LineCounts| units.sold() + units.fulfilled + units.cancelled;
-        let to_sell = sold_units(to).saturating_sub(sold_units(from)).min(from.unsold());
+        let all_of_it = is_on(Mutation::LineSoldWhole) && sold_units(to) > sold_units(from);
+        let to_sell =
+            if all_of_it { from.unsold() } else { sold_units(to).saturating_sub(sold_units(from)).min(from.unsold()) };
         let sold = to_sell.min(from.held);
         let sold_backordered = (to_sell - sold).min(from.backordered);
         let excess = from.all().unwrap_or(0).saturating_sub(to.all().unwrap_or(u64::MAX)).min(from.unsold() - to_sell);
-        let waits_for_less = (from.backordered - sold_backordered).saturating_sub(to.backordered);
         let left = from.unsold() - to_sell - excess;
         let released = to.released.saturating_sub(from.released).min(left);
         let expired = to.expired.saturating_sub(from.expired).min(left - released);
@@ -171,7 +177,6 @@ impl Step {
             expired,
             cancelled: to.cancelled.saturating_sub(from.cancelled).min(is_sold),
             excess,
-            excess_backordered: excess.min(waits_for_less),
         }
     }
 
@@ -187,13 +192,13 @@ impl Step {
         .find_map(|(units, kind)| (units > 0).then_some(kind))
     }
 
-    /// Gives units back: of what is held those that are there first, but for those that the whole does not wait for any more; of what
-    /// is sold those that are bound first.
+    /// Gives units back: what is not there first, as the whole has counted it, whatever of it has come since; of what is sold those that
+    /// are bound first.
     fn give_back(&self, turn: &mut Turn<'_>, line: &mut LineRecord) {
         let ended = self.released + self.expired + self.excess;
-        let of_held = (ended - self.excess_backordered).min(line.units.held);
-        let of_backordered = (ended - of_held).min(line.units.backordered);
-        let of_short = ended - of_held - of_backordered;
+        let of_backordered = ended.min(line.units.backordered);
+        let of_short = (ended - of_backordered).min(line.units.short);
+        let of_held = ended - of_backordered - of_short;
         turn.change_held(line, -(of_held as i64));
         turn.change_backordered(line, -(of_backordered as i64));
         turn.change_short(line, -(of_short as i64));
@@ -333,6 +338,17 @@ mod tests {
         follow(&mut shop, 3, LineCounts { fulfilled: 2, ..NONE }).unwrap();
         let lots: Vec<u64> = shop.reservation(1).lines[0].lots.iter().map(|lot| lot.fulfilled).collect();
         assert_eq!((lots, shop.stock("cream").counts.on_hand), (vec![1, 1], 1));
+    }
+
+    #[test]
+    fn what_is_sold_short_in_a_part_gets_what_holds_were_to_get() {
+        let mut shop = Shop::with_cream(&[("A", 10, 2), ("B", 20, 2)]);
+        shop.reserve(5, &[("cream", 2)]).unwrap();
+        shop.run(prepare("cream", 2, 10)).unwrap();
+        shop.block("A", LotStatus::OnHold).unwrap();
+        assert_eq!((shop.reservation(1).lines[0].units.short, shop.reservation(5).lines[0].units.held), (2, 2));
+        follow(&mut shop, 2, LineCounts { committed: 2, ..NONE }).unwrap();
+        assert_eq!((shop.reservation(1).lines[0].units.committed, shop.reservation(5).lines[0].units.short), (2, 2));
     }
 
     #[test]

@@ -42,15 +42,24 @@ impl Fulfil {
         if record.state().is_ended() {
             return Err(record.refuse_without_hold());
         }
-        if record.spans_shards() && !self.parts.is_empty() {
+        if record.part().is_some() {
             return Err(Refusal::LinesSpanShards);
+        }
+        // Which lots another shard has picked is not known here.
+        let names_lot = |part: &&Picked| part.lot.is_some() && record.place_of(part.line as usize).is_none();
+        if let Some(part) = self.parts.iter().find(names_lot) {
+            return Err(InvalidArgument::in_line(Field::LotId, part.line as usize).into());
         }
         let exceeds = |line, available| Refusal::ExceedsHeldQuantity { line, available };
         if !record.items_have(|units| units.committed) {
             return Err(exceeds(0, 0));
         }
         let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;
-        check_released_at(record.whole().and_then(|whole| whole.release_at), turn.now())?;
+        // What another shard only counts is not shipped there.
+        let remote = record.remote_lines().zip(&shipped.remote).filter(|(_, units)| **units > 0);
+        if remote.filter(|(line, _)| !record.is_counter(line.number.into())).count() > 0 {
+            check_released_at(record.whole().and_then(|whole| whole.release_at), turn.now())?;
+        }
         if let Err(refusal) = check_whole_kits(record, &shipped) {
             // Of a kit of which a component is short nothing is shipped.
             let units = record.lines.iter().map(|line| line.units.short_sold).sum();
@@ -58,18 +67,21 @@ impl Fulfil {
         }
         let mut lines = record.lines.clone();
         let mut moves = Vec::new();
-        for (number, (line, &units)) in lines.iter_mut().zip(&shipped).enumerate().filter(|(_, (_, units))| **units > 0)
+        let numbers: Vec<usize> = (0..lines.len()).map(|at| record.number_of(at)).collect();
+        for (at, (line, &units)) in lines.iter_mut().zip(&shipped.own).enumerate().filter(|(_, (_, units))| **units > 0)
         {
             turn.check_released(line.sku)?;
-            let picked = self.parts.iter().find(|part| part.line as usize == number).and_then(|part| part.lot.as_ref());
+            let picked =
+                self.parts.iter().find(|part| part.line as usize == numbers[at]).and_then(|part| part.lot.as_ref());
             ship(turn, line, units, picked, &mut moves)?;
         }
         turn.check(&moves)?;
         moves.iter().for_each(|change| turn.change(change));
         turn.state.change_reservation(no, |record| {
             record.lines = lines;
-            for line in record.remote_lines_mut() {
-                line.units.fulfilled += std::mem::take(&mut line.units.committed);
+            for (line, units) in record.remote_lines_mut().zip(&shipped.remote) {
+                line.units.committed -= units;
+                line.units.fulfilled += units;
             }
         });
         turn.record(EventKind::ReservationFulfilled, Some(no), None);
@@ -247,8 +259,13 @@ mod tests {
         shop.receive_lot("cream", "A", 10, 2).unwrap();
         shop.reserve(1, &[("cream", 2)]).unwrap();
         shop.commit(1).unwrap();
-        shop.after_s(9 * DAY_S).fulfil(1, &[(0, 1)]).unwrap();
+        shop.after_s(10 * DAY_S).fulfil(1, &[(0, 1)]).unwrap();
+        let refused = shop.after_s(1).fulfil(1, &[]);
+        assert_eq!(refused, Err(Refusal::ExceedsHeldQuantity { line: 0, available: 0 }));
+        assert_eq!(shop.reservation(1).lines[0].units.short_sold, 1);
+        shop.receive_lot("cream", "B", 30, 2).unwrap();
         let removal_at = LogTime(OPENING + 5 * DAY_S * 1_000);
-        assert_eq!(shop.after_s(2 * DAY_S).fulfil(1, &[]), Err(Refusal::LotExpired { removal_at }));
+        assert_eq!(shop.fulfil_of(1, &[(0, 1)], "A"), Err(Refusal::LotExpired { removal_at }));
+        shop.fulfil(1, &[]).unwrap();
     }
 }

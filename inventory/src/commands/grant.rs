@@ -319,6 +319,7 @@ mod tests {
         assert_eq!(shop.stock("cream").atp, 1);
         buy(&mut shop, 1, &[("cream", 1)]).unwrap();
         shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
         shop.after_s(DAY_S + 1).tick();
         let refused = buy(&mut shop, 2, &[("cream", 3)]);
         assert_eq!(refused, exhausted(2));

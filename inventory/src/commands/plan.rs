@@ -208,7 +208,7 @@ impl Plan {
 mod tests {
     use super::{AskedLine, KitOf, Plan};
     use crate::commands::{PreparedPart, Reserve, ReserveSpread, Told};
-    use crate::test_shop::{OPENING, Shop, id, parts_of, reserve};
+    use crate::test_shop::{OPENING, Shop, id, parts_of, reserve, spread_of};
     use crate::*;
 
     /// An asked line, optional or not, and the lines that it became.
@@ -272,20 +272,7 @@ mod tests {
     fn what_another_shard_holds_of_a_line_that_lacks_something_here_is_given_back() {
         let mut shop = shop();
         let asked: &[Asked<'_>] = &[(false, &[("rouge", 2)]), (true, &[("far", 3), ("mascara", 3)])];
-        let spread = ReserveSpread {
-            reserve: planned(asked),
-            parts: vec![PreparedPart {
-                slot: Slot::new(77).unwrap(),
-                numbers: vec![1],
-                held: vec![3],
-                backordered: vec![],
-                release_at: None,
-            }],
-            refused: None,
-            attempt: AttemptId(3),
-            deadline: LogTime(OPENING + 10_000),
-            not_after: LogTime(OPENING + 60_000),
-        };
+        let spread = spread_of(planned(asked), &[1], &[3]);
         let success = shop.run(Operation::ReserveSpread(Box::new(spread.clone()))).unwrap();
         assert_eq!(success.held.as_deref(), Some([2, 0].as_slice()));
         let behind = shop.inventory.parts_behind(9);
@@ -355,14 +342,7 @@ mod tests {
         let mut shop = Shop::with_limits(Limits { keep_ended_ms: 1_000, ..Limits::default() });
         let slot = Slot::new(77).unwrap();
         let asked: &[Asked<'_>] = &[(false, &[("far", 2), ("farther", 1)])];
-        let spread = |held: Vec<u32>| ReserveSpread {
-            reserve: planned(asked),
-            parts: vec![PreparedPart { slot, numbers: vec![0, 1], held, backordered: vec![], release_at: None }],
-            refused: None,
-            attempt: AttemptId(3),
-            deadline: LogTime(OPENING + 10_000),
-            not_after: LogTime(OPENING + 60_000),
-        };
+        let spread = |held: Vec<u32>| spread_of(planned(asked), &[0, 1], &held);
         let success = shop.run(Operation::ReserveSpread(Box::new(spread(vec![2, 1])))).unwrap();
         assert_eq!((success.state, success.held), (Some(ReservationState::Held), None));
         assert_eq!(shop.inventory.reservations(ReservationCursor::default(), None, 9).0.len(), 1);

@@ -56,7 +56,7 @@ impl Prepare {
             version: 1,
             numbers: self.numbers.clone(),
             filled: Vec::new(),
-            is_filled_told: true,
+            is_news_told: true,
         };
         self.reserve.decide_as(turn, Role::Part(part)).map_err(|refusal| refusal.of_lines(&self.numbers))
     }

@@ -108,6 +108,9 @@ impl ReportStep {
                 StepReport::Done { .. } => StepState::Compensated,
                 StepReport::Failed { why } => {
                     step.why.clone_from(why);
+                    if !is_compensation && step.decline() {
+                        return Some(StepState::Failed);
+                    }
                     if is_compensation { StepState::CompensationFailed } else { StepState::Failed }
                 }
                 StepReport::Retry { why } => {
@@ -283,6 +286,21 @@ mod tests {
         shop.report_attempt(1, "pay", true, done(""), 1).unwrap();
         assert_eq!(states(&shop), (OrderState::Stuck, vec![StepState::Compensated]));
         assert_eq!(shop.inventory.calls_to_make(9, |_, _| true), []);
+    }
+
+    #[test]
+    fn a_call_that_is_declined_after_an_attempt_that_may_have_been_done_is_taken_back() {
+        let mut shop = shop_with_order(vec![call_step("pay", "payments", 3)]);
+        shop.report_attempt(1, "pay", false, retry("timeout"), 1).unwrap();
+        shop.report_attempt(1, "pay", false, failed("409 in progress"), 2).unwrap();
+        assert_eq!(states(&shop), (OrderState::Compensating, vec![StepState::Compensating]));
+        assert_eq!((shop.stock("rouge").atp, shop.reservation(1).state), (2, ReservationState::Released));
+        shop.report_attempt(1, "pay", true, done(""), 1).unwrap();
+        assert_eq!(states(&shop), (OrderState::Aborted, vec![StepState::Compensated]));
+
+        let mut shop = shop_with_order(vec![call_step("pay", "payments", 3)]);
+        shop.report_attempt(1, "pay", false, failed("declined"), 1).unwrap();
+        assert_eq!(states(&shop), (OrderState::Aborted, vec![StepState::Failed]), "no attempt may have been done");
     }
 
     #[test]

@@ -147,9 +147,9 @@ impl ReserveSpread {
 
 #[cfg(test)]
 mod tests {
-    use super::{PreparedPart, ReserveSpread};
-    use crate::commands::{AskDecision, Told};
-    use crate::test_shop::{OPENING, Shop, id, reserve};
+    use super::ReserveSpread;
+    use crate::commands::{AskDecision, Follow, Prepare, Told};
+    use crate::test_shop::{OPENING, Shop, id, reserve, spread_of};
     use crate::*;
 
     const ATTEMPT: AttemptId = AttemptId(3);
@@ -162,20 +162,7 @@ mod tests {
     /// Two lines, the second of which another shard holds.
     fn spread(rouge: u32, elsewhere: u32) -> ReserveSpread {
         let Operation::Reserve(reserve) = reserve(1, &[("rouge", rouge), ("far", elsewhere)]) else { unreachable!() };
-        ReserveSpread {
-            reserve,
-            parts: vec![PreparedPart {
-                slot: slot(),
-                numbers: vec![1],
-                held: vec![elsewhere],
-                backordered: Vec::new(),
-                release_at: None,
-            }],
-            refused: None,
-            attempt: ATTEMPT,
-            deadline: DEADLINE,
-            not_after: LogTime(OPENING + 60_000),
-        }
+        spread_of(reserve, &[1], &[elsewhere])
     }
 
     fn decide(shop: &mut Shop, spread: ReserveSpread) -> Result<Success, Refusal> {
@@ -223,7 +210,14 @@ mod tests {
         let mut shop = Shop::with_rouge(5);
         let ask = || {
             let attempts = vec![ATTEMPT];
-            let ask = AskDecision { reservation: id(1), slot: slot(), attempts, deadline: DEADLINE, filled: vec![] };
+            let ask = AskDecision {
+                reservation: id(1),
+                slot: slot(),
+                attempts,
+                deadline: DEADLINE,
+                filled: vec![],
+                returned: vec![],
+            };
             Operation::AskDecision(ask)
         };
         assert_eq!(shop.after_s(10).run(ask()), Err(Refusal::OrderUndecided));
@@ -240,7 +234,14 @@ mod tests {
         let told = |attempt, version| Operation::Told(Told { reservation: id(1), slot: slot(), attempt, version });
         let ask = |attempts: &[u64]| {
             let attempts = attempts.iter().copied().map(AttemptId).collect();
-            let ask = AskDecision { reservation: id(1), slot: slot(), attempts, deadline: DEADLINE, filled: vec![3] };
+            let ask = AskDecision {
+                reservation: id(1),
+                slot: slot(),
+                attempts,
+                deadline: DEADLINE,
+                filled: vec![3],
+                returned: vec![],
+            };
             Operation::AskDecision(ask)
         };
         shop.run(told(AttemptId(77), 2)).unwrap();
@@ -280,15 +281,88 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_it_are_not_sold_amended_or_shipped_alone() {
+    fn units_of_some_lines_are_sold_and_shipped_wherever_they_lie_and_their_shards_follow() {
         let mut shop = Shop::with_rouge(5);
         decide(&mut shop, spread(2, 3)).unwrap();
-        let part = shop.commit_with(1, |commit| commit.parts = crate::test_shop::parts_of(&[(0, 1)]));
-        assert_eq!(part, Err(Refusal::LinesSpanShards));
-        assert_eq!(shop.amend(1, &[("rouge", 1)]), Err(Refusal::LinesSpanShards));
+        let sell = |shop: &mut Shop, parts: &[(u32, u32)], last| {
+            shop.commit_with(1, |commit| (commit.parts, commit.last) = (crate::test_shop::parts_of(parts), last))
+        };
+        let exceeds = |line, available| Err(Refusal::ExceedsHeldQuantity { line, available });
+        assert_eq!(sell(&mut shop, &[(1, 4)], false), exceeds(1, 3));
+        sell(&mut shop, &[(0, 1), (1, 1)], false).unwrap();
+        let follows = |shop: &Shop| shop.inventory.parts_behind(9)[0].1.lines[0];
+        assert_eq!((follows(&shop).held, follows(&shop).committed), (2, 1));
+        // The last of what is sold gives back the rest, here and there.
+        sell(&mut shop, &[(1, 1)], true).unwrap();
+        let units = follows(&shop);
+        assert_eq!((units.held, units.committed, units.released), (0, 2, 1));
+        assert_eq!((shop.stock("rouge").counts.reserved, shop.stock("rouge").counts.committed), (0, 1));
+
+        assert_eq!(shop.fulfil(1, &[(1, 3)]), exceeds(1, 2));
+        let lot = shop.fulfil_of(1, &[(1, 1)], "A");
+        assert_eq!(lot, Err(InvalidArgument::in_line(Field::LotId, 1).into()), "its lots are another shard's");
+        assert_eq!(shop.fulfil(1, &[(1, 1)]).unwrap().state, Some(ReservationState::PartiallyFulfilled));
+        assert_eq!((follows(&shop).committed, follows(&shop).fulfilled), (1, 1));
+        assert_eq!(shop.cancel(1).unwrap().state, Some(ReservationState::Fulfilled));
+        assert_eq!((follows(&shop).fulfilled, follows(&shop).cancelled), (1, 1));
+    }
+
+    #[test]
+    fn an_amend_takes_less_of_any_line_and_more_of_its_own_shards_alone() {
+        let mut shop = Shop::with_rouge(5);
+        shop.receive("mascara", "PAR", 4).unwrap();
+        decide(&mut shop, spread(2, 3)).unwrap();
+        assert_eq!(shop.amend(1, &[("rouge", 1), ("far", 4)]), Err(Refusal::LinesSpanShards));
+        assert_eq!(held(&shop), [("rouge".to_owned(), 2), ("far".to_owned(), 3)]);
+        shop.amend(1, &[("far", 1), ("rouge", 5), ("mascara", 2)]).unwrap();
+        let expected = [("rouge".to_owned(), 5), ("far".to_owned(), 1), ("mascara".to_owned(), 2)];
+        assert_eq!(held(&shop), expected);
+        let units = shop.inventory.parts_behind(9)[0].1.lines[0];
+        assert_eq!((units.held, units.released), (1, 2));
+        shop.amend(1, &[("far", 0)]).unwrap();
         shop.commit(1).unwrap();
-        assert_eq!(shop.fulfil(1, &[(0, 1)]), Err(Refusal::LinesSpanShards));
-        assert_eq!(shop.fulfil(1, &[]).unwrap().state, Some(ReservationState::Fulfilled));
+        assert_eq!(shop.stock("mascara").counts.committed, 2);
+    }
+
+    #[test]
+    fn what_another_shard_has_shipped_comes_back_there_and_the_whole_is_told() {
+        let mut shop = Shop::with_rouge(5);
+        decide(&mut shop, spread(2, 3)).unwrap();
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        let back = |shop: &mut Shop, parts: &[(u32, u32)]| shop.take_back(1, parts, None, Condition::Resellable);
+        assert_eq!(back(&mut shop, &[(1, 1)]), Err(Refusal::LinesElsewhere { slot: slot() }));
+        assert_eq!(back(&mut shop, &[(0, 1), (1, 1)]), Err(Refusal::LinesSpanShards));
+        back(&mut shop, &[(0, 1)]).unwrap();
+        let (reservation, version) = (id(1), 9);
+        shop.run(Operation::Told(Told { reservation, slot: slot(), attempt: ATTEMPT, version })).unwrap();
+
+        // The part, on a shard of its own.
+        let mut other = Shop::new();
+        other.put_item("far", ItemSpec::default()).unwrap();
+        other.receive("far", "PAR", 3).unwrap();
+        let Operation::Reserve(reserve) = reserve(1, &[("far", 3)]) else { unreachable!() };
+        let (numbers, command, attempt) = (vec![1], CommandId(9), ATTEMPT);
+        let prepare = Prepare { reserve, numbers, command, attempt, deadline: DEADLINE };
+        other.run(Operation::Prepare(Box::new(prepare))).unwrap();
+        assert_eq!(back(&mut other, &[(1, 1)]), Err(Refusal::OrderUndecided));
+        let shipped = LineCounts { fulfilled: 3, ..LineCounts::default() };
+        let follow = |units| {
+            let (reservation, attempt, lines) = (id(1), ATTEMPT, vec![units]);
+            Operation::Follow(Box::new(Follow { reservation, attempt, version: 3, lines, filled: Vec::new() }))
+        };
+        other.run(follow(shipped)).unwrap();
+        assert_eq!(back(&mut other, &[(1, 4)]), Err(Refusal::ExceedsFulfilled { line: 1, available: 3 }));
+        back(&mut other, &[(1, 2)]).unwrap();
+        assert_eq!(other.stock("far").atp, 2);
+        let asks = other.inventory.parts_in_doubt(LogTime(OPENING), 9);
+        assert_eq!(asks[0].returned, [2]);
+
+        shop.run(Operation::AskDecision(AskDecision { slot: slot(), ..asks[0].clone() })).unwrap();
+        let returned: Vec<u64> = shop.reservation(1).lines.iter().map(|line| line.units.returned).collect();
+        assert_eq!(returned, [1, 2]);
+        other.run(follow(shop.inventory.parts_behind(9)[0].1.lines[0])).unwrap();
+        assert_eq!(other.inventory.parts_in_doubt(LogTime(u64::MAX), 9), []);
     }
 
     #[test]

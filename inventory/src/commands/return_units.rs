@@ -1,10 +1,11 @@
 //! `return`: shipped units come back.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use super::Picked;
 use crate::parts::units_of_lines;
-use crate::state::{LineRecord, LotNo};
+use crate::state::{LineRecord, LotNo, PartPhase, RemotePart, ReservationRecord};
 use crate::turn::{Move, Turn};
 use crate::{
     Condition, EventKind, Field, InvalidArgument, LineUnits, LocationId, LogTime, LotId, Refusal, ReservationId,
@@ -36,17 +37,16 @@ impl Return {
         let elsewhere = self.location.as_ref().map(|location| turn.location(location)).transpose()?;
         let no = turn.reservation(self.reservation)?;
         let record = turn.state.reservation(no);
-        if record.spans_shards() {
-            return Err(Refusal::LinesSpanShards);
-        }
+        self.check_place(record)?;
+        self.check_no_counter(turn, record)?;
         let exceeds = |line, available| Refusal::ExceedsFulfilled { line, available };
         let parts: Vec<LineUnits> = self.units();
-        let returned = units_of_lines(record, &parts, |units| units.fulfilled - units.returned, exceeds)?;
+        let returned = units_of_lines(record, &parts, |units| units.fulfilled - units.returned, exceeds)?.own;
+        let numbers: Vec<usize> = (0..record.lines.len()).map(|at| record.number_of(at)).collect();
         let mut lines = record.lines.clone();
         let mut moves = Vec::new();
-        for (number, (line, &units)) in
-            lines.iter_mut().zip(&returned).enumerate().filter(|(_, (_, units))| **units > 0)
-        {
+        let back = lines.iter_mut().zip(&returned).zip(numbers).filter(|((_, units), _)| **units > 0);
+        for ((line, &units), number) in back {
             let named = self.parts.iter().find(|part| part.line as usize == number).and_then(|part| part.lot.as_ref());
             let lot = self.lot(turn, line, number, units, named)?;
             line.units.returned += units;
@@ -63,8 +63,41 @@ impl Return {
         turn.check(&moves)?;
         moves.iter().for_each(|change| turn.change(change));
         turn.state.change_reservation(no, |record| record.lines = lines);
+        if turn.state.reservation(no).part().is_some() {
+            turn.state.change_part(no, |part| part.is_news_told = is_on(Mutation::ReturnNotTold));
+        }
         turn.record(EventKind::StockReturned, Some(no), None);
         Ok(turn.reservation_success(no))
+    }
+
+    /// Refuses lines that are not of this shard. Units come back to the shelves of the shard that shipped them, and it alone knows their
+    /// lots: where all lines are of one other shard, that one is asked.
+    fn check_place(&self, record: &ReservationRecord) -> Result<(), Refusal> {
+        if record.part().is_some_and(|part| part.phase != PartPhase::Decided) {
+            return Err(Refusal::OrderUndecided);
+        }
+        let remote = record.whole().map_or(&[][..], |whole| &whole.parts);
+        let shard_of = |part: &Picked| {
+            let has_line = |remote: &&RemotePart| remote.lines.iter().any(|line| u32::from(line.number) == part.line);
+            remote.iter().find(has_line).map(|remote| remote.slot)
+        };
+        let mut shards = self.parts.iter().map(shard_of);
+        let Some(first) = shards.next() else { return Ok(()) };
+        match first {
+            _ if shards.any(|slot| slot != first) => Err(Refusal::LinesSpanShards),
+            Some(slot) => Err(Refusal::LinesElsewhere { slot }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses lines of a part that are counters, as the whole would.
+    fn check_no_counter(&self, turn: &Turn<'_>, record: &ReservationRecord) -> Result<(), Refusal> {
+        let line_of = |part: &Picked| record.lines.get(record.place_of(part.line as usize)?);
+        let is_counter = |part: &&Picked| line_of(part).is_some_and(|line| turn.state.item(line.sku).sku.is_counter());
+        match self.parts.iter().find(is_counter) {
+            Some(part) => Err(InvalidArgument::in_line(Field::LineNumber, part.line as usize).into()),
+            None => Ok(()),
+        }
     }
 
     fn units(&self) -> Vec<LineUnits> {

@@ -227,8 +227,8 @@ struct Lack {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::{AskedLine, KitOf, Plan, PreparedPart, Reserve, ReserveSpread};
-    use crate::test_shop::{DAY_S, OPENING, Shop, reserve};
+    use crate::commands::{AskedLine, KitOf, Plan, Reserve};
+    use crate::test_shop::{DAY_S, Shop, reserve, spread_of};
     use crate::*;
 
     /// Lines of which fewer will do: SKU, units, the least of them or 0.
@@ -343,20 +343,7 @@ mod tests {
         let spread = |held: Vec<u32>| {
             let mut reserve = kits(1, 2);
             reserve.lines[0].sku = "far".parse().unwrap();
-            Operation::ReserveSpread(Box::new(ReserveSpread {
-                reserve,
-                parts: vec![PreparedPart {
-                    slot: Slot::new(77).unwrap(),
-                    numbers: vec![0],
-                    held,
-                    backordered: vec![],
-                    release_at: None,
-                }],
-                refused: None,
-                attempt: AttemptId(3),
-                deadline: LogTime(OPENING + 10_000),
-                not_after: LogTime(OPENING + 60_000),
-            }))
+            Operation::ReserveSpread(Box::new(spread_of(reserve, &[0], &held)))
         };
         let mut shop = Shop::new();
         shop.receive("mascara", "PAR", 3).unwrap();

@@ -137,7 +137,7 @@ fn check_indexes(state: &State) -> Vec<String> {
         if record.state().is_ended() != record.ended_at.is_some() {
             findings.push(format!("reservation {}: {:?}, ended at {:?}", record.id, record.state(), record.ended_at));
         }
-        ended.extend(record.forgettable_since().map(|ended_at| (ended_at, no)));
+        ended.extend(record.forgettable_since().map(|ended_at| (record.has_shipped(), ended_at, no)));
         in_doubt.extend(record.ask_at().map(|ask_at| (ask_at, no)));
         behind.extend(record.is_ahead_of_parts().then_some(no));
         for line in &record.lines {

@@ -1,16 +1,18 @@
 //! [H-LATE] Binding to lots late stays possible: for every instant the units held and not bound that must be sellable then are
 //! at most the units that are. Where a lot has just left sale this holds once that has been told, which the entries of the log
-//! do a bounded number at a time and every command does for the items it decides.
+//! do a bounded number at a time and every command does for the items it decides. Nothing is sold of a lot that is blocked, or of one
+//! whose expiry was told: it could not be shipped.
 
 use std::collections::BTreeSet;
 
-use crate::state::{LotTold, SkuNo, State, StockPlace};
+use crate::state::{LotNo, LotTold, SkuNo, State, StockPlace};
 use crate::{LogTime, LotStatus};
 
 pub(super) fn check(state: &State) -> Vec<String> {
     let mut findings = check_schedule(state);
     for sku in state.skus() {
         for place in &state.stock(sku).places {
+            findings.extend(check_sold(state, sku, place));
             if !place.unbound.is_empty() && !is_behind(state, place) {
                 findings.extend(check_place(state, sku, place));
             }
@@ -24,6 +26,17 @@ fn is_behind(state: &State, place: &StockPlace) -> bool {
         let lot = state.lot(lot);
         lot.removal_at < state.header.now && lot.told < LotTold::RemovalDue
     })
+}
+
+fn check_sold(state: &State, sku: SkuNo, place: &StockPlace) -> Option<String> {
+    let can_never_ship = |lot: LotNo| {
+        let lot = state.lot(lot);
+        lot.status != LotStatus::Approved || lot.told == LotTold::Expired
+    };
+    let found = place.cells.iter().find(|cell| cell.counts.committed > 0 && cell.lot.is_some_and(can_never_ship))?;
+    let (item, location) = (&state.item(sku).sku, &state.location(place.location).id);
+    let lot = &state.lot(found.lot?).id;
+    Some(format!("{item} at {location}: {} units are sold of {lot}, which may not be shipped", found.counts.committed))
 }
 
 fn check_place(state: &State, sku: SkuNo, place: &StockPlace) -> Vec<String> {

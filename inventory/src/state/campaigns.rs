@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::chunk::{ChunkKind, Record};
-use super::cut::LoadError;
 use super::journal::Undo;
+use super::load::LoadError;
 use super::records::{LineRecord, LocationNo, ReservationRecord, SkuNo, StockPlace};
 use crate::{CampaignId, CampaignPhase, CampaignSpec, Commitment, LogTime, MAX_CAMPAIGNS, Revision, Seed};
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The version byte that an encoded chunk starts with.
-const CHUNK_VERSION: u8 = 7;
+pub(super) const CHUNK_VERSION: u8 = 8;
 
 /// What a chunk's records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

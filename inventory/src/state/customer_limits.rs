@@ -11,8 +11,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::State;
 use super::chunk::{ChunkKind, Record};
-use super::cut::LoadError;
 use super::journal::Undo;
+use super::load::LoadError;
 use super::records::{ReservationRecord, SkuNo};
 use crate::{
     CampaignId, CustomerCount, CustomerHash, LimitId, LimitSpec, LimitWindow, LineCounts, LogTime, MAX_LIMITS_OF_ITEM,

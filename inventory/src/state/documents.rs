@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk::{ChunkKind, Record};
 use super::counts::CountRecord;
-use super::cut::LoadError;
 use super::journal::Undo;
+use super::load::LoadError;
 use super::records::{LocationNo, LotNo, SkuNo};
 use super::{State, hash_id};
 use crate::{Limits, LogTime, MAX_DOCUMENT_LINES, ReceiptLine, Revision, TransferState, TransferUnits};

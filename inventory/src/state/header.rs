@@ -7,7 +7,7 @@ use super::chunk::ChunkKind;
 use crate::{EventHash, Frontier, Halt, Limits, LogTime};
 
 /// The version byte that an encoded header starts with.
-const HEADER_VERSION: u8 = 4;
+const HEADER_VERSION: u8 = 5;
 
 /// What the state has once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,8 +46,8 @@ pub(crate) struct Indexes {
     pub(crate) due: BTreeSet<(LogTime, ReservationNo)>,
     /// The same for each item.
     pub(crate) due_by_sku: Vec<BTreeSet<(LogTime, ReservationNo)>>,
-    /// What has ended when.
-    pub(crate) ended: BTreeSet<(LogTime, ReservationNo)>,
+    /// What has ended, whether units of it were shipped, and when.
+    pub(crate) ended: BTreeSet<(bool, LogTime, ReservationNo)>,
     /// Parts of reservations over several shards of which it is not known whether they stand, by when the deciding shard is asked.
     pub(crate) in_doubt: BTreeSet<(LogTime, ReservationNo)>,
     /// Reservations over several shards of which some part has not been told the latest.
@@ -210,7 +210,7 @@ impl Indexes {
             }
         }
         if let Some(ended_at) = record.forgettable_since() {
-            self.ended.insert((ended_at, no));
+            self.ended.insert((record.has_shipped(), ended_at, no));
         }
         if let Some(ask_at) = record.ask_at() {
             self.in_doubt.insert((ask_at, no));
@@ -264,7 +264,7 @@ impl Indexes {
             }
         }
         if let Some(ended_at) = record.forgettable_since() {
-            self.ended.remove(&(ended_at, no));
+            self.ended.remove(&(record.has_shipped(), ended_at, no));
         }
         if let Some(ask_at) = record.ask_at() {
             self.in_doubt.remove(&(ask_at, no));
@@ -297,7 +297,7 @@ impl Indexes {
             self.due_by_sku[sku.0 as usize].remove(&(due_at, no));
         }
         if let Some(ended_at) = was.ended_at {
-            self.ended.remove(&(ended_at, no));
+            self.ended.remove(&(was.has_shipped, ended_at, no));
         }
         if was.is_short {
             self.short.remove(&(sku, no));
@@ -316,6 +316,7 @@ pub(super) struct Standing {
     lines: usize,
     is_short: bool,
     is_sold: bool,
+    has_shipped: bool,
     has_order: bool,
 }
 
@@ -327,6 +328,7 @@ impl Standing {
             lines: record.lines.len(),
             is_short: record.lines.iter().any(|line| line.units.short + line.units.short_sold > 0),
             is_sold: record.lines.iter().any(LineRecord::is_sold_of_no_lot),
+            has_shipped: record.has_shipped(),
             has_order: record.order.is_some(),
         }
     }

@@ -14,6 +14,7 @@ mod hash_index;
 mod header;
 mod indexes;
 mod journal;
+mod load;
 mod orders;
 mod records;
 mod rooms;
@@ -24,7 +25,7 @@ pub(crate) use campaigns::{AllocationRecord, CampaignNo, CampaignRecord, SaleNo,
 pub use chunk::{ChunkError, ChunkId, ChunkKind};
 pub(crate) use counts::{CountLineRecord, CountRecord, Counted};
 pub(crate) use customer_limits::{CountedLine, LimitNo, LimitRecord};
-pub use cut::{Cut, Digest, LoadError};
+pub use cut::{Cut, Digest};
 pub(crate) use documents::{
     DocumentBody, DocumentNo, DocumentRecord, ReceiptRecord, TransferLineRecord, TransferRecord,
 };
@@ -32,6 +33,7 @@ pub(crate) use header::Header;
 pub(crate) use indexes::hash_id;
 use indexes::{Indexes, Standing};
 use journal::{Journal, Undo};
+pub use load::LoadError;
 pub(crate) use orders::OrderRecord;
 pub(crate) use records::{
     BoundUnits, Cell, ChannelNo, ChannelRecord, ItemRecord, KeyedResultRecord, LineLots, LineRecord, LocationNo,

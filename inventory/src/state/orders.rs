@@ -68,6 +68,18 @@ impl Step {
         self.is_uncertain |= state == StepState::Unknown;
     }
 
+    /// It is declined. Where an earlier attempt may have been done, that is no word about that one: the step is taken back as if it were
+    /// done, where it can be, and nobody has to look. False: there was none, or there is nothing to take back.
+    pub(crate) fn decline(&mut self) -> bool {
+        let may_be_done = self.attempts > 0 && self.spec.compensation != Compensation::None;
+        if !may_be_done || is_on(Mutation::LateRefusalBelieved) {
+            return false;
+        }
+        self.state = StepState::Unknown;
+        self.deadline = None;
+        true
+    }
+
     fn is_to_be_taken_back(&self) -> bool {
         let is_open = match self.state {
             StepState::Done => !is_on(Mutation::StepNotCompensated),

@@ -302,6 +302,11 @@ impl ReservationRecord {
         self.lines.iter().any(|line| of(&line.units) > 0) || self.remote_lines().any(|line| of(&line.units) > 0)
     }
 
+    /// Whether units of it have left, which may come back.
+    pub(crate) fn has_shipped(&self) -> bool {
+        self.has(|units| units.fulfilled)
+    }
+
     /// The summary of its lines.
     pub(crate) fn state(&self) -> ReservationState {
         let committed = self.has(LineCounts::sold);

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::campaigns::SaleNo;
 use super::chunk::{ChunkKind, Record};
-use super::cut::LoadError;
 use super::journal::Undo;
+use super::load::LoadError;
 use crate::{CampaignPhase, CustomerHash, LogTime, MAX_TICKETS, MAX_TICKETS_OF_SHARD, Seed, TicketState};
 
 const BELIEF: &str = "an index has what is there";

@@ -103,9 +103,9 @@ impl ReservationRecord {
         (plan.item_lines()..).zip(plan.counters.iter().map(|counter| sum(&counter.lines))).collect()
     }
 
-    /// Whether the line of that number is a counter, where all lines of items are of this shard.
+    /// Whether the line of that number is a counter, where this shard knows all lines: a part has the plan of its own lines alone.
     pub(crate) fn is_counter(&self, number: usize) -> bool {
-        self.plan().is_some_and(|plan| number >= plan.item_lines())
+        self.part().is_none() && self.plan().is_some_and(|plan| number >= plan.item_lines())
     }
 
     /// Whether any line of an item has such units, those on other shards included. A counter counts what is sold without stock as what

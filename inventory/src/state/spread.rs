@@ -74,8 +74,8 @@ pub(crate) struct Part {
     pub(crate) numbers: Vec<u16>,
     /// Units of each line that were promised without stock and are there since; empty where none were.
     pub(crate) filled: Vec<u64>,
-    /// The deciding shard knows that.
-    pub(crate) is_filled_told: bool,
+    /// The deciding shard knows that, and what has come back.
+    pub(crate) is_news_told: bool,
 }
 
 /// Most attempts that may find the units of one part taken: more are not decided until it is known what became of these.
@@ -119,6 +119,25 @@ impl ReservationRecord {
         self.whole().into_iter().flat_map(|whole| &whole.parts).flat_map(|part| &part.lines)
     }
 
+    /// The number in the whole of a line of this shard, by its place.
+    pub(crate) fn number_of(&self, at: usize) -> usize {
+        match self.spread.as_deref() {
+            Some(Spread::Whole(whole)) => whole.own.get(at).map_or(at, |number| usize::from(*number)),
+            Some(Spread::Part(part)) => part.numbers.get(at).map_or(at, |number| usize::from(*number)),
+            None => at,
+        }
+    }
+
+    /// Where a line of this shard stands among its lines, by its number in the whole.
+    pub(crate) fn place_of(&self, number: usize) -> Option<usize> {
+        let numbers = match self.spread.as_deref() {
+            Some(Spread::Whole(whole)) => &whole.own,
+            Some(Spread::Part(part)) => &part.numbers,
+            None => return Some(number).filter(|number| *number < self.lines.len()),
+        };
+        numbers.iter().position(|own| usize::from(*own) == number)
+    }
+
     pub(crate) fn remote_lines_mut(&mut self) -> impl Iterator<Item = &mut RemoteLine> {
         self.whole_mut().into_iter().flat_map(|whole| &mut whole.parts).flat_map(|part| &mut part.lines)
     }
@@ -151,12 +170,12 @@ impl ReservationRecord {
         self.part().is_some_and(|part| part.phase == PartPhase::Prepared)
     }
 
-    /// When the deciding shard is to be asked; at once where it is to learn what was filled of a part that stands.
+    /// When the deciding shard is to be asked; at once where it is to learn what was filled or came back of a part that stands.
     pub(crate) fn ask_at(&self) -> Option<LogTime> {
         let part = self.part()?;
         match part.phase {
             PartPhase::Prepared => Some(part.deadline),
-            PartPhase::Decided if !part.is_filled_told && self.ended_at.is_none() => Some(LogTime(0)),
+            PartPhase::Decided if !part.is_news_told => Some(LogTime(0)),
             PartPhase::Decided | PartPhase::Aborted => None,
         }
     }
@@ -211,22 +230,27 @@ impl Part {
     pub(crate) fn note_filled(&mut self, filled: &[u64]) {
         self.filled.resize(filled.len(), 0);
         self.filled.iter_mut().zip(filled).for_each(|(sum, units)| *sum = sum.saturating_add(*units));
-        self.is_filled_told = false;
+        self.is_news_told = false;
     }
 }
 
 impl RemoteLine {
-    /// Moves units that the part has told to be there since, as far as they are still wanted: those that are not sold become held,
-    /// the others sold. How many were filled in all is known then.
+    /// Moves units that the part has told to be there since, as far as they are still wanted: those that are sold first, as the part has
+    /// them; those that are not become held. How many were filled in all is known then.
     pub(crate) fn note_filled(&mut self, filled: u64) {
         let more = filled.saturating_sub(self.filled);
         self.filled = self.filled.max(filled);
-        let unsold = more.min(self.units.backordered);
-        let sold = (more - unsold).min(self.units.backordered_sold);
+        let sold = more.min(self.units.backordered_sold);
+        let unsold = (more - sold).min(self.units.backordered);
         self.units.backordered -= unsold;
         self.units.held += unsold;
         self.units.backordered_sold -= sold;
         self.units.committed += sold;
+    }
+
+    /// Counts as returned what the part has told to have come back, as far as it was shipped.
+    pub(crate) fn note_returned(&mut self, returned: u64) {
+        self.units.returned = self.units.returned.max(returned.min(self.units.fulfilled));
     }
 
     /// The line as it is shown: which lots its units are of, its own shard knows.

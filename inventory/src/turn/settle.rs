@@ -173,7 +173,11 @@ impl Turn<'_> {
         for no in self.with_lot(lot) {
             let is_short =
                 |line: &LineRecord| line.named_lot() == Some(lot) && line.units.short + line.units.short_sold > 0;
-            if self.state.reservation(no).lines.iter().any(is_short) {
+            let short = self.state.reservation(no).lines.iter().filter(|line| is_short(line));
+            let places: Vec<(SkuNo, LocationNo)> = short.map(|line| (line.sku, line.location)).collect();
+            // There may be units for them, though nothing of the lot lies there.
+            places.iter().for_each(|(sku, location)| self.expect_lack(*sku, *location));
+            if !places.is_empty() {
                 self.state.change_reservation(no, |record| {
                     for line in record.lines.iter_mut().filter(|line| is_short(line)) {
                         let by_lot = line.by_lot.as_mut().expect("it was bound by name");

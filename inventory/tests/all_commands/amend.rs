@@ -3,7 +3,7 @@
 use holdfast_inventory::ItemStatus;
 use holdfast_inventory::commands::Amend;
 
-use crate::model::{Line, Model, Said, why};
+use crate::model::{Line, Model, Said, unsold, why};
 use crate::reserve::Demand;
 
 impl Model {
@@ -14,32 +14,29 @@ impl Model {
         if hold.state() != holdfast_inventory::ReservationState::Held {
             return hold.why_not();
         }
-        if hold.is_spread {
-            return why("LinesSpanShards");
-        }
         if hold.plan.is_some() {
             return why("LinesMoveTogether");
         }
         let (mut lines, mut max_expires_at) = (hold.lines.clone(), hold.max_expires_at);
         let mut demand = Demand::of(self, hold.customer, None, hold.sale.clone());
         for (number, new) in amend.lines.iter().enumerate() {
+            let is_it = |line: &Line| (&line.sku, &line.location, &line.named) == (&new.sku, &new.location, &new.lot);
+            let has: u64 = lines.iter().filter(|line| is_it(line)).map(|line| unsold(&line.units)).sum();
+            if lines.iter().any(|line| line.remote && is_it(line)) {
+                // More would be a new hold of the other shard's.
+                if new.units.count() > has {
+                    return why("LinesSpanShards");
+                }
+                give_back(&mut lines, is_it, has - new.units.count());
+                continue;
+            }
             self.check_item(&new.sku)?;
             if !self.locations.contains_key(&new.location) {
                 return why("UnknownLocation");
             }
             new.lot.as_ref().map_or(Ok(()), |lot| self.lot(&new.sku, lot).map(|_| ()))?;
-            let is_it = |line: &Line| (&line.sku, &line.location, &line.named) == (&new.sku, &new.location, &new.lot);
-            let has: u64 =
-                lines.iter().filter(|line| is_it(line)).map(|line| line.units.held + line.units.backordered).sum();
             if new.units.count() <= has {
-                let mut less = has - new.units.count();
-                for line in lines.iter_mut().rev().filter(|line| is_it(line)) {
-                    for units in [&mut line.units.backordered, &mut line.units.held] {
-                        let part = less.min(*units);
-                        (*units, less) = (*units - part, less - part);
-                        line.units.released += part;
-                    }
-                }
+                give_back(&mut lines, is_it, has - new.units.count());
                 continue;
             }
             let known = lines.iter().position(is_it);
@@ -69,15 +66,16 @@ impl Model {
         if max_expires_at <= self.now {
             return why("ExtendLimitReached");
         }
-        for line in lines.iter().filter(|line| amend.lines.iter().any(|named| named.sku == line.sku)) {
+        let is_named = |line: &Line| !line.remote && amend.lines.iter().any(|named| named.sku == line.sku);
+        for line in lines.iter().filter(|line| is_named(line)) {
             let same = lines.iter().filter(|other| other.sku == line.sku);
-            let units: u64 = same.map(|other| other.units.held + other.units.backordered).sum();
+            let units: u64 = same.map(|other| unsold(&other.units)).sum();
             if self.items[&line.sku].max_per_order.is_some_and(|limit| units > u64::from(limit)) {
                 return why("OrderLimitExceeded");
             }
         }
         if hold.customer.is_some() {
-            let named = lines.iter_mut().filter(|line| amend.lines.iter().any(|named| named.sku == line.sku));
+            let named = lines.iter_mut().filter(|line| is_named(line));
             let campaign = hold.sale.as_ref().map(|sale| &sale.0);
             named.for_each(|line| self.mark(line, campaign));
         }
@@ -86,5 +84,17 @@ impl Model {
         hold.max_expires_at = max_expires_at;
         hold.expires_at = hold.expires_at.min(max_expires_at);
         Ok(())
+    }
+}
+
+/// Gives units of those lines back, of the last line first, and of each what is not there first.
+fn give_back(lines: &mut [Line], is_it: impl Fn(&Line) -> bool, mut less: u64) {
+    for line in lines.iter_mut().rev().filter(|line| is_it(line)) {
+        let units = &mut line.units;
+        for of in [&mut units.short, &mut units.backordered, &mut units.held] {
+            let part = less.min(*of);
+            (*of, less) = (*of - part, less - part);
+            units.released += part;
+        }
     }
 }

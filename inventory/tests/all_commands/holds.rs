@@ -1,5 +1,7 @@
 //! What the model does with a promise that was made: sold, shipped, given back, returned.
 
+use std::collections::BTreeSet;
+
 use holdfast_inventory::commands::{Commit, Extend, Fulfil, IfExpired, Picked, Return};
 use holdfast_inventory::{
     Backorder, Condition, Field, ItemStatus, LineCounts, LineUnits, LotId, LotStatus, ReservationId,
@@ -84,10 +86,6 @@ impl Model {
     /// The same, whoever decides it.
     pub fn sell_hold(&mut self, at: usize, commit: &Commit) -> Said<()> {
         let hold = self.holds[at].clone();
-        // What lies on other shards would have to be held there anew.
-        if (hold.is_spread && !commit.parts.is_empty()) || (hold.has_parts && commit.if_expired == IfExpired::Retake) {
-            return why("LinesSpanShards");
-        }
         let wants_kits = |model: &Self, units: &[u64]| {
             if commit.parts.is_empty() { Ok(()) } else { model.check_whole_kits(&hold, units) }
         };
@@ -102,6 +100,10 @@ impl Model {
             wants_kits(self, &units)?;
             self.sell_held(at, &units, commit.last);
         } else if commit.if_expired == IfExpired::Retake && hold.has(|units| units.expired) {
+            // What lies on other shards would have to be held there anew.
+            if hold.has_parts {
+                return why("LinesSpanShards");
+            }
             let units = units_of(&hold, &commit.parts, |units| units.expired, "ExceedsHeldQuantity")?;
             wants_kits(self, &units)?;
             self.retake(at, &units)?;
@@ -188,14 +190,17 @@ impl Model {
         if hold.state().is_ended() {
             return hold.why_not();
         }
-        if hold.is_spread && !fulfil.parts.is_empty() {
-            return why("LinesSpanShards");
+        // Another shard's lots are not named.
+        let is_own = |line: u32| hold.lines.get(line as usize).is_some_and(|line| !line.remote);
+        if fulfil.parts.iter().any(|part| part.lot.is_some() && !is_own(part.line)) {
+            return invalid(Field::LotId);
         }
         if !hold.has(|units| units.committed) {
             return why("ExceedsHeldQuantity");
         }
         let units = units_of(&hold, &line_units(&fulfil.parts), |units| units.committed, "ExceedsHeldQuantity")?;
-        if hold.release_at > self.now {
+        let ships_elsewhere = hold.lines.iter().zip(&units).any(|(line, units)| line.remote && *units > 0);
+        if ships_elsewhere && hold.release_at > self.now {
             return why("NotReleased");
         }
         if self.check_whole_kits(&hold, &units).is_err() {
@@ -277,7 +282,8 @@ impl Model {
         }
         let at = self.find(returned.reservation)?;
         let hold = self.holds[at].clone();
-        if hold.is_spread {
+        let shards: BTreeSet<Option<u32>> = returned.parts.iter().map(|part| hold.shard_of_line(part.line)).collect();
+        if shards.len() > 1 {
             return why("LinesSpanShards");
         }
         let may = |units: &LineCounts| units.fulfilled - units.returned;

@@ -6,7 +6,7 @@
 //!
 //! What the model leaves to the shards: when a reservation, an order or a document that has ended is forgotten, and what revisions
 //! are. What it does not play: letters between shards that are lost, late or twice, so that nothing is undecided
-//! (`inventory/tests/orders.rs`); the shipping of a whole while units of it are short on another shard, of which the deciding shard
+//! (`inventory/tests/orders/`); the shipping of a whole while units of it are short on another shard, of which the deciding shard
 //! knows nothing (the same); lines of which fewer will do (the same, and `inventory/src/commands/take.rs`); what comes back after the
 //! shard of its counter has forgotten the reservation (docs/known-issues.md); and rooms that are full, for which 65 536 would have to
 //! come.
@@ -16,6 +16,8 @@
 mod amend;
 mod campaigns;
 mod compare;
+#[path = "../dice/mod.rs"]
+mod dice;
 mod generate;
 mod holds;
 mod limits;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_inventory::commands::Plan;
 use holdfast_inventory::{
-    CampaignId, ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec, LimitId,
-    LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal, ReservationId,
-    ReservationState, Sku, TransferId,
+    Backorder, CampaignId, ChannelId, ChannelSpec, Component, Condition, CountId, CustomerHash, Field, ItemSpec,
+    LimitId, LineCounts, LocationId, LotDates, LotId, LotSpec, LotStatus, LotUnits, ReceiptId, Refusal, ReservationId,
+    ReservationState, Sku, TransferId, slot_of,
 };
 
 use crate::campaigns::{Allocation, Campaign, Sale};
@@ -174,6 +174,18 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// The shard that a line lies on where it is another than the one that decides; `None` for one that there is not, too.
+    pub fn shard_of_line(&self, line: u32) -> Option<u32> {
+        let line = self.lines.get(line as usize).filter(|line| line.remote)?;
+        Some(crate::shard_of(slot_of(&line.sku)))
+    }
+
+    /// Nothing that other shards have of it is short or waited for, of which the deciding one knows nothing, or late.
+    pub fn is_known_whole(&self) -> bool {
+        let waits = |units: &LineCounts| units.short + units.short_sold + units.backordered + units.backordered_sold;
+        self.lines.iter().all(|line| !line.remote || waits(&line.units) == 0)
+    }
+
     pub fn has(&self, of: impl Fn(&LineCounts) -> u64) -> bool {
         self.lines.iter().any(|line| of(&line.known()) > 0)
     }
@@ -373,9 +385,13 @@ impl Model {
 
     /// Until when units of the item must be sellable that are promised now.
     pub fn need_of(&self, sku: &Sku) -> u64 {
-        match self.items[sku].min_remaining_days {
-            0 => 0,
-            days => (self.now + u64::from(days) * DAY_MS).next_multiple_of(HOUR_MS),
+        let spec = &self.items[sku];
+        let remaining = u64::from(spec.min_remaining_days) * DAY_MS;
+        match spec.backorder {
+            // It is shipped no earlier than it is out.
+            Backorder::Preorder { release_at, .. } if release_at.0 > self.now => release_at.0 + remaining,
+            _ if remaining == 0 => 0,
+            _ => (self.now + remaining).next_multiple_of(HOUR_MS),
         }
     }
 

@@ -203,6 +203,15 @@ impl Model {
             }
             let state = match &report.report {
                 StepReport::Done { .. } => done,
+                // What is declined after an attempt that may have been done is taken back as if it were.
+                StepReport::Failed { .. }
+                    if !undo && step.attempts > 0 && step.spec.compensation != Compensation::None =>
+                {
+                    step.comes_out(StepState::Failed);
+                    step.state = StepState::Unknown;
+                    self.abort(at, GiveBack::Release);
+                    return Ok(());
+                }
                 StepReport::Failed { .. } => failed,
                 // Each attempt counts once, and the last one that may be made is the end.
                 StepReport::Retry { .. } if report.attempt != step.attempts + 1 => return Ok(()),

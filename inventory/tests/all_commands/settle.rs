@@ -213,6 +213,36 @@ impl Model {
         }
     }
 
+    /// Who asked for a lot by name that does not come back takes any other.
+    pub fn forget_name(&mut self, sku: &holdfast_inventory::Sku, lot: &LotId) {
+        let lines = self.holds.iter_mut().flat_map(|hold| &mut hold.lines).filter(|line| line.sku == *sku);
+        for line in
+            lines.filter(|line| line.named.as_ref() == Some(lot) && line.units.short + line.units.short_sold > 0)
+        {
+            line.named = None;
+        }
+    }
+
+    /// Lots whose dates have come by now leave sale, and expire, in the order of the dates; what was so before `since` is known.
+    pub fn pass_dates(&mut self, since: u64, of: impl Fn(&holdfast_inventory::Sku) -> bool) {
+        let mut dates = Vec::new();
+        for ((sku, id), lot) in self.lots.iter().filter(|((sku, _), _)| of(sku)) {
+            let expiry = lot.expires_at.map(|at| (at, lot.made, true));
+            let passed = [Some((lot.removal_at, lot.made, false)), expiry].into_iter().flatten();
+            dates.extend(
+                passed.filter(|(at, ..)| (since..self.now).contains(at)).map(|date| (date, sku.clone(), id.clone())),
+            );
+        }
+        dates.sort();
+        for ((.., is_expiry), sku, lot) in dates {
+            self.withdraw(&sku, &lot, is_expiry);
+            if is_expiry {
+                self.forget_name(&sku, &lot);
+            }
+            self.settle();
+        }
+    }
+
     pub fn give_back(&mut self, at: usize, what: GiveBack) {
         for line in &mut self.holds[at].lines {
             let units = &mut line.units;
@@ -233,16 +263,11 @@ impl Model {
     pub fn pass_time(&mut self, now: u64) {
         let is_due = |campaign: &Campaign| (self.now + 1..=now).contains(&campaign.spec.ends_at.0);
         let campaign_ends = self.campaigns.values().any(is_due);
-        self.now = now;
+        let since = std::mem::replace(&mut self.now, now);
         if campaign_ends {
             self.settle();
         }
-        let mut over: Vec<_> = self.lots.iter().filter(|(_, lot)| lot.removal_at < now).collect();
-        over.sort_by_key(|(_, lot)| (lot.removal_at, lot.made));
-        for (sku, lot) in over.into_iter().map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            self.withdraw(&sku, &lot, false);
-        }
-        self.settle();
+        self.pass_dates(since, |_| true);
         let due = |at: usize| {
             let hold = &self.holds[at];
             if let Some(order) = hold.open_order() {

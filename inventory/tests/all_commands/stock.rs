@@ -83,6 +83,8 @@ impl Model {
         if self.lot(&put.sku, &put.lot)?.removal_at < self.now {
             self.withdraw(&put.sku, &put.lot, false);
         }
+        self.settle();
+        self.pass_dates(0, |sku| *sku == put.sku);
         Ok(())
     }
 
@@ -102,11 +104,7 @@ impl Model {
         }
         self.withdraw(&block.sku, &block.lot, true);
         if block.status == LotStatus::Recalled {
-            let lines = self.holds.iter_mut().flat_map(|hold| &mut hold.lines).filter(|line| line.sku == block.sku);
-            let is_short = |units: &holdfast_inventory::LineCounts| units.short + units.short_sold > 0;
-            for line in lines.filter(|line| line.named.as_ref() == Some(&block.lot) && is_short(&line.units)) {
-                line.named = None;
-            }
+            self.forget_name(&block.sku, &block.lot);
         }
         Ok(())
     }

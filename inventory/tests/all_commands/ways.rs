@@ -25,7 +25,7 @@ impl World {
         if let Operation::Reserve(reserve) = &command.operation
             && is_spread
         {
-            // A part that is forgotten would be held anew until its shard has asked: inventory/tests/orders.rs plays that.
+            // A part that is forgotten would be held anew until its shard has asked: inventory/tests/orders/ plays that.
             let parts = reserve.lines.iter().map(|line| shard_of(slot_of(&line.sku))).chain([shard]);
             let is_there = |shard: u32| self.shards[shard as usize].reservation(reserve.reservation).is_some();
             if outcome.is_err() || !parts.into_iter().all(is_there) {

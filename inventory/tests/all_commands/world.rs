@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Told};
+use holdfast_inventory::commands::{Abandon, PutItem, PutKit, PutLocation, Return, Told};
 use holdfast_inventory::{
     Applied, AttemptId, Backorder, BodyHash, CampaignId, Cause, Command, CommandId, Component, Entry, Inventory,
     ItemSpec, Limits, LocationSpec, LogTime, Operation, Refusal, ReservationId, Sku, Slot, SpreadPlan, Success, Units,
     invariants, slot_of,
 };
 
+use crate::dice::Dice;
 use crate::generate::{Wish, location};
 use crate::model::{Model, Said, name_of};
 use crate::rooms::slot_of_room;
@@ -25,22 +26,6 @@ const TAIL: usize = 300;
 pub type News = (u64, BTreeSet<u32>, u64);
 
 pub type Outcome = Result<Success, Refusal>;
-
-/// Numbers that follow from a seed.
-pub struct Dice(pub u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
 
 /// A command that was decided, to be asked again.
 #[derive(Clone)]
@@ -356,6 +341,14 @@ impl World {
         model.counts.retain(|id, it| it.is_open || of(id.slot()).count(*id).is_some());
     }
 
+    /// Where the lines lie, if that is one shard; the deciding one would only name it (inventory/tests/orders/).
+    fn shard_of_return(&self, returned: &Return) -> u32 {
+        let deciding = shard_of(returned.reservation.slot());
+        let Some(hold) = self.model.holds.iter().find(|hold| hold.id == returned.reservation) else { return deciding };
+        let shards: BTreeSet<_> = returned.parts.iter().map(|part| hold.shard_of_line(part.line)).collect();
+        if shards.len() == 1 { shards.into_iter().flatten().next().unwrap_or(deciding) } else { deciding }
+    }
+
     /// The shard that decides a command.
     pub fn shard_for(&self, wish: &Wish) -> u32 {
         let of_sku = |sku: &Sku| shard_of(slot_of(sku));
@@ -373,7 +366,7 @@ impl World {
             Operation::Release(release) => of(release.reservation),
             Operation::Fulfil(fulfil) => of(fulfil.reservation),
             Operation::Cancel(cancel) => of(cancel.reservation),
-            Operation::Return(returned) => of(returned.reservation),
+            Operation::Return(returned) => self.shard_of_return(returned),
             Operation::PutLot(put) => of_sku(&put.sku),
             Operation::BlockLot(block) => of_sku(&block.sku),
             Operation::MoveUnits(moved) => of_sku(&moved.sku),

@@ -183,6 +183,7 @@ pub fn small_limits() -> Limits {
         live_reservations: 7,
         ended_reservations: 6,
         keep_ended_ms: 4_000_000,
+        keep_trace_ms: 9_000_000,
         ..Limits::default()
     }
 }

@@ -80,12 +80,16 @@ impl Model {
         loop {
             let ended = self.reservations.iter().filter(|reservation| reservation.ended_at.is_some());
             let count = ended.clone().count() as u64;
-            let Some(oldest) = ended.min_by_key(|reservation| reservation.ended_at) else { return };
-            let is_old = oldest.ended_at.unwrap().0 + self.limits.keep_ended_ms <= self.now.0;
-            if !is_old && count <= self.limits.ended_reservations {
-                return;
-            }
-            let id = oldest.id;
+            let key =
+                |reservation: &&Reservation| (sum(reservation, |units| units.fulfilled) > 0, reservation.ended_at);
+            let is_old = |reservation: &&Reservation| {
+                let (has_shipped, ended_at) = key(reservation);
+                let keep_ms = if has_shipped { self.limits.keep_trace_ms } else { self.limits.keep_ended_ms };
+                ended_at.unwrap().0 + keep_ms <= self.now.0
+            };
+            let is_too_many = count > self.limits.ended_reservations;
+            let Some(next) = ended.filter(|it| is_too_many || is_old(it)).min_by_key(key) else { return };
+            let id = next.id;
             self.reservations.retain(|reservation| reservation.id != id);
         }
     }

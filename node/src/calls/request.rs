@@ -1,7 +1,8 @@
 //! One attempt: what an endpoint is sent, and what its answer means.
 //!
 //! A `POST` of a JSON object under an `Idempotency-Key` that is the same for every attempt at the same thing (docs/clients.md). 2xx: it is
-//! done. 408, 425, 429 and 5xx, no connection, no answer in time: nobody knows, it is asked again. Anything else: it is refused for good.
+//! done. 408, 409, 425, 429 and 5xx, no connection, no answer in time: nobody knows, it is asked again. Anything else:
+//! it is refused for good.
 
 use std::time::Duration;
 
@@ -150,7 +151,9 @@ async fn answered(response: Response<Body>) -> Answered {
 }
 
 fn may_be_done(status: StatusCode) -> bool {
-    let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    // A conflict is how many say that an earlier attempt with this key is still being done.
+    let again =
+        [StatusCode::REQUEST_TIMEOUT, StatusCode::CONFLICT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
     status.is_server_error() || again.contains(&status)
 }
 
@@ -236,10 +239,10 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_refused_for_sure_is_refused() {
-        for status in [500, 503, 504, 408, 425, 429] {
+        for status in [500, 503, 504, 408, 409, 425, 429] {
             assert!(matches!(ask_one(false, status, Vec::new()).await.0, Answered::Nothing { .. }), "{status}");
         }
-        for status in [301, 400, 402, 404, 409, 422] {
+        for status in [301, 400, 402, 404, 422] {
             assert!(matches!(ask_one(false, status, Vec::new()).await.0, Answered::Refused { .. }), "{status}");
         }
         let (refused, ..) = ask_one(false, 402, b"card declined".to_vec()).await;

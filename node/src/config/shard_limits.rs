@@ -38,6 +38,7 @@ fn bounds(limits: &ShardLimits) -> Vec<Bound> {
         items in 1..=MANY,
         sweep in 1..=65_536,
         max_hold_s in 1..=u64::from(MAX_TTL_S),
+        keep_trace_ms in MINUTE..=3_660 * DAY,
     ]
 }
 

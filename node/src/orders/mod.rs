@@ -14,12 +14,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdfast_inventory::commands::Abandon;
-use holdfast_inventory::{Answer, AttemptId, Command, LogTime, Operation, Refusal, SpreadPlan};
-use holdfast_proto::v1::CommandError;
+use holdfast_inventory::{
+    Answer, AttemptId, Command, Inventory, LogTime, Operation, Refusal, Reservation, ReservationState, SpreadPlan,
+    slot_of,
+};
+use holdfast_proto::v1::{CommandError, ErrorReason};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
-use carry::carry;
+use carry::{carry, carry_command};
 pub(crate) use drive::drive;
 pub(crate) use service::order_service;
 
@@ -91,7 +94,11 @@ pub(crate) async fn reserve(
             give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
             return Ok(Attempt::LostRace);
         }
-        Err(refusal) => return Err(to_proto::command_error(&refusal)),
+        Err(refusal) => {
+            // Nothing will be decided of this attempt: what the others hold for it need not wait until they ask.
+            give_back(core, &plan, Instant::now() + PREPARED_WITHIN).await;
+            return Err(to_proto::command_error(&refusal));
+        }
     };
 
     let mut command = Command { operation: Operation::ReserveSpread(Box::new(decision)), ..command };
@@ -113,6 +120,52 @@ pub(crate) async fn reserve(
 
 fn is_refused_for_good(answer: &Answer) -> bool {
     answer.outcome.as_ref().is_err_and(Refusal::is_recorded)
+}
+
+/// Whether a command may be about lines that another shard of its reservation keeps, and is decided there then.
+pub(crate) const fn may_lie_elsewhere(operation: &Operation) -> bool {
+    matches!(operation, Operation::Return(_))
+}
+
+/// Has a command decided by the shard that keeps its lines, which the deciding shard has refused for that; says which one that is.
+///
+/// # Errors
+///
+/// Nothing is decided under the command's id by this attempt, or it is not known.
+pub(crate) async fn decide_elsewhere(
+    core: &Core,
+    command: EncodedCommand,
+    shard: u32,
+    deadline: Instant,
+) -> Result<(u32, Decided), CommandError> {
+    let routes = core.routes()?;
+    let Operation::Return(back) = &command.command.operation else {
+        return Err(refusals::unavailable(shard, "only a return is decided by another shard"));
+    };
+    let line = back.parts.first().map_or(0, |part| part.line as usize);
+    let handle = core.shard(shard, &routes)?;
+    let whole = handle.group().read_shard(|inventory: &Inventory| inventory.reservation(back.reservation)).flatten();
+    let sku = whole.as_ref().and_then(|whole| whole.lines.get(line)).map(|line| line.sku.clone());
+    let (Some(whole), Some(sku)) = (whole, sku) else {
+        return Err(refusals::unavailable(shard, "it is not known here where the lines lie"));
+    };
+    let there = routes.shard_of(slot_of(&sku));
+    let decided = carry_command(core, there, &command, deadline).await;
+    decided.map(|decided| (there, as_of_whole(decided, &whole))).map_err(|why| {
+        let why = format!("it is not known whether shard {there} decided this: {why}; ask again with the same id");
+        CommandError::of(ErrorReason::OutcomeUnknown, why).with("shard", there)
+    })
+}
+
+/// What a part has answered, with what callers know the reservation by: the whole's revision, state and time, which is told of the return
+/// a moment later.
+fn as_of_whole(mut decided: Decided, whole: &Reservation) -> Decided {
+    for success in decided.answers.iter_mut().filter_map(|answer| answer.outcome.as_mut().ok()) {
+        let is_held = whole.state == ReservationState::Held;
+        (success.revision, success.state) = (whole.revision, Some(whole.state));
+        success.expires_at = is_held.then_some(whole.expires_at);
+    }
+    decided
 }
 
 /// Gives back at once what was prepared for a reservation that is refused. Where that fails, the shards ask later.

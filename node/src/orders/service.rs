@@ -38,17 +38,25 @@ impl OrderService for Orders {
             return Err(Status::permission_denied("this node is of another cluster"));
         }
         let command = decode_command(&bytes).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        if !command.operation.is_told_by_nodes() {
-            return Err(Status::invalid_argument("only what nodes tell shards by themselves is decided here"));
+        if !command.operation.is_told_by_nodes() && !super::may_lie_elsewhere(&command.operation) {
+            return Err(Status::invalid_argument("only what one shard has to say to another is decided here"));
         }
         let routes = self.core.routes()?;
         let handle = self.core.shard(shard, &routes)?;
         let decided = decide_here(&handle, EncodedCommand { command, bytes }, Instant::now() + PATIENCE).await;
-        let outcome = match decided {
-            Ok(outcome) => Outcome::Decided(Answer::encode_outcome(&outcome).into()),
-            Err(why) => Outcome::NotDecided(why),
-        };
-        Ok(Response::new(DecideResponse { outcome: Some(outcome) }))
+        let decided = decided.and_then(|mut decided| {
+            let answer = decided.answers.pop().ok_or_else(|| "the shard gave no answer".to_owned())?;
+            Ok(DecideResponse {
+                outcome: Some(Outcome::Decided(Answer::encode_outcome(&answer.outcome).into())),
+                applied_index: decided.index,
+                log_time_ms: decided.log_time.0,
+                replayed: answer.replayed,
+            })
+        });
+        Ok(Response::new(decided.unwrap_or_else(|why| DecideResponse {
+            outcome: Some(Outcome::NotDecided(why)),
+            ..DecideResponse::default()
+        })))
     }
 
     async fn look(&self, request: Request<LookRequest>) -> Result<Response<LookResponse>, Status> {

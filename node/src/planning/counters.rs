@@ -32,13 +32,17 @@ pub(crate) fn ask_counters(reserve: &mut Reserve, routes: &Routes) -> Result<(),
     if is_on(Mutation::CounterNotAsked) {
         return Ok(());
     }
-    let has_counters = reserve.plan.as_ref().is_some_and(|plan| !plan.counters.is_empty());
-    let is_limited = reserve.lines.iter().any(|line| routes.limits_by_sku.contains_key(&line.sku));
-    if !has_counters && !is_limited {
+    if !may_be_counted(reserve, routes) {
         return Ok(());
     }
     let request = if reserve.plan.is_none() { request_of(&reserve.lines, &[]) } else { BodyHash::default() };
     reserve.count_under(request, |sku| routes.limits_over(sku)).map_err(|refused| invalid_argument(&refused))
+}
+
+/// Whether it has lines that a limit over several SKUs counts, or has asked for counters before.
+pub(crate) fn may_be_counted(reserve: &Reserve, routes: &Routes) -> bool {
+    let has_counters = reserve.plan.as_ref().is_some_and(|plan| !plan.counters.is_empty());
+    has_counters || reserve.lines.iter().any(|line| routes.limits_by_sku.contains_key(&line.sku))
 }
 
 /// Has a reserve decided whose lines are worked out, but for its counters.

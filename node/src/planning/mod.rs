@@ -24,7 +24,7 @@ use holdfast_proto::v1::{self, CommandError};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, encode_command};
 use tokio::time::Instant;
 
-pub(crate) use counters::{ask_counters, reserve_counted};
+pub(crate) use counters::{ask_counters, may_be_counted, reserve_counted};
 pub(crate) use kits::{KnownKits, Planned, answer_kit, plan as plan_kits};
 pub(crate) use look::answer as answer_look;
 use look::look;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use holdfast_inventory::commands::ReserveSpread;
-use holdfast_inventory::{Command, MAX_CHAIN, Operation};
+use holdfast_inventory::commands::{Line, ReserveSpread};
+use holdfast_inventory::{Command, MAX_CHAIN, Operation, slot_of};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason, Retry};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
@@ -76,14 +76,8 @@ pub(super) async fn decide(
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
     let is_first = commands.iter().all(|command| !command.retry && !command.linked);
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
-    for checked in &mut checked {
-        if let Ok(Ready { command, .. }) = checked
-            && let Operation::StartOrder(order) = &command.command.operation
-            && let Err(error) = calls::check_endpoints(core, order, deadline).await
-        {
-            *checked = Err(error);
-        }
-    }
+    check_steps(core, &mut checked, deadline).await;
+    check_amends(core, &routes, &mut checked);
     work_out_lines(core, &routes, &mut checked, &linked, route_epoch, deadline).await;
     ask_counters(&routes, &mut checked);
     check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));
@@ -95,7 +89,7 @@ pub(super) async fn decide(
     let mut results: Vec<Option<CommandResult>> = Vec::with_capacity(checked.len());
     results.resize_with(checked.len(), || None);
     let mut works: Vec<Work> = Vec::with_capacity(1);
-    // Reserves whose lines nobody has looked at.
+    // Reserves whose lines nobody has looked at, and what may be about lines of another shard.
     let mut as_sent: Vec<(usize, u32, Bytes)> = Vec::new();
     let mut spread = Vec::new();
     for (place, checked) in checked.into_iter().enumerate() {
@@ -112,7 +106,7 @@ pub(super) async fn decide(
                     works.push(Work { shard, commands: Vec::new(), places: Vec::new() });
                     works.len() - 1
                 });
-                if matches!(&command.command.operation, Operation::Reserve(it) if it.plan.is_none()) && !linked[place] {
+                if may_be_decided_anew(&command.command.operation) && !linked[place] {
                     as_sent.push((place, shard, command.bytes.clone()));
                 }
                 works[at].commands.push(command);
@@ -149,6 +143,9 @@ pub(super) async fn decide(
     });
     let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
     for (place, shard, decided) in again {
+        // The entry is another shard's where that one has decided it.
+        let (shard, decided) =
+            decided.map_or_else(|error| (shard, Err(error)), |(there, decided)| (there, Ok(decided)));
         results[place] = Some(result_of(shard, decided, ids[place], &mut answer));
     }
     if answer.log_time_ms == 0 {
@@ -180,6 +177,9 @@ fn ask_counters(routes: &Routes, checked: &mut [Checked]) {
     for slot in checked.iter_mut().filter(|_| !routes.limits_by_sku.is_empty()) {
         let Ok(Ready { shard, command, sourcing: None }) = slot else { continue };
         let Operation::Reserve(reserve) = &command.command.operation else { continue };
+        if !planning::may_be_counted(reserve, routes) {
+            continue;
+        }
         let mut counted = reserve.clone();
         let asked = planning::ask_counters(&mut counted, routes).and_then(|()| {
             let is_same = counted == *reserve;
@@ -288,31 +288,44 @@ fn encoded(mut command: Command) -> Result<EncodedCommand, CommandError> {
     Ok(EncodedCommand { command, bytes })
 }
 
-/// Whether a reserve was refused with nothing decided, because a line of it is a kit, or of an item under a limit that was not asked.
+/// Whether it may come back with nothing decided, for this node to have it decided in another way.
+fn may_be_decided_anew(operation: &Operation) -> bool {
+    matches!(operation, Operation::Reserve(it) if it.plan.is_none()) || orders::may_lie_elsewhere(operation)
+}
+
+/// Whether a reserve was refused with nothing decided, because a line of it is a kit, or of an item under a limit that was not asked; or
+/// anything else because its lines lie on another shard.
 fn is_undecided(result: &CommandResult) -> bool {
     let Some(Outcome::Error(error)) = &result.outcome else { return false };
     let is_unworked = matches!(error.reason(), ErrorReason::SkuIsKit | ErrorReason::LimitNotAsked);
-    is_unworked && error.retry() == Retry::SameKey
+    (is_unworked && error.retry() == Retry::SameKey) || error.reason() == ErrorReason::LinesElsewhere
 }
 
-/// Decides a reserve that its shard has refused because there is something to work out: with the lines that it becomes.
+/// Decides a reserve that its shard has refused because there is something to work out, with the lines that it becomes; and what is about
+/// lines of another shard there.
 async fn decide_anew(
     core: &Core,
     shard: u32,
     bytes: &[u8],
     route_epoch: u64,
     deadline: Instant,
-) -> Result<Decided, CommandError> {
+) -> Result<(u32, Decided), CommandError> {
     let routes = core.routes()?;
     let command = decode_command(bytes).map_err(|error| refusals::unavailable(shard, &error.to_string()))?;
+    if orders::may_lie_elsewhere(&command.operation) {
+        let command = EncodedCommand { command, bytes: Bytes::copy_from_slice(bytes) };
+        return orders::decide_elsewhere(core, command, shard, deadline).await;
+    }
     let again = work_out(core, &routes, shard, command.clone(), false, route_epoch, deadline).await?;
     let again = again.map_or(command, |again| again.command);
     if matches!(again.operation, Operation::Reserve(_)) {
-        return planning::reserve_counted(core, again, shard, route_epoch, deadline).await;
+        let decided = planning::reserve_counted(core, again, shard, route_epoch, deadline).await?;
+        return Ok((shard, decided));
     }
     let submitted = submit(core, shard, vec![encoded(again)?], deadline, &routes, route_epoch)?;
     let (_, outcome) = submitted.outcomes().await.pop().ok_or_else(no_answer)?;
-    outcome.map_err(|why| refusals::not_decided(&why, shard, &routes, route_epoch))
+    let decided = outcome.map_err(|why| refusals::not_decided(&why, shard, &routes, route_epoch))?;
+    Ok((shard, decided))
 }
 
 fn no_answer() -> CommandError {
@@ -383,23 +396,52 @@ fn check(wire: v1::Command, routes: &Routes) -> Checked {
     Ok(Ready { shard, command: encoded(command)?, sourcing })
 }
 
-/// A reserve may have lines on several shards, one of which decides it; an amend may not.
+/// A reserve may have lines on several shards, one of which decides it.
 fn check_lines(command: &Command, shard: u32, routes: &Routes) -> Result<(), CommandError> {
     let mut elsewhere = slots_of_lines(command).map(|slot| routes.shard_of(slot) != shard);
-    if matches!(command.operation, Operation::Reserve(_)) {
-        if elsewhere.all(|elsewhere| elsewhere) {
-            let hint = "mint it with the slot of one of the lines, whose shard decides the reservation";
-            return Err(invalid("reservation_id", "has the slot of a shard that has none of the lines", hint));
-        }
-        return Ok(());
+    if matches!(command.operation, Operation::Reserve(_)) && elsewhere.all(|elsewhere| elsewhere) {
+        let hint = "mint it with the slot of one of the lines, whose shard decides the reservation";
+        return Err(invalid("reservation_id", "has the slot of a shard that has none of the lines", hint));
     }
-    elsewhere.position(|elsewhere| elsewhere).map_or(Ok(()), |line| Err(lines_span_shards(command, line, shard)))
+    Ok(())
+}
+
+/// An order calls no endpoint that there is not.
+async fn check_steps(core: &Core, checked: &mut [Checked], deadline: Instant) {
+    for checked in checked {
+        if let Ok(Ready { command, .. }) = checked
+            && let Operation::StartOrder(order) = &command.command.operation
+            && let Err(error) = calls::check_endpoints(core, order, deadline).await
+        {
+            *checked = Err(error);
+        }
+    }
+}
+
+/// An amend of a reservation that this node knows adds no line of another shard than the deciding one, which does not know such items.
+fn check_amends(core: &Core, routes: &Routes, checked: &mut [Checked]) {
+    for slot in checked {
+        let Ok(Ready { shard, command, .. }) = slot else { continue };
+        let Operation::Amend(amend) = &command.command.operation else { continue };
+        let is_elsewhere = |line: &Line| routes.shard_of(slot_of(&line.sku)) != *shard;
+        if !amend.lines.iter().any(is_elsewhere) {
+            continue;
+        }
+        let known = core.shard(*shard, routes).ok().and_then(|handle| {
+            handle.group().read_shard(|inventory| inventory.reservation(amend.reservation)).flatten()
+        });
+        let Some(known) = known else { continue };
+        let is_new = |line: &Line| is_elsewhere(line) && known.lines.iter().all(|it| it.sku != line.sku);
+        if let Some(line) = amend.lines.iter().position(is_new) {
+            *slot = Err(lines_span_shards(&command.command, line, *shard));
+        }
+    }
 }
 
 fn lines_span_shards(command: &Command, line: usize, shard: u32) -> CommandError {
     let message = format!(
         "line {line} of command {} lies on another shard than shard {shard}, which decides the reservation; \
-         release it and make another one",
+         reserve it by a reservation of its own",
         command.id
     );
     CommandError::of(ErrorReason::LinesSpanShards, message).at(format!("lines[{line}].sku"))

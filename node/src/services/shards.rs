@@ -38,6 +38,7 @@ impl ShardsService {
             halt: group.read_shard(|shard| shard.halt().cloned()).flatten().map(halt),
             audits: last.as_ref().map_or(0, |(audits, _)| *audits),
             last_audit: last.map(|(_, audited)| audit_result(&audited)),
+            remembers_ended_since_ms: group.read_shard(|shard| shard.remembers_ended_since().0),
         }
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn command_error(refusal: &Refusal) -> CommandError {
         | Refusal::LinkedCommandFailed
         | Refusal::OrderUndecided
         | Refusal::LinesSpanShards
+        | Refusal::LinesElsewhere { .. }
         | Refusal::LinesMoveTogether
         | Refusal::AlreadyEnded => error,
     }
@@ -126,6 +127,7 @@ const fn reason(refusal: &Refusal) -> Reason {
         Refusal::LinkedCommandFailed => Reason::LinkedCommandFailed,
         Refusal::OrderUndecided => Reason::OrderUndecided,
         Refusal::LinesSpanShards => Reason::LinesSpanShards,
+        Refusal::LinesElsewhere { .. } => Reason::LinesElsewhere,
         Refusal::CustomerRequired { .. } => Reason::CustomerRequired,
         Refusal::CustomerLimitExceeded { .. } => Reason::CustomerLimitExceeded,
         Refusal::LinesMoveTogether => Reason::LinesMoveTogether,

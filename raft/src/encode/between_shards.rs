@@ -165,13 +165,15 @@ pub(super) fn ask_to_log(it: &AskDecision) -> log::AskDecision {
         attempts: numbers_of(&it.attempts),
         deadline_ms: it.deadline.0,
         filled: it.filled.clone(),
+        returned: it.returned.clone(),
     }
 }
 
 pub(super) fn ask_from_log(it: &log::AskDecision) -> Result<AskDecision, DecodeError> {
     let reservation = reservation(it.reservation_high, it.reservation_low);
-    let (attempts, deadline, filled) = (attempts(&it.attempts), LogTime(it.deadline_ms), it.filled.clone());
-    Ok(AskDecision { reservation, slot: slot(it.slot)?, attempts, deadline, filled })
+    let (attempts, deadline) = (attempts(&it.attempts), LogTime(it.deadline_ms));
+    let (filled, returned) = (it.filled.clone(), it.returned.clone());
+    Ok(AskDecision { reservation, slot: slot(it.slot)?, attempts, deadline, filled, returned })
 }
 
 pub(super) fn told_to_log(it: &Told) -> log::Told {

@@ -30,4 +30,5 @@ translations! {
     items,
     sweep,
     max_hold_s,
+    keep_trace_ms,
 }

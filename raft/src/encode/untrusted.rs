@@ -70,6 +70,7 @@ fn odd_limits() -> Limits {
         live_reservations: 5,
         ended_reservations: 6,
         keep_ended_ms: 7,
+        keep_trace_ms: 11,
         items: 8,
         sweep: 9,
         max_hold_s: 10,
@@ -331,6 +332,7 @@ fn between_shards() -> Vec<Operation> {
             attempts: vec![AttemptId(7), AttemptId(8)],
             deadline: LogTime(10),
             filled: vec![17, 0],
+            returned: vec![0, 18],
         }),
         Operation::Told(Told {
             reservation: reservation(),

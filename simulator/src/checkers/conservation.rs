@@ -38,8 +38,8 @@ struct Told {
     fulfilled: Count,
     /// Counts that were set, which move units by what nobody is told.
     is_counted: bool,
-    /// It is sold in kits too: how many units, their recipes say, and the account of the reservations.
-    is_of_kits: bool,
+    /// It is sold in kits or in parts of lines too: how many units, another checker says, and the account of the reservations.
+    is_of_others: bool,
 }
 
 /// Compares what stands in the end with what was acknowledged.
@@ -57,7 +57,7 @@ pub fn check(history: &History, inventory: &Inventory) -> Vec<Finding> {
             }
         };
         within("received", stock.received, told.received.certain, told.received.most(), &mut find);
-        if told.is_of_kits {
+        if told.is_of_others {
             not_oversold(sku, stock, &told, &mut find);
             continue;
         }
@@ -104,25 +104,27 @@ fn balance(sku: &str, stock: &StockSeen, find: &mut impl FnMut(String)) {
 
 /// Everything that came to a place, less what was sent on to another.
 fn came(stock: &StockSeen) -> i128 {
-    i128::from(stock.received) + i128::from(stock.adjusted) + i128::from(stock.arrived) - i128::from(stock.sent)
+    let came = stock.received + stock.arrived + stock.returned;
+    i128::from(came) + i128::from(stock.adjusted) - i128::from(stock.sent)
 }
 
 /// [H-HOLDS] from outside: the reservations' units are the SKUs'.
 fn account(inventory: &Inventory, find: &mut impl FnMut(String)) {
-    let mut sums: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
+    let mut sums: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
     for line in inventory.reservations.values().flat_map(|seen| &seen.lines) {
-        let [held, committed, fulfilled, backordered] = sums.entry(&line.sku).or_default();
+        let [held, committed, fulfilled, backordered, returned] = sums.entry(&line.sku).or_default();
         *held += line.held;
         *committed += line.committed;
         *fulfilled += line.fulfilled;
         *backordered += line.backordered;
+        *returned += line.returned;
     }
     for (sku, stock) in &inventory.stocks {
         let of_reservations = sums.get(sku.as_str()).copied().unwrap_or_default();
-        let of_stock = [stock.reserved, stock.committed, stock.fulfilled, stock.backordered];
+        let of_stock = [stock.reserved, stock.committed, stock.fulfilled, stock.backordered, stock.returned];
         if of_reservations != of_stock {
             find(format!(
-                "H-HOLDS: {sku} has {of_stock:?} units reserved, committed, shipped and backordered, its reservations {of_reservations:?}"
+                "H-HOLDS: {sku} has {of_stock:?} units reserved, committed, shipped, backordered and returned, its reservations {of_reservations:?}"
             ));
         }
     }
@@ -217,12 +219,13 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 Request::PutItem { sku } | Request::PutItemByLot { sku } | Request::PutItemToWaitFor { sku, .. } => {
                     told.entry(sku).or_default();
                 }
-                Request::PutKit { .. } | Request::ReserveKits { .. } => {
-                    command.request.skus().for_each(|sku| told.entry(sku).or_default().is_of_kits = true);
+                Request::PutKit { .. } | Request::ReserveKits { .. } | Request::ReserveInParts { .. } => {
+                    command.request.skus().for_each(|sku| told.entry(sku).or_default().is_of_others = true);
                 }
                 Request::Cancel { .. }
                 | Request::Reserve { .. }
                 | Request::ReserveThrough { .. }
+                | Request::Change { .. }
                 | Request::Extend { .. }
                 | Request::Release { .. }
                 | Request::BlockLot { .. }

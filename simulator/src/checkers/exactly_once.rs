@@ -104,7 +104,9 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
                 Request::Receive { sku, units }
                 | Request::ReceiveLot { sku, units, .. }
                 | Request::ReceiveExpected { sku, units, .. } => *receipts.entry(sku).or_default() += u64::from(*units),
-                Request::Reserve { reservation, lines, .. } | Request::ReserveThrough { reservation, lines, .. } => {
+                Request::Reserve { reservation, lines, .. }
+                | Request::ReserveThrough { reservation, lines, .. }
+                | Request::ReserveInParts { reservation, lines } => {
                     let units = lines.iter().map(|line| u64::from(line.units)).sum();
                     reserved.entry(*reservation).or_default().push(units);
                 }

@@ -116,6 +116,7 @@ fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
             Request::Reserve { over_shards: true, .. }
                 | Request::ReserveThrough { .. }
                 | Request::ReserveKits { .. }
+                | Request::ReserveInParts { .. }
                 | Request::PutKit { .. }
                 | Request::Allocate { .. }
                 | Request::ReserveIn { .. }

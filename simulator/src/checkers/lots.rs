@@ -1,6 +1,7 @@
 //! The model's stock by lot: reservations of one line, bound to lots when they are sold, and lots that are blocked beneath them.
 //!
-//! No lot leaves sale in a run, so that a need of life plays no part: the lots stand in the order in which they would.
+//! The lots stand in the order in which they leave sale. Only lot 0 does in a run, and expires at the same instant: what is sold of it
+//! and not shipped gets units of the others, or is short.
 
 use super::model::{Model, State};
 use crate::history::{LineSeen, Phase};
@@ -22,6 +23,8 @@ pub(super) struct Lots {
     lots: Vec<Lot>,
     /// Promised, and the stock went away.
     pub(super) short: u64,
+    /// Lot 0 is past its date.
+    pub(super) is_lot_0_over: bool,
 }
 
 /// What a reservation of one line has of lots.
@@ -39,9 +42,18 @@ pub(super) struct HoldOfLots {
 }
 
 impl Lots {
+    /// None yet; whether lot 0 would be past its date.
+    pub(super) fn empty(is_lot_0_over: bool) -> Self {
+        Self { is_lot_0_over, ..Self::default() }
+    }
+
     /// What is bound by nobody and may be sold.
     pub(super) fn free(&self) -> u64 {
-        self.lots.iter().filter(|lot| !lot.is_blocked).map(|lot| lot.on_hand - lot.committed).sum()
+        self.lots.iter().filter(|lot| self.may_be_sold(lot)).map(|lot| lot.on_hand - lot.committed).sum()
+    }
+
+    fn may_be_sold(&self, lot: &Lot) -> bool {
+        !lot.is_blocked && (lot.number != 0 || !self.is_lot_0_over)
     }
 
     pub(super) fn receive(&mut self, number: u8, units: u64) {
@@ -56,7 +68,7 @@ impl Lots {
 
     /// What of one lot is bound by nobody and may be sold.
     pub(super) fn free_of(&self, number: u8) -> u64 {
-        let found = self.lots.iter().find(|lot| lot.number == number && !lot.is_blocked);
+        let found = self.lots.iter().find(|lot| lot.number == number && self.may_be_sold(lot));
         found.map_or(0, |lot| lot.on_hand - lot.committed)
     }
 
@@ -85,7 +97,8 @@ impl Lots {
     /// Sells up to so many units of the lots that leave sale first.
     fn bind(&mut self, units: u64) -> Vec<(u8, u64)> {
         let (mut left, mut bound) = (units, Vec::new());
-        for lot in self.lots.iter_mut().filter(|lot| !lot.is_blocked) {
+        let is_lot_0_over = self.is_lot_0_over;
+        for lot in self.lots.iter_mut().filter(|lot| !lot.is_blocked && (lot.number != 0 || !is_lot_0_over)) {
             let part = left.min(lot.on_hand - lot.committed);
             if part > 0 {
                 (lot.committed, left) = (lot.committed + part, left - part);
@@ -170,7 +183,28 @@ impl Model {
         }
         (lot.is_blocked, lot.revision) = (is_blocked, lot.revision + 1);
         let revision = lot.revision;
-        for at in Self::of_sku(state, sku).into_iter().filter(|_| is_blocked) {
+        if is_blocked {
+            Self::withdraw_sold(state, sku, number);
+        }
+        self.settle(state, sku);
+        Some(revision)
+    }
+
+    /// The date of lot 0 has passed: it leaves sale, then what is sold of it is not there any more.
+    pub(super) fn end_lot_0(&self, state: &mut State, sku: usize) {
+        let Some(lots) = &mut state.stocks[sku].lots else { return };
+        lots.is_lot_0_over = true;
+        if !lots.lots.iter().any(|lot| lot.number == 0) {
+            return;
+        }
+        self.settle(state, sku);
+        Self::withdraw_sold(state, sku, 0);
+        self.settle(state, sku);
+    }
+
+    /// What is sold of a lot, and not shipped, is not there any more.
+    fn withdraw_sold(state: &mut State, sku: usize, number: u8) {
+        for at in Self::of_sku(state, sku) {
             let sold = |of_lots: &HoldOfLots| of_lots.bound.iter().any(|(lot, _)| *lot == number);
             if state.holds.get(at).and_then(|hold| hold.of_lots.as_ref()).is_some_and(sold) {
                 Self::change_lots(state, at, |of_lots, lots, _| {
@@ -183,8 +217,6 @@ impl Model {
                 });
             }
         }
-        self.settle(state, sku);
-        Some(revision)
     }
 
     /// Orders get what they lack, then holds keep what is left, the oldest first.
@@ -331,5 +363,59 @@ impl Model {
             }
             self.settle(state, sku);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::linearizable::{Effort, check};
+    use crate::checkers::stories::{BOUND, Story, commit, done, held, phase, refused, reserve};
+    use crate::history::{END_OF_LOT_0_MS as END, Id, Outcome, Request};
+
+    const SKU: &str = "BATCH";
+    const TTL_MS: u64 = 10_000;
+
+    fn receive(lot: u8, units: u32) -> Request {
+        Request::ReceiveLot { sku: SKU.to_owned(), lot, units }
+    }
+
+    /// Two units of lot 0 and two of another, of which three are sold just before the last day of lot 0 ends.
+    fn sold() -> Story {
+        Story::default()
+            .command(1, END - 100, END - 99, Request::PutItemByLot { sku: SKU.to_owned() }, done(1, 0))
+            .command(2, END - 90, END - 89, receive(0, 2), done(1, 2))
+            .command(3, END - 80, END - 79, receive(1, 2), done(2, 4))
+            .command(4, END - 70, END - 69, reserve(4, SKU, 3), held(1, 1, END - 70 + TTL_MS))
+            .command(5, END - 60, END - 59, commit(4), phase(2, 1, Phase::Committed))
+    }
+
+    fn is_good(story: &Story) -> bool {
+        check(&story.0, &BOUND, &Effort::default()).is_empty()
+    }
+
+    #[test]
+    fn what_is_sold_of_a_lot_that_expires_gets_units_of_the_next_one_and_nothing_of_it_is_sold_after() {
+        let asks = |call, back, outcome| is_good(&sold().command(6, call, back, reserve(6, SKU, 1), outcome));
+        let none = || refused("INSUFFICIENT_STOCK", &[("available", 0)]);
+        let one = |at| held(1, 0, at + TTL_MS);
+        assert!(asks(END - 1, END, one(END)) && !asks(END - 1, END, none()));
+        assert!(asks(END + 1, END + 2, none()) && !asks(END + 1, END + 2, one(END + 1)));
+        // Around that instant either may be.
+        assert!(asks(END - 5, END + 20, none()) && asks(END - 5, END + 20, one(END - 5)));
+        assert!(!asks(END - 5, END + 20, one(END + 1)));
+    }
+
+    #[test]
+    fn what_it_leaves_short_is_filled_first_and_shipped() {
+        let ship = |units| Request::Ship { reservation: Id(4), units };
+        let early = |outcome: Outcome| is_good(&sold().command(6, END - 9, END - 8, ship(3), outcome));
+        assert!(early(phase(3, 1, Phase::Fulfilled)));
+        let late = |outcome: Outcome| is_good(&sold().command(6, END + 9, END + 10, ship(3), outcome));
+        assert!(!late(phase(3, 1, Phase::Fulfilled)), "shipped when it was past its date");
+        let filled = |atp| sold().command(6, END + 11, END + 12, receive(1, 1), done(8, atp));
+        assert!(is_good(&filled(0)) && !is_good(&filled(1)));
+        assert!(is_good(&filled(0).command(7, END + 20, END + 21, ship(3), phase(6, 0, Phase::Fulfilled))));
+        assert!(!is_good(&sold().command(6, END + 11, END + 12, receive(0, 1), done(7, 1))), "it does not come back");
     }
 }

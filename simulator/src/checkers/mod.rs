@@ -14,6 +14,7 @@ pub mod linearizable;
 mod lots;
 pub mod majority;
 mod model;
+pub mod parts;
 pub mod replicas;
 pub mod rooms;
 pub mod sagas;

@@ -105,6 +105,10 @@ impl Told<'_> {
                     breaches.push(format!("its step {name} is said to be taken back, and nobody has done that"));
                 }
             }
+            let is_paid_still = books.have(id, name, false) && !books.have(id, name, true);
+            if order.state == "ABORTED" && order.resolved.is_none() && step.undo == Undo::Called && is_paid_still {
+                breaches.push(format!("it came to nothing, and its step {name} was done and never taken back"));
+            }
             if order.state == "CONFIRMED" && order.resolved.is_none() && books.have(id, name, true) {
                 breaches.push(format!("it is sold, and its step {name} was taken back"));
             }
@@ -164,7 +168,8 @@ mod tests {
         let (story, books) = (story(), Books::default());
         books.note(ORDER, "pay", false);
         let judge = |steps| findings(&story, Phase::Released, "ABORTED", steps, &books);
-        assert_eq!((judge(["DONE", "FAILED"]), judge(["COMPENSATED", "FAILED"])), (1, 1));
+        assert_eq!((judge(["DONE", "FAILED"]), judge(["COMPENSATED", "FAILED"])), (2, 2));
+        assert_eq!(judge(["FAILED", "WAITING"]), 1, "whatever is said of the step, the money was taken");
         books.note(ORDER, "pay", true);
         assert_eq!(judge(["COMPENSATED", "FAILED"]), 0);
     }

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub use operations::{Operation, Standing, operations};
 pub use recorder::{Recorder, SharedHistory, Ticket};
-pub use request::{AWAY, KitLine, Line, Request, Sale, Showing, StepAsked, Through, Undo, item_of, name_at, seed_of};
+pub use request::{
+    AWAY, Change, END_OF_LOT_0_MS, KitLine, LAST_DAY_OF_LOT_0, Line, Request, Sale, Showing, StepAsked, Through, Undo,
+    item_of, name_at, seed_of,
+};
 pub use text::{HistoryError, read, write};
 
 /// The attempts that one history keeps at most.
@@ -195,6 +198,8 @@ pub struct StockSeen {
     pub arrived: u64,
     #[serde(default)]
     pub backordered: u64,
+    #[serde(default)]
+    pub returned: u64,
 }
 
 /// Units of one line of a reservation as it was read.
@@ -216,6 +221,9 @@ pub struct LineSeen {
     /// Promised without stock by choice, sold or not.
     #[serde(default)]
     pub backordered: u64,
+    /// Of what was shipped, what has come back.
+    #[serde(default)]
+    pub returned: u64,
     /// The line that was asked for that it comes from, where some are kits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<AskedSeen>,

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Id;
 
+/// The last day of each lot 0.
+pub const LAST_DAY_OF_LOT_0: &str = "2025-12-31";
+/// Its last millisecond, in log time: it is sold and shipped until then.
+pub const END_OF_LOT_0_MS: u64 = 1_767_225_600_000 - 1;
+
 /// Units of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is what its name says")]
@@ -27,7 +32,8 @@ pub enum Request {
         sku: String,
         units: u32,
     },
-    /// Of lot 1, 2, …: the lower the number, the earlier it leaves sale, long after any run.
+    /// Of lot 0, 1, 2, …: the lower the number, the earlier it leaves sale. The last day of lot 0 is [`LAST_DAY_OF_LOT_0`], which
+    /// ends within a simulated run; the others leave sale long after any run.
     ReceiveLot {
         sku: String,
         lot: u8,
@@ -167,6 +173,18 @@ pub enum Request {
         reservation: Id,
         lines: Vec<KitLine>,
         ttl_s: u32,
+    },
+    /// Lines of any shards, of which units are sold, shipped, given back and returned line by line.
+    ReserveInParts {
+        reservation: Id,
+        lines: Vec<Line>,
+    },
+    /// Units of one of its lines, by its number.
+    Change {
+        reservation: Id,
+        line: u32,
+        units: u32,
+        change: Change,
     },
     /// Units are kept for a campaign, or not any more.
     Allocate {
@@ -314,6 +332,25 @@ pub enum Undo {
     Reported,
 }
 
+/// What becomes of units of a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// They are sold.
+    Sell,
+    /// They are sold, and what is left of the reservation is given back.
+    SellLast,
+    /// They are shipped.
+    Ship,
+    /// They come back.
+    Return,
+    /// So many are held from now on, of that SKU.
+    Amend {
+        /// The line's.
+        sku: String,
+    },
+}
+
 /// A line of kits, or of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is what its name says")]
@@ -378,6 +415,8 @@ impl Request {
             | Self::Ship { reservation, .. }
             | Self::ReserveThrough { reservation, .. }
             | Self::ReserveKits { reservation, .. }
+            | Self::ReserveInParts { reservation, .. }
+            | Self::Change { reservation, .. }
             | Self::ReserveIn { reservation, .. }
             | Self::ReserveToOrder { reservation, .. }
             | Self::StartOrder { reservation, .. }
@@ -414,12 +453,15 @@ impl Request {
             | Self::UnblockLot { sku, .. }
             | Self::PutLimit { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
-            Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } => (None, lines),
+            Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } | Self::ReserveInParts { lines, .. } => {
+                (None, lines)
+            }
             Self::PutKit { sku, components } => (Some(sku), components),
             Self::Allocate { sku, .. } | Self::ReserveIn { sku, .. } | Self::ReserveToOrder { sku, .. } => {
                 (Some(sku), &[])
             }
             Self::ReserveKits { .. }
+            | Self::Change { .. }
             | Self::JoinQueue { .. }
             | Self::CommitDraw { .. }
             | Self::Draw { .. }

@@ -11,8 +11,8 @@ use crate::checkers::healed::Promise;
 use crate::checkers::images::{self, Image};
 use crate::checkers::replicas::Positions;
 use crate::checkers::{
-    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, replicas, sagas, shared_limits,
-    sources, whole,
+    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, parts, replicas, sagas,
+    shared_limits, sources, whole,
 };
 use crate::history::{Answer, Asked, History, Request, Standing, operations, write};
 use crate::workloads::Shop;
@@ -68,6 +68,7 @@ pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
                 findings.extend(whole::check(&history, Some(&audit.inventory)));
                 findings.extend(sources::check(&history, Some(&audit.inventory)));
                 findings.extend(kits::check(&history, Some(&audit.inventory)));
+                findings.extend(parts::check(&history, Some(&audit.inventory)));
                 findings.extend(sagas::check(&history, &audit.inventory, shop.books()));
             }
         }

@@ -13,6 +13,7 @@ mod kits;
 mod limits;
 mod lots;
 mod orders;
+mod parts;
 mod provider;
 mod reads;
 mod retries;
@@ -81,6 +82,8 @@ pub enum Workload {
     Sources,
     /// Kits over several shards that share components.
     Kits,
+    /// Reservations over several shards of which units are sold, shipped, given back and returned line by line.
+    Parts,
     /// Campaigns that have units which nobody else gets.
     Campaigns,
     /// Orders that somebody outside decides: one who declines, keeps silent or fails.
@@ -118,7 +121,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -135,6 +138,7 @@ impl Workload {
         Self::Backorders,
         Self::Sources,
         Self::Kits,
+        Self::Parts,
         Self::Campaigns,
         Self::Sagas,
         Self::Rooms,
@@ -177,6 +181,7 @@ impl Workload {
             Self::Backorders => "backorders",
             Self::Sources => "sources",
             Self::Kits => "kits",
+            Self::Parts => "parts",
             Self::Campaigns => "campaigns",
             Self::Sagas => "sagas",
             Self::Rooms => "rooms",
@@ -205,6 +210,7 @@ impl Workload {
             | Self::Backorders
             | Self::Sources
             | Self::Kits
+            | Self::Parts
             | Self::Campaigns
             | Self::Rooms
             | Self::SharedLimits => Vec::new(),
@@ -236,6 +242,7 @@ impl Workload {
             Self::Backorders => backorders::opening(&named(backorders::SKU), &named(backorders::NOT_OUT)),
             Self::Sources => sources::opening(client, &named(sources::NAME)),
             Self::Kits => kits::opening(client, named),
+            Self::Parts => parts::opening(client, &named(parts::NAME)),
             Self::Campaigns => campaigns::opening(named),
             Self::Rooms => rooms::opening(&named(rooms::NAME)),
             Self::SharedLimits => shared_limits::opening(client, &named(shared_limits::NAME)),
@@ -266,6 +273,7 @@ impl Workload {
             Self::Backorders => backorders::order(shopper).await,
             Self::Sources => sources::order(shopper).await,
             Self::Kits => kits::order(shopper).await,
+            Self::Parts => parts::order(shopper).await,
             Self::Campaigns => campaigns::order(shopper).await,
             Self::Sagas => sagas::order(shopper).await,
             Self::Rooms => rooms::order(shopper).await,

@@ -1,7 +1,7 @@
 //! Somebody outside of the cluster whom the steps of orders call: a payment provider, who does everything once under its key.
 //!
 //! Of each order and action its id says what he does: mostly as he is asked; or he declines, or keeps silent, whether he has done it or
-//! not, or fails at first. So it is the same however often and by whom he is asked.
+//! not, or fails at first, or says no to what he has done before. So it is the same however often and by whom he is asked.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +57,7 @@ enum Manner {
     DoesSilently,
     FailsAtFirst,
     DoesAndFailsAtFirst,
+    DoesAndThenDeclines,
 }
 
 fn manner(order: Id, undo: bool) -> Manner {
@@ -67,6 +68,7 @@ fn manner(order: Id, undo: bool) -> Manner {
         (2, _) => Manner::FailsAtFirst,
         (3, _) => Manner::DoesAndFailsAtFirst,
         (4, false) => Manner::Declines,
+        (5, false) => Manner::DoesAndThenDeclines,
         _ => Manner::Does,
     }
 }
@@ -89,6 +91,7 @@ async fn answer(State(books): State<Books>, body: String) -> (StatusCode, String
     tokio::time::sleep(Duration::from_millis(dice.below(TAKES_MS))).await;
     match manner(order, undo) {
         Manner::Declines => return (StatusCode::PAYMENT_REQUIRED, "declined".to_owned()),
+        Manner::DoesAndThenDeclines if attempt > 1 => return (StatusCode::FORBIDDEN, "asked before".to_owned()),
         Manner::IsSilent => return std::future::pending().await,
         Manner::FailsAtFirst if attempt <= FAILS => return (StatusCode::SERVICE_UNAVAILABLE, String::new()),
         _ => {}
@@ -97,6 +100,7 @@ async fn answer(State(books): State<Books>, body: String) -> (StatusCode, String
     match manner(order, undo) {
         Manner::DoesSilently => std::future::pending().await,
         Manner::DoesAndFailsAtFirst if attempt <= FAILS => (StatusCode::BAD_GATEWAY, String::new()),
+        Manner::DoesAndThenDeclines => (StatusCode::BAD_GATEWAY, String::new()),
         _ => (StatusCode::OK, format!("{step} of {order}")),
     }
 }

@@ -2,19 +2,22 @@
 
 use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, TransferId};
 use holdfast_client::{
-    Admit, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand,
+    Admit, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand,
     CommandKey, Commit, CommitDraw, Consistency, CreateTransfer, Draw, Error, ExpectReceipt, Extend, Fulfil, Grant,
     JoinQueue, LoseTransfer, OpenCount, OrderStep, PutItem, PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount,
-    Release, ReportStep, Reserve, ResolveOrder, Revoke, Room, Set, StartOrder, Stock, Success, UnblockLot, v1,
+    Release, ReportStep, Reserve, ResolveOrder, Return, Revoke, Room, Set, StartOrder, Stock, Success, UnblockLot, v1,
 };
 use std::time::Duration;
 
 use super::provider;
 use crate::history::{
-    AWAY, Answer, AskedSeen, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LineSeen, OrderSeen,
-    Outcome, Phase, Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing, StepAsked, StockSeen,
-    Through, TicketSeen, Turn, Undo, item_of, name_at, seed_of,
+    AWAY, Answer, AskedSeen, Change, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LAST_DAY_OF_LOT_0,
+    LineSeen, OrderSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing,
+    StepAsked, StockSeen, Through, TicketSeen, Turn, Undo, item_of, name_at, seed_of,
 };
+
+/// How long what is sold and shipped line by line is held, in seconds: beyond any run.
+const IN_PARTS_TTL_S: u32 = 14_400;
 
 /// A command as the client sends it. Its id, if minted, tells when it was.
 pub(super) fn command(command: &Command) -> ClientCommand {
@@ -84,13 +87,12 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::ApplyCount { count, .. } => ApplyCount::of(CountId(count.0)).into(),
         Request::CancelCount { count, .. } => CancelCount::of(CountId(count.0)).into(),
         Request::CloseReceipt { receipt, .. } => CloseReceipt::of(ReceiptId(receipt.0)).into(),
-        Request::PutKit { sku, components } => {
-            let component = |kit: PutKit, it: &crate::history::Line| kit.component(it.sku.as_str(), it.units);
-            components.iter().fold(PutKit::of(sku), component).into()
-        }
+        Request::PutKit { sku, components } => put_kit(sku, components).into(),
         Request::ReserveKits { reservation, lines, ttl_s } => {
             lines.iter().fold(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), kit_line).into()
         }
+        Request::ReserveInParts { reservation, lines } => in_parts(of(*reservation), lines).into(),
+        Request::Change { reservation, line, units, change: what } => change(of(*reservation), *line, *units, what),
         Request::Allocate { sku, units, sale, back: false } => Grant::of(&sale.campaign, sku, *units).into(),
         Request::Allocate { sku, units, sale, back: true } => Revoke::of(&sale.campaign, sku, *units).into(),
         Request::ReserveToOrder { reservation, sku, units } => {
@@ -117,6 +119,26 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         }
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
+}
+
+fn put_kit(sku: &str, components: &[crate::history::Line]) -> PutKit {
+    components.iter().fold(PutKit::of(sku), |kit, it| kit.component(it.sku.as_str(), it.units))
+}
+
+fn in_parts(id: ReservationId, lines: &[crate::history::Line]) -> Reserve {
+    let held = Reserve::new().id(id).ttl(Duration::from_secs(u64::from(IN_PARTS_TTL_S)));
+    lines.iter().fold(held, |reserve, it| reserve.line(it.sku.as_str(), it.units))
+}
+
+/// What becomes of units of one line.
+fn change(id: ReservationId, line: u32, units: u32, change: &Change) -> ClientCommand {
+    match change {
+        Change::Sell => Commit::of(id).line(line, units).into(),
+        Change::SellLast => Commit::of(id).line(line, units).and_release_the_rest().into(),
+        Change::Ship => Fulfil::of(id).line(line, units).into(),
+        Change::Return => Return::of(id).line(line, units).condition(v1::Condition::Resellable).into(),
+        Change::Amend { sku } => Amend::of(id).line(sku, units).into(),
+    }
 }
 
 fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {
@@ -183,7 +205,8 @@ pub(super) fn customer(number: u8) -> String {
 }
 
 fn lot_spec(lot: u8) -> v1::LotSpec {
-    v1::LotSpec { best_before: format!("20{}-12", 30 + lot), ..v1::LotSpec::default() }
+    let best_before = if lot == 0 { LAST_DAY_OF_LOT_0.to_owned() } else { format!("20{}-12", 30 + lot) };
+    v1::LotSpec { best_before, ..v1::LotSpec::default() }
 }
 
 /// The location of what a history calls so; empty: the default one.
@@ -250,13 +273,14 @@ fn phase(state: v1::ReservationState) -> Option<Phase> {
     use v1::ReservationState as State;
     match state {
         State::Held => Some(Phase::Held),
-        State::Committed => Some(Phase::Committed),
+        // Units of some lines are shipped (`parts`): what is left is sold.
+        State::Committed | State::PartiallyFulfilled => Some(Phase::Committed),
         State::Fulfilled => Some(Phase::Fulfilled),
         State::Cancelled => Some(Phase::Cancelled),
         State::Released => Some(Phase::Released),
         State::Expired => Some(Phase::Expired),
-        // No workload ships a part, and no reservation lies on several shards.
-        State::Unspecified | State::Preparing | State::PartiallyFulfilled | State::Aborted => None,
+        // What lies on several shards is told by the one that decides.
+        State::Unspecified | State::Preparing | State::Aborted => None,
     }
 }
 
@@ -287,6 +311,7 @@ pub(crate) fn level(level: &v1::StockLevel) -> StockSeen {
         sent: level.sent,
         arrived: level.arrived,
         backordered: level.backordered,
+        returned: level.returned,
     }
 }
 
@@ -305,6 +330,7 @@ pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSe
         short: line.short + line.short_sold,
         lots: line.lots.iter().filter(|lot| lot.committed > 0).map(sold_of_lot).collect(),
         backordered: line.backordered + line.backordered_sold,
+        returned: line.returned,
         asked: reservation.asked.get(line.of as usize).map(|of| AskedSeen {
             number: line.of,
             sku: of.sku.clone(),

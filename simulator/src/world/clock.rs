@@ -8,8 +8,8 @@ use holdfast_world::Clock;
 
 use super::Life;
 
-/// The wall clock at simulated time zero: 2026-01-01T00:00:00Z.
-pub const WALL_AT_ZERO_MS: u64 = 1_767_225_600_000;
+/// The wall clock at simulated time zero: half a minute before 2026-01-01T00:00:00Z, so that a day ends within a run.
+pub const WALL_AT_ZERO_MS: u64 = 1_767_225_600_000 - 30_000;
 
 #[derive(Debug)]
 pub(super) struct SimClock {

@@ -5,6 +5,7 @@ use holdfast_inventory::*;
 
 use super::campaigns::campaign;
 use super::{Wish, channel, location};
+use crate::model::DAY_MS;
 use crate::world::World;
 
 impl World {
@@ -117,6 +118,13 @@ impl World {
                     *release_at = LogTime(self.now + self.dice.below(7_200_000));
                 }
             }
+        }
+        if spec.lot_tracked && self.dice.one_in(6) {
+            // A lot may leave sale before the item is out.
+            let release_at = LogTime(self.now + self.dice.below(3 * DAY_MS));
+            let is_out = self.dice.one_in(3);
+            spec.backorder =
+                if is_out { Backorder::UpTo { cap: 3 } } else { Backorder::Preorder { release_at, cap: 3 } };
         }
         if self.dice.one_in(25) {
             (spec.lot_tracked, spec.tracked) = (!spec.lot_tracked, true);

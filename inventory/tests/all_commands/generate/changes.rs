@@ -31,8 +31,7 @@ impl World {
             }
             _ => {
                 let hold = self.hold(live)?;
-                let in_parts = !hold.is_spread || self.dice.one_in(10);
-                let parts = if in_parts && self.dice.one_in(3) {
+                let parts = if hold.is_known_whole() && self.dice.one_in(3) {
                     self.parts(&hold, |units| units.held + units.backordered)
                 } else {
                     Vec::new()
@@ -58,7 +57,7 @@ impl World {
 
     fn amend(&mut self) -> Option<Wish> {
         let hold =
-            self.hold(|hold| hold.state() == ReservationState::Held && !hold.is_spread && hold.plan.is_none())?;
+            self.hold(|hold| hold.state() == ReservationState::Held && hold.is_known_whole() && hold.plan.is_none())?;
         let mut lines: Vec<Line> = Vec::new();
         for line in &hold.lines {
             if self.dice.one_in(2) {
@@ -80,7 +79,12 @@ impl World {
             lines.push(self.line());
         }
         let shard = crate::shard_of(hold.id.slot());
-        lines.retain(|line| crate::shard_of(slot_of(&line.sku)) == shard);
+        let is_known = |line: &Line| {
+            let key = (&line.sku, &line.location, &line.lot);
+            hold.lines.iter().any(|other| (&other.sku, &other.location, &other.named) == key)
+        };
+        // A new line of another shard is refused by the node.
+        lines.retain(|line| crate::shard_of(slot_of(&line.sku)) == shard || is_known(line));
         let mut once: Vec<Line> = Vec::new();
         for line in lines {
             let is_same =
@@ -100,9 +104,7 @@ impl World {
         if hold.is_spread && !self.model.is_ready_elsewhere(&hold) {
             return None;
         }
-        let in_parts = !hold.is_spread || self.dice.one_in(10);
-        let parts =
-            if in_parts && self.dice.one_in(2) { self.parts(&hold, |units| units.committed) } else { Vec::new() };
+        let parts = if self.dice.one_in(2) { self.parts(&hold, |units| units.committed) } else { Vec::new() };
         let parts = parts.into_iter().map(|part| {
             let sku = hold.lines.get(part.line as usize).map(|line| line.sku.clone());
             let names = self.dice.one_in(2);
@@ -113,15 +115,18 @@ impl World {
     }
 
     fn take_back(&mut self) -> Option<Wish> {
-        let hold = self.hold(|hold| !hold.is_spread && hold.has(|units| units.fulfilled - units.returned))?;
+        let hold = self.hold(|hold| hold.has(|units| units.fulfilled - units.returned))?;
         let counters = hold.plan.iter().flat_map(|plan| &plan.counters).zip(hold.customer);
         let shards: Vec<u32> = counters
             .filter_map(|(counter, customer)| Sku::of_counter(&counter.limit, customer))
             .map(|counter| crate::shard_of(slot_of(&counter)))
             .collect();
-        for shard in shards {
-            // What comes back after a counter's shard has forgotten the reservation is not restored (docs/known-issues.md), and when that
-            // is is the shard's to say: with this entry, or with none before it hears of the return.
+        let elsewhere = (0..hold.lines.len() as u32).filter_map(|line| hold.shard_of_line(line));
+        let deciding = crate::shard_of(hold.id.slot());
+        for shard in shards.into_iter().chain(elsewhere).chain([deciding]) {
+            // A part that its shard has forgotten takes nothing back. What comes back after a counter's shard has forgotten the reservation
+            // is not restored (docs/known-issues.md), and when that is is the shard's to say: with this entry, or with none before it hears
+            // of the return.
             self.ask(shard, Vec::new());
             self.shards[shard as usize].reservation(hold.id)?;
         }

@@ -11,7 +11,7 @@ mod rooms;
 use holdfast_inventory::*;
 
 use crate::model::{DAY_MS, Hold};
-use crate::world::{Dice, World};
+use crate::world::World;
 
 /// A command, and what the model cannot know of it.
 #[derive(Clone, Debug)]
@@ -168,11 +168,5 @@ impl World {
                 return wish;
             }
         }
-    }
-}
-
-impl Dice {
-    pub fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
     }
 }

@@ -18,7 +18,7 @@ use super::shared_holds::SharedHolds;
 use super::stocktakes::{CountAct, Counting};
 use super::told::{Expires, Refusal, Told, told_fits};
 use super::transfers::{Underway, UnderwayAct};
-use crate::history::{Answer, Command, Done, Id, Phase, Request};
+use crate::history::{Answer, Command, Done, END_OF_LOT_0_MS, Id, Phase, Request};
 
 /// One SKU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -263,6 +263,8 @@ impl Model {
             Request::Cancel { .. } => Act::Cancel { hold: hold?? },
             // What is of kits is left out: another checker judges it.
             Request::PutKit { .. } | Request::ReserveKits { .. } => return None,
+            // And what is sold and shipped line by line.
+            Request::ReserveInParts { .. } | Request::Change { .. } => return None,
             // And what is of campaigns.
             Request::Allocate { .. } | Request::ReserveIn { .. } => return None,
             // And what is of orders with external steps.
@@ -292,17 +294,50 @@ impl Model {
     /// The log times within `from..=to` at which something may expire, in order.
     #[must_use]
     pub fn expiries(&self, state: &State, from: u64, to: u64) -> Vec<u64> {
-        let holds = state.holds.may_expire(to).into_iter();
-        let mut at: Vec<u64> = holds.map(|(_, hold)| hold.earliest).filter(|at| *at >= from).collect();
+        let holds = state.holds.may_expire(to).into_iter().map(|(_, hold)| hold.earliest);
+        let lot_0 = Self::with_lot_0(state).next().map(|_| END_OF_LOT_0_MS + 1).filter(|at| *at <= to);
+        let mut at: Vec<u64> = holds.chain(lot_0).filter(|at| *at >= from).collect();
         at.sort_unstable();
         at.dedup();
         at
+    }
+
+    /// The SKUs by lot whose lot 0, if there is any, is not over yet.
+    fn with_lot_0(state: &State) -> impl Iterator<Item = usize> {
+        let is_open = |stock: &Stock| stock.lots.as_ref().is_some_and(|lots| !lots.is_lot_0_over);
+        state.stocks.iter().enumerate().filter(move |(_, stock)| is_open(stock)).map(|(sku, _)| sku)
     }
 
     /// The states that a moment of log time may find: what is known to be over is over, what nobody knows the end of may be.
     /// `None`: there are too many.
     #[must_use]
     pub fn at(&self, state: &State, now: u64) -> Option<Vec<State>> {
+        let now = state.now.max(now);
+        if now <= END_OF_LOT_0_MS || Self::with_lot_0(state).next().is_none() {
+            return self.after_expiries(state, now);
+        }
+        // What ended before lot 0 did may have been ended by an entry before the one that found it over, or by that one, which
+        // looks at the lots first; and log time may not have been known between them.
+        let just_before = state.now.max(END_OF_LOT_0_MS);
+        let ends = self.expiries(state, 0, just_before).into_iter().filter(|at| *at > state.now);
+        let mut found: Vec<State> = Vec::new();
+        for last in ends.chain([state.now]) {
+            for mut before in self.after_expiries(state, last)? {
+                for sku in Self::with_lot_0(&before).collect::<Vec<_>>() {
+                    self.end_lot_0(&mut before, sku);
+                }
+                for after in self.after_expiries(&before, now)? {
+                    if !found.contains(&after) {
+                        found.push(after);
+                    }
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// The same, whatever becomes of lots.
+    fn after_expiries(&self, state: &State, now: u64) -> Option<Vec<State>> {
         const MOST: usize = 6;
         let mut state = State { now: state.now.max(now), ..state.clone() };
         let now = state.now;
@@ -445,10 +480,11 @@ impl Model {
     fn apply(&self, state: &mut State, act: &Act, is_exact: bool) -> Result<Told, Refusal> {
         match act {
             Act::PutItem { sku, by_lot } => {
+                let is_lot_0_over = state.now > END_OF_LOT_0_MS;
                 let stock = &mut state.stocks[*sku];
                 stock.exists = true;
                 if *by_lot && stock.lots.is_none() {
-                    stock.lots = Some(Lots::default());
+                    stock.lots = Some(Lots::empty(is_lot_0_over));
                 }
                 Ok(Told::default())
             }

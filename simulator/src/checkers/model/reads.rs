@@ -36,6 +36,7 @@ impl Stock {
             sent: self.sent,
             arrived: self.arrived,
             backordered: self.backordered,
+            returned: 0,
         }
     }
 }
