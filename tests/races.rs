@@ -72,6 +72,8 @@ async fn sold_out_is_answered_with_nothing_in_the_log_and_leaves_the_id_unused()
     let ask = || raw.command(reserve(raw.reservation("SKU"), &[("SKU", 1)]));
     let sold_out = ErrorReason::InsufficientStock;
 
+    // A node looks only at what it has seen the log refuse.
+    assert_eq!(recorded(&raw.ask(leader, ask()).await.unwrap_err()), (sold_out, "true"));
     let before = applied_index(&raw.client, "SKU").await;
     let first = ask();
     let told = raw.ask(leader, first.clone()).await.expect_err("nothing is left");

@@ -1,3 +1,5 @@
+//! What is told as sold out: that deciding it would refuse it for the same lack, and that nothing else is told.
+
 use proptest::prelude::*;
 
 use crate::commands::{PutLimit, Reserve, SetSafetyStock};
@@ -71,6 +73,33 @@ fn an_id_that_is_too_old_or_from_the_future_is_for_the_log_to_refuse() {
 }
 
 #[test]
+fn what_leaves_the_results_raises_the_horizon_before_anything_is_told() {
+    let mut shop = Shop::with_limits(Limits { result_window_ms: 100_000, ..Limits::default() });
+    shop.put_item("mascara", ItemSpec::default()).unwrap();
+    let command = asked(&mut shop, &[("rouge", 1)], |_| {});
+    let fresh = |now: LogTime| Command { minted_at: LogTime(now.0 - 1_000), ..command.clone() };
+    let until = shop.inventory.now().plus_ms(100_000);
+    let just_before = LogTime(until.0 - 1);
+    assert_eq!(shop.inventory.sold_out(&command, just_before), lack(0, 0));
+    // Results of its time are due to be forgotten, after which the log would not decide it; younger ones it would.
+    assert_eq!(shop.inventory.sold_out(&command, until), None);
+    assert_eq!(shop.inventory.sold_out(&fresh(until), until), lack(0, 0));
+}
+
+#[test]
+fn what_is_granted_to_a_campaign_is_sold_out_for_others() {
+    let mut shop = Shop::with_rouge(3);
+    shop.put_campaign("drop", 60, 900).unwrap();
+    shop.grant("drop", "rouge", 2).unwrap();
+    let command = asked(&mut shop, &[("rouge", 2)], |_| {});
+    let (now, ends_at) = (shop.inventory.now(), shop.inventory.now().plus_seconds(900));
+    assert_eq!(told(&shop, &command), lack(1, 0));
+    assert_eq!(shop.inventory.sold_out(&command, now.plus_seconds(30)), lack(1, 0));
+    // What is unsold comes back then.
+    assert_eq!(shop.inventory.sold_out(&command, ends_at), None);
+}
+
+#[test]
 fn nothing_is_told_while_something_is_due() {
     let mut shop = Shop::with_rouge(1);
     shop.reserve(1, &[("rouge", 1)]).unwrap();
@@ -125,6 +154,11 @@ enum Deed {
     PutItem(usize, u8),
     Limit(usize),
     Open(bool),
+    Channel(u32),
+    Campaign,
+    Grant(usize, u32),
+    CloseCampaign,
+    ReserveOfCampaign(u64, usize, u32),
     Pass(u64),
 }
 
@@ -141,6 +175,12 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => (0..3_usize, 0..7_u8).prop_map(|(sku, kind)| Deed::PutItem(sku, kind)),
         1 => (1..2_usize).prop_map(Deed::Limit),
         1 => prop::bool::weighted(0.7).prop_map(Deed::Open),
+        1 => (0..3_u32).prop_map(Deed::Channel),
+        1 => Just(Deed::Campaign),
+        1 => (0..2_usize, 1..5_u32).prop_map(|(sku, units)| Deed::Grant(sku, units)),
+        1 => Just(Deed::CloseCampaign),
+        1 => (1..30_u64, 0..2_usize, 1..4_u32)
+            .prop_map(|(number, sku, units)| Deed::ReserveOfCampaign(number, sku, units)),
         3 => (1..500_u64).prop_map(Deed::Pass),
     ]
 }
@@ -169,6 +209,22 @@ fn happen(shop: &mut Shop, deed: &Deed) {
             shop.run(Operation::PutLimit(PutLimit { limit, sku, spec, if_revision: None, campaign: None }))
         }
         Deed::Open(active) => shop.put_location("PAR", *active),
+        Deed::Channel(buffer) => shop.put_channel("web", &["PAR"], *buffer),
+        Deed::Campaign => shop.put_campaign("drop", 60, 900),
+        Deed::Grant(sku, units) => shop.grant("drop", SKUS[*sku], *units),
+        Deed::CloseCampaign => {
+            if shop.inventory.campaign(&"drop".parse().expect("a name")).is_none() {
+                return;
+            }
+            shop.close_campaign("drop")
+        }
+        Deed::ReserveOfCampaign(number, sku, units) => {
+            let Operation::Reserve(mut it) = reserve(*number, &[(SKUS[*sku], *units)]) else {
+                unreachable!("it is one")
+            };
+            it.campaign = Some("drop".parse().expect("a name"));
+            shop.run(Operation::Reserve(it))
+        }
         Deed::Pass(seconds) => {
             shop.after_s(*seconds);
             return;

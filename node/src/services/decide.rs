@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use holdfast_inventory::commands::{Line, ReserveSpread};
-use holdfast_inventory::{Command, MAX_CHAIN, Operation, slot_of};
+use holdfast_inventory::{Command, MAX_CHAIN, Operation, Slot, slot_of};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason, Retry};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
@@ -90,7 +90,7 @@ pub(super) async fn decide(
     results.resize_with(checked.len(), || None);
     let mut works: Vec<Work> = Vec::with_capacity(1);
     // Reserves whose lines nobody has looked at, and what may be about lines of another shard.
-    let mut as_sent: Vec<(usize, u32, Bytes)> = Vec::new();
+    let mut as_sent: Vec<(usize, u32, Option<Slot>, Bytes)> = Vec::new();
     let mut spread = Vec::new();
     for (place, checked) in checked.into_iter().enumerate() {
         match checked {
@@ -107,7 +107,8 @@ pub(super) async fn decide(
                     works.len() - 1
                 });
                 if may_be_decided_anew(&command.command.operation) && !linked[place] {
-                    as_sent.push((place, shard, command.bytes.clone()));
+                    let slot = sold_out::slot_to_note(&command.command.operation);
+                    as_sent.push((place, shard, slot, command.bytes.clone()));
                 }
                 works[at].commands.push(command);
                 works[at].places.push(place as u32);
@@ -137,8 +138,9 @@ pub(super) async fn decide(
     for (shard, places, submitted) in submitted {
         collect(shard, &places, submitted, &ids, &mut results, &mut answer, &routes, route_epoch).await;
     }
+    as_sent.iter().for_each(|(place, _, slot, _)| core.lacking.note(*slot, results[*place].as_ref()));
     as_sent.retain(|(place, ..)| results[*place].as_ref().is_some_and(is_undecided));
-    let again = as_sent.into_iter().map(|(place, shard, bytes)| async move {
+    let again = as_sent.into_iter().map(|(place, shard, _, bytes)| async move {
         (place, shard, decide_anew(core, shard, &bytes, route_epoch, deadline).await)
     });
     let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
@@ -161,8 +163,7 @@ pub(super) async fn decide(
 /// The answer to a command that stands alone and need not go through the log, since what it asks for is sold out.
 async fn answer_sold_out(core: &Core, routes: &Routes, checked: &[Checked], deadline: Instant) -> Option<Results> {
     let [Ok(Ready { shard, command: EncodedCommand { command, .. }, sourcing: None })] = checked else { return None };
-    let is_plain = matches!(&command.operation, Operation::Reserve(reserve) if reserve.plan.is_none());
-    if !is_plain || orders::spans_shards(command, routes) {
+    if orders::spans_shards(command, routes) {
         return None;
     }
     let decided = sold_out::answer(core, &core.shard(*shard, routes).ok()?, command, deadline).await?;

@@ -35,6 +35,7 @@ use crate::core::Core;
 use named::OfThisCluster;
 
 pub(crate) use introduction::{Introduction, introduce};
+pub(crate) use sold_out::Lacking;
 
 /// What a message may be larger than its commands: the request around them.
 const MESSAGE_ROOM: usize = 16 * 1_024;
