@@ -50,6 +50,15 @@ struct Ready {
     sourcing: Option<Sourcing>,
 }
 
+/// A reserve whose lines nobody has looked at, or what may be about lines of another shard.
+struct AsSent {
+    place: usize,
+    shard: u32,
+    /// Where it is noted, if what it asks for is lacking.
+    slot: Option<Slot>,
+    bytes: Bytes,
+}
+
 type Checked = Result<Ready, CommandError>;
 
 /// Decides the commands of a request. Those that are not admitted have an error each, the others are decided.
@@ -90,7 +99,7 @@ pub(super) async fn decide(
     results.resize_with(checked.len(), || None);
     let mut works: Vec<Work> = Vec::with_capacity(1);
     // Reserves whose lines nobody has looked at, and what may be about lines of another shard.
-    let mut as_sent: Vec<(usize, u32, Option<Slot>, Bytes)> = Vec::new();
+    let mut as_sent: Vec<AsSent> = Vec::new();
     let mut spread = Vec::new();
     for (place, checked) in checked.into_iter().enumerate() {
         match checked {
@@ -108,7 +117,7 @@ pub(super) async fn decide(
                 });
                 if may_be_decided_anew(&command.command.operation) && !linked[place] {
                     let slot = sold_out::slot_to_note(&command.command.operation);
-                    as_sent.push((place, shard, slot, command.bytes.clone()));
+                    as_sent.push(AsSent { place, shard, slot, bytes: command.bytes.clone() });
                 }
                 works[at].commands.push(command);
                 works[at].places.push(place as u32);
@@ -138,18 +147,7 @@ pub(super) async fn decide(
     for (shard, places, submitted) in submitted {
         collect(shard, &places, submitted, &ids, &mut results, &mut answer, &routes, route_epoch).await;
     }
-    as_sent.iter().for_each(|(place, _, slot, _)| core.lacking.note(*slot, results[*place].as_ref()));
-    as_sent.retain(|(place, ..)| results[*place].as_ref().is_some_and(is_undecided));
-    let again = as_sent.into_iter().map(|(place, shard, _, bytes)| async move {
-        (place, shard, decide_anew(core, shard, &bytes, route_epoch, deadline).await)
-    });
-    let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
-    for (place, shard, decided) in again {
-        // The entry is another shard's where that one has decided it.
-        let (shard, decided) =
-            decided.map_or_else(|error| (shard, Err(error)), |(there, decided)| (there, Ok(decided)));
-        results[place] = Some(result_of(shard, decided, ids[place], &mut answer));
-    }
+    go_on_with(core, as_sent, &mut results, &mut answer, route_epoch, deadline).await;
     if answer.log_time_ms == 0 {
         answer.log_time_ms = core.log_time_ms();
     }
@@ -300,6 +298,30 @@ fn is_undecided(result: &CommandResult) -> bool {
     let Some(Outcome::Error(error)) = &result.outcome else { return false };
     let is_unworked = matches!(error.reason(), ErrorReason::SkuIsKit | ErrorReason::LimitNotAsked);
     (is_unworked && error.retry() == Retry::SameKey) || error.reason() == ErrorReason::LinesElsewhere
+}
+
+/// Takes in what the log said of commands that were sent as they came, and decides those anew that were refused with nothing decided.
+async fn go_on_with(
+    core: &Core,
+    mut as_sent: Vec<AsSent>,
+    results: &mut [Option<CommandResult>],
+    answer: &mut Results,
+    route_epoch: u64,
+    deadline: Instant,
+) {
+    as_sent.iter().for_each(|sent| core.lacking.note(sent.slot, results[sent.place].as_ref()));
+    as_sent.retain(|sent| results[sent.place].as_ref().is_some_and(is_undecided));
+    let again = as_sent.into_iter().map(|AsSent { place, shard, bytes, .. }| async move {
+        (place, shard, decide_anew(core, shard, &bytes, route_epoch, deadline).await)
+    });
+    let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
+    for (place, shard, decided) in again {
+        // The entry is another shard's where that one has decided it.
+        let (shard, decided) =
+            decided.map_or_else(|error| (shard, Err(error)), |(there, decided)| (there, Ok(decided)));
+        let id = results[place].as_ref().and_then(|result| result.command_id);
+        results[place] = Some(result_of(shard, decided, id, answer));
+    }
 }
 
 /// Decides a reserve that its shard has refused because there is something to work out, with the lines that it becomes; and what is about
