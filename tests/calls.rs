@@ -13,8 +13,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use cluster::{Cluster, PATIENCE, Shop};
-use holdfast_client::ids::ReservationId;
-use holdfast_client::{Client, OrderStep, Orders, PutItem, Receive, ReportStep, Reserve, StartOrder, v1};
+use holdfast_client::ids::{CommandId, ReservationId};
+use holdfast_client::{
+    Client, CommandKey, ExecuteOptions, OrderStep, Orders, PutItem, Receive, ReportStep, Reserve, StartOrder, v1,
+};
 use holdfast_proto::v1::{EndpointFallback, ErrorReason, OrderState, ReservationState, StepState};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -226,7 +228,13 @@ async fn endpoints_are_put_shown_and_removed_and_a_step_names_one_that_is_there(
     assert_eq!((refused.reason(), refused.failure().field.as_str()), (ErrorReason::InvalidArgument, "endpoint.url"));
     let known = client.endpoints(None).await.expect("endpoints are listed");
     assert_eq!((known.len(), known[0].breaker_failures, known[0].timeout_ms), (1, 5, 5_000));
+    let order = StartOrder::of(id).step(OrderStep::awaited("sign")).step(OrderStep::call("pay", "payments"));
+    let key = CommandKey::Own(CommandId::of_key("pay once"));
+    let options = || ExecuteOptions { key, ..ExecuteOptions::default() };
+    let begun = client.execute_with(order.clone(), options()).await.expect("the order begins");
     client.remove_endpoint("payments").await.expect("it is removed");
+    let again = client.execute_with(order, options()).await.expect("what was decided stays so");
+    assert_eq!((again.reservation_id, again.replayed), (begun.reservation_id, true));
     let refused = client.endpoints(Some("payments")).await.expect_err("it is gone");
     assert_eq!(refused.reason(), ErrorReason::UnknownEndpoint);
 }

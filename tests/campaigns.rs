@@ -104,6 +104,26 @@ async fn what_a_campaign_has_is_its_own_through_a_kill_of_all_nodes_and_goes_bac
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clusters_records_are_read_from_a_node_that_leads_them_for_sure() {
+    let cluster = Cluster::of_shards(SHARDS).await;
+    let client = Shop::client(&cluster).await;
+    let now = client.cluster_time_ms();
+    announce(&client, "drop", now - 1_000, now + HOUR_MS).await;
+    let (mut lists, mut refused) = (0, 0);
+    for node in 1..=3 {
+        let request = v1::ListCampaignsRequest { campaign_id: "drop".to_owned() };
+        match cluster.cluster_service(node).list_campaigns(request).await {
+            Ok(answer) => lists += answer.into_inner().campaigns.len(),
+            Err(status) => {
+                assert_eq!(v1::CommandError::from(&status).reason(), ErrorReason::NotLeader, "{status}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((lists, refused), (1, 2), "a copy that lags might know nothing of it yet");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_campaign_sells_in_its_window_and_ends_by_itself() {
     let cluster = Cluster::of_shards(SHARDS).await;
     let client = Shop::client(&cluster).await;

@@ -1,12 +1,13 @@
 //! Watches: what happens, and what may be promised, as it changes.
 //!
 //! A watch outlives the node that serves it: when the stream breaks, or says nothing for too long, it goes on with another node from the
-//! last cursor. So an event may come twice, and none is left out without a gap that says so.
+//! last cursor. So an event may come twice, and none is left out without a gap that says so. Where nodes end it before they say anything,
+//! they are asked again as after any failed attempt: with pauses that grow, until the client's deadline.
 
 use std::future::Future;
 use std::time::Duration;
 
-use holdfast_proto::v1;
+use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_world::GrpcChannel;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -15,6 +16,8 @@ use crate::call::Target;
 use crate::client::Client;
 use crate::core::Core;
 use crate::events::events;
+use crate::node::error_of;
+use crate::retry::Pacer;
 
 /// How often a node says where a watch is that has nothing to tell.
 const IDLE: Duration = Duration::from_secs(2);
@@ -110,18 +113,28 @@ impl<T: Watched> Watch<T> {
     /// The next answer, which may have nothing but a cursor. After an error (no node serves the watch within the client's deadline) it may
     /// be asked again.
     pub async fn next(&mut self) -> Result<T, Error> {
+        let core: &Core = self.client.core();
+        // Of the streams that end before they say anything, one after the other.
+        let mut pacer: Option<Pacer<'_>> = None;
         loop {
             if let Some(stream) = &mut self.stream {
-                match tokio::time::timeout(SILENCE, stream.message()).await {
+                let ended = match tokio::time::timeout(SILENCE, stream.message()).await {
                     Ok(Ok(Some(answer))) => {
-                        *T::cursor_of(&mut self.question) = answer.cursor().to_owned();
+                        answer.cursor().clone_into(T::cursor_of(&mut self.question));
                         return Ok(answer);
                     }
-                    // The node stops, broke off, or says nothing.
-                    Ok(Ok(None) | Err(_)) | Err(_) => self.stream = None,
+                    Ok(Err(status)) => error_of(&status),
+                    // The node stops, or says nothing.
+                    Ok(Ok(None)) | Err(_) => {
+                        CommandError::of(ErrorReason::Unavailable, "the nodes end the watch without a word").into()
+                    }
+                };
+                self.stream = None;
+                let pacer = pacer.get_or_insert_with(|| core.pacer(core.deadline(None)));
+                if !pacer.pause(false, None).await {
+                    return Err(ended);
                 }
             }
-            let core: &Core = self.client.core();
             self.stream = Some(core.call(core.reading(Target::Any), self.question.clone(), T::ask).await?);
         }
     }

@@ -6,7 +6,7 @@ use crate::{CampaignId, Field, InvalidArgument, LocationId, LogTime, Revision, S
 
 /// Most campaigns that are known at a time.
 pub const MAX_CAMPAIGNS: usize = 256;
-/// Most allocations of one shard, those of campaigns that are over included, as long as they are known.
+/// Most allocations of one shard. Those of campaigns that are over are among them until others need the room.
 pub const MAX_ALLOCATIONS: usize = 4_096;
 /// Most campaigns that have units of one item at one location.
 pub const MAX_ALLOCATIONS_OF_PLACE: usize = 16;

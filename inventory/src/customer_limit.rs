@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CampaignId, CustomerHash, Field, InvalidArgument, LimitId, MAX_UNITS, Revision, Sku};
 
-/// Most limits of one item.
+/// Most limits of one item that new holds are checked against; inactive ones, and those of campaigns that are over, are not among them.
 pub const MAX_LIMITS_OF_ITEM: usize = 8;
 /// The longest rolling window, in seconds: 366 days.
 pub const MAX_WINDOW_S: u32 = 366 * 86_400;

@@ -12,9 +12,11 @@ use crate::failure::Failure;
 
 /// The longest file.
 const MAX_BYTES: u64 = 16 * 1_024 * 1_024;
+/// Endpoints that a sale names.
+const MAX_ENDPOINTS: usize = 64;
 /// Lines of a sale.
 const MAX_LINES: usize = 10_000;
-const MAX_UNITS: u32 = 2_000_000_000;
+pub(super) const MAX_UNITS: u32 = 2_000_000_000;
 
 /// A sale as it is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Sale {
     pub starts_at_ms: u64,
     pub ends_at_ms: u64,
     pub admission: Admission,
+    /// What its orders will call, which is looked at before the sale.
+    pub endpoints: Vec<String>,
     /// By SKU and location, each once.
     pub lines: Vec<SaleLine>,
 }
@@ -81,6 +85,8 @@ struct TomlSale {
     ends_at: String,
     #[serde(default)]
     admission: Admission,
+    #[serde(default)]
+    endpoints: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +133,8 @@ impl Sale {
     }
 
     fn parse(text: &str, is_csv: bool) -> Result<Self, Failure> {
-        let Said { id, starts_at, ends_at, admission, lines } = if is_csv { from_csv(text)? } else { from_toml(text)? };
+        let Said { id, starts_at, ends_at, admission, endpoints, lines } =
+            if is_csv { from_csv(text)? } else { from_toml(text)? };
         let instant = |field: &str, text: &str| {
             dates::instant(text).map_err(|problem| Failure::usage(format!("{field}: {problem}")))
         };
@@ -135,15 +142,19 @@ impl Sale {
         if ends_at_ms <= starts_at_ms {
             return Err(Failure::usage("ends_at is not after starts_at"));
         }
+        if endpoints.len() > MAX_ENDPOINTS {
+            let failure = Failure::usage(format!("endpoints names {}", endpoints.len()));
+            return Err(failure.hint(format!("a sale names at most {MAX_ENDPOINTS}")));
+        }
         let lines = check(lines)?;
-        let mut sale = Self { id, starts_at_ms, ends_at_ms, admission, lines };
+        let mut sale = Self { id, starts_at_ms, ends_at_ms, admission, endpoints, lines };
         if sale.id.is_empty() {
             sale.id = format!("sale-{}", CommandId::of_key(&sale.content()));
         }
         Ok(sale)
     }
 
-    /// What it says, in one order: files that say the same are the same.
+    /// What it says of what is sold, in one order: files that say the same are the same.
     fn content(&self) -> String {
         let line = |line: &SaleLine| {
             let SaleLine { sku, location, units, per_customer } = line;
@@ -165,15 +176,17 @@ struct Said {
     starts_at: String,
     ends_at: String,
     admission: Admission,
+    endpoints: Vec<String>,
     lines: Vec<SaleLine>,
 }
 
 fn from_toml(text: &str) -> Result<Said, Failure> {
-    let hint = "[sale] with starts_at, ends_at (and an id, admission); then a [[line]] for each sku, with units (and location, per_customer)";
+    let hint = "[sale] with starts_at, ends_at (and an id, admission, endpoints); then a [[line]] for each sku, with units (and location, per_customer)";
     let file: TomlFile = toml::from_str(text).map_err(|error| Failure::usage(error.to_string()).hint(hint))?;
     let line = |TomlLine { sku, location, units, per_customer }| SaleLine { sku, location, units, per_customer };
-    let TomlSale { id, starts_at, ends_at, admission } = file.sale;
-    Ok(Said { id, starts_at, ends_at, admission, lines: file.line.into_iter().map(line).collect() })
+    let TomlSale { id, starts_at, ends_at, admission, endpoints } = file.sale;
+    let lines = file.line.into_iter().map(line).collect();
+    Ok(Said { id, starts_at, ends_at, admission, endpoints, lines })
 }
 
 fn from_csv(text: &str) -> Result<Said, Failure> {
@@ -191,6 +204,7 @@ fn from_csv(text: &str) -> Result<Said, Failure> {
             starts_at: starts_at.clone(),
             ends_at: ends_at.clone(),
             admission,
+            endpoints: Vec::new(),
             lines: Vec::new(),
         });
         if (&all.id, &all.starts_at, &all.ends_at, all.admission) != (&sale, &starts_at, &ends_at, admission) {

@@ -4,6 +4,7 @@
 //! follow from what the file says. Leaves campaigns, limits and allocations to the cluster.
 
 mod file;
+mod kits;
 mod open;
 mod plan;
 mod report;

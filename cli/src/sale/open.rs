@@ -1,4 +1,5 @@
-//! A sale is opened, and closed: limits first, so that nobody buys without; then the campaign, then what it is given.
+//! A sale is opened, and closed: the campaign first, which has nothing to sell yet; then its limits, so that nobody buys without; then what
+//! it is given.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use serde::Serialize;
 
+use super::kits::stocked_lines;
 use super::{Sale, allocations, campaign, left, limit_of};
 use crate::connect::failure_of;
 use crate::dates;
@@ -53,18 +55,19 @@ impl OpenedRow {
 ///
 /// A part of it was refused; what was done before stays, and asking again goes on from there.
 pub async fn open(client: &Client, sale: &Sale) -> Result<Opened, Failure> {
-    let limits: BTreeMap<&str, u32> =
-        sale.lines.iter().filter_map(|line| Some((line.sku.as_str(), line.per_customer?))).collect();
-    for (sku, units) in limits {
-        put_limit(client, &sale.id, sku, units, false).await?;
-    }
+    let lines = stocked_lines(client, sale).await?;
     let (starts_at_ms, ends_at_ms) = (sale.starts_at_ms, sale.ends_at_ms);
     let admission = sale.admission.wire().into();
     let opened =
         v1::Campaign { campaign_id: sale.id.clone(), starts_at_ms, ends_at_ms, admission, ..v1::Campaign::default() };
     client.open_campaign(opened).await.map_err(failure_of)?;
+    let limits: BTreeMap<&str, u32> =
+        lines.iter().filter_map(|line| Some((line.sku.as_str(), line.per_customer?))).collect();
+    for (sku, units) in limits {
+        put_limit(client, &sale.id, sku, units, false).await?;
+    }
     let known = allocations(client, &sale.id).await?;
-    for line in &sale.lines {
+    for line in &lines {
         let place = match line.location.as_str() {
             "" => default_location(client, &line.sku).await?,
             named => named.to_owned(),
@@ -103,7 +106,8 @@ async fn put_limit(client: &Client, sale: &str, sku: &str, units: u32, inactive:
     }
     let revision = known.map_or(0, |known| known.revision);
     let key = format!("sale {sale} limit {sku:?} {units} {inactive} at {revision}");
-    let put = v1::PutLimit { limit_id, sku: sku.to_owned(), units, inactive, ..v1::PutLimit::default() };
+    let campaign_id = sale.to_owned();
+    let put = v1::PutLimit { limit_id, sku: sku.to_owned(), units, inactive, campaign_id, ..v1::PutLimit::default() };
     execute(client, Operation::PutLimit(put).into(), &key).await.map_err(|failure| failure.about(sku))
 }
 

@@ -1,11 +1,12 @@
 //! Before a sale: is everything there that it needs? Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use holdfast_client::{Client, Consistency, Documents};
 use holdfast_proto::v1;
 use serde::Serialize;
 
+use super::kits::stocked_lines;
 use super::{Sale, allocations, limit_of};
 use crate::connect::failure_of;
 use crate::failure::Failure;
@@ -52,7 +53,8 @@ pub async fn plan(client: &Client, members: &Members, sale: &Sale) -> Result<Pla
         remarks: Vec::new(),
     };
     let is_known = check_window(client, sale, &mut plan).await?;
-    check_cluster(members, &mut plan).await;
+    check_cluster(members, sale, &mut plan).await;
+    check_endpoints(client, sale, &mut plan).await?;
     let locations: BTreeMap<String, v1::Location> = client
         .locations()
         .await
@@ -61,7 +63,8 @@ pub async fn plan(client: &Client, members: &Members, sale: &Sale) -> Result<Pla
         .map(|location| (location.location_id.clone(), location))
         .collect();
     let granted = if is_known { allocations(client, &sale.id).await? } else { Vec::new() };
-    for line in &sale.lines {
+    let lines = stocked_lines(client, sale).await?;
+    for line in &lines {
         let known = locations.get(&line.location);
         if !line.location.is_empty() && known.is_none_or(|location| location.inactive) {
             let what = if known.is_some() { "does not sell" } else { "is not known" };
@@ -69,9 +72,9 @@ pub async fn plan(client: &Client, members: &Members, sale: &Sale) -> Result<Pla
         }
         check_line(client, line, &granted, &mut plan).await?;
     }
-    let skus: BTreeSet<&str> = sale.lines.iter().map(|line| line.sku.as_str()).collect();
-    for sku in skus {
-        check_sku(client, sale, sku, &mut plan).await?;
+    let skus: BTreeMap<&str, Option<u32>> = lines.iter().map(|line| (line.sku.as_str(), line.per_customer)).collect();
+    for (sku, wanted) in skus {
+        check_sku(client, sale, sku, wanted, &mut plan).await?;
     }
     plan.ready = plan.problems.is_empty();
     Ok(plan)
@@ -106,9 +109,38 @@ fn chosen_by(admission: v1::CampaignAdmission) -> Option<v1::CampaignAdmission> 
     Some(admission).filter(|of| !matches!(of, v1::CampaignAdmission::Unspecified | v1::CampaignAdmission::None))
 }
 
-/// Is every node up, and does every shard take commands?
-async fn check_cluster(members: &Members, plan: &mut Plan) {
+/// Is what its orders will call there, and is its circuit breaker armed?
+async fn check_endpoints(client: &Client, sale: &Sale, plan: &mut Plan) -> Result<(), Failure> {
+    if sale.endpoints.is_empty() {
+        return Ok(());
+    }
+    let known = client.endpoints(None).await.map_err(failure_of)?;
+    for id in &sale.endpoints {
+        let Some(endpoint) = known.iter().find(|known| known.endpoint_id == *id) else {
+            plan.problems.push(format!("endpoint {id} is not known; `holdfast endpoint put` makes it so"));
+            continue;
+        };
+        let fallback = match endpoint.fallback() {
+            v1::EndpointFallback::Unspecified | v1::EndpointFallback::None => "its steps fail then",
+            v1::EndpointFallback::Answer => "a set answer stands in then",
+            v1::EndpointFallback::Last => "its last answer stands in then",
+        };
+        let v1::Endpoint { timeout_ms, breaker_failures, breaker_open_ms, .. } = endpoint;
+        plan.remarks.push(format!(
+            "endpoint {id} has {timeout_ms} ms to answer, and is left alone for {breaker_open_ms} ms after \
+             {breaker_failures} failures in a row: {fallback}"
+        ));
+    }
+    Ok(())
+}
+
+/// Is every node up, does every shard take commands, and does every node call what the sale's orders will call?
+async fn check_cluster(members: &Members, sale: &Sale, plan: &mut Plan) {
     for (node, _) in members.nodes() {
+        let left_alone = members.status(node).await.map(|status| status.endpoints_left_alone).unwrap_or_default();
+        let left_alone = left_alone.iter().filter(|id| sale.endpoints.contains(id));
+        plan.problems
+            .extend(left_alone.map(|id| format!("endpoint {id} does not answer node {node}, which leaves it alone")));
         match members.shard_standings(node).await {
             Ok(standings) => {
                 let halted = standings.iter().filter_map(|of| of.halt.as_ref().map(|halt| (of.shard, halt)));
@@ -172,7 +204,13 @@ async fn check_line(
 }
 
 /// Of the SKU, wherever it lies: is it on sale, is nobody counting it, is there a limit that says something else?
-async fn check_sku(client: &Client, sale: &Sale, sku: &str, plan: &mut Plan) -> Result<(), Failure> {
+async fn check_sku(
+    client: &Client,
+    sale: &Sale,
+    sku: &str,
+    wanted: Option<u32>,
+    plan: &mut Plan,
+) -> Result<(), Failure> {
     let reader = client.reader(Consistency::Linearizable);
     let Ok(item) = reader.item(sku).await else {
         // (That it is not known stands there already, by its stock.)
@@ -187,7 +225,6 @@ async fn check_sku(client: &Client, sale: &Sale, sku: &str, plan: &mut Plan) -> 
     if !counts.is_empty() {
         plan.problems.push(format!("{sku}: it is being counted; apply the count, or cancel it, before the sale"));
     }
-    let wanted = sale.lines.iter().find(|line| line.sku == sku).and_then(|line| line.per_customer);
     let ours = limit_of(&sale.id, sku);
     for limit in reader.limits(sku, "").await.map_err(failure_of)?.value {
         if limit.limit_id != ours && !limit.inactive && wanted.is_none_or(|wanted| limit.units < wanted) {

@@ -136,7 +136,7 @@ async fn events_of(client: &Client, shard: u32, from_ms: u64) -> Result<Vec<v1::
 }
 
 /// How often somebody was refused by one of the limits.
-fn hits_of(events: &[v1::Event], limits: &BTreeSet<String>) -> u64 {
+pub(super) fn hits_of(events: &[v1::Event], limits: &BTreeSet<String>) -> u64 {
     let of_one = |event: &&v1::Event| match &event.subject {
         Some(v1::event::Subject::LimitHit(hit)) => limits.contains(&hit.limit_id),
         _ => false,

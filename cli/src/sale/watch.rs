@@ -1,14 +1,17 @@
 //! A sale while it goes on: what it has sold, holds and has left, looked at again and again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use holdfast_client::Client;
+use holdfast_client::{Client, EventWatch, Watch};
+use holdfast_proto::v1;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout_at};
 
 use super::open::OpenedRow;
-use super::{allocations, campaign};
+use super::report::hits_of;
+use super::{allocations, campaign, limit_of};
+use crate::connect::failure_of;
 use crate::dates;
 use crate::failure::Failure;
 
@@ -31,6 +34,8 @@ pub struct Look {
     pub sold_per_s: f64,
     /// The same of the last looks, this one last; nothing of the first.
     pub curve: Vec<f64>,
+    /// How often a customer was refused by one of its limits since the first look.
+    pub limit_hits: u64,
     pub lines: Vec<OpenedRow>,
 }
 
@@ -45,9 +50,13 @@ pub async fn watch(
     let mut before: Option<(Instant, u64)> = None;
     let mut curve = VecDeque::new();
     let mut seen = 0;
+    let filter = v1::EventFilter { kinds: vec!["limit.hit".to_owned()], ..v1::EventFilter::default() };
+    let mut refusals = client.watch_events(EventWatch { filter, ..EventWatch::default() });
+    let mut limit_hits = 0;
     loop {
         let now = Instant::now();
         let mut look = look(client, id).await?;
+        look.limit_hits = limit_hits;
         if let Some((then, sold)) = before {
             #[allow(clippy::cast_precision_loss)] // a rate
             let units = look.sold.saturating_sub(sold) as f64;
@@ -59,13 +68,27 @@ pub async fn watch(
             look.curve = curve.iter().copied().collect();
         }
         before = Some((now, look.sold));
+        let limits: BTreeSet<String> = look.lines.iter().map(|line| limit_of(id, &line.sku)).collect();
         show(&look);
         seen += 1;
         if look.closed || looks.is_some_and(|looks| seen >= looks) {
             return Ok(());
         }
-        sleep(every).await;
+        limit_hits += count_hits(&mut refusals, &limits, Instant::now() + every).await?;
     }
+}
+
+/// How often a customer is refused by one of those limits until then.
+async fn count_hits(
+    refusals: &mut Watch<v1::WatchEventsResponse>,
+    limits: &BTreeSet<String>,
+    until: Instant,
+) -> Result<u64, Failure> {
+    let mut hits = 0;
+    while let Ok(answer) = timeout_at(until, refusals.next()).await {
+        hits += hits_of(&answer.map_err(failure_of)?.events, limits);
+    }
+    Ok(hits)
 }
 
 async fn look(client: &Client, id: &str) -> Result<Look, Failure> {
@@ -84,6 +107,7 @@ async fn look(client: &Client, id: &str) -> Result<Look, Failure> {
         left: sum(|line| line.left),
         sold_per_s: 0.0,
         curve: Vec::new(),
+        limit_hits: 0,
         lines,
     })
 }

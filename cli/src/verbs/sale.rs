@@ -149,12 +149,13 @@ impl Watch {
             // A value a line, for whoever reads along.
             Format::Json => println!("{}", serde_json::to_string(look).unwrap_or_default()),
             Format::Table => println!(
-                "{}  sold {}  held {}  left {} of {}  {:.1}/s {}{}",
+                "{}  sold {}  held {}  left {} of {}  refused by limits {}  {:.1}/s {}{}",
                 look.time,
                 look.sold,
                 look.held,
                 look.left,
                 look.granted,
+                look.limit_hits,
                 look.sold_per_s,
                 sale::sparkline(&look.curve),
                 if look.closed { "  over" } else { "" }

@@ -97,10 +97,7 @@ impl Events {
                 answer = watch.next() => answer.map_err(failure_of)?,
                 _ = tokio::signal::ctrl_c() => break,
             };
-            if let Some(gap) = answer.gap {
-                let v1::EventGap { shard, from_seq, to_seq } = gap;
-                output::say(&format!("shard {shard}: events {from_seq} to {to_seq} are not kept any more"));
-            }
+            say_missing(answer.gap.as_ref());
             for event in answer.events {
                 if left == 0 {
                     // Not all of the answer was shown: the cursor is behind it.
@@ -128,6 +125,7 @@ impl Availability {
                 answer = watch.next() => answer.map_err(failure_of)?,
                 _ = tokio::signal::ctrl_c() => break,
             };
+            say_missing(&answer.gaps);
             for change in answer.changes {
                 if left == 0 {
                     return Ok(());
@@ -154,6 +152,13 @@ impl std::convert::From<v1::AvailabilityChange> for AvailabilityRow {
             AvailabilityLevel::Out => "out",
         };
         Self { sku: change.sku, location: change.location_id, atp: change.atp, level, back: change.back }
+    }
+}
+
+/// Says which events nobody will see.
+fn say_missing<'a>(gaps: impl IntoIterator<Item = &'a v1::EventGap>) {
+    for v1::EventGap { shard, from_seq, to_seq } in gaps {
+        output::say(&format!("shard {shard}: events {from_seq} to {to_seq} are not kept any more"));
     }
 }
 

@@ -6,7 +6,9 @@ use crate::demand::{Demand, Promise};
 use crate::parts::{UnitsOfLines, check_whole_kits, units_of_lines};
 use crate::state::{LineRecord, LotNo, ReservationNo, ReservationRecord};
 use crate::turn::Turn;
-use crate::{EventKind, Field, InvalidArgument, LineUnits, LogTime, Refusal, ReservationId, Success, validate_parts};
+use crate::{
+    EventKind, Field, InvalidArgument, LimitId, LineUnits, LogTime, Refusal, ReservationId, Success, validate_parts,
+};
 
 /// How far ahead `cancel_at` may lie, in ms.
 pub const MAX_CANCEL_AHEAD_MS: u64 = 31 * 24 * 3_600_000;
@@ -171,6 +173,7 @@ impl Commit {
         let mut demand = demand.in_campaign(record.campaign());
         for (number, (line, &units)) in lines.iter_mut().zip(units).enumerate().filter(|(_, (_, units))| **units > 0) {
             turn.check_sellable(line.sku)?;
+            self.check_counted(turn, no, line, number)?;
             let location = turn.state.location(line.location);
             if !location.spec.active {
                 return Err(Refusal::UnknownLocation { location: location.id.clone() });
@@ -188,6 +191,24 @@ impl Commit {
             promises[number] = demand.promise(turn, line, number, units)?;
         }
         Ok(lines.into_iter().zip(promises).collect())
+    }
+
+    /// A limit over several items that came after the hold has no counter among the lines, and none can be asked by now: it takes a new
+    /// reservation.
+    fn check_counted(
+        &self,
+        turn: &Turn<'_>,
+        no: ReservationNo,
+        line: &LineRecord,
+        number: usize,
+    ) -> Result<(), Refusal> {
+        let record = turn.state.reservation(no);
+        let is_counted = |limit: &LimitId| {
+            let number = u16::try_from(number).ok();
+            number.zip(record.plan()).is_some_and(|(number, plan)| plan.is_counted(number, limit))
+        };
+        let mut limits = turn.state.shared_limits_over(&turn.state.item(line.sku).sku);
+        if limits.all(|limit| is_counted(&limit.id)) { Ok(()) } else { Err(record.refuse_without_hold()) }
     }
 
     fn sell_expired(&self, turn: &mut Turn<'_>, no: ReservationNo, taken: Vec<(LineRecord, Promise)>) {

@@ -56,8 +56,12 @@ impl Grant {
         let place = turn.state.stock(sku).place(location);
         let is_new = place.is_none_or(|place| place.allocation(campaign).is_none());
         let here = place.map_or(0, |place| place.allocations.iter().filter(|of| of.open).count());
-        if is_new && (here >= MAX_ALLOCATIONS_OF_PLACE || turn.state.allocation_count() >= MAX_ALLOCATIONS) {
-            return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+        let full = Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS };
+        if is_new && here >= MAX_ALLOCATIONS_OF_PLACE {
+            return Err(full);
+        }
+        if is_new && turn.state.allocation_count() >= MAX_ALLOCATIONS && !turn.state.forget_oldest_allocations() {
+            return Err(full);
         }
         turn.change_place(sku, location, |_| {});
         turn.state.change_allocations(sku, location, |allocations| {
@@ -119,8 +123,8 @@ fn record(turn: &mut Turn<'_>, kind: EventKind, campaign: CampaignNo, sku: SkuNo
 
 #[cfg(test)]
 mod tests {
-    use super::Revoke;
-    use crate::commands::{IfExpired, MoveUnits, PutCampaign};
+    use super::{Grant, Revoke};
+    use crate::commands::{IfExpired, MoveUnits, PutCampaign, PutItem, Receive};
     use crate::test_shop::{DAY_S, OPENING, Shop, reserve};
     use crate::*;
 
@@ -359,6 +363,39 @@ mod tests {
         shop.grant("late", "rouge", 2).unwrap();
         shop.cancel(1).unwrap();
         assert_eq!((allocation(&shop), shop.stock("rouge").atp), ((2, 0, 0), 8));
+    }
+
+    #[test]
+    fn where_allocations_are_full_what_a_campaign_had_that_is_over_is_forgotten() {
+        let mut shop = Shop::with_rouge(10);
+        shop.put_campaign("drop", 0, 600).unwrap();
+        shop.grant("drop", "rouge", 4).unwrap();
+        buy(&mut shop, 1, &[("rouge", 1)]).unwrap();
+        shop.commit(1).unwrap();
+        shop.put_campaign("many", 0, 9_000).unwrap();
+        let all = |shop: &mut Shop, operation: fn(Sku) -> Operation| {
+            let skus = (1..MAX_ALLOCATIONS).map(|number| format!("SKU-{number}").parse().unwrap());
+            let commands = skus.map(|sku| shop.command(operation(sku))).collect();
+            assert!(shop.apply(commands).iter().all(|answer| answer.outcome.is_ok()));
+        };
+        all(&mut shop, |sku| {
+            let spec = ItemSpec::default();
+            Operation::PutItem(Box::new(PutItem { sku, spec, if_revision: None, if_absent: false }))
+        });
+        all(&mut shop, |sku| {
+            let (location, units) = ("PAR".parse().unwrap(), Units(1));
+            Operation::Receive(Receive { sku, location, lot: None, lot_spec: None, units, receipt: None })
+        });
+        all(&mut shop, |sku| {
+            let (campaign, location, units) = ("many".parse().unwrap(), "PAR".parse().unwrap(), Units(1));
+            Operation::Grant(Box::new(Grant { campaign, sku, location, units }))
+        });
+        assert_eq!(shop.grant("many", "rouge", 1), Err(Refusal::Overloaded { retry_after_ms: 1_000 }));
+        shop.close_campaign("drop").unwrap();
+        shop.grant("many", "rouge", 1).unwrap();
+        assert_eq!(allocation(&shop), (1, 0, 0));
+        shop.cancel(1).unwrap();
+        assert_eq!((allocation(&shop), shop.stock("rouge").atp), ((1, 0, 0), 9));
     }
 
     #[test]

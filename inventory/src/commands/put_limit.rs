@@ -41,11 +41,12 @@ impl PutLimit {
         if self.if_revision.is_some_and(|expected| expected != actual) {
             return Err(Refusal::RevisionMismatch { actual });
         }
+        let full = Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS };
+        let is_active = known.is_some_and(|no| turn.state.limit(no).spec.active);
+        let has_room = !self.spec.active || is_active || turn.state.live_limit_count(sku) < MAX_LIMITS_OF_ITEM;
         let Some(no) = known else {
-            if turn.state.limits_of(sku).count() >= MAX_LIMITS_OF_ITEM
-                || turn.state.limit_count() >= turn.state.header.limits.items.min(u64::from(u32::MAX))
-            {
-                return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
+            if !has_room || turn.state.limit_count() >= turn.state.header.limits.items.min(u64::from(u32::MAX)) {
+                return Err(full);
             }
             if let Some(campaign) = &self.campaign {
                 turn.campaign(campaign)?;
@@ -70,6 +71,9 @@ impl PutLimit {
         }
         if record.spec == self.spec {
             return Ok(Success { revision: actual, ..Success::default() });
+        }
+        if !has_room {
+            return Err(full);
         }
         turn.state.change_limit(no, |record| {
             record.spec = self.spec;
@@ -129,6 +133,29 @@ mod tests {
         let of = shop.inventory.limits_of(&"rouge".parse().unwrap(), Some(customer)).unwrap();
         let count = of[0].1.unwrap();
         (count.held, count.bought, count.remaining)
+    }
+
+    #[test]
+    fn limits_that_are_over_leave_room_for_others() {
+        let mut shop = shop(spec(2));
+        let full = Err(Refusal::Overloaded { retry_after_ms: 1_000 });
+        let of_sale = |shop: &mut Shop, sale: u32| {
+            let id = format!("sale-{sale}");
+            shop.put_campaign(&id, 0, 600).unwrap();
+            let (limit, campaign) = (id.parse().unwrap(), Some(id.parse().unwrap()));
+            let sku = "rouge".parse().unwrap();
+            shop.run(Operation::PutLimit(PutLimit { limit, sku, spec: spec(1), if_revision: None, campaign }))
+        };
+        (2..=8).for_each(|sale| drop(of_sale(&mut shop, sale).unwrap()));
+        assert_eq!(of_sale(&mut shop, 9), full);
+        assert_eq!(put(&mut shop, "other", LimitSpec { active: false, ..spec(1) }).map(|_| ()), Ok(()));
+        assert_eq!(put(&mut shop, "other", spec(1)), full, "it would be one too many that checks");
+        put(&mut shop, "two-each", LimitSpec { active: false, ..spec(2) }).unwrap();
+        put(&mut shop, "other", spec(1)).unwrap();
+        shop.after_s(600).tick();
+        (10..=16).for_each(|sale| drop(of_sale(&mut shop, sale).unwrap()));
+        assert_eq!(of_sale(&mut shop, 17), full);
+        assert_eq!(shop.inventory.limits_of(&"rouge".parse().unwrap(), None).unwrap().len(), 16);
     }
 
     #[test]

@@ -287,6 +287,19 @@ mod tests {
     }
 
     #[test]
+    fn a_retake_does_not_get_round_a_limit_that_came_after_the_hold() {
+        let mut shop = shop(rule(1));
+        put(&mut shop, LimitSpec { active: false, ..rule(1) }, &["mascara", "rouge"], 2).unwrap();
+        shop.run(Operation::Reserve(asked(1, Some(ANNA), &[("rouge", 2)]))).unwrap();
+        shop.after_s(600).tick();
+        put(&mut shop, rule(1), &["mascara", "rouge"], 3).unwrap();
+        let retake = |commit: &mut crate::commands::Commit| commit.if_expired = crate::commands::IfExpired::Retake;
+        assert!(matches!(shop.commit_with(1, retake), Err(Refusal::ReservationExpired { .. })));
+        put(&mut shop, LimitSpec { active: false, ..rule(1) }, &["mascara", "rouge"], 4).unwrap();
+        shop.commit_with(1, retake).unwrap();
+    }
+
+    #[test]
     fn an_optional_line_beyond_the_limit_is_left_out() {
         let mut shop = shop(rule(1));
         let mut reserve = counted(1, ANNA, &[("mascara", 1), ("rouge", 2)]);

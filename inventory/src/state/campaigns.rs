@@ -175,11 +175,29 @@ impl State {
 
     /// Puts another campaign in the place of one that is over: nothing of the old one is counted any more.
     pub(crate) fn replace_campaign(&mut self, no: CampaignNo, record: CampaignRecord) {
+        self.forget_allocations(no);
+        let generation = self.campaign(no).generation;
+        self.change_campaign(no, |old| *old = CampaignRecord { generation, ..record });
+    }
+
+    /// Makes room for another allocation: what the campaign had that is over and ended first, of those that had something, is forgotten.
+    /// Answers false where none is over.
+    pub(crate) fn forget_oldest_allocations(&mut self) -> bool {
+        let is_over = |no: CampaignNo, record: &CampaignRecord| {
+            record.phase == CampaignPhase::Closed && !self.places_of(no).is_empty()
+        };
+        let over = self.campaigns().filter(|(no, record)| is_over(*no, record));
+        let Some((no, _)) = over.min_by_key(|(no, record)| (record.spec.ends_at, *no)) else { return false };
+        self.forget_allocations(no);
+        true
+    }
+
+    /// What a campaign that is over had is not counted any more, nor what its reservations do.
+    fn forget_allocations(&mut self, no: CampaignNo) {
         for (sku, location) in self.places_of(no) {
             self.change_allocations(sku, location, |allocations| allocations.retain(|of| of.campaign != no));
         }
-        let generation = self.campaign(no).generation.wrapping_add(1);
-        self.change_campaign(no, |old| *old = CampaignRecord { generation, ..record });
+        self.change_campaign(no, |record| record.generation = record.generation.wrapping_add(1));
     }
 
     pub(crate) fn change_campaign(&mut self, no: CampaignNo, change: impl FnOnce(&mut CampaignRecord)) {

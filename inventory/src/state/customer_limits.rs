@@ -15,7 +15,7 @@ use super::journal::Undo;
 use super::load::LoadError;
 use super::records::{ReservationRecord, SkuNo};
 use crate::{
-    CampaignId, CustomerCount, CustomerHash, LimitId, LimitSpec, LimitWindow, LineCounts, LogTime, MAX_LIMITS_OF_ITEM,
+    CampaignId, CampaignPhase, CustomerCount, CustomerHash, LimitId, LimitSpec, LimitWindow, LineCounts, LogTime,
     Revision, Sku,
 };
 
@@ -224,10 +224,24 @@ impl State {
         sku: SkuNo,
         campaign: Option<&'a CampaignId>,
     ) -> impl Iterator<Item = (LimitNo, &'a LimitRecord)> {
-        let is_under = move |limit: &LimitRecord| {
-            limit.spec.active && (limit.campaign.is_none() || limit.campaign.as_ref() == campaign)
+        let is_under = move |limit: &LimitRecord| limit.campaign.is_none() || limit.campaign.as_ref() == campaign;
+        self.active_limits(sku).filter(move |(_, limit)| is_under(limit))
+    }
+
+    fn active_limits(&self, sku: SkuNo) -> impl Iterator<Item = (LimitNo, &LimitRecord)> {
+        let limits = self.indexes.active_limits.range((sku, LimitNo(0))..=(sku, LimitNo(u32::MAX)));
+        limits.map(|(_, no)| (*no, self.limit(*no)))
+    }
+
+    /// How many limits of an item may still check a hold: those of campaigns that are over do not.
+    pub(crate) fn live_limit_count(&self, sku: SkuNo) -> usize {
+        let is_live = |limit: &LimitRecord| {
+            limit.campaign.as_ref().is_none_or(|id| {
+                let campaign = self.find_campaign(id).map(|no| self.campaign(no));
+                campaign.is_some_and(|campaign| campaign.phase != CampaignPhase::Closed)
+            })
         };
-        self.limits_of(sku).filter(move |(_, limit)| is_under(limit))
+        self.active_limits(sku).filter(|(_, limit)| is_live(limit)).count()
     }
 
     pub(crate) fn add_limit(&mut self, record: LimitRecord) -> LimitNo {
@@ -405,10 +419,6 @@ impl State {
                 return Err(refused);
             }
             self.indexes.name_limit(no, record);
-            let of_item = self.indexes.limits_by_sku.range((record.sku, LimitNo(0))..=(record.sku, LimitNo(u32::MAX)));
-            if of_item.count() > MAX_LIMITS_OF_ITEM {
-                return Err(refused);
-            }
         }
         let refused = LoadError::Inconsistent { kind: ChunkKind::CustomerCounters };
         let mut found = Vec::new();

@@ -74,6 +74,8 @@ pub(crate) struct Indexes {
     pub(crate) ended_orders: BTreeSet<(LogTime, ReservationNo)>,
     pub(super) limits: BTreeMap<LimitId, LimitNo>,
     pub(super) limits_by_sku: BTreeSet<(SkuNo, LimitNo)>,
+    /// Those of them that new holds are checked against: limits that are over are many after some years of sales.
+    pub(super) active_limits: BTreeSet<(SkuNo, LimitNo)>,
     /// By limit and customer.
     pub(super) counters: HashIndex,
     /// Counters of which nothing counts from then on.
@@ -121,6 +123,7 @@ impl Indexes {
             ended_orders: BTreeSet::new(),
             limits: BTreeMap::new(),
             limits_by_sku: BTreeSet::new(),
+            active_limits: BTreeSet::new(),
             counters: HashIndex::new(),
             idle_counters: BTreeSet::new(),
             backordered: BTreeSet::new(),

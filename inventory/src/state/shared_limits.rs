@@ -17,6 +17,7 @@ impl Indexes {
         let names = if record.is_shared() { &mut self.shared_limits } else { &mut self.limits };
         names.insert(record.id.clone(), no);
         self.limits_by_sku.insert((record.sku, no));
+        self.active_limits.extend(record.spec.active.then_some((record.sku, no)));
         self.shared_by_sku.extend(record.skus.iter().map(|sku| (sku.clone(), no)));
     }
 
@@ -24,6 +25,7 @@ impl Indexes {
         let names = if record.is_shared() { &mut self.shared_limits } else { &mut self.limits };
         names.remove(&record.id);
         self.limits_by_sku.remove(&(record.sku, no));
+        self.active_limits.remove(&(record.sku, no));
         for sku in &record.skus {
             self.shared_by_sku.remove(&(sku.clone(), no));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use holdfast_inventory::commands::{Commit, Extend, Fulfil, IfExpired, Picked, Return};
 use holdfast_inventory::{
-    Backorder, Condition, Field, ItemStatus, LineCounts, LineUnits, LotId, LotStatus, ReservationId,
+    Backorder, Condition, Field, ItemStatus, LimitId, LineCounts, LineUnits, LotId, LotStatus, ReservationId,
 };
 
 use crate::model::{Hold, Model, Said, invalid, unsold, why};
@@ -158,6 +158,14 @@ impl Model {
             if spec.status != ItemStatus::Active {
                 return why("ItemNotSellable");
             }
+            // A limit over several items that came after the hold has no counter that could be asked.
+            let counters = hold.plan.as_ref().map_or(&[][..], |plan| &plan.counters);
+            let is_counted = |id: &LimitId| {
+                counters.iter().any(|it| it.limit == *id && it.lines.iter().any(|line| usize::from(*line) == number))
+            };
+            if !self.shared_over(&line.sku).all(is_counted) {
+                return hold.why_not();
+            }
             self.check_active(&line.location)?;
             if line.by_lot != spec.lot_tracked {
                 return hold.why_not();
@@ -169,7 +177,6 @@ impl Model {
             }
             promises[number] = demand.promise((at, number), number, *units)?;
         }
-        // Of what was held before a limit over several items was known there is no counter.
         for counter in hold.plan.iter().flat_map(|plan| &plan.counters) {
             demand.count(0, &counter.limit, counter.lines.iter().map(|line| units[usize::from(*line)]).sum())?;
         }

@@ -18,10 +18,10 @@ use futures_util::stream::FuturesUnordered;
 use holdfast_inventory::commands::{ReportStep, StartOrder, StepReport};
 use holdfast_inventory::{CallKey, Compensation, EndpointId, Operation, StepCall, StepKind};
 use holdfast_proto::v1::CommandError;
-use holdfast_raft::meta::{EndpointSpec, Fallback};
+use holdfast_raft::meta::{EndpointSpec, Fallback, Meta};
 use holdfast_world::GrpcChannel;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 pub(crate) use breaker::Breakers;
 use request::Answered;
@@ -50,34 +50,17 @@ const FIRST_PAUSE_MS: u64 = 100;
 const LONGEST_PAUSE_MS: u64 = 10_000;
 /// How many pauses are remembered.
 const REMEMBERED: usize = 10_000;
-/// How long it is waited for this node's copy of the cluster's records to have an endpoint that an order names.
-const KNOWN_WITHIN: Duration = Duration::from_millis(500);
-/// Between two looks at whether it has.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 type Specs = BTreeMap<String, EndpointSpec>;
 
-/// Refuses an order that names an endpoint of which the cluster's records do not know: nobody would call it, and the step would only run
-/// out of time.
-///
-/// # Errors
-///
-/// `UNKNOWN_ENDPOINT` at the step; `UNAVAILABLE` where the records are not there yet.
-pub(crate) async fn check_endpoints(core: &Core, order: &StartOrder, deadline: Instant) -> Result<(), CommandError> {
-    let meta = core.meta()?;
-    let until = deadline.min(Instant::now() + KNOWN_WITHIN);
-    loop {
-        let unknown = meta.read_meta(|meta| {
-            let unknown = called(order).find(|(_, _, id)| !meta.endpoints().contains_key(id.as_str()));
-            unknown.map(|(at, field, id)| unknown_endpoint(format!("steps[{at}].{field}"), id))
-        });
-        match unknown.flatten() {
-            None => return Ok(()),
-            // The records of this node may lag a little behind who has just put it.
-            Some(_) if Instant::now() < until => sleep(LOOK_AGAIN).await,
-            Some(error) => return Err(error),
-        }
-    }
+/// The first endpoint that an order names and of which the cluster's records here do not know, as the error at its step: nobody would call
+/// it, and the step would only run out of time.
+pub(crate) fn find_unknown_endpoint(core: &Core, order: &StartOrder) -> Option<CommandError> {
+    let (at, field, id) = called(order).find(|(_, _, id)| {
+        let is_known = |meta: &Meta| meta.endpoints().contains_key(id.as_str());
+        core.meta().ok().and_then(|meta| meta.read_meta(is_known)) != Some(true)
+    })?;
+    Some(unknown_endpoint(format!("steps[{at}].{field}"), id))
 }
 
 /// The endpoints that an order names: of which step, in which field.
@@ -117,6 +100,8 @@ struct Ended {
     answered: Answered,
     /// Attempts that came to nothing, this one too.
     attempts: u32,
+    /// The step's time was over before that which the endpoint has to answer.
+    is_cut_short: bool,
     /// The shard has noted it.
     is_told: bool,
 }
@@ -214,7 +199,7 @@ impl Caller {
         let fallback = self.fallback(&call.key, &call.endpoint, spec);
         let Some((channel, path)) = self.channel(&call.endpoint, spec) else { return };
         let attempt = if self.core.breakers.begin(&call.endpoint, Instant::now()) {
-            Attempt::Ask { channel, path, within: left.min(Duration::from_millis(spec.timeout_ms)), fallback }
+            Attempt::Ask { channel, path, left, timeout: Duration::from_millis(spec.timeout_ms), fallback }
         } else if let Some(answer) = fallback {
             Attempt::FallBack { answer }
         } else {
@@ -243,7 +228,7 @@ impl Caller {
     }
 
     fn note(&mut self, ended: Ended) {
-        let Ended { key, endpoint, answered, attempts, is_told } = ended;
+        let Ended { key, endpoint, answered, attempts, is_cut_short, is_told } = ended;
         self.busy.remove(&key);
         if let Some(calls) = self.of_endpoint.get_mut(&endpoint) {
             *calls -= 1;
@@ -259,6 +244,8 @@ impl Caller {
         metrics::called(&endpoint, answered.name());
         if let Some(spec) = spec.flatten() {
             match &answered {
+                // It may have answered in the time that it has.
+                Answered::Nothing { .. } if is_cut_short => self.core.breakers.abandoned(&endpoint, Instant::now()),
                 Answered::Nothing { .. } => self.core.breakers.failed(&endpoint, &spec, Instant::now()),
                 Answered::Refused { .. } => self.core.breakers.succeeded(&endpoint),
                 Answered::Done { answer } => {
@@ -291,7 +278,10 @@ enum Attempt {
     Ask {
         channel: GrpcChannel,
         path: String,
-        within: Duration,
+        /// Until the step's time is over.
+        left: Duration,
+        /// How long the endpoint may take.
+        timeout: Duration,
         /// What stands in for an answer of the last attempt.
         fallback: Option<Vec<u8>>,
     },
@@ -315,14 +305,15 @@ async fn is_still_wanted(core: &Core, shard: u32, call: &StepCall) -> bool {
 async fn make(core: Arc<Core>, shard: u32, call: StepCall, attempt: Attempt) -> Ended {
     let attempts = call.attempts + 1;
     let is_asked = matches!(attempt, Attempt::Ask { .. });
+    let is_cut_short = matches!(attempt, Attempt::Ask { left, timeout, .. } if left < timeout);
     if is_asked && !is_still_wanted(&core, shard, &call).await {
         let answered = Answered::Withdrawn;
-        return Ended { key: call.key, endpoint: call.endpoint, answered, attempts, is_told: false };
+        return Ended { key: call.key, endpoint: call.endpoint, answered, attempts, is_cut_short, is_told: false };
     }
     let (answered, report) = match attempt {
         Attempt::FallBack { answer } => (Answered::FellBack, StepReport::Done { answer, is_fallback: true }),
-        Attempt::Ask { channel, path, within, fallback } => {
-            let answered = request::ask(channel, &path, &call, within).await;
+        Attempt::Ask { channel, path, left, timeout, fallback } => {
+            let answered = request::ask(channel, &path, &call, left.min(timeout)).await;
             let report = match (&answered, fallback) {
                 (Answered::Done { answer }, _) => StepReport::Done { answer: answer.clone(), is_fallback: false },
                 (Answered::Refused { why }, _) => StepReport::Failed { why: why.clone() },
@@ -347,5 +338,5 @@ async fn make(core: Arc<Core>, shard: u32, call: StepCall, attempt: Attempt) -> 
             false
         }
     };
-    Ended { key: call.key, endpoint: call.endpoint, answered, attempts, is_told }
+    Ended { key: call.key, endpoint: call.endpoint, answered, attempts, is_cut_short, is_told }
 }

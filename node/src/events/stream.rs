@@ -52,10 +52,9 @@ impl<T> Sender<T> {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Gone),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                let message = format!(
-                    "the reader has taken nothing for {} s and is let go; go on with the cursor {cursor}",
-                    SLOW.as_secs()
-                );
+                let go_on =
+                    if cursor.is_empty() { "begin anew".to_owned() } else { format!("go on with the cursor {cursor}") };
+                let message = format!("the reader has taken nothing for {} s and is let go; {go_on}", SLOW.as_secs());
                 metrics::counter!(crate::metrics::SLOW_READERS).increment(1);
                 self.end(CommandError::of(ErrorReason::Overloaded, message).with("cursor", cursor).after_ms(0));
                 Err(Gone)

@@ -110,23 +110,76 @@ impl Followed {
         let unreadable = |fault| refusals::unavailable(shard, &format!("its change log here: {fault}"));
         let from = self.seen + 1;
         let deadline = Instant::now() + WRITTEN_WITHIN;
-        let mut events = self.group.events(from, self.last, AT_ONCE, deadline).await.map_err(unreadable)?;
-        let mut bytes = 0;
-        let fits = |event: &&Event| {
-            bytes += event.encoded().len();
-            bytes <= BYTES_AT_ONCE
-        };
-        let count = events.iter().take_while(fits).count().max(1);
-        events.truncate(count);
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
-            return Err(refusals::unavailable(shard, "its change log here ends early"));
-        };
-        let gap = (first.body.seq > from).then(|| v1::EventGap { shard, from_seq: from, to_seq: first.body.seq - 1 });
-        self.seen = last.body.seq;
-        Ok(Batch { shard, gap, events })
+        let events = self.group.events(from, self.last, AT_ONCE, deadline).await.map_err(unreadable)?;
+        let batch = batch_of(shard, from, self.last, events);
+        self.seen = batch.last_seq();
+        Ok(batch)
     }
+}
+
+impl Batch {
+    /// The last event that it tells of, or of which it tells that it is missing.
+    fn last_seq(&self) -> u64 {
+        let of_gap = self.gap.as_ref().map_or(0, |gap| gap.to_seq);
+        self.events.last().map_or(of_gap, |event| event.body.seq)
+    }
+}
+
+/// What was read of the events `from` to `last` that were asked for: in order, and some or all of them may not be kept here any more, as on
+/// a replica that has its state from another one.
+fn batch_of(shard: u32, from: u64, last: u64, mut events: Vec<Event>) -> Batch {
+    let mut bytes = 0;
+    let fits = |event: &&Event| {
+        bytes += event.encoded().len();
+        bytes <= BYTES_AT_ONCE
+    };
+    let count = events.iter().take_while(fits).count().max(1);
+    events.truncate(count);
+    let kept_from = events.first().map_or(last + 1, |event| event.body.seq);
+    let gap = (kept_from > from).then(|| v1::EventGap { shard, from_seq: from, to_seq: kept_from - 1 });
+    Batch { shard, gap, events }
 }
 
 fn last_event(group: &Group) -> u64 {
     group.read_shard(|shard| shard.last_event().0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_inventory::commands::PutItem;
+    use holdfast_inventory::{
+        Applied, BodyHash, Command, CommandId, Entry, Inventory, ItemSpec, Limits, LogTime, Operation, Sku,
+    };
+
+    use super::*;
+
+    /// The first events of a shop that opens: an item each.
+    fn events(count: u64) -> Vec<Event> {
+        let mut shop = Inventory::new(Limits::default());
+        let put = |number: u64| {
+            let sku = Sku::new(&format!("SKU-{number}")).unwrap();
+            let put = PutItem { sku, spec: ItemSpec::default(), if_revision: None, if_absent: false };
+            let operation = Operation::PutItem(Box::new(put));
+            let id = CommandId(number.into());
+            let body = BodyHash::default();
+            Command { id, minted_at: LogTime(1_000), keyed: false, body, linked: false, cause: None, operation }
+        };
+        let mut applied = Applied::default();
+        let entry = Entry { time: LogTime(1_000), commands: (1..=count).map(put).collect() };
+        shop.apply(&entry, &mut applied);
+        applied.events
+    }
+
+    fn told(batch: &Batch) -> (Option<(u64, u64)>, Vec<u64>, u64) {
+        let gap = batch.gap.as_ref().map(|gap| (gap.from_seq, gap.to_seq));
+        (gap, batch.events.iter().map(|event| event.body.seq).collect(), batch.last_seq())
+    }
+
+    #[test]
+    fn what_is_missing_is_told_before_what_is_there_and_alone_where_nothing_is() {
+        let events = events(5);
+        assert_eq!(told(&batch_of(0, 1, 5, events.clone())), (None, vec![1, 2, 3, 4, 5], 5));
+        assert_eq!(told(&batch_of(0, 1, 5, events[2..].to_vec())), (Some((1, 2)), vec![3, 4, 5], 5));
+        assert_eq!(told(&batch_of(0, 3, 5, Vec::new())), (Some((3, 5)), Vec::new(), 5), "they are all gone");
+    }
 }

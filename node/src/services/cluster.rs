@@ -11,7 +11,7 @@ use holdfast_raft::meta::{Meta, MetaChange};
 use holdfast_raft::stages::{Stage, StageTotal};
 use holdfast_raft::types::{GroupId, NodeId};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::{replace, timeout_of};
@@ -111,6 +111,24 @@ pub(super) fn change_error(error: &ChangeError, routes: &Routes) -> CommandError
     }
 }
 
+/// The meta group, which this node leads, with all in its records that was acknowledged before: what is not there now, there is not.
+///
+/// # Errors
+///
+/// `NOT_LEADER` where another node leads it; `UNAVAILABLE` where no majority answers by the deadline.
+pub(super) async fn present_records(core: &Core, deadline: Instant) -> Result<&Group, CommandError> {
+    let (routes, meta) = (core.routes()?, core.meta()?);
+    let read = timeout_at(deadline, meta.read_index()).await.unwrap_or(Err(GroupError::TimedOut));
+    read.map_err(|error| group_error(&error, GroupId::META, &routes))?;
+    Ok(meta)
+}
+
+/// What is made of the records as [`present_records`] has them.
+async fn present_routes(core: &Core, deadline: Instant) -> Result<Routes, CommandError> {
+    let meta = present_records(core, deadline).await?;
+    meta.read_meta(Routes::of).flatten().ok_or_else(refusals::not_founded)
+}
+
 impl Cluster {
     /// Opens or closes a campaign, and waits until the shards of this node know it: a reserve would be refused by one that does not.
     async fn change_campaign(
@@ -184,6 +202,7 @@ impl ClusterService for Cluster {
             incarnation: core.host.incarnation(),
             uptime_ms: u64::try_from(core.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
             warnings: core.warnings(),
+            endpoints_left_alone: core.breakers.open(Instant::now()).iter().map(ToString::to_string).collect(),
             stages: core.host.stages().totals().into_iter().map(stage_timing).collect(),
             scrub: Some(scrub_status(core.host.scrub_status())),
         }))
@@ -277,9 +296,9 @@ impl ClusterService for Cluster {
 
     async fn list_locations(
         &self,
-        _: Request<v1::ListLocationsRequest>,
+        request: Request<v1::ListLocationsRequest>,
     ) -> Result<Response<v1::ListLocationsResponse>, Status> {
-        let routes = self.core.routes()?;
+        let routes = present_routes(&self.core, self.core.deadline(timeout_of(&request))).await?;
         let known = routes.for_shards.locations.iter().zip(&routes.location_revisions);
         let locations = known.map(|((id, spec), revision)| to_proto::location(id, spec, *revision)).collect();
         Ok(Response::new(v1::ListLocationsResponse { locations }))
@@ -290,7 +309,7 @@ impl ClusterService for Cluster {
         request: Request<v1::PutChannelRequest>,
     ) -> Result<Response<v1::PutChannelResponse>, Status> {
         let deadline = self.core.deadline(timeout_of(&request));
-        let routes = self.core.routes()?;
+        let routes = present_routes(&self.core, deadline).await?;
         let is_location = |id: &LocationId| routes.for_shards.locations.iter().any(|(known, _)| known == id);
         let (id, spec) = from_proto::channel(request.into_inner().channel, is_location)?;
         let meta = self.core.meta()?;
@@ -312,7 +331,7 @@ impl ClusterService for Cluster {
         &self,
         request: Request<v1::ListChannelsRequest>,
     ) -> Result<Response<v1::ListChannelsResponse>, Status> {
-        let routes = self.core.routes()?;
+        let routes = present_routes(&self.core, self.core.deadline(timeout_of(&request))).await?;
         let only = match request.into_inner().channel_id.as_str() {
             "" => None,
             text => Some(from_proto::channel_id("channel_id", text)?),
@@ -343,8 +362,7 @@ impl ClusterService for Cluster {
         let deadline = self.core.deadline(timeout_of(&request));
         let id = from_proto::campaign_id("campaign_id", &request.into_inner().campaign_id)?;
         let is_known = |meta: &Meta| meta.campaigns().contains_key(id.as_str());
-        // A replica that lags may not know it yet: the leader's machine says.
-        if self.core.meta()?.is_leader() && self.core.meta()?.read_meta(is_known) == Some(false) {
+        if present_records(&self.core, deadline).await?.read_meta(is_known) == Some(false) {
             return Err(from_proto::unknown_campaign("campaign_id", &id).into());
         }
         let change = MetaChange::CloseCampaign { id: id.as_str().to_owned() };
@@ -356,19 +374,13 @@ impl ClusterService for Cluster {
         &self,
         request: Request<v1::ListCampaignsRequest>,
     ) -> Result<Response<v1::ListCampaignsResponse>, Status> {
+        let routes = present_routes(&self.core, self.core.deadline(timeout_of(&request))).await?;
         let only = match request.into_inner().campaign_id.as_str() {
             "" => None,
             text => Some(from_proto::campaign_id("campaign_id", text)?),
         };
-        // From the machine itself: who has just closed a campaign is not to be told that it is open.
-        let known = |meta: &Meta| {
-            let campaigns = meta.campaigns().iter().filter_map(|(id, known)| {
-                let id = CampaignId::new(id).ok().filter(|id| only.as_ref().is_none_or(|only| only == id))?;
-                Some(to_proto::campaign(&id, &known.spec, Revision(known.revision)))
-            });
-            campaigns.collect::<Vec<_>>()
-        };
-        let campaigns = self.core.meta()?.read_meta(known).unwrap_or_default();
+        let known = routes.for_shards.campaigns.iter().filter(|known| only.as_ref().is_none_or(|id| *id == known.id));
+        let campaigns: Vec<_> = known.map(|known| to_proto::campaign(&known.id, &known.spec, known.revision)).collect();
         if let Some(unknown) = only.filter(|_| campaigns.is_empty()) {
             return Err(from_proto::unknown_campaign("campaign_id", &unknown).into());
         }
@@ -400,9 +412,9 @@ impl ClusterService for Cluster {
 
     async fn list_shared_limits(
         &self,
-        _: Request<v1::ListSharedLimitsRequest>,
+        request: Request<v1::ListSharedLimitsRequest>,
     ) -> Result<Response<v1::ListSharedLimitsResponse>, Status> {
-        let routes = self.core.routes()?;
+        let routes = present_routes(&self.core, self.core.deadline(timeout_of(&request))).await?;
         let limits = routes.for_shards.shared_limits.iter();
         let limits = limits.map(|limit| to_proto::shared_limit(&limit.id, &limit.spec, limit.revision)).collect();
         Ok(Response::new(v1::ListSharedLimitsResponse { limits }))

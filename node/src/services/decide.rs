@@ -1,5 +1,7 @@
 //! Commands of one request: checked, sent to their shards, and their answers put back in order.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use holdfast_inventory::commands::{Line, ReserveSpread};
@@ -8,13 +10,13 @@ use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason, Retry};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
 use holdfast_raft::stages::Stage;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::sold_out;
 use crate::calls;
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
-use crate::from_proto::{self, invalid, slot_of_command, slots_of_lines};
+use crate::from_proto::{self, Freshness, invalid, slot_of_command, slots_of_lines};
 use crate::orders;
 use crate::planning::{self, Planned, Sourcing};
 use crate::refusals;
@@ -41,6 +43,11 @@ struct Work {
 
 /// How many reserves over several shards, or planned ones, one request has under way.
 const SPREAD_AT_ONCE: usize = 64;
+
+/// How long it is waited for this node's copy of the cluster's records to have the endpoints that orders name.
+const ENDPOINT_KNOWN_WITHIN: Duration = Duration::from_millis(500);
+/// Between two looks at whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A command that is ready for its shard.
 struct Ready {
@@ -429,13 +436,27 @@ fn check_lines(command: &Command, shard: u32, routes: &Routes) -> Result<(), Com
     Ok(())
 }
 
-/// An order calls no endpoint that there is not.
+/// An order calls no endpoint that there is not. This node's copy of the cluster's records may lag a little behind who has just put one,
+/// so that it is waited for, once for all orders; and who asks again for what was decided is told what was.
 async fn check_steps(core: &Core, checked: &mut [Checked], deadline: Instant) {
+    let unknown = |checked: &Checked| match checked {
+        Ok(Ready { command, .. }) => match &command.command.operation {
+            Operation::StartOrder(order) => calls::find_unknown_endpoint(core, order),
+            _ => None,
+        },
+        Err(_) => None,
+    };
+    let until = deadline.min(Instant::now() + ENDPOINT_KNOWN_WITHIN);
+    while Instant::now() < until && checked.iter().any(|checked| unknown(checked).is_some()) {
+        sleep(LOOK_AGAIN).await;
+    }
     for checked in checked {
-        if let Ok(Ready { command, .. }) = checked
-            && let Operation::StartOrder(order) = &command.command.operation
-            && let Err(error) = calls::check_endpoints(core, order, deadline).await
-        {
+        let Some(error) = unknown(checked) else { continue };
+        let Ok(Ready { shard, command, .. }) = checked else { continue };
+        // By one who leads the shard for sure; another one would refuse the command for that.
+        let id = command.command.id;
+        let decided = core.read(*shard, Freshness::Linearizable, deadline, |shard| shard.result_of(id).is_some()).await;
+        if matches!(decided, Ok((false, _))) {
             *checked = Err(error);
         }
     }

@@ -8,7 +8,8 @@ use holdfast_proto::v1::endpoint_service_server::EndpointService;
 use holdfast_raft::meta::{EndpointSpec, Fallback, Meta, MetaChange};
 use tonic::{Request, Response, Status};
 
-use super::cluster::change_error;
+use super::cluster::{change_error, present_records};
+use super::timeout_of;
 use crate::change::propose_change;
 use crate::core::Core;
 use crate::from_proto;
@@ -47,6 +48,7 @@ impl EndpointService for EndpointsService {
         &self,
         request: Request<v1::ListEndpointsRequest>,
     ) -> Result<Response<v1::ListEndpointsResponse>, Status> {
+        let meta = present_records(&self.core, self.core.deadline(timeout_of(&request))).await?;
         let only = match request.into_inner().endpoint_id.as_str() {
             "" => None,
             text => Some(from_proto::endpoint_id("endpoint_id", text)?),
@@ -56,7 +58,7 @@ impl EndpointService for EndpointsService {
             let known = meta.endpoints().iter().filter(|(id, _)| wanted(id));
             known.map(|(id, spec)| endpoint(id, spec)).collect::<Vec<_>>()
         };
-        let endpoints = self.core.meta()?.read_meta(known).unwrap_or_default();
+        let endpoints = meta.read_meta(known).unwrap_or_default();
         if let Some(unknown) = only.filter(|_| endpoints.is_empty()) {
             return Err(from_proto::unknown_endpoint("endpoint_id", &unknown).into());
         }
@@ -67,10 +69,10 @@ impl EndpointService for EndpointsService {
         &self,
         request: Request<v1::RemoveEndpointRequest>,
     ) -> Result<Response<v1::RemoveEndpointResponse>, Status> {
+        let meta = present_records(&self.core, self.core.deadline(timeout_of(&request))).await?;
         let id = from_proto::endpoint_id("endpoint_id", &request.into_inner().endpoint_id)?;
         let is_known = |meta: &Meta| meta.endpoints().contains_key(EndpointId::as_str(&id));
-        // A replica that lags may not know it yet: the leader's machine says.
-        if self.core.meta()?.is_leader() && self.core.meta()?.read_meta(is_known) == Some(false) {
+        if meta.read_meta(is_known) == Some(false) {
             return Err(from_proto::unknown_endpoint("endpoint_id", &id).into());
         }
         self.change(MetaChange::RemoveEndpoint { id: id.as_str().to_owned() }).await?;
