@@ -3,6 +3,8 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use holdfast_mutation::{Mutation, is_on};
+
 use crate::commands::Plan;
 use crate::kit::{Kit, Promisable, SkuKind};
 use crate::state::{
@@ -295,7 +297,12 @@ impl Inventory {
         let range = (lot, ReservationNo(from.0))..=(lot, ReservationNo(u64::MAX));
         let mut found = self.state.indexes.by_lot.range(range).map(|(_, no)| *no);
         let page: Vec<ReservationNo> = found.by_ref().take(limit).collect();
-        let reservations = page.iter().map(|no| self.show_reservation(self.state.reservation(*no))).collect();
+        let is_named = |no: &&ReservationNo| {
+            let lines = &self.state.reservation(**no).lines;
+            !is_on(Mutation::RecallMissesShipped) || lines.iter().all(|line| line.units.fulfilled == 0)
+        };
+        let named = page.iter().filter(is_named);
+        let reservations = named.map(|no| self.show_reservation(self.state.reservation(*no))).collect();
         Some(LotTrace { reservations, next: found.next().map(|no| ReservationCursor(no.0)) })
     }
 

@@ -125,6 +125,8 @@ mutations! {
     ReturnNotTold = "return-not-told", "What comes back on another shard is not told to the one that decides.";
     ExpiredLotSold = "expired-lot-sold", "Units of a lot past its date are promised and sold.";
     LateRefusalBelieved = "late-refusal-believed", "A step that is declined after an attempt that may have been done counts as not done.";
+    RecallMissesShipped = "recall-misses-shipped", "Who was shipped units of a lot, and has none of it otherwise, is not named by its list.";
+    RecalledLotShips = "recalled-lot-ships", "Units of a recalled lot are picked in the place of others.";
     UnrecordedTakenAsFinal = "unrecorded-taken-as-final", "The client marks no attempt as another one, and takes a refusal that was not recorded as final.";
     SoldOutFromMemory = "sold-out-from-memory", "A node tells what is sold out by what it has applied, without asking whether it still leads.";
 }

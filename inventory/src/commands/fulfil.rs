@@ -1,5 +1,6 @@
 //! `fulfil`: sold units are shipped.
 
+use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::{check_whole_kits, units_of_lines};
@@ -149,13 +150,17 @@ pub(super) fn ship(
 /// Refuses to ship what is blocked or may not be used any more. What has left sale and was sold before may be shipped.
 fn check_may_ship(turn: &Turn<'_>, lot: LotNo) -> Result<(), Refusal> {
     let record = turn.state.lot(lot);
-    if record.status != LotStatus::Approved {
+    if record.status != LotStatus::Approved && !is_recalled_and_ships(turn, lot) {
         return Err(Refusal::LotBlocked { status: record.status });
     }
     match record.dates.expires_at {
         Some(expires_at) if expires_at < turn.now() => Err(Refusal::LotExpired { removal_at: record.removal_at }),
         _ => Ok(()),
     }
+}
+
+fn is_recalled_and_ships(turn: &Turn<'_>, lot: LotNo) -> bool {
+    is_on(Mutation::RecalledLotShips) && turn.state.lot(lot).status == LotStatus::Recalled
 }
 
 /// Refuses units of a lot in the place of others where holds that are bound to no lot yet need them, once the others are free, and
@@ -178,7 +183,11 @@ fn check_may_swap(
         }
     }
     let available = shelf.left_of(shipped);
-    if units > available { Err(Refusal::TooFewOfLot { available }) } else { Ok(()) }
+    if units > available && !is_recalled_and_ships(turn, shipped) {
+        Err(Refusal::TooFewOfLot { available })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

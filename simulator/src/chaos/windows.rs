@@ -81,7 +81,7 @@ fn skus_of_reservations(history: &History) -> BTreeMap<Id, &str> {
 /// A SKU of the shard that was asked.
 fn sku_of<'a>(record: &'a Record, skus: &BTreeMap<Id, &'a str>) -> Option<&'a str> {
     match &record.asked {
-        Asked::Read(Subject::Stock(sku) | Subject::Count { sku, .. }, _) => Some(sku),
+        Asked::Read(Subject::Stock(sku) | Subject::Count { sku, .. } | Subject::Trace { sku, .. }, _) => Some(sku),
         Asked::Read(Subject::Reservation(id), _) => skus.get(id).copied(),
         Asked::Read(Subject::Room(_), _) => None,
         Asked::Commands(commands) => commands.iter().find_map(|command| {

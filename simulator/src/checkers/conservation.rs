@@ -219,7 +219,10 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 Request::PutItem { sku } | Request::PutItemByLot { sku } | Request::PutItemToWaitFor { sku, .. } => {
                     told.entry(sku).or_default();
                 }
-                Request::PutKit { .. } | Request::ReserveKits { .. } | Request::ReserveInParts { .. } => {
+                Request::PutKit { .. }
+                | Request::ReserveKits { .. }
+                | Request::ReserveInParts { .. }
+                | Request::ReserveOfLots { .. } => {
                     command.request.skus().for_each(|sku| told.entry(sku).or_default().is_of_others = true);
                 }
                 Request::Cancel { .. }
@@ -247,6 +250,8 @@ fn acknowledged<'a>(history: &'a History, inventory: &'a Inventory) -> BTreeMap<
                 | Request::CommitDraw { .. }
                 | Request::Draw { .. }
                 | Request::Admit { .. }
+                | Request::Pick { .. }
+                | Request::Recall { .. }
                 | Request::UnblockLot { .. } => {}
             }
         }

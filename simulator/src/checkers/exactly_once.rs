@@ -92,7 +92,7 @@ fn essence(answer: &Answer) -> Answer {
 pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
     let mut receipts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut reserved: BTreeMap<Id, Vec<u64>> = BTreeMap::new();
-    // How many units a cart of kits has, their recipes say.
+    // How many units a cart of kits has, their recipes say; those who know them judge it.
     let mut of_kits: BTreeSet<Id> = BTreeSet::new();
     for operation in operations(history) {
         let Asked::Commands(commands) = operation.asked else { continue };
@@ -113,7 +113,9 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
                 Request::ReserveIn { reservation, units, .. } | Request::ReserveToOrder { reservation, units, .. } => {
                     reserved.entry(*reservation).or_default().push(u64::from(*units));
                 }
-                Request::ReserveKits { reservation, .. } => drop(of_kits.insert(*reservation)),
+                Request::ReserveKits { reservation, .. } | Request::ReserveOfLots { reservation, .. } => {
+                    of_kits.insert(*reservation);
+                }
                 _ => {}
             }
         }

@@ -106,8 +106,8 @@ fn skus_of_reservations<'a>(operations: &[Operation<'a>]) -> BTreeMap<Id, BTreeS
 }
 
 /// The items of reservations over several shards, of kits, or whose locations a channel chose, or of which
-/// campaigns have some, or of orders with external steps, which `whole`, `kits`, `sources`, `campaigns`, `sagas` and `conservation`
-/// judge.
+/// campaigns have some, or of orders with external steps, or by lot and of kits, which `whole`, `kits`, `sources`, `campaigns`, `sagas`,
+/// `recalls` and `conservation` judge.
 fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
     let commands = operations.iter().flat_map(|operation| commands_of(operation));
     let is_spread = |request: &Request| {
@@ -118,6 +118,7 @@ fn skus_over_shards<'a>(operations: &[Operation<'a>]) -> BTreeSet<&'a str> {
                 | Request::ReserveKits { .. }
                 | Request::ReserveInParts { .. }
                 | Request::PutKit { .. }
+                | Request::ReserveOfLots { .. }
                 | Request::Allocate { .. }
                 | Request::ReserveIn { .. }
                 | Request::ReserveToOrder { .. }

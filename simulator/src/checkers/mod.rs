@@ -15,6 +15,7 @@ mod lots;
 pub mod majority;
 mod model;
 pub mod parts;
+pub mod recalls;
 pub mod replicas;
 pub mod rooms;
 pub mod sagas;
@@ -123,6 +124,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
     findings.extend(whole::check(history, None));
     findings.extend(sources::check(history, None));
     findings.extend(kits::check(history, None));
+    findings.extend(recalls::check(history, None));
     findings.extend(campaigns::check(history, bound));
     findings.extend(rooms::check(history, bound));
     findings.extend(shared_limits::check(history, bound, None));

@@ -49,8 +49,8 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
                 Seen::Stock(stock) => (stock.map_or(0, |stock| stock.revision), *stock),
                 Seen::Reservation(seen) => (seen.as_ref().map_or(0, |seen| seen.revision), None),
                 Seen::Count(seen) => (seen.as_ref().map_or(0, |seen| seen.revision), None),
-                // A room has none, and its reads tell no position.
-                Seen::Room(_) => return Vec::new(),
+                // A room has none, and its reads tell no position; nor does a list.
+                Seen::Room(_) | Seen::Trace(_) => return Vec::new(),
             };
             vec![(subject.clone(), Mark { position: *position, revision, read: Some(stock), record })]
         }
@@ -78,6 +78,7 @@ fn marks_of(record: &Record) -> Vec<(Subject, Mark<'_>)> {
                     | Request::Expect { .. }
                     | Request::CloseReceipt { .. }
                     | Request::PutLimit { .. }
+                    | Request::Recall { .. }
                     | Request::UnblockLot { .. } => return None,
                     other => Subject::Reservation(other.reservation()?),
                 };

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use operations::{Operation, Standing, operations};
 pub use recorder::{Recorder, SharedHistory, Ticket};
 pub use request::{
-    AWAY, Change, END_OF_LOT_0_MS, KitLine, LAST_DAY_OF_LOT_0, Line, Request, Sale, Showing, StepAsked, Through, Undo,
-    item_of, name_at, seed_of,
+    AWAY, Change, END_OF_LOT_0_MS, KitLine, LAST_DAY_OF_LOT_0, Line, LotLine, Request, Sale, Showing, StepAsked,
+    Through, Undo, item_of, name_at, seed_of,
 };
 pub use text::{HistoryError, read, write};
 
@@ -77,6 +77,11 @@ pub enum Subject {
     },
     /// A campaign's waiting room.
     Room(String),
+    /// Who has or had units of a lot.
+    Trace {
+        sku: String,
+        lot: u8,
+    },
 }
 
 /// How fresh a read must be.
@@ -227,6 +232,9 @@ pub struct LineSeen {
     /// The line that was asked for that it comes from, where some are kits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<AskedSeen>,
+    /// Shipped, by lot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shipped: Vec<(u8, u64)>,
 }
 
 impl LineSeen {
@@ -309,6 +317,24 @@ pub enum Turn {
     Spent,
 }
 
+/// The list of those who have or had units of a lot, and then what of it lies there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSeen {
+    /// Units of the lot.
+    pub on_hand: u64,
+    /// In the order of the list.
+    pub named: Vec<NamedSeen>,
+}
+
+/// A reservation that such a list names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says, of the lot")]
+pub struct NamedSeen {
+    pub reservation: Id,
+    pub committed: u64,
+    pub fulfilled: u64,
+}
+
 /// What was read; the inner `None`: there is no such thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -318,6 +344,7 @@ pub enum Seen {
     Reservation(Option<ReservationSeen>),
     Count(Option<CountSeen>),
     Room(Option<RoomSeen>),
+    Trace(Option<TraceSeen>),
 }
 
 /// What a call was told.

@@ -253,6 +253,34 @@ pub enum Request {
         newly_spent: Vec<u32>,
         as_of_ms: u64,
     },
+    /// Lines of items by lot and of kits of them, of any shards, some of a lot by name.
+    ReserveOfLots {
+        reservation: Id,
+        lines: Vec<LotLine>,
+    },
+    /// So many units of a reservation's line are picked of that lot and shipped.
+    Pick {
+        reservation: Id,
+        line: u32,
+        lot: u8,
+        units: u32,
+    },
+    /// A lot is withdrawn for good.
+    Recall {
+        sku: String,
+        lot: u8,
+    },
+}
+
+/// A line of an item by lot, or of a kit of such items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub struct LotLine {
+    pub sku: String,
+    pub units: u32,
+    /// By name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot: Option<u8>,
 }
 
 /// What a customer shows who was let in.
@@ -410,6 +438,7 @@ impl Request {
             | Self::CommitDraw { .. }
             | Self::Draw { .. }
             | Self::Admit { .. }
+            | Self::Recall { .. }
             | Self::Set { .. } => None,
             Self::Reserve { reservation, .. }
             | Self::Ship { reservation, .. }
@@ -422,6 +451,8 @@ impl Request {
             | Self::StartOrder { reservation, .. }
             | Self::ReportStep { reservation, .. }
             | Self::ResolveOrder { reservation, .. }
+            | Self::ReserveOfLots { reservation, .. }
+            | Self::Pick { reservation, .. }
             | Self::Extend { reservation, .. }
             | Self::Commit { reservation }
             | Self::Release { reservation }
@@ -451,6 +482,7 @@ impl Request {
             | Self::ReceiveLot { sku, .. }
             | Self::BlockLot { sku, .. }
             | Self::UnblockLot { sku, .. }
+            | Self::Recall { sku, .. }
             | Self::PutLimit { sku, .. }
             | Self::Set { sku, .. } => (Some(sku), &[]),
             Self::Reserve { lines, .. } | Self::ReserveThrough { lines, .. } | Self::ReserveInParts { lines, .. } => {
@@ -465,6 +497,8 @@ impl Request {
             | Self::JoinQueue { .. }
             | Self::CommitDraw { .. }
             | Self::Draw { .. }
+            | Self::ReserveOfLots { .. }
+            | Self::Pick { .. }
             | Self::Admit { .. } => (None, &[]),
             Self::StartOrder { .. } | Self::ReportStep { .. } | Self::ResolveOrder { .. } => (None, &[]),
             Self::Extend { .. }
@@ -478,8 +512,14 @@ impl Request {
             Self::ReserveKits { lines, .. } => lines,
             _ => &[],
         };
+        let of_lots: &[LotLine] = match self {
+            Self::ReserveOfLots { lines, .. } => lines,
+            _ => &[],
+        };
         let lines = lines.iter().map(|line| line.sku.as_str());
-        one.into_iter().chain(self.destination()).chain(lines).chain(of_kits.iter().map(|line| line.sku.as_str()))
+        let lines = lines.chain(of_kits.iter().map(|line| line.sku.as_str()));
+        let lines = lines.chain(of_lots.iter().map(|line| line.sku.as_str()));
+        one.into_iter().chain(self.destination()).chain(lines)
     }
 
     /// Where the units of a transfer go.

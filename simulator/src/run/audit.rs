@@ -187,7 +187,7 @@ async fn list(client: &Client, recorder: &Recorder, history: &SharedHistory) -> 
                     Subject::Stock(sku) => Seen::Stock(inventory.stocks.get(&sku).copied()),
                     Subject::Reservation(id) => Seen::Reservation(inventory.reservations.get(&id).cloned()),
                     // Those who count read them, and those who wait.
-                    Subject::Count { .. } | Subject::Room(_) => continue,
+                    Subject::Count { .. } | Subject::Room(_) | Subject::Trace { .. } => continue,
                 };
                 Outcome::Seen { seen, position: None, log_time_ms: None }
             }

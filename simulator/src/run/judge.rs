@@ -11,7 +11,7 @@ use crate::checkers::healed::Promise;
 use crate::checkers::images::{self, Image};
 use crate::checkers::replicas::Positions;
 use crate::checkers::{
-    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, parts, replicas, sagas,
+    Finding, LogTimeBound, check_history, conservation, exactly_once, healed, kits, parts, recalls, replicas, sagas,
     shared_limits, sources, whole,
 };
 use crate::history::{Answer, Asked, History, Request, Standing, operations, write};
@@ -69,6 +69,7 @@ pub(super) fn judge(shop: &Shop, evidence: &Evidence<'_>, report: &mut Report) {
                 findings.extend(sources::check(&history, Some(&audit.inventory)));
                 findings.extend(kits::check(&history, Some(&audit.inventory)));
                 findings.extend(parts::check(&history, Some(&audit.inventory)));
+                findings.extend(recalls::check(&history, Some(&audit.inventory)));
                 findings.extend(sagas::check(&history, &audit.inventory, shop.books()));
             }
         }

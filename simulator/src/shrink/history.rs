@@ -90,7 +90,7 @@ fn ids_in(text: &str) -> Vec<Id> {
 fn has_id(record: &Record, ids: &BTreeSet<Id>) -> bool {
     match &record.asked {
         Asked::Read(Subject::Reservation(id), _) => ids.contains(id),
-        Asked::Read(Subject::Stock(_) | Subject::Count { .. } | Subject::Room(_), _) => false,
+        Asked::Read(Subject::Stock(_) | Subject::Count { .. } | Subject::Room(_) | Subject::Trace { .. }, _) => false,
         Asked::Commands(commands) => commands.iter().any(|command| {
             ids.contains(&command.id) || command.request.reservation().is_some_and(|id| ids.contains(&id))
         }),
@@ -99,7 +99,9 @@ fn has_id(record: &Record, ids: &BTreeSet<Id>) -> bool {
 
 fn skus_of(record: &Record) -> impl Iterator<Item = &str> {
     let (read, commands): (Option<&str>, &[_]) = match &record.asked {
-        Asked::Read(Subject::Stock(sku) | Subject::Count { sku, .. }, _) => (Some(sku), &[]),
+        Asked::Read(Subject::Stock(sku) | Subject::Count { sku, .. } | Subject::Trace { sku, .. }, _) => {
+            (Some(sku), &[])
+        }
         Asked::Read(Subject::Reservation(_) | Subject::Room(_), _) => (None, &[]),
         Asked::Commands(commands) => (None, commands),
     };
@@ -202,7 +204,10 @@ fn of_group(history: &History, skus: &BTreeSet<String>) -> History {
         skus_of(record).any(|sku| skus.contains(sku))
             || match &record.asked {
                 Asked::Read(Subject::Reservation(id), _) => reservations.contains(id),
-                Asked::Read(Subject::Stock(_) | Subject::Count { .. } | Subject::Room(_), _) => false,
+                Asked::Read(
+                    Subject::Stock(_) | Subject::Count { .. } | Subject::Room(_) | Subject::Trace { .. },
+                    _,
+                ) => false,
                 Asked::Commands(commands) => commands
                     .iter()
                     .any(|command| command.request.reservation().is_some_and(|id| reservations.contains(&id))),

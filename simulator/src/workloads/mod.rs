@@ -16,6 +16,7 @@ mod orders;
 mod parts;
 mod provider;
 mod reads;
+mod recalls;
 mod retries;
 mod rooms;
 mod sagas;
@@ -92,6 +93,8 @@ pub enum Workload {
     Rooms,
     /// SKUs of several shards of which each customer may have few together.
     SharedLimits,
+    /// Lots that are recalled while they are sold, picked and shipped, in kits too.
+    Recalls,
 }
 
 /// Units of a SKU that are on the shelf when the shop opens.
@@ -121,7 +124,7 @@ impl FromStr for Workload {
 }
 
 impl Workload {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Hot,
         Self::Carts,
         Self::Expiries,
@@ -143,6 +146,7 @@ impl Workload {
         Self::Sagas,
         Self::Rooms,
         Self::SharedLimits,
+        Self::Recalls,
     ];
 
     /// Those of one run.
@@ -186,6 +190,7 @@ impl Workload {
             Self::Sagas => "sagas",
             Self::Rooms => "rooms",
             Self::SharedLimits => "shared-limits",
+            Self::Recalls => "recalls",
         }
     }
 
@@ -213,7 +218,8 @@ impl Workload {
             | Self::Parts
             | Self::Campaigns
             | Self::Rooms
-            | Self::SharedLimits => Vec::new(),
+            | Self::SharedLimits
+            | Self::Recalls => Vec::new(),
         };
         shelves.into_iter().map(|(sku, units)| (in_season(&sku, season), units)).collect()
     }
@@ -246,6 +252,7 @@ impl Workload {
             Self::Campaigns => campaigns::opening(named),
             Self::Rooms => rooms::opening(&named(rooms::NAME)),
             Self::SharedLimits => shared_limits::opening(client, &named(shared_limits::NAME)),
+            Self::Recalls => recalls::opening(client, named),
             _ => {
                 let put =
                     |(sku, units): Shelf| [Request::PutItem { sku: sku.clone() }, Request::Receive { sku, units }];
@@ -278,6 +285,7 @@ impl Workload {
             Self::Sagas => sagas::order(shopper).await,
             Self::Rooms => rooms::order(shopper).await,
             Self::SharedLimits => shared_limits::order(shopper).await,
+            Self::Recalls => recalls::order(shopper).await,
         }
     }
 }

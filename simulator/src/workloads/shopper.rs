@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast_client::ids::{CommandId, CountId, ReservationId, slot_of};
-use holdfast_client::{Client, Error, v1};
+use holdfast_client::{Client, Error, Reader, v1};
 
 use super::{in_season, translate};
 use crate::Dice;
 use crate::history::{
-    Answer, Asked, Command, Freshness, Id, Line, Outcome, Position, Recorder, Request, Seen, Subject, item_of,
+    Answer, Asked, Command, Freshness, Id, Line, Outcome, Position, Recorder, Request, Seen, Subject, TraceSeen,
+    item_of,
 };
 
 /// How often a command of unknown outcome is asked again.
@@ -291,6 +292,10 @@ impl Shopper {
                 let read = reader.room(campaign).await;
                 read.map(|room| (Seen::Room(translate::room(&room)), v1::ReadFreshness::default()))
             }
+            Subject::Trace { sku, lot } => {
+                let read = trace(&reader, sku, *lot).await;
+                read.map(|trace| (Seen::Trace(Some(trace)), v1::ReadFreshness::default()))
+            }
         };
         let outcome = match told {
             Ok((seen, freshness)) => Outcome::Seen {
@@ -315,6 +320,21 @@ pub(crate) async fn ask_again(client: &Client, recorder: Recorder, commands: &[C
     shopper.attempt(commands, false).await
 }
 
+/// Every page of the list of those who have or had units of a lot, then what of it lies there.
+async fn trace(reader: &Reader<'_>, sku: &str, lot: u8) -> Result<TraceSeen, Error> {
+    let (mut named, mut token) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = reader.trace_lot(sku, &lot.to_string(), &token).await?;
+        named.extend(page.iter().map(|reservation| translate::named(reservation, sku, lot)));
+        if next.is_empty() {
+            break;
+        }
+        token = next;
+    }
+    let levels = reader.lot(sku, &lot.to_string()).await?.value.levels;
+    Ok(TraceSeen { on_hand: levels.iter().map(|level| level.on_hand).sum(), named })
+}
+
 /// That there is no such thing is an answer too.
 fn nothing_seen(subject: &Subject, error: &Error) -> Outcome {
     let seen = match (subject, error.reason()) {
@@ -322,6 +342,7 @@ fn nothing_seen(subject: &Subject, error: &Error) -> Outcome {
         (Subject::Reservation(_), v1::ErrorReason::ReservationNotFound) => Seen::Reservation(None),
         (Subject::Count { .. }, v1::ErrorReason::CountNotFound) => Seen::Count(None),
         (Subject::Room(_), v1::ErrorReason::UnknownCampaign) => Seen::Room(None),
+        (Subject::Trace { .. }, v1::ErrorReason::UnknownLot) => Seen::Trace(None),
         (_, reason) => return Outcome::NotAdmitted(reason.name().to_owned()),
     };
     Outcome::Seen { seen, position: None, log_time_ms: None }

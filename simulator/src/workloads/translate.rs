@@ -4,16 +4,17 @@ use holdfast_client::ids::{CommandId, CountId, ReceiptId, ReservationId, Transfe
 use holdfast_client::{
     Admit, Amend, ApplyCount, BlockLot, Cancel, CancelCount, CancelTransfer, CloseReceipt, Command as ClientCommand,
     CommandKey, Commit, CommitDraw, Consistency, CreateTransfer, Draw, Error, ExpectReceipt, Extend, Fulfil, Grant,
-    JoinQueue, LoseTransfer, OpenCount, OrderStep, PutItem, PutKit, PutLimit, Receive, ReceiveTransfer, RecordCount,
-    Release, ReportStep, Reserve, ResolveOrder, Return, Revoke, Room, Set, StartOrder, Stock, Success, UnblockLot, v1,
+    JoinQueue, LoseTransfer, OpenCount, OrderStep, PutItem, PutKit, PutLimit, Recall, Receive, ReceiveTransfer,
+    RecordCount, Release, ReportStep, Reserve, ResolveOrder, Return, Revoke, Room, Set, StartOrder, Stock, Success,
+    UnblockLot, v1,
 };
 use std::time::Duration;
 
 use super::provider;
 use crate::history::{
     AWAY, Answer, AskedSeen, Change, Command, CountPhase, CountSeen, Done, Freshness, Id, KitLine, LAST_DAY_OF_LOT_0,
-    LineSeen, OrderSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen, RoomSeen, Sale, Showing,
-    StepAsked, StockSeen, Through, TicketSeen, Turn, Undo, item_of, name_at, seed_of,
+    LineSeen, LotLine, NamedSeen, OrderSeen, Outcome, Phase, Position, Refused, Request, ReservationSeen, RoomSeen,
+    Sale, Showing, StepAsked, StockSeen, Through, TicketSeen, Turn, Undo, item_of, name_at, seed_of,
 };
 
 /// How long what is sold and shipped line by line is held, in seconds: beyond any run.
@@ -44,12 +45,7 @@ pub(super) fn command(command: &Command) -> ClientCommand {
         Request::Set { sku, on_hand, if_revision } => Set::of(sku, *on_hand, *if_revision).into(),
         Request::PutLimit { sku, units } => PutLimit::of(format!("limit of {sku}"), sku, *units).into(),
         Request::Reserve { reservation, lines, ttl_s, customer, .. } => {
-            let reserve = Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s));
-            let reserve = if *customer == 0 { reserve } else { reserve.customer(self::customer(*customer)) };
-            let line = |reserve: Reserve, line: &crate::history::Line| {
-                reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
-            };
-            lines.iter().fold(reserve, line).into()
+            held(of(*reservation), lines, whole(*ttl_s), *customer).into()
         }
         Request::ReserveThrough { reservation, lines, ttl_s, through } => {
             let reserve = sourced(Reserve::new().id(of(*reservation)).ttl(whole(*ttl_s)), through);
@@ -117,6 +113,11 @@ pub(super) fn command(command: &Command) -> ClientCommand {
             let admit = Admit::of(campaign, *tickets, *left).valid_for(whole(*valid_s));
             admit.spent(*spent, newly_spent.clone()).as_of_ms(*as_of_ms).into()
         }
+        Request::ReserveOfLots { reservation, lines } => of_lots_by_name(of(*reservation), lines).into(),
+        Request::Pick { reservation, line, lot, units } => {
+            Fulfil::of(of(*reservation)).line_of_lot(*line, *units, lot.to_string()).into()
+        }
+        Request::Recall { sku, lot } => Recall::of(sku, lot.to_string()).into(),
     };
     made.with_key(CommandKey::Id(CommandId(command.id.0)))
 }
@@ -144,6 +145,24 @@ fn change(id: ReservationId, line: u32, units: u32, change: &Change) -> ClientCo
 fn kit_line(reserve: Reserve, it: &KitLine) -> Reserve {
     let KitLine { sku, units, optional, kit_revision, least: min_units } = it.clone();
     reserve.line_of(v1::Line { sku, units, optional, kit_revision, min_units, ..v1::Line::default() })
+}
+
+fn held(id: ReservationId, lines: &[crate::history::Line], ttl: Duration, customer: u8) -> Reserve {
+    let reserve = Reserve::new().id(id).ttl(ttl);
+    let reserve = if customer == 0 { reserve } else { reserve.customer(self::customer(customer)) };
+    let line = |reserve: Reserve, line: &crate::history::Line| {
+        reserve.line_at(item_of(&line.sku), place_of(&line.sku), line.units)
+    };
+    lines.iter().fold(reserve, line)
+}
+
+fn of_lots_by_name(id: ReservationId, lines: &[LotLine]) -> Reserve {
+    let held = Reserve::new().id(id).ttl(Duration::from_secs(u64::from(IN_PARTS_TTL_S)));
+    let line = |reserve: Reserve, it: &LotLine| {
+        let (sku, lot_id) = (it.sku.clone(), it.lot.map(|lot| lot.to_string()).unwrap_or_default());
+        reserve.line_of(v1::Line { sku, units: it.units, lot_id, ..v1::Line::default() })
+    };
+    lines.iter().fold(held, line)
 }
 
 fn report(order: ReservationId, step: &str, undo: bool, done: bool) -> ReportStep {
@@ -315,8 +334,24 @@ pub(crate) fn level(level: &v1::StockLevel) -> StockSeen {
     }
 }
 
-fn sold_of_lot(units: &v1::LotUnits) -> (u8, u64) {
-    (units.lot_id.parse().unwrap_or(0), units.committed)
+/// The lots of a line of which there are such units.
+fn of_lots(line: &v1::ReservationLine, units: fn(&v1::LotUnits) -> u64) -> Vec<(u8, u64)> {
+    let lots = line.lots.iter().filter(|lot| units(lot) > 0);
+    lots.map(|lot| (lot.lot_id.parse().unwrap_or(0), units(lot))).collect()
+}
+
+/// What a reservation has and had of a lot.
+pub(super) fn named(reservation: &v1::Reservation, sku: &str, lot: u8) -> NamedSeen {
+    let id = reservation.reservation_id.unwrap_or_default();
+    let sum = |units: fn(&v1::LotUnits) -> u64| {
+        let lines = reservation.lines.iter().filter(|line| line.sku == sku);
+        lines.flat_map(|line| of_lots(line, units)).filter(|(of, _)| *of == lot).map(|(_, units)| units).sum()
+    };
+    NamedSeen {
+        reservation: Id(u128::from(id.high) << 64 | u128::from(id.low)),
+        committed: sum(|lot| lot.committed),
+        fulfilled: sum(|lot| lot.fulfilled),
+    }
 }
 
 /// `None`: it stands where no workload takes it.
@@ -328,7 +363,8 @@ pub(crate) fn reservation(reservation: &v1::Reservation) -> Option<ReservationSe
         fulfilled: line.fulfilled,
         given_back: line.cancelled + line.released + line.expired,
         short: line.short + line.short_sold,
-        lots: line.lots.iter().filter(|lot| lot.committed > 0).map(sold_of_lot).collect(),
+        lots: of_lots(line, |lot| lot.committed),
+        shipped: of_lots(line, |lot| lot.fulfilled),
         backordered: line.backordered + line.backordered_sold,
         returned: line.returned,
         asked: reservation.asked.get(line.of as usize).map(|of| AskedSeen {

@@ -272,6 +272,8 @@ impl Model {
             | Request::StartOrder { .. }
             | Request::ReportStep { .. }
             | Request::ResolveOrder { .. } => return None,
+            // And what is of lots by name, and recalled.
+            Request::ReserveOfLots { .. } | Request::Pick { .. } | Request::Recall { .. } => return None,
             // And who is let into them.
             Request::JoinQueue { .. } | Request::CommitDraw { .. } | Request::Draw { .. } | Request::Admit { .. } => {
                 return None;

@@ -50,7 +50,7 @@ impl Model {
             Subject::Reservation(id) => Of::Hold(*self.holds.get(id)?),
             Subject::Count { count, sku } => self.skus.get(sku).map(|_| Of::Count(*count))?,
             // Another checker judges it.
-            Subject::Room(_) => return None,
+            Subject::Room(_) | Subject::Trace { .. } => return None,
         };
         Some(Step::Read(CompiledRead { of, seen: seen.clone() }))
     }
