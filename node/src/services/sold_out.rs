@@ -78,9 +78,10 @@ pub(super) fn slot_to_note(operation: &Operation) -> Option<Slot> {
 /// The answer to a command that is sold out on a shard that this node leads. `None`: the log decides, also where no round comes
 /// about in time.
 pub(super) async fn answer(core: &Core, shard: &ShardHandle, command: &Command, deadline: Instant) -> Option<Decided> {
-    let slot = slot_to_note(&command.operation).filter(|slot| core.lacking.has(*slot))?;
+    let from_memory = is_on(Mutation::SoldOutFromMemory);
+    let slot = slot_to_note(&command.operation).filter(|slot| core.lacking.has(*slot) || from_memory)?;
     let group = shard.group();
-    if !group.is_leader() {
+    if !group.is_leader() && !from_memory {
         return None;
     }
     // A first look, so that only what is sold out waits for the round.
@@ -88,7 +89,7 @@ pub(super) async fn answer(core: &Core, shard: &ShardHandle, command: &Command, 
         core.lacking.remove(slot);
         return None;
     }
-    if !is_on(Mutation::SoldOutFromMemory) {
+    if !from_memory {
         timeout_at(deadline, group.read_index()).await.ok()?.ok()?;
     }
     let (refusal, log_time, index) = look(core, shard, command)?;
