@@ -128,7 +128,6 @@ mutations! {
     RecallMissesShipped = "recall-misses-shipped", "Who was shipped units of a lot, and has none of it otherwise, is not named by its list.";
     RecalledLotShips = "recalled-lot-ships", "Units of a recalled lot are picked in the place of others.";
     UnrecordedTakenAsFinal = "unrecorded-taken-as-final", "The client marks no attempt as another one, and takes a refusal that was not recorded as final.";
-    SoldOutFromMemory = "sold-out-from-memory", "A node tells what is sold out by what it has applied, whether it leads or not.";
 }
 
 /// How a mutation shows.

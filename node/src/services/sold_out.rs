@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use holdfast_inventory::commands::Reserve;
 use holdfast_inventory::{Answer, Command, LogTime, Operation, Refusal, SLOTS, Slot, slot_of};
-use holdfast_mutation::{Mutation, is_on};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::{CommandResult, ErrorReason};
 use tokio::time::{Instant, timeout_at};
@@ -78,10 +77,9 @@ pub(super) fn slot_to_note(operation: &Operation) -> Option<Slot> {
 /// The answer to a command that is sold out on a shard that this node leads. `None`: the log decides, also where no round comes
 /// about in time.
 pub(super) async fn answer(core: &Core, shard: &ShardHandle, command: &Command, deadline: Instant) -> Option<Decided> {
-    let from_memory = is_on(Mutation::SoldOutFromMemory);
-    let slot = slot_to_note(&command.operation).filter(|slot| core.lacking.has(*slot) || from_memory)?;
+    let slot = slot_to_note(&command.operation).filter(|slot| core.lacking.has(*slot))?;
     let group = shard.group();
-    if !group.is_leader() && !from_memory {
+    if !group.is_leader() {
         return None;
     }
     // A first look, so that only what is sold out waits for the round.
@@ -89,9 +87,7 @@ pub(super) async fn answer(core: &Core, shard: &ShardHandle, command: &Command, 
         core.lacking.remove(slot);
         return None;
     }
-    if !from_memory {
-        timeout_at(deadline, group.read_index()).await.ok()?.ok()?;
-    }
+    timeout_at(deadline, group.read_index()).await.ok()?.ok()?;
     let (refusal, log_time, index) = look(core, shard, command)?;
     metrics::sold_out_unrecorded(shard.shard());
     let answer = Answer { id: command.id, outcome: Err(refusal), replayed: false };
