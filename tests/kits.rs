@@ -269,3 +269,42 @@ async fn where_all_components_are_of_one_shard_whole_kits_are_sold_one_by_one() 
     until_promised(&client, &[("ROUGE", 2, 4), ("BOX", 2, 2)]).await;
     cluster.replicas_agree().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kit_waits_for_a_component_where_both_may_be_backordered_and_leaves_whole_through_a_kill_of_all_nodes() {
+    let mut cluster = Cluster::of_shards(SHARDS).await;
+    let client = Shop::client(&cluster).await;
+    let items = items(&client, 10).await;
+    let set = || PutKit::of("SET").component(items[0].as_str(), 1).component(items[1].as_str(), 2);
+    client.put_kit(set()).await.expect("a kit is put");
+    let item = v1::Item { sku: items[1].clone(), ..v1::Item::default() };
+    client.put_item(PutItem::new(item).backorder(4)).await.expect("an item may be promised without stock");
+    let six = || Reserve::new().line("SET", 6);
+    let refused = client.reserve(six()).await.expect_err("the kit itself may not");
+    assert_eq!(refused.reason(), ErrorReason::ComponentUnavailable);
+    client.put_kit(set().backorder()).await.expect("now it may");
+    let held = client.reserve(six()).await.expect("five kits are there, and one waits");
+    assert_eq!((held.held.as_slice(), held.backordered.as_slice()), ([5].as_slice(), [1].as_slice()));
+    let held = id_of(&held);
+    client.commit(held).await.expect("all are sold");
+
+    cluster.restart_all().await;
+    client.fulfil(Fulfil::of(held)).await.expect("what is whole is shipped");
+    let shipped = |of: &v1::Reservation| -> Vec<u64> { of.lines.iter().map(|line| line.fulfilled).collect() };
+    let after = client.reservation(held).await.expect("the reservation is read").value;
+    assert_eq!(shipped(&after).iter().sum::<u64>(), 15, "five of one, and ten of the other: {after:?}");
+    let waits = client.fulfil(Fulfil::of(held)).await.expect_err("the sixth lacks a component");
+    assert_eq!(waits.reason(), ErrorReason::HoldShort);
+    client.receive(Receive::of(items[1].as_str(), 2)).await.expect("units are received");
+    cluster.restart_all().await;
+    // The shard that decides hears of it a moment later.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while let Err(error) = client.fulfil(Fulfil::of(held)).await {
+        assert_eq!(error.reason(), ErrorReason::HoldShort, "{error}");
+        assert!(tokio::time::Instant::now() < deadline, "the sixth kit can be shipped");
+        cluster::pause().await;
+    }
+    until_promised(&client, &[(&items[0], 0, 0), (&items[1], 0, 0)]).await;
+    assert_eq!((level(&client, &items[0]).await.on_hand, level(&client, &items[1]).await.on_hand), (4, 0));
+    cluster.replicas_agree().await;
+}

@@ -29,6 +29,8 @@ pub struct Kit {
     pub components: Arc<Vec<Component>>,
     /// Its `kit_rev`: raised by each put that changes something.
     pub revision: Revision,
+    /// Whether kits may be promised of which components are not there, where those may be.
+    pub backorder: bool,
 }
 
 /// What a SKU is. It never becomes the other: an item stays one, and a kit too.

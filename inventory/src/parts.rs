@@ -78,11 +78,45 @@ pub(crate) fn units_of_lines(
         }
         *taken = part.units.count();
     }
-    // What the parts are counted by goes with them.
+    count_with(record, &mut units);
+    Ok(units)
+}
+
+/// What the lines are counted by goes with them.
+fn count_with(record: &ReservationRecord, units: &mut UnitsOfLines) {
     for (at, counter) in record.own_counters() {
         units.own[at] = counter.iter().map(|number| units.own[usize::from(*number)]).sum();
     }
-    Ok(units)
+}
+
+/// As many of the units as are of whole kits; those of lines that are of no kit stay.
+pub(crate) fn whole_kits_of(record: &ReservationRecord, units: UnitsOfLines) -> UnitsOfLines {
+    let Some(plan) = record.plan() else { return units };
+    let of_own = record.lines.iter().enumerate().map(|(at, line)| (record.number_of(at), line.units));
+    let of_remote = record.remote_lines().map(|line| (usize::from(line.number), line.units));
+    // The kit that a line is of, and how many units of the line are one kit; `None`: it is of none, or was left out.
+    let kit_of = |(number, counts): (usize, LineCounts)| {
+        let asked = usize::from(*plan.of.get(number).filter(|_| plan.is_of_kit(number))?);
+        let of_one = counts.all().unwrap_or(0) / plan.asked[asked].units.count().max(1);
+        (of_one > 0).then_some((asked, of_one))
+    };
+    let lines: Vec<_> = of_own.chain(of_remote).map(kit_of).collect();
+    let mut kits = vec![u64::MAX; plan.asked.len()];
+    for (of, units) in lines.iter().zip(units.own.iter().chain(&units.remote)) {
+        if let Some((asked, of_one)) = *of {
+            kits[asked] = kits[asked].min(units / of_one);
+        }
+    }
+    let mut whole = units.clone();
+    for (of, units) in lines.iter().zip(whole.own.iter_mut().chain(&mut whole.remote)) {
+        if let Some((asked, of_one)) = *of {
+            *units = kits[asked] * of_one;
+        }
+    }
+    if whole != units {
+        count_with(record, &mut whole);
+    }
+    whole
 }
 
 /// Refuses to sell or ship units of a kit's lines where they are not those of whole kits. A return may be of one component.

@@ -12,11 +12,11 @@ use crate::state::{
     RoomEntry, RoomNo, SkuNo, StockPlace,
 };
 use crate::{
-    Allocation, Answer, Campaign, CampaignId, ChannelId, ChannelSpec, CommandId, CustomerCount, CustomerHash,
-    CustomerLimit, EventHash, Frontier, Inventory, ItemSpec, ItemStatus, LimitId, Limits, LocationId, LocationSpec,
-    LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine, ReservationState,
-    ResultWindow, Revision, Room, SharedLimit, SharedLimitSpec, Sku, StockCounts, StockFlow, StockLevel, StockTotals,
-    Ticket,
+    Allocation, Answer, Backorder, Campaign, CampaignId, ChannelId, ChannelSpec, CommandId, CustomerCount,
+    CustomerHash, CustomerLimit, EventHash, Frontier, Inventory, ItemSpec, ItemStatus, LimitId, Limits, LocationId,
+    LocationSpec, LogTime, Lot, LotId, LotUnits, OrderRef, Reservation, ReservationId, ReservationLine,
+    ReservationState, ResultWindow, Revision, Room, SharedLimit, SharedLimitSpec, Sku, StockCounts, StockFlow,
+    StockLevel, StockTotals, Ticket,
 };
 
 /// An item as it stands.
@@ -177,6 +177,7 @@ impl Inventory {
             name: record.spec.name.clone(),
             components: Arc::clone(record.kit.as_ref()?),
             revision: record.revision,
+            backorder: record.spec.backorder != Backorder::None,
         })
     }
 

@@ -52,6 +52,9 @@ pub struct Put {
     /// Its name.
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
+    /// Kits may be promised of which components are not there, where those may be; shipped they are whole.
+    #[arg(long)]
+    backorder: bool,
     /// Only if its revision is still this.
     #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
     if_revision: u64,
@@ -92,6 +95,7 @@ struct KitAnswer {
     sku: String,
     name: String,
     kit_revision: u64,
+    backorder: bool,
     components: Vec<ComponentRow>,
     /// What one of it becomes, kits within it taken apart.
     flattened: Vec<ComponentRow>,
@@ -140,6 +144,7 @@ impl Put {
             name: self.name,
             components: components.into_iter().map(component).collect(),
             revision: 0,
+            backorder: self.backorder,
         };
         let put = v1::PutKit { kit: Some(kit), if_revision: self.if_revision, if_absent: self.if_absent };
         self.asking.ask(Operation::PutKit(put), format).await
@@ -180,6 +185,7 @@ impl Get {
             sku: kit.sku,
             name: kit.name,
             kit_revision: kit.revision,
+            backorder: kit.backorder,
             components: components(kit.components),
             flattened: components(found.flattened),
             availability: found.availability.into_iter().map(at).collect(),

@@ -33,6 +33,13 @@ impl PutKit {
         self
     }
 
+    /// Kits may be promised of which components are not there, where those may be; shipped they are whole.
+    #[must_use]
+    pub fn backorder(mut self) -> Self {
+        self.0.kit.get_or_insert_default().backorder = true;
+        self
+    }
+
     /// Only if its `kit_rev` is this.
     #[must_use]
     pub fn if_revision(mut self, revision: u64) -> Self {

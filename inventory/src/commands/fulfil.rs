@@ -3,7 +3,7 @@
 use holdfast_mutation::{Mutation, is_on};
 use serde::{Deserialize, Serialize};
 
-use crate::parts::{check_whole_kits, units_of_lines};
+use crate::parts::{check_whole_kits, units_of_lines, whole_kits_of};
 use crate::shelf::Shelf;
 use crate::state::{LineRecord, LocationNo, LotNo, SkuNo};
 use crate::turn::{Move, Turn, check_released_at};
@@ -55,16 +55,24 @@ impl Fulfil {
         if !record.items_have(|units| units.committed) {
             return Err(exceeds(0, 0));
         }
-        let shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;
+        let mut shipped = units_of_lines(record, &self.units(), |units| units.committed, exceeds)?;
+        if self.parts.is_empty() {
+            shipped = whole_kits_of(record, shipped);
+        }
         // What another shard only counts is not shipped there.
         let remote = record.remote_lines().zip(&shipped.remote).filter(|(_, units)| **units > 0);
         if remote.filter(|(line, _)| !record.is_counter(line.number.into())).count() > 0 {
             check_released_at(record.whole().and_then(|whole| whole.release_at), turn.now())?;
         }
-        if let Err(refusal) = check_whole_kits(record, &shipped) {
-            // Of a kit of which a component is short nothing is shipped.
-            let units = record.lines.iter().map(|line| line.units.short_sold).sum();
-            return Err(if self.parts.is_empty() { Refusal::HoldShort { units } } else { refusal });
+        check_whole_kits(record, &shipped)?;
+        let is_item = |number: usize| !record.is_counter(number);
+        let own =
+            shipped.own.iter().enumerate().filter(|(at, _)| is_item(record.number_of(*at))).map(|(_, units)| units);
+        let remote = record.remote_lines().zip(&shipped.remote).filter(|(line, _)| is_item(line.number.into()));
+        if own.chain(remote.map(|(_, units)| units)).all(|units| *units == 0) {
+            // Of every kit a component is waited for, and the others wait with it.
+            let units = record.lines.iter().map(|line| line.units.short_sold + line.units.backordered_sold).sum();
+            return Err(Refusal::HoldShort { units });
         }
         let mut lines = record.lines.clone();
         let mut moves = Vec::new();

@@ -338,6 +338,25 @@ mod tests {
     }
 
     #[test]
+    fn of_kits_of_which_a_component_is_waited_for_those_are_shipped_that_are_whole() {
+        let mut shop = Shop::with_rouge(8);
+        shop.put_item("mascara", ItemSpec { backorder: Backorder::UpTo { cap: 5 }, ..ItemSpec::default() }).unwrap();
+        shop.receive("mascara", "PAR", 2).unwrap();
+        let success = shop.run(Operation::Reserve(kits())).unwrap();
+        assert_eq!((success.held.as_deref(), success.backordered.as_deref()), (Some(&[2, 2][..]), Some(&[1, 0][..])));
+        shop.commit(1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        let shipped = |shop: &Shop| -> Vec<u64> {
+            shop.reservation(1).lines.iter().map(|line| line.units.fulfilled.into()).collect()
+        };
+        assert_eq!(shipped(&shop), [4, 2, 2], "what is sold beside the kits goes with them");
+        assert_eq!(shop.fulfil(1, &[]), Err(Refusal::HoldShort { units: 1 }));
+        shop.receive("mascara", "PAR", 1).unwrap();
+        shop.fulfil(1, &[]).unwrap();
+        assert_eq!(shipped(&shop), [6, 3, 2]);
+    }
+
+    #[test]
     fn a_reservation_of_which_all_lines_lie_on_other_shards_is_decided_where_it_was_asked_for() {
         let mut shop = Shop::with_limits(Limits { keep_ended_ms: 1_000, ..Limits::default() });
         let slot = Slot::new(77).unwrap();

@@ -9,8 +9,8 @@ use crate::kit::{Component, MAX_COMPONENTS};
 use crate::state::ItemRecord;
 use crate::turn::Turn;
 use crate::{
-    DifferentField, EventKind, Field, InvalidArgument, ItemSpec, MAX_TEXT_BYTES, Refusal, Revision, Sku, Subject,
-    Success,
+    Backorder, DifferentField, EventKind, Field, InvalidArgument, ItemSpec, MAX_TEXT_BYTES, MAX_UNITS, Refusal,
+    Revision, Sku, Subject, Success,
 };
 
 /// Creates a kit, or replaces its name and recipe. The same again changes nothing. What was reserved keeps what it was sold as.
@@ -26,6 +26,8 @@ pub struct PutKit {
     pub if_revision: Option<Revision>,
     /// Only if there is no such kit yet.
     pub if_absent: bool,
+    /// Whether kits may be promised of which components are not there, where those may be.
+    pub backorder: bool,
 }
 
 impl PutKit {
@@ -65,7 +67,7 @@ impl PutKit {
         if self.if_revision.is_some_and(|expected| expected != record.revision) {
             return Err(Refusal::RevisionMismatch { actual: record.revision });
         }
-        if **components == self.components && record.spec.name == self.name {
+        if **components == self.components && *record.spec == self.spec() {
             return Ok(Success { revision: record.revision, ..Success::default() });
         }
         let record = turn.state.item_mut(no);
@@ -95,7 +97,9 @@ impl PutKit {
     }
 
     fn spec(&self) -> ItemSpec {
-        ItemSpec { name: self.name.clone(), ..ItemSpec::default() }
+        // A kit has no stock and so no cap of its own.
+        let backorder = if self.backorder { Backorder::UpTo { cap: MAX_UNITS.into() } } else { Backorder::None };
+        ItemSpec { name: self.name.clone(), backorder, ..ItemSpec::default() }
     }
 
     fn record(&self, turn: &mut Turn<'_>, revision: Revision) -> Success {
@@ -118,6 +122,7 @@ mod tests {
             components: components.iter().map(component).collect(),
             if_revision: None,
             if_absent: false,
+            backorder: false,
         }
     }
 

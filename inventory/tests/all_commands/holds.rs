@@ -205,13 +205,17 @@ impl Model {
         if !hold.has(|units| units.committed) {
             return why("ExceedsHeldQuantity");
         }
-        let units = units_of(&hold, &line_units(&fulfil.parts), |units| units.committed, "ExceedsHeldQuantity")?;
+        let mut units = units_of(&hold, &line_units(&fulfil.parts), |units| units.committed, "ExceedsHeldQuantity")?;
+        if fulfil.parts.is_empty() {
+            hold.leave_whole_kits(&mut units);
+        }
         let ships_elsewhere = hold.lines.iter().zip(&units).any(|(line, units)| line.remote && *units > 0);
         if ships_elsewhere && hold.release_at > self.now {
             return why("NotReleased");
         }
-        if self.check_whole_kits(&hold, &units).is_err() {
-            return why(if fulfil.parts.is_empty() { "HoldShort" } else { "LinesMoveTogether" });
+        self.check_whole_kits(&hold, &units)?;
+        if units.iter().all(|units| *units == 0) {
+            return why("HoldShort");
         }
         let mut after = self.clone();
         for (number, units) in units.iter().enumerate().filter(|(_, units)| **units > 0) {

@@ -405,6 +405,20 @@ impl Model {
     }
 }
 
+impl Hold {
+    /// Of kits of which not all components are there as many as are whole.
+    pub fn leave_whole_kits(&self, units: &mut [u64]) {
+        let Some(plan) = &self.plan else { return };
+        for (number, asked) in plan.asked.iter().enumerate().filter(|(_, asked)| asked.kit.is_some()) {
+            let of_it = |line: usize| plan.of.get(line).is_some_and(|of| usize::from(*of) == number);
+            let of_one = |line: usize| all(&self.lines[line].units) / asked.units.count().max(1);
+            let lines: Vec<usize> = (0..self.lines.len()).filter(|line| of_it(*line) && of_one(*line) > 0).collect();
+            let kits = lines.iter().map(|line| units[*line] / of_one(*line)).min().unwrap_or(0);
+            lines.iter().for_each(|line| units[*line] = kits * of_one(*line));
+        }
+    }
+}
+
 /// The lines of a shard that are held together or not at all: those of one asked line, its counters with them.
 fn groups_of(reserve: &Reserve, numbers: &[usize]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();

@@ -130,7 +130,14 @@ impl World {
         for (sku, of) in kits.iter().zip([vec![&skus[0]], vec![&kits[0], &skus[1], &skus[2]]]) {
             let component = |sku: &&Sku| Component { sku: (*sku).clone(), units: Units(1) };
             let components = of.iter().map(component).collect();
-            let put = PutKit { sku: sku.clone(), name: String::new(), components, if_revision: None, if_absent: true };
+            let put = PutKit {
+                sku: sku.clone(),
+                name: String::new(),
+                components,
+                if_revision: None,
+                if_absent: true,
+                backorder: false,
+            };
             world.perform(Operation::PutKit(Box::new(put)).into());
         }
         world

@@ -25,6 +25,7 @@ pub(super) fn put_kit(wire: v1::PutKit) -> Result<PutKit, CommandError> {
         components: kit.components.iter().enumerate().map(component).collect::<Result<_, CommandError>>()?,
         if_revision: (wire.if_revision > 0).then_some(Revision(wire.if_revision)),
         if_absent: wire.if_absent,
+        backorder: kit.backorder,
     })
 }
 

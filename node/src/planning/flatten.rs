@@ -135,8 +135,13 @@ mod tests {
             for component in &components {
                 recipes.0.entry(component.sku.clone()).or_insert(SkuKind::Item);
             }
-            let kit =
-                Kit { sku: sku(name), name: String::new(), components: Arc::new(components), revision: Revision(1) };
+            let kit = Kit {
+                sku: sku(name),
+                name: String::new(),
+                components: Arc::new(components),
+                revision: Revision(1),
+                backorder: false,
+            };
             recipes.insert(sku(name), SkuKind::Kit(kit));
         }
         recipes
@@ -232,7 +237,7 @@ mod tests {
                 let component = |(of, units): (&usize, &u32)| Component { sku: names[*of].clone(), units: Units(*units) };
                 let components: Vec<Component> = components.iter().map(component).collect();
                 kits.insert(name.clone(), components.clone());
-                let kit = Kit { sku: name.clone(), name: String::new(), components: Arc::new(components), revision: Revision(1) };
+                let kit = Kit { sku: name.clone(), name: String::new(), components: Arc::new(components), revision: Revision(1), backorder: false };
                 known.insert(name.clone(), SkuKind::Kit(kit));
             }
             let flat = known.flatten(&names[0], Units(units));

@@ -215,9 +215,9 @@ fn components_of(
         Trouble::TooLarge => Refusal::KitTooLarge { sku, line },
         Trouble::Overflow => Refusal::QuantityOverflow,
     })?;
-    // A kit is shipped whole: none of it is promised without stock.
+    let no_backorder = asked.no_backorder || !kit.backorder;
     let line =
-        |Component { sku, units }: Component| Line { sku, units, no_backorder: true, min_units: None, ..asked.clone() };
+        |Component { sku, units }: Component| Line { sku, units, no_backorder, min_units: None, ..asked.clone() };
     Ok(components.into_iter().map(line).collect())
 }
 
@@ -324,7 +324,13 @@ mod tests {
         for (name, revision, components) in kits {
             let component = |(name, units): &(&str, u32)| Component { sku: sku(name), units: Units(*units) };
             let components = Arc::new(components.iter().map(component).collect());
-            let kit = Kit { sku: sku(name), name: String::new(), components, revision: Revision(*revision) };
+            let kit = Kit {
+                sku: sku(name),
+                name: String::new(),
+                components,
+                revision: Revision(*revision),
+                backorder: false,
+            };
             recipes.insert(sku(name), SkuKind::Kit(kit));
         }
         recipes

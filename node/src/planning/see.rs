@@ -103,7 +103,7 @@ pub(crate) fn seen_to_peer(seen: Seen) -> peer::SkuSeen {
             let component = |it: &Component| peer::Component { sku: it.sku.as_str().to_owned(), units: it.units.0 };
             wire.set_kind(peer::SkuKind::Kit);
             wire.components = kit.components.iter().map(component).collect();
-            (wire.name, wire.revision) = (kit.name, kit.revision.0);
+            (wire.name, wire.revision, wire.backorder) = (kit.name, kit.revision.0, kit.backorder);
         }
     }
     match seen.promisable {
@@ -126,8 +126,8 @@ fn seen_from_peer(sku: &Sku, wire: peer::SkuSeen) -> Option<Seen> {
             let component =
                 |it: &peer::Component| Some(Component { sku: Sku::new(&it.sku).ok()?, units: Units(it.units) });
             let components: Vec<Component> = wire.components.iter().map(component).collect::<Option<_>>()?;
-            let (name, revision) = (wire.name, Revision(wire.revision));
-            SkuKind::Kit(Kit { sku: sku.clone(), name, components: Arc::new(components), revision })
+            let (name, revision, backorder) = (wire.name, Revision(wire.revision), wire.backorder);
+            SkuKind::Kit(Kit { sku: sku.clone(), name, components: Arc::new(components), revision, backorder })
         }
     };
     let place = |it: &peer::PlaceSeen| Some((LocationId::new(&it.location_id).ok()?, it.atp));
@@ -147,7 +147,7 @@ mod tests {
     fn what_is_seen_of_a_sku_comes_to_another_node_as_it_is() {
         let sku: Sku = "set".parse().unwrap();
         let components = Arc::new(vec![Component { sku: "rouge".parse().unwrap(), units: Units(2) }]);
-        let kit = Kit { sku: sku.clone(), name: "Set".to_owned(), components, revision: Revision(4) };
+        let kit = Kit { sku: sku.clone(), name: "Set".to_owned(), components, revision: Revision(4), backorder: false };
         let places = Promisable::At(vec![("PAR".parse().unwrap(), 3)]);
         for (kind, promisable) in [
             (SkuKind::Unknown, Promisable::Nothing),

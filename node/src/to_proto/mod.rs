@@ -297,6 +297,7 @@ pub(crate) fn kit(kit: &Kit) -> v1::Kit {
         name: kit.name.clone(),
         components: components(&kit.components),
         revision: kit.revision.0,
+        backorder: kit.backorder,
     }
 }
 

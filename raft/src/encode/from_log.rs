@@ -293,6 +293,7 @@ fn put_kit(it: log::PutKit) -> Result<PutKit, DecodeError> {
         components: it.components.iter().map(component).collect::<Result<_, DecodeError>>()?,
         if_revision: above_zero(Revision(it.if_revision), &Revision(0)),
         if_absent: it.if_absent,
+        backorder: it.backorder,
     })
 }
 

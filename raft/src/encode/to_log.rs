@@ -170,6 +170,7 @@ fn put_kit(it: &PutKit) -> log::PutKit {
         components: it.components.iter().map(component).collect(),
         if_revision: it.if_revision.map_or(0, |revision| revision.0),
         if_absent: it.if_absent,
+        backorder: it.backorder,
     }
 }
 

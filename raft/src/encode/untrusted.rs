@@ -349,6 +349,7 @@ fn between_shards() -> Vec<Operation> {
             ],
             if_revision: Some(Revision(3)),
             if_absent: true,
+            backorder: true,
         })),
         Operation::HaltShard(Box::new(HaltShard {
             invariant: Invariant::Ledger,

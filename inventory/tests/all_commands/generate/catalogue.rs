@@ -42,7 +42,8 @@ impl World {
                     vec![Component { sku: if self.dice.one_in(10) { kit.clone() } else { sku }, units: self.units(2) }];
                 let sku = if self.dice.one_in(8) { self.item() } else { kit };
                 let if_absent = self.dice.one_in(8);
-                let put = PutKit { sku, name: "set".to_owned(), components, if_revision: None, if_absent };
+                let put =
+                    PutKit { sku, name: "set".to_owned(), components, if_revision: None, if_absent, backorder: false };
                 Operation::PutKit(Box::new(put))
             }
             7 | 8 => {
