@@ -52,6 +52,57 @@ async fn a_retry_after_a_lost_reply_is_answered_as_decided_and_done_once() {
     assert_eq!(reserved(&stock(&raw.client, "SKU").await), ROUNDS);
 }
 
+/// What an error says of whether it was recorded.
+fn recorded(error: &v1::CommandError) -> (ErrorReason, &str) {
+    (error.reason(), error.metadata.get("recorded").map_or("", String::as_str))
+}
+
+async fn applied_index(client: &Client, sku: &str) -> u64 {
+    let read = client.stock(sku, None).await.expect("stock is read");
+    read.freshness.token.expect("a read has a token").applied_index
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sold_out_is_answered_with_nothing_in_the_log_and_leaves_the_id_unused() {
+    let cluster = Cluster::of_three().await;
+    let raw = Raw::of(&cluster).await;
+    stocked(&raw.client, "SKU", 1).await;
+    raw.client.execute(hold("SKU", 1)).await.expect("the last unit is held");
+    let leader = raw.leader(raw.client.shard_of("SKU")).await;
+    let ask = || raw.command(reserve(raw.reservation("SKU"), &[("SKU", 1)]));
+    let sold_out = ErrorReason::InsufficientStock;
+
+    // A node looks only at what it has seen the log refuse.
+    assert_eq!(recorded(&raw.ask(leader, ask()).await.unwrap_err()), (sold_out, "true"));
+    let before = applied_index(&raw.client, "SKU").await;
+    let first = ask();
+    let told = raw.ask(leader, first.clone()).await.expect_err("nothing is left");
+    assert_eq!((recorded(&told), told.metadata["available"].as_str()), ((sold_out, "false"), "0"));
+    for _ in 0..10 {
+        assert_eq!(recorded(&raw.ask(leader, ask()).await.unwrap_err()), (sold_out, "false"));
+    }
+    let told = raw.client.execute(hold("SKU", 1)).await.unwrap_err();
+    assert!(told.is_refused() && told.failure().metadata["recorded"] == "false", "{told:?}");
+    assert_eq!(applied_index(&raw.client, "SKU").await, before);
+
+    // Another attempt may be done: the log decides, and so does it where the caller's own key does not say that it is new.
+    let marked = v1::Command { retry: true, ..ask() };
+    assert_eq!(recorded(&raw.ask(leader, marked.clone()).await.unwrap_err()), (sold_out, "true"));
+    let key = CommandKey::Own(CommandId::of_key("order 18"));
+    let keyed = || Command::from(hold("SKU", 1)).with_key(key);
+    let told = raw.client.execute(keyed().first_attempt()).await.unwrap_err();
+    assert_eq!(told.failure().metadata["recorded"], "false");
+    assert_eq!(raw.client.execute(keyed()).await.unwrap_err().failure().metadata["recorded"], "true");
+    assert!(applied_index(&raw.client, "SKU").await > before);
+
+    raw.client.execute(Receive::of("SKU", 1)).await.expect("one more comes");
+    let told = raw.ask(leader, marked).await.expect_err("what is recorded is final");
+    assert_eq!(recorded(&told), (sold_out, "true"));
+    let held = raw.ask(leader, first).await.expect("the id was not used");
+    assert!(!held.replayed && Raw::refusal(&held).is_none(), "{held:?}");
+    assert_eq!(reserved(&stock(&raw.client, "SKU").await), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_id_with_another_body_is_refused_and_changes_nothing() {
     let cluster = Cluster::of_three().await;

@@ -188,7 +188,11 @@ async fn ask(
 ) -> Vec<Round> {
     let ends = deadline.min(Instant::now() + core.options.attempt_timeout);
     let of = |number: usize| &sealed[units[number].commands.clone()];
-    let commands = numbers.iter().flat_map(|&number| of(number)).map(|sealed| sealed.encoded.clone()).collect();
+    let attempt = |&number: &usize| {
+        let may_be_done = units[number].standing.may_be_done();
+        of(number).iter().map(move |sealed| sealed.attempt(may_be_done))
+    };
+    let commands = numbers.iter().flat_map(attempt).collect();
     let answered = node.attempt(commands, epoch, ends, &core.options, &core.life).await;
     let mut results = match answered {
         Ok(answered) => answered,

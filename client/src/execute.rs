@@ -28,7 +28,7 @@ async fn decide(core: &Core, sealed: &Sealed, deadline: Instant) -> Result<Succe
     let mut pacer = core.pacer(deadline);
     let mut standing = Standing::default();
     loop {
-        let (error, hinted) = match attempt(core, sealed, pacer.attempt_ends()).await {
+        let (error, hinted) = match attempt(core, sealed, standing.may_be_done(), pacer.attempt_ends()).await {
             Ok(success) => return Ok(success),
             Err(failed) => failed,
         };
@@ -40,9 +40,9 @@ async fn decide(core: &Core, sealed: &Sealed, deadline: Instant) -> Result<Succe
 }
 
 /// One attempt, and whether its error named another leader.
-async fn attempt(core: &Core, sealed: &Sealed, ends: Instant) -> Result<Success, (Error, bool)> {
+async fn attempt(core: &Core, sealed: &Sealed, may_be_done: bool, ends: Instant) -> Result<Success, (Error, bool)> {
     let way = core.way(sealed.slot).map_err(|error| (error, false))?;
-    let commands = vec![sealed.encoded.clone()];
+    let commands = vec![sealed.attempt(may_be_done)];
     let answered = way.node.attempt(commands, way.epoch, ends, &core.options, &core.life).await;
     let decided = answered.and_then(|Answered { mut results, tokens }| {
         let result = results.pop().ok_or_else(nothing_said)?;

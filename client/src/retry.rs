@@ -7,11 +7,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_proto::v1::{Effect, ErrorReason, Retry};
 use holdfast_world::World;
 use tokio::time::Instant;
 
-use crate::answer::Error;
+use crate::answer::{Error, Failure};
 use crate::options::ClientOptions;
 
 /// What the attempts made so far say of one command.
@@ -30,11 +31,16 @@ impl Standing {
         let again = match &error {
             // Sold out without a log entry says nothing of an earlier attempt that may still be decided.
             Error::Refused(failure) => {
-                self.may_be_done && failure.metadata.get("recorded").is_some_and(|recorded| recorded == "false")
+                self.may_be_done && is_unrecorded(failure) && !is_on(Mutation::UnrecordedTakenAsFinal)
             }
             Error::NotAdmitted(failure) | Error::Unknown(failure) => failure.retry == Retry::SameKey,
         };
         if again { Ok(error) } else { Err(self.told(error)) }
+    }
+
+    /// Whether an attempt may have been decided, or may be yet.
+    pub(crate) fn may_be_done(&self) -> bool {
+        self.may_be_done
     }
 
     /// Takes in what is known of another command that shares this one's fate.
@@ -46,7 +52,7 @@ impl Standing {
     /// The last attempt's error as what all attempts together mean.
     pub(crate) fn told(&self, mut error: Error) -> Error {
         error.failure_mut().attempts = self.attempts;
-        let unrecorded = error.failure().metadata.get("recorded").is_some_and(|recorded| recorded == "false");
+        let unrecorded = is_unrecorded(error.failure()) && !is_on(Mutation::UnrecordedTakenAsFinal);
         match error {
             Error::NotAdmitted(mut failure) | Error::Refused(mut failure)
                 if self.may_be_done && (unrecorded || failure.retry == Retry::SameKey) =>
@@ -61,6 +67,11 @@ impl Standing {
             other => other,
         }
     }
+}
+
+/// Whether nothing was written, and the id is unused.
+fn is_unrecorded(failure: &Failure) -> bool {
+    failure.metadata.get("recorded").is_some_and(|recorded| recorded == "false")
 }
 
 /// The pauses of one call.

@@ -15,8 +15,8 @@ pub(crate) const MAX_COMMANDS: usize = 8_192;
 /// The most bytes of commands in one request: 1 MiB, less what the request itself and each command's frame take.
 pub(crate) const MAX_BYTES: usize = 1_024 * 1_024 - 64;
 
-/// What a command takes in a request beside its own bytes, at most: a tag and a length.
-pub(crate) const FRAME_BYTES: usize = 4;
+/// What a command takes in a request beside its own bytes, at most: a tag and a length, and the mark of another attempt.
+pub(crate) const FRAME_BYTES: usize = 6;
 
 /// `holdfast.v1.ExecuteRequest`
 #[derive(Clone, PartialEq, Message)]

@@ -14,6 +14,11 @@ use crate::{
 /// Old results and ended reservations that one entry forgets at least, where there are so many; two more for each command.
 const FORGOTTEN_AN_ENTRY: usize = 256;
 
+/// The most of each that an entry of so many commands forgets before it decides any.
+pub(crate) const fn forgotten_by(commands: usize) -> usize {
+    FORGOTTEN_AN_ENTRY + 2 * commands
+}
+
 /// The stock rules of one shard with their state. See the crate's documentation.
 #[derive(Clone, Debug)]
 pub struct Inventory {
@@ -35,7 +40,7 @@ impl Inventory {
         out.answers.clear();
         out.events.clear();
         self.state.header.now = self.state.header.now.max(entry.time);
-        let most = FORGOTTEN_AN_ENTRY + 2 * entry.commands.len();
+        let most = forgotten_by(entry.commands.len());
         self.state.forget_old_results(most);
         self.state.forget_ended_reservations(most);
         self.state.forget_ended_documents(most);

@@ -34,6 +34,7 @@ mod reservation;
 mod room;
 mod shared_limit;
 mod shelf;
+mod sold_out;
 mod sources;
 mod state;
 mod stock;

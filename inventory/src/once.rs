@@ -7,6 +7,7 @@
 
 use holdfast_mutation::{Mutation, is_on};
 
+use crate::inventory::forgotten_by;
 use crate::state::{KeyedResultRecord, ResultRecord, State, hash_id};
 use crate::{Command, CommandId, DifferentField, Limits, LogTime, Refusal, Success};
 
@@ -95,6 +96,29 @@ impl State {
             }
             _ => Admission::New,
         }
+    }
+
+    /// Whether a command by itself would be decided by an entry at `now`, not before. False where that is not known for certain.
+    pub(crate) fn would_be_new(&self, command: &Command, now: LogTime) -> bool {
+        if self.find_result(command.id).is_some() {
+            return false;
+        }
+        if command.keyed {
+            // What the entry forgets first makes more room.
+            return self.keyed_results.live() < self.keyed_budget();
+        }
+        let is_too_old = self.horizon_at(now).is_some_and(|horizon| command.minted_at <= horizon);
+        !is_too_old && command.minted_at <= now.plus_ms(self.header.limits.mint_ahead_ms)
+    }
+
+    /// The horizon by which an entry of one command at `now` decides: where results are due to be forgotten, which under load is
+    /// nearly always, it forgets some first.
+    fn horizon_at(&self, now: LogTime) -> Option<LogTime> {
+        let window = self.header.limits.result_window_ms;
+        let Some((oldest, _)) = self.results.oldest() else { return self.header.horizon };
+        let kept = (oldest..).take(forgotten_by(1)).map_while(|ordinal| self.results.get(ordinal));
+        let forgotten = kept.take_while(|record| record.decided_at.plus_ms(window) <= now);
+        forgotten.map(|record| Some(record.minted_at)).fold(self.header.horizon, Option::max)
     }
 
     /// Makes room among the keyed results, of which none younger than the minimum may go.

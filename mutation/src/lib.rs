@@ -127,6 +127,7 @@ mutations! {
     LateRefusalBelieved = "late-refusal-believed", "A step that is declined after an attempt that may have been done counts as not done.";
     RecallMissesShipped = "recall-misses-shipped", "Who was shipped units of a lot, and has none of it otherwise, is not named by its list.";
     RecalledLotShips = "recalled-lot-ships", "Units of a recalled lot are picked in the place of others.";
+    UnrecordedTakenAsFinal = "unrecorded-taken-as-final", "The client marks no attempt as another one, and takes a refusal that was not recorded as final.";
     RetakeTakesLess = "retake-takes-less", "A retake sells what is left where not all that has expired can be had.";
     CancelAtIgnored = "cancel-at-ignored", "What is sold and not shipped in time is not cancelled.";
     WindowNeverMoves = "window-never-moves", "What leaves the window of a limit still counts.";

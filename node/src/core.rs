@@ -23,6 +23,7 @@ use crate::leaders::Connections;
 use crate::planning::KnownKits;
 use crate::refusals;
 use crate::routing::Routes;
+use crate::services::Lacking;
 use crate::shard::{ShardHandle, Shards};
 
 /// See the module. One a node, behind an `Arc`.
@@ -49,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     /// SKUs that were seen to be kits.
     pub(crate) known_kits: KnownKits,
+    /// Slots of what the log has refused here for want of stock.
+    pub(crate) lacking: Lacking,
     /// Places for readers that watch events or availability.
     pub(crate) readers: Arc<Semaphore>,
     /// What looks after the replicas of this node.

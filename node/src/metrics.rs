@@ -11,6 +11,8 @@ use crate::core::Core;
 pub const ENTRIES: &str = "holdfast_shard_entries_total";
 /// Commands proposed, by shard.
 pub const COMMANDS: &str = "holdfast_shard_commands_total";
+/// Reserves answered as sold out without a log entry, by shard.
+pub const SOLD_OUT_UNRECORDED: &str = "holdfast_shard_sold_out_unrecorded_total";
 /// Bytes of log entries proposed, by shard.
 pub const ENTRY_BYTES: &str = "holdfast_shard_entry_bytes_total";
 /// Time from proposing an entry until its answers are there, by shard.
@@ -81,6 +83,10 @@ impl ShardMetrics {
 
 pub(crate) fn actor_restarted(shard: u32) {
     metrics::counter!(ACTOR_RESTARTS, "shard" => shard.to_string()).increment(1);
+}
+
+pub(crate) fn sold_out_unrecorded(shard: u32) {
+    metrics::counter!(SOLD_OUT_UNRECORDED, "shard" => shard.to_string()).increment(1);
 }
 
 pub(crate) fn audited(shard: u32, took: Duration, breaches: u64) {

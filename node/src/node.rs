@@ -20,7 +20,7 @@ use crate::leaders::Connections;
 use crate::orders;
 use crate::planning::KnownKits;
 use crate::routing::Routes;
-use crate::services::{Introduction, client_routes, introduction_service};
+use crate::services::{Introduction, Lacking, client_routes, introduction_service};
 use crate::shard::ShardRecords;
 use crate::{balance, clocks, http};
 
@@ -171,6 +171,7 @@ impl Node {
             awaits_founding: watch::Sender::new(false),
             connections: Connections::default(),
             known_kits: KnownKits::default(),
+            lacking: Lacking::default(),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             audits,
             alerts: Alerts::default(),

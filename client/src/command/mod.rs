@@ -40,7 +40,7 @@ pub enum CommandKey {
     #[default]
     Minted,
     /// An id from an earlier call or another client: a repetition of that command, or its first attempt. The time of
-    /// minting is read from the id; one without a time in it is sent as an own key.
+    /// minting is read from the id; one without a time in it is sent as an own key. See [`Command::first_attempt`].
     Id(CommandId),
     /// The caller's own key ([`CommandId::of_key`]): kept for at least ten minutes from receipt.
     Own(CommandId),
@@ -53,6 +53,8 @@ pub struct Command {
     pub(crate) key: CommandKey,
     pub(crate) linked: bool,
     pub(crate) cause: Option<v1::Cause>,
+    /// Nobody has asked it before, or will at the same time, though its key is the caller's.
+    pub(crate) is_first: bool,
 }
 
 impl Command {
@@ -60,6 +62,15 @@ impl Command {
     #[must_use]
     pub fn with_key(mut self, key: CommandKey) -> Self {
         self.key = key;
+        self
+    }
+
+    /// The same, of which the caller knows that nobody has asked it under its key before, or will at the same time. Without this a
+    /// command with a key of the caller's is taken for another attempt: it is always decided by the log, while one that is the
+    /// first may be told that a reserve is sold out without that, and is `Refused` with `recorded: false` then.
+    #[must_use]
+    pub fn first_attempt(mut self) -> Self {
+        self.is_first = true;
         self
     }
 
@@ -128,7 +139,7 @@ impl Command {
 
 impl From<Operation> for Command {
     fn from(operation: Operation) -> Self {
-        Self { operation, key: CommandKey::Minted, linked: false, cause: None }
+        Self { operation, key: CommandKey::Minted, linked: false, cause: None, is_first: false }
     }
 }
 

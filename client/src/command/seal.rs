@@ -1,7 +1,8 @@
 //! Sealing: a command gets its id, its time of minting and its new reservation's id, and is encoded. What is sealed is
-//! sent byte for byte by every attempt.
+//! sent byte for byte by every attempt, but for the mark that there may have been another.
 
 use bytes::Bytes;
+use holdfast_mutation::{Mutation, is_on};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use prost::Message;
@@ -21,6 +22,21 @@ pub(crate) struct Sealed {
     /// Of the shard that decides it.
     pub(crate) slot: u16,
     pub(crate) linked: bool,
+    /// What is encoded says that another attempt may be done.
+    is_marked: bool,
+}
+
+/// `retry` of a `holdfast.v1.Command`, set: a field that comes last in what is encoded is as good as in its place.
+const RETRY: [u8; 2] = [6 << 3, 1];
+
+impl Sealed {
+    /// What an attempt sends; `may_be_done`: another one may be, or may be under way.
+    pub(crate) fn attempt(&self, may_be_done: bool) -> Bytes {
+        if self.is_marked || !may_be_done || is_on(Mutation::UnrecordedTakenAsFinal) {
+            return self.encoded.clone();
+        }
+        [self.encoded.as_ref(), &RETRY].concat().into()
+    }
 }
 
 /// What a command is about, beside its item.
@@ -41,7 +57,8 @@ pub(crate) struct Minter<'a> {
 
 /// Fixes a command for all its attempts.
 pub(crate) fn seal(command: Command, minter: &Minter<'_>) -> Sealed {
-    let Command { mut operation, key, linked, cause } = command;
+    let Command { mut operation, key, linked, cause, is_first } = command;
+    let is_marked = key != CommandKey::Minted && !is_first && !is_on(Mutation::UnrecordedTakenAsFinal);
     let (command_id, minted_at_ms, own_key) = match key {
         CommandKey::Minted => {
             let now_ms = minter.time.now_ms();
@@ -58,9 +75,10 @@ pub(crate) fn seal(command: Command, minter: &Minter<'_>) -> Sealed {
         own_key,
         linked,
         cause,
+        retry: is_marked,
         operation: Some(operation),
     };
-    Sealed { encoded: command.encode_to_vec().into(), command_id, about, slot, linked }
+    Sealed { encoded: command.encode_to_vec().into(), command_id, about, slot, linked, is_marked }
 }
 
 /// Gives what the command makes an id, where it has none. It follows from the command's own: a repetition by another process,
@@ -214,6 +232,24 @@ mod tests {
             sealed(Command::from(Receive::of("A", 1)).with_key(CommandKey::Id(id))).1.minted_at_ms,
             1_789_999_999_000
         );
+    }
+
+    #[test]
+    fn an_attempt_is_marked_where_another_one_may_be_done() {
+        let (made, first) = sealed(Reserve::new().line("LIP-01", 1));
+        assert_eq!((first.retry, made.attempt(false)), (false, made.encoded.clone()));
+        let again = v1::Command::decode(made.attempt(true)).unwrap();
+        assert_eq!(again, v1::Command { retry: true, ..first });
+    }
+
+    #[test]
+    fn a_command_with_a_key_of_the_callers_is_marked_unless_it_is_the_first() {
+        let key = CommandKey::Own(CommandId::of_key("order-1001"));
+        let reserve = || Command::from(Reserve::new().line("LIP-01", 1)).with_key(key);
+        let (marked, command) = sealed(reserve());
+        assert!(command.retry);
+        assert_eq!(marked.attempt(true), marked.encoded);
+        assert!(!sealed(reserve().first_attempt()).1.retry);
     }
 
     #[test]

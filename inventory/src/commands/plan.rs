@@ -346,9 +346,8 @@ mod tests {
         assert_eq!((success.held.as_deref(), success.backordered.as_deref()), (Some(&[2, 2][..]), Some(&[1, 0][..])));
         shop.commit(1).unwrap();
         shop.fulfil(1, &[]).unwrap();
-        let shipped = |shop: &Shop| -> Vec<u64> {
-            shop.reservation(1).lines.iter().map(|line| line.units.fulfilled.into()).collect()
-        };
+        let shipped =
+            |shop: &Shop| -> Vec<u64> { shop.reservation(1).lines.iter().map(|line| line.units.fulfilled).collect() };
         assert_eq!(shipped(&shop), [4, 2, 2], "what is sold beside the kits goes with them");
         assert_eq!(shop.fulfil(1, &[]), Err(Refusal::HoldShort { units: 1 }));
         shop.receive("mascara", "PAR", 1).unwrap();

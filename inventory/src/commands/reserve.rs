@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::role::Role;
 use super::{FULL_RETRY_MS, MAX_PLANNED_LINES, Plan, Sourced};
 use crate::state::{
-    CountedLine, LineLots, LineRecord, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord, SaleNo,
+    CountedLine, LineLots, LineRecord, ReservationDetails, ReservationRecord, RoomEntry, RoomRecord, SaleNo, State,
 };
 use crate::turn::Turn;
 use crate::{
@@ -137,12 +137,10 @@ impl Reserve {
         if turn.state.find_reservation(self.reservation).is_some() {
             return Err(Refusal::Exists);
         }
-        let limits = &turn.state.header.limits;
-        let live = turn.state.reservation_count() - turn.state.indexes.ended.len() as u64;
-        if live >= limits.live_reservations {
+        if !turn.state.has_room_for_a_hold() {
             return Err(Refusal::Overloaded { retry_after_ms: FULL_RETRY_MS });
         }
-        let mut max_hold_s = limits.max_hold_s;
+        let mut max_hold_s = turn.state.header.limits.max_hold_s;
         let mut lines = Vec::with_capacity(self.lines.len());
         for (at, line) in self.lines.iter().enumerate() {
             let record =
@@ -308,6 +306,13 @@ impl Reserve {
             || details.campaign.is_some()
             || details.plan.is_some();
         is_said.then(|| Box::new(details))
+    }
+}
+
+impl State {
+    /// Whether one more reservation may be live.
+    pub(crate) fn has_room_for_a_hold(&self) -> bool {
+        self.reservation_count() - (self.indexes.ended.len() as u64) < self.header.limits.live_reservations
     }
 }
 

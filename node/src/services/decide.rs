@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use holdfast_inventory::commands::{Line, ReserveSpread};
-use holdfast_inventory::{Command, MAX_CHAIN, Operation, slot_of};
+use holdfast_inventory::{Command, MAX_CHAIN, Operation, Slot, slot_of};
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::{self, CommandError, CommandResult, ErrorReason, Retry};
 use holdfast_raft::encode::{MAX_COMMAND_BYTES, decode_command, encode_command};
 use holdfast_raft::stages::Stage;
 use tokio::time::{Instant, sleep};
 
+use super::sold_out;
 use crate::calls;
 use crate::config::{MAX_BATCH_COMMANDS, MAX_CHAIN_BYTES};
 use crate::core::Core;
@@ -56,6 +57,15 @@ struct Ready {
     sourcing: Option<Sourcing>,
 }
 
+/// A reserve whose lines nobody has looked at, or what may be about lines of another shard.
+struct AsSent {
+    place: usize,
+    shard: u32,
+    /// Where it is noted, if what it asks for is lacking.
+    slot: Option<Slot>,
+    bytes: Bytes,
+}
+
 type Checked = Result<Ready, CommandError>;
 
 /// Decides the commands of a request. Those that are not admitted have an error each, the others are decided.
@@ -80,6 +90,7 @@ pub(super) async fn decide(
     let routes = core.routes()?;
     let ids: Vec<Option<v1::Id>> = commands.iter().map(|command| command.command_id).collect();
     let linked: Vec<bool> = commands.iter().map(|command| command.linked).collect();
+    let is_first = commands.iter().all(|command| !command.retry && !command.linked);
     let mut checked: Vec<Checked> = commands.into_iter().map(|command| check(command, &routes)).collect();
     check_steps(core, &mut checked, deadline).await;
     check_amends(core, &routes, &mut checked);
@@ -87,12 +98,15 @@ pub(super) async fn decide(
     ask_counters(&routes, &mut checked);
     check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));
     core.host.stages().note(Stage::Check, begun.elapsed());
+    if is_first && let Some(answer) = answer_sold_out(core, &routes, &checked, deadline).await {
+        return Ok(answer);
+    }
 
     let mut results: Vec<Option<CommandResult>> = Vec::with_capacity(checked.len());
     results.resize_with(checked.len(), || None);
     let mut works: Vec<Work> = Vec::with_capacity(1);
     // Reserves whose lines nobody has looked at, and what may be about lines of another shard.
-    let mut as_sent: Vec<(usize, u32, Bytes)> = Vec::new();
+    let mut as_sent: Vec<AsSent> = Vec::new();
     let mut spread = Vec::new();
     for (place, checked) in checked.into_iter().enumerate() {
         match checked {
@@ -109,7 +123,8 @@ pub(super) async fn decide(
                     works.len() - 1
                 });
                 if may_be_decided_anew(&command.command.operation) && !linked[place] {
-                    as_sent.push((place, shard, command.bytes.clone()));
+                    let slot = sold_out::slot_to_note(&command.command.operation);
+                    as_sent.push(AsSent { place, shard, slot, bytes: command.bytes.clone() });
                 }
                 works[at].commands.push(command);
                 works[at].places.push(place as u32);
@@ -139,17 +154,7 @@ pub(super) async fn decide(
     for (shard, places, submitted) in submitted {
         collect(shard, &places, submitted, &ids, &mut results, &mut answer, &routes, route_epoch).await;
     }
-    as_sent.retain(|(place, ..)| results[*place].as_ref().is_some_and(is_undecided));
-    let again = as_sent.into_iter().map(|(place, shard, bytes)| async move {
-        (place, shard, decide_anew(core, shard, &bytes, route_epoch, deadline).await)
-    });
-    let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
-    for (place, shard, decided) in again {
-        // The entry is another shard's where that one has decided it.
-        let (shard, decided) =
-            decided.map_or_else(|error| (shard, Err(error)), |(there, decided)| (there, Ok(decided)));
-        results[place] = Some(result_of(shard, decided, ids[place], &mut answer));
-    }
+    go_on_with(core, as_sent, &mut results, &mut answer, route_epoch, deadline).await;
     if answer.log_time_ms == 0 {
         answer.log_time_ms = core.log_time_ms();
     }
@@ -158,6 +163,19 @@ pub(super) async fn decide(
     };
     answer.results = results.into_iter().enumerate().map(fill).collect();
     Ok(answer)
+}
+
+/// The answer to a command that stands alone and need not go through the log, since what it asks for is sold out.
+async fn answer_sold_out(core: &Core, routes: &Routes, checked: &[Checked], deadline: Instant) -> Option<Results> {
+    let [Ok(Ready { shard, command: EncodedCommand { command, .. }, sourcing: None })] = checked else { return None };
+    if orders::spans_shards(command, routes) {
+        return None;
+    }
+    let decided = sold_out::answer(core, &core.shard(*shard, routes).ok()?, command, deadline).await?;
+    let mut answer = Results::default();
+    let result = result_of(*shard, Ok(decided), None, &mut answer);
+    answer.results.push(result);
+    Some(answer)
 }
 
 /// Asks for the counters of the limits over several items that the reserves' lines are under.
@@ -287,6 +305,30 @@ fn is_undecided(result: &CommandResult) -> bool {
     let Some(Outcome::Error(error)) = &result.outcome else { return false };
     let is_unworked = matches!(error.reason(), ErrorReason::SkuIsKit | ErrorReason::LimitNotAsked);
     (is_unworked && error.retry() == Retry::SameKey) || error.reason() == ErrorReason::LinesElsewhere
+}
+
+/// Takes in what the log said of commands that were sent as they came, and decides those anew that were refused with nothing decided.
+async fn go_on_with(
+    core: &Core,
+    mut as_sent: Vec<AsSent>,
+    results: &mut [Option<CommandResult>],
+    answer: &mut Results,
+    route_epoch: u64,
+    deadline: Instant,
+) {
+    as_sent.iter().for_each(|sent| core.lacking.note(sent.slot, results[sent.place].as_ref()));
+    as_sent.retain(|sent| results[sent.place].as_ref().is_some_and(is_undecided));
+    let again = as_sent.into_iter().map(|AsSent { place, shard, bytes, .. }| async move {
+        (place, shard, decide_anew(core, shard, &bytes, route_epoch, deadline).await)
+    });
+    let again: Vec<_> = futures_util::stream::iter(again).buffer_unordered(SPREAD_AT_ONCE).collect().await;
+    for (place, shard, decided) in again {
+        // The entry is another shard's where that one has decided it.
+        let (shard, decided) =
+            decided.map_or_else(|error| (shard, Err(error)), |(there, decided)| (there, Ok(decided)));
+        let id = results[place].as_ref().and_then(|result| result.command_id);
+        results[place] = Some(result_of(shard, decided, id, answer));
+    }
 }
 
 /// Decides a reserve that its shard has refused because there is something to work out, with the lines that it becomes; and what is about

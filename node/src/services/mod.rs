@@ -14,6 +14,7 @@ mod named;
 mod replace;
 mod session;
 mod shards;
+mod sold_out;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ use crate::core::Core;
 use named::OfThisCluster;
 
 pub(crate) use introduction::{Introduction, introduce};
+pub(crate) use sold_out::Lacking;
 
 /// What a message may be larger than its commands: the request around them.
 const MESSAGE_ROOM: usize = 16 * 1_024;

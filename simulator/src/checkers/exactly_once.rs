@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Inventory};
-use crate::history::{Answer, Asked, Command, Done, History, Id, Outcome, Request, Standing, operations};
+use crate::history::{Answer, Asked, Command, Done, History, Id, Outcome, Record, Request, Standing, operations};
 
 const NAME: &str = "exactly_once";
+const UNRECORDED: &str = "unrecorded";
 
 /// What was decided under an id, and what it was told.
 #[derive(Debug, Default)]
@@ -41,6 +42,36 @@ pub fn check(history: &History) -> Vec<Finding> {
                     }
                     decisions.answers.push((request, answer));
                 }
+            }
+        }
+    }
+    findings
+}
+
+/// Checks that nobody was told of a refusal that was not recorded while another attempt of the id was under way, or of unknown
+/// outcome: it would be taken for final, and the other one may be done yet.
+#[must_use]
+pub fn check_unrecorded(history: &History) -> Vec<Finding> {
+    let mut by_id: BTreeMap<Id, Vec<&Record>> = BTreeMap::new();
+    for record in &history.records {
+        let Asked::Commands(commands) = &record.asked else { continue };
+        for command in commands {
+            by_id.entry(command.id).or_default().push(record);
+        }
+    }
+    let mut findings = Vec::new();
+    for (id, records) in by_id {
+        for told in records.iter().filter(|record| record.unrecorded_lack().is_some()) {
+            let may_be_done = |other: &&&Record| {
+                let is_under_way = other.return_us.is_none_or(|at| at > told.call_us);
+                let is_before = told.return_us.is_none_or(|at| other.call_us < at);
+                let is_open = is_under_way || matches!(other.outcome, Outcome::Unknown(_));
+                !std::ptr::eq(**other, *told) && is_before && is_open
+            };
+            if let Some(other) = records.iter().find(may_be_done) {
+                let what =
+                    format!("command {id} was refused for good, and nothing written, while {other} may be done yet");
+                findings.push(Finding::new(UNRECORDED, what));
             }
         }
     }
@@ -118,7 +149,7 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::stories::{Story, done, receive, refused, unknown};
+    use crate::checkers::stories::{Story, done, receive, refused, reserve, unknown, unrecorded};
     use crate::history::StockSeen;
 
     #[test]
@@ -147,6 +178,19 @@ mod tests {
         }
         let story = Story::stocked().command(1, 5, 6, receive("A", 11), exists);
         assert_eq!(check(&story.0), []);
+    }
+
+    #[test]
+    fn a_refusal_that_was_not_recorded_is_found_where_another_attempt_may_be_done() {
+        let sold_out = || unrecorded(refused("INSUFFICIENT_STOCK", &[("available", 0)]));
+        let told = |story: Story, at| story.command(2, at, at + 1, reserve(2, "A", 3), sold_out());
+        assert_eq!(check_unrecorded(&told(Story::stocked(), 20).0), []);
+        let lost = told(Story::stocked().command(2, 10, 12, reserve(2, "A", 3), unknown()), 20);
+        assert_eq!(check_unrecorded(&lost.0).len(), 1);
+        let beside = told(Story::stocked().command(2, 10, 30, reserve(2, "A", 3), done(1, 7)), 20);
+        assert_eq!(check_unrecorded(&beside.0).len(), 1);
+        let later = told(Story::stocked(), 20).command(2, 30, 31, reserve(2, "A", 3), done(1, 7));
+        assert_eq!(check_unrecorded(&later.0), []);
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn judge(operations: &[Operation<'_>], skus: &BTreeSet<&str>, bound: &LogTimeBou
     let mut steps = Vec::new();
     let mut of_step = Vec::new();
     for operation in operations {
-        if let Some(step) = step_of(&mut model, operation) {
+        for step in step_of(&mut model, operation).into_iter().chain(sold_out_steps(&mut model, operation)) {
             steps.push(step);
             of_step.push(operation);
         }
@@ -214,6 +214,19 @@ fn step_of(model: &mut Model, operation: &Operation<'_>) -> Option<Bounded> {
     let is_refused = |answers: &[Answer]| answers.iter().any(|answer| matches!(answer, Answer::Refused(_)));
     let is_silent = is_read || matches!(&operation.standing, Standing::Decided(answers) if is_refused(answers));
     Some(Bounded { step, call_us: operation.call_us, return_us, log_time, is_read, is_silent })
+}
+
+/// Refusals that were not recorded, each while its own attempt lasted: they decide nothing, but what they say was so, of what was
+/// applied then, as with a read.
+fn sold_out_steps(model: &mut Model, operation: &Operation<'_>) -> Vec<Bounded> {
+    let mut steps = Vec::new();
+    for record in &operation.records {
+        let (Asked::Commands(commands), Some(answers)) = (&record.asked, record.unrecorded_lack()) else { continue };
+        let Some(step) = model.compile_commands(commands, Some(answers)) else { continue };
+        let (call_us, return_us) = (record.call_us, record.return_us);
+        steps.push(Bounded { step, call_us, return_us, log_time: None, is_read: true, is_silent: true });
+    }
+    steps
 }
 
 /// The log time that answers tell: a new hold expires its time to live after it.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::checkers::stories::{
     BOUND, Story, TTL_S, cancel, commit, done, held, phase, receive, refused, release, reserve, stock, unknown,
+    unrecorded,
 };
 use crate::history::{Command, Line, Outcome, Phase};
 
@@ -103,6 +104,18 @@ fn a_unit_sold_twice_is_found() {
 fn a_refusal_while_stock_was_there_is_found() {
     let sold_out = refused("INSUFFICIENT_STOCK", &[("available", 2)]);
     is_bad(Story::stocked().held(2, 10, 12, 3, 7).command(3, 20, 22, reserve(3, "A", 5), sold_out));
+}
+
+#[test]
+fn a_refusal_that_was_not_recorded_must_have_been_so_and_uses_nothing_up() {
+    let sold_out = |available| unrecorded(refused("INSUFFICIENT_STOCK", &[("available", available)]));
+    let asks = |story: Story, available| story.command(3, 20, 22, reserve(3, "A", 5), sold_out(available));
+    is_good(asks(Story::stocked().held(2, 10, 12, 6, 4), 4));
+    is_bad(asks(Story::stocked().held(2, 10, 12, 3, 7), 2));
+    is_bad(asks(Story::stocked().held(2, 10, 12, 6, 4), 3));
+    let again =
+        asks(Story::stocked().held(2, 10, 12, 6, 4), 4).command(4, 30, 31, release(2), phase(2, 10, Phase::Released));
+    is_good(again.held(3, 40, 41, 5, 5));
 }
 
 #[test]

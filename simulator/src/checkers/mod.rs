@@ -118,6 +118,7 @@ pub fn check_history(history: &History, bound: &LogTimeBound) -> Vec<Finding> {
         return findings;
     }
     findings.extend(exactly_once::check(history));
+    findings.extend(exactly_once::check_unrecorded(history));
     findings.extend(holds::check(history, bound));
     findings.extend(tokens::check(history));
     findings.extend(whole::check(history, None));

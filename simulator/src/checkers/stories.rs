@@ -105,6 +105,16 @@ pub(crate) fn refused(reason: &str, details: &[(&str, u64)]) -> Outcome {
     })])
 }
 
+/// The same with nothing written.
+pub(crate) fn unrecorded(mut outcome: Outcome) -> Outcome {
+    if let Outcome::Answered(answers) = &mut outcome
+        && let Some(Answer::Refused(refused)) = answers.first_mut()
+    {
+        refused.is_final = false;
+    }
+    outcome
+}
+
 pub(crate) fn unknown() -> Outcome {
     Outcome::Unknown("OUTCOME_UNKNOWN".to_owned())
 }

@@ -400,6 +400,16 @@ impl History {
     }
 }
 
+impl Record {
+    /// The answers, where what was asked is sold out and nothing was written: its id was not used.
+    #[must_use]
+    pub fn unrecorded_lack(&self) -> Option<&[Answer]> {
+        let Outcome::Answered(answers) = &self.outcome else { return None };
+        let is_it = |answer: &Answer| matches!(answer, Answer::Refused(it) if !it.is_final && it.reason == "INSUFFICIENT_STOCK");
+        answers.iter().any(is_it).then_some(answers)
+    }
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let returned = self.return_us.map_or_else(|| "never".to_owned(), |at| at.to_string());

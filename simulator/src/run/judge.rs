@@ -88,7 +88,12 @@ fn count(history: &History, report: &mut Report) {
         let Asked::Commands(commands) = operation.asked else { continue };
         match &operation.standing {
             Standing::Unknown => report.unknown += commands.len() as u64,
-            Standing::Nothing | Standing::Seen { .. } => {}
+            // Sold out is told without a record too.
+            Standing::Nothing => {
+                let is_sold_out = operation.records.iter().any(|record| record.unrecorded_lack().is_some());
+                report.refused += u64::from(is_sold_out);
+            }
+            Standing::Seen { .. } => {}
             Standing::Decided(answers) => {
                 for (command, answer) in commands.iter().zip(answers) {
                     match (&command.request, answer) {

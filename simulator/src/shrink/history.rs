@@ -52,6 +52,7 @@ pub fn id_of(record: &Record) -> CallId {
 pub fn shortest(history: &History, bound: &LogTimeBound, checker: &str) -> Option<Shortest> {
     match checker {
         "linearizable" => shortest_unexplained(history, bound),
+        "unrecorded" => of_named(history, &exactly_once::check_unrecorded, |_| true),
         "exactly_once" => of_named(history, &exactly_once::check, |_| true),
         "tokens" => of_named(history, &tokens::check, |_| true),
         "holds" => of_named(history, &|history| holds::check(history, bound), is_read),

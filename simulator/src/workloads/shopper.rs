@@ -187,7 +187,8 @@ impl Shopper {
 
     pub(super) async fn ask(&mut self, request: Request) -> Option<Answer> {
         let command = Command { id: self.command_id(), request };
-        self.ask_command(command).await
+        // Nobody else has its id.
+        self.ask_until_known(vec![command], true).await?.pop()
     }
 
     /// Asks under an id that may be known already.
@@ -195,10 +196,15 @@ impl Shopper {
         self.ask_chain(vec![command]).await?.pop()
     }
 
-    /// Asks until the outcome is known, or has stayed unknown too often.
+    /// The same of several, together.
     pub(super) async fn ask_chain(&mut self, commands: Vec<Command>) -> Option<Vec<Answer>> {
-        for _ in 0..ASKED_AGAIN {
-            match self.attempt(&commands).await {
+        self.ask_until_known(commands, false).await
+    }
+
+    /// Asks until the outcome is known, or has stayed unknown too often. `is_new`: nobody has asked it before, or will beside.
+    async fn ask_until_known(&mut self, commands: Vec<Command>, is_new: bool) -> Option<Vec<Answer>> {
+        for number in 0..ASKED_AGAIN {
+            match self.attempt(&commands, is_new && number == 0).await {
                 Outcome::Answered(answers) => return Some(answers),
                 Outcome::NotAdmitted(_) | Outcome::Unknown(_) | Outcome::Seen { .. } => {}
             }
@@ -207,10 +213,11 @@ impl Shopper {
         None
     }
 
-    async fn attempt(&mut self, commands: &[Command]) -> Outcome {
+    async fn attempt(&mut self, commands: &[Command], is_first: bool) -> Outcome {
         let last = commands.len().saturating_sub(1);
         let sent = commands.iter().enumerate().map(|(at, command)| {
             let command = translate::command(command);
+            let command = if is_first { command.first_attempt() } else { command };
             if at < last { command.linked() } else { command }
         });
         let sent: Vec<_> = sent.collect();
@@ -310,7 +317,7 @@ impl Shopper {
 /// Asks commands once more under their ids, for the history.
 pub(crate) async fn ask_again(client: &Client, recorder: Recorder, commands: &[Command]) -> Outcome {
     let mut shopper = Shopper::new(client.clone(), recorder, Board::default(), Dice::new(0));
-    shopper.attempt(commands).await
+    shopper.attempt(commands, false).await
 }
 
 /// Every page of the list of those who have or had units of a lot, then what of it lies there.
