@@ -8,7 +8,7 @@ use holdfast_inventory::{EventHash, LogTime, Sku, slot_of};
 use holdfast_proto::v1;
 use holdfast_proto::v1::CommandError;
 use holdfast_proto::v1::event_service_server::EventService;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::inventory::unknown_sku;
@@ -201,7 +201,10 @@ impl EventService for Events {
         let handle = self.core.shard(shard, &*self.core.routes()?)?;
         // What was just applied may be written a moment later.
         handle.group().events(size, size, 1, deadline).await.map_err(|fault| unreadable(shard, &fault))?;
-        let proved = handle.group().prove_event(seq, size).await.map_err(|fault| unreadable(shard, &fault))?;
+        let proving = timeout_at(deadline, handle.group().prove_event(seq, size)).await;
+        let proved = proving
+            .map_err(|_| refusals::unavailable(shard, "the events of the tree were not read in the request's time"))?
+            .map_err(|fault| unreadable(shard, &fault))?;
         let (event, proof) = proved.ok_or_else(|| not_kept(shard, handle.group()))?;
         let root = proof.root(event.hash).ok_or_else(|| Status::internal("the proof leads nowhere"))?;
         let head = self.sign(shard, size, root, freshness.log_time_ms)?;
