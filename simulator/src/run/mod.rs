@@ -370,28 +370,41 @@ impl Stage {
                 self.replace_by(replacement.old, new);
             }
         }
-        let is_ready = self.wait_for_nodes() && (self.cluster.let_go() == 0 || self.wait_for_nodes());
-        if is_ready && !self.cluster.hosts().iter().any(|host| self.cluster.is_left_out(*host)) {
-            return;
+        let mut is_ready = self.wait_for_nodes() && (self.cluster.let_go() == 0 || self.wait_for_nodes());
+        // One that has lost something may learn late, from the last of its peers, that it may not take part: what was ready is replaced
+        // after others then.
+        for _ in 0..self.cluster.size() {
+            if is_ready && !self.cluster.hosts().iter().any(|host| self.cluster.is_left_out(*host)) {
+                return;
+            }
+            if self.replace_what_lacks() == 0 {
+                break;
+            }
+            is_ready = self.wait_for_nodes();
         }
+        for host in self.cluster.hosts().to_vec() {
+            let lacks = self.cluster.lacks(host);
+            if !lacks.is_empty() {
+                self.findings.push(format!("node {} is not ready in the end: {}", host.0, lacks.join("; ")));
+            }
+        }
+    }
+
+    /// Replaces the nodes that are not ready, and gives their number; none may be so that has lost nothing.
+    fn replace_what_lacks(&mut self) -> usize {
         // All at one moment: while a node is replaced leaders change, and the others may lack one.
         let lacking: Vec<(HostId, Vec<String>)> =
             self.cluster.hosts().iter().map(|host| (*host, self.cluster.lacks(*host))).collect();
+        let mut replaced = 0;
         for (host, lacks) in lacking.into_iter().filter(|(_, lacks)| !lacks.is_empty()) {
             if !self.storm.spoiled().may_lose(host) {
                 self.findings.push(format!("node {} is not ready in time: {}", host.0, lacks.join("; ")));
                 continue;
             }
             self.replace(host);
+            replaced += 1;
         }
-        if !self.wait_for_nodes() {
-            for host in self.cluster.hosts().to_vec() {
-                let lacks = self.cluster.lacks(host);
-                if !lacks.is_empty() {
-                    self.findings.push(format!("node {} is not ready in the end: {}", host.0, lacks.join("; ")));
-                }
-            }
-        }
+        replaced
     }
 
     /// Starts what is down until every node is ready that is not left out; false: not in time.
