@@ -4,6 +4,7 @@
 //! refusal is an error of the one table, with its reason. Leaves translation to `from_proto` and `to_proto`.
 
 mod alerts;
+mod checks;
 mod cluster;
 mod decide;
 mod endpoints;
