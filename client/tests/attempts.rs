@@ -7,7 +7,7 @@ mod scripted;
 use std::time::Duration;
 
 use holdfast_client::ids::{CommandId, slot_of};
-use holdfast_client::v1::{CommandError, ErrorReason};
+use holdfast_client::v1::{self, CommandError, ErrorReason};
 use holdfast_client::{Client, Command, Consistency, Receive, Reserve, Transport};
 use scripted::{Cluster, LOG_TIME_MS, Say};
 
@@ -62,7 +62,7 @@ async fn a_hint_is_followed_with_the_same_command_and_remembered() {
 }
 
 #[tokio::test]
-async fn an_attempt_without_an_answer_is_repeated_byte_for_byte() {
+async fn an_attempt_without_an_answer_is_repeated_as_it_was_and_marked_for_the_log_to_decide() {
     for transport in [Transport::Session, Transport::Unary] {
         let cluster = Cluster::of(|node, _, times| match (node, times) {
             (_, 1) => Say::Nothing,
@@ -75,7 +75,7 @@ async fn an_attempt_without_an_answer_is_repeated_byte_for_byte() {
         assert!(reserve_one(&client).await.unwrap().replayed);
         let seen = cluster.seen();
         assert!(seen.len() >= 2);
-        assert!(seen.iter().all(|(_, command)| *command == seen[0].1));
+        assert_repeated(&seen);
     }
 }
 
@@ -103,8 +103,14 @@ async fn a_broken_session_is_opened_anew_and_its_commands_repeated() {
     });
     let client = cluster.client().await;
     assert!(reserve_one(&client).await.unwrap().replayed);
-    let seen = cluster.seen();
-    assert!(seen.iter().all(|(_, command)| *command == seen[0].1));
+    assert_repeated(&cluster.seen());
+}
+
+/// All attempts after the first are the same command, and say that an earlier one may be decided yet.
+fn assert_repeated(seen: &[(u64, v1::Command)]) {
+    assert!(!seen[0].1.retry);
+    let again = v1::Command { retry: true, ..seen[0].1.clone() };
+    assert!(seen[1..].iter().all(|(_, command)| *command == again), "{seen:?}");
 }
 
 #[tokio::test]
