@@ -92,8 +92,8 @@ fn essence(answer: &Answer) -> Answer {
 pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
     let mut receipts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut reserved: BTreeMap<Id, Vec<u64>> = BTreeMap::new();
-    // How many units a cart of kits has, their recipes say; those who know them judge it.
-    let mut of_kits: BTreeSet<Id> = BTreeSet::new();
+    // How many units a cart of kits has, their recipes say, and of one that is amended, its amends; those who know them judge it.
+    let mut judged_elsewhere: BTreeSet<Id> = BTreeSet::new();
     for operation in operations(history) {
         let Asked::Commands(commands) = operation.asked else { continue };
         if operation.standing == Standing::Nothing {
@@ -104,17 +104,17 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
                 Request::Receive { sku, units }
                 | Request::ReceiveLot { sku, units, .. }
                 | Request::ReceiveExpected { sku, units, .. } => *receipts.entry(sku).or_default() += u64::from(*units),
-                Request::Reserve { reservation, lines, .. }
-                | Request::ReserveThrough { reservation, lines, .. }
-                | Request::ReserveInParts { reservation, lines } => {
+                Request::Reserve { reservation, lines, .. } | Request::ReserveThrough { reservation, lines, .. } => {
                     let units = lines.iter().map(|line| u64::from(line.units)).sum();
                     reserved.entry(*reservation).or_default().push(units);
                 }
                 Request::ReserveIn { reservation, units, .. } | Request::ReserveToOrder { reservation, units, .. } => {
                     reserved.entry(*reservation).or_default().push(u64::from(*units));
                 }
-                Request::ReserveKits { reservation, .. } | Request::ReserveOfLots { reservation, .. } => {
-                    of_kits.insert(*reservation);
+                Request::ReserveKits { reservation, .. }
+                | Request::ReserveOfLots { reservation, .. }
+                | Request::ReserveInParts { reservation, .. } => {
+                    judged_elsewhere.insert(*reservation);
                 }
                 _ => {}
             }
@@ -134,7 +134,7 @@ pub fn check_effects(history: &History, inventory: &Inventory) -> Vec<Finding> {
         };
         let units: u64 = seen.lines.iter().map(of_line).sum();
         match reserved.get(id) {
-            None if of_kits.contains(id) => {}
+            None if judged_elsewhere.contains(id) => {}
             None => findings.push(Finding::new(NAME, format!("nobody asked for reservation {id}"))),
             Some(asked) if !asked.contains(&units) => {
                 let what = format!("reservation {id} has {units} units, asked for were {asked:?}");

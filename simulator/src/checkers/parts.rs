@@ -35,6 +35,8 @@ struct Told {
     sold: Count,
     shipped: Count,
     returned: Count,
+    /// To how many units it was amended, all amends together.
+    amended: u64,
 }
 
 /// What was asked of one reservation.
@@ -96,14 +98,13 @@ fn take<'a>(carts: &mut BTreeMap<Id, Cart<'a>>, request: &'a Request, is_certain
         }
         Request::Change { reservation, line, units, change } => {
             let told = carts.get_mut(reservation).and_then(|cart| cart.told.get_mut(*line as usize));
-            let count = told.and_then(|told| match change {
-                Change::Sell | Change::SellLast => Some(&mut told.sold),
-                Change::Ship => Some(&mut told.shipped),
-                Change::Return => Some(&mut told.returned),
-                Change::Amend { .. } => None,
-            });
-            if let Some(count) = count {
-                count.add(u64::from(*units), is_certain);
+            let Some(told) = told else { return };
+            let units = u64::from(*units);
+            match change {
+                Change::Sell | Change::SellLast => told.sold.add(units, is_certain),
+                Change::Ship => told.shipped.add(units, is_certain),
+                Change::Return => told.returned.add(units, is_certain),
+                Change::Amend { .. } => told.amended += units,
             }
         }
         _ => {}
@@ -117,8 +118,11 @@ impl Cart<'_> {
             return Some(format!("{} lines were asked for", self.lines.len()));
         }
         for ((asked, told), is) in self.lines.iter().zip(&self.told).zip(&seen.lines) {
-            if is.sku != asked.sku || is.all() != u64::from(asked.units) {
-                return Some(format!("{} units of {} were asked for", asked.units, asked.sku));
+            // What one amend gave back another may have asked for again: each adds as many units as it asks for at most.
+            let least = u64::from(asked.units);
+            if is.sku != asked.sku || !(least..=least + told.amended).contains(&is.all()) {
+                let amended = told.amended;
+                return Some(format!("{least} units of {} were asked for, {amended} by amends", asked.sku));
             }
             let what = if is_end { self.breach_in_the_end(told, is) } else { breach_at_any_time(told, is) };
             if what.is_some() {
@@ -169,6 +173,24 @@ mod tests {
         let seen = ReservationSeen { phase: Phase::Held, expires_at_ms: 0, revision: 1, lines: vec![first, second] };
         let inventory = Inventory { reservations: BTreeMap::from([(Id(7), seen)]), ..Inventory::default() };
         check(&story.0, Some(&inventory)).len()
+    }
+
+    #[test]
+    fn what_an_amend_gave_back_another_may_ask_for_again_and_nothing_else_does() {
+        let second = |held, given_back| LineSeen { sku: "B".to_owned(), held, given_back, ..LineSeen::default() };
+        let found = |story: Story, second: LineSeen| {
+            let first = LineSeen { sku: "A".to_owned(), held: 3, ..LineSeen::default() };
+            let lines = vec![first, second];
+            let seen = ReservationSeen { phase: Phase::Held, expires_at_ms: 0, revision: 3, lines };
+            let inventory = Inventory { reservations: BTreeMap::from([(Id(7), seen)]), ..Inventory::default() };
+            check(&story.0, Some(&inventory)).len()
+        };
+        let amend = |units| change(Change::Amend { sku: "B".to_owned() }, units);
+        let amended = || cart().command(1, 20, 22, amend(1), done(2, 1)).command(1, 30, 32, amend(2), done(3, 1));
+        assert_eq!((found(amended(), second(2, 2)), found(amended(), second(1, 2))), (0, 0));
+        assert_eq!(found(amended(), second(2, 5)), 1, "more than all together asked for");
+        assert_eq!(found(cart(), second(2, 2)), 1, "nobody amended it");
+        assert_eq!(found(amended(), second(1, 1)), 1, "units are gone");
     }
 
     #[test]
