@@ -28,9 +28,30 @@ const REMEMBERED: usize = 10_000;
 /// What waits until it is tried again, and until when.
 type Waiting = BTreeMap<(ReservationId, Slot), Instant>;
 
+/// Log time as it goes on while no shard has an entry. Where it is ahead of the wall clock, which jumped and came back, a quiet cluster would
+/// never come to the time at which a part is to ask; and who asks too early is told to ask again.
+#[derive(Debug)]
+struct RunningTime {
+    /// In milliseconds: the latest that was seen.
+    seen: u64,
+    since: Instant,
+}
+
+impl RunningTime {
+    /// `seen_ms` is what the shards of this node have seen by `at`.
+    fn now(&mut self, seen_ms: u64, at: Instant) -> LogTime {
+        if seen_ms > self.seen {
+            *self = Self { seen: seen_ms, since: at };
+        }
+        let elapsed = at.saturating_duration_since(self.since).as_millis();
+        LogTime(self.seen).plus_ms(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+}
+
 /// Until the node stops.
 pub(crate) async fn drive(core: Arc<Core>, mut stopping: watch::Receiver<bool>) {
     let mut waiting = Waiting::new();
+    let mut time = RunningTime { seen: 0, since: Instant::now() };
     loop {
         tokio::select! {
             biased;
@@ -39,9 +60,10 @@ pub(crate) async fn drive(core: Arc<Core>, mut stopping: watch::Receiver<bool>) 
         }
         let now = Instant::now();
         waiting.retain(|_, until| *until > now);
+        let log_time = time.now(core.log_time_ms(), now);
         let shards = core.shards();
         let led = shards.iter().filter(|shard| shard.group().is_leader());
-        let said = join_all(led.map(|shard| say(&core, shard, &waiting))).await;
+        let said = join_all(led.map(|shard| say(&core, shard, log_time, &waiting))).await;
         for key in said.into_iter().flatten().take(REMEMBERED.saturating_sub(waiting.len())) {
             waiting.insert(key, Instant::now() + AGAIN_AFTER);
         }
@@ -49,8 +71,7 @@ pub(crate) async fn drive(core: Arc<Core>, mut stopping: watch::Receiver<bool>) 
 }
 
 /// Says what one shard has to say; answers what came to nothing.
-async fn say(core: &Core, shard: &ShardHandle, waiting: &Waiting) -> Vec<(ReservationId, Slot)> {
-    let now = LogTime(core.log_time_ms());
+async fn say(core: &Core, shard: &ShardHandle, now: LogTime, waiting: &Waiting) -> Vec<(ReservationId, Slot)> {
     let look = |shard: &holdfast_inventory::Inventory| {
         let room = AT_ONCE + waiting.len();
         (shard.parts_behind(room), shard.parts_in_doubt(now, room))
@@ -102,5 +123,22 @@ async fn ask(core: &Core, ask: AskDecision) -> Option<(ReservationId, Slot)> {
             tracing::debug!(%reservation, why, "the deciding shard could not be asked; it is tried again");
             Some((reservation, slot))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn log_time_goes_on_on_a_quiet_cluster_and_never_back() {
+        let begun = Instant::now();
+        let mut time = RunningTime { seen: 0, since: begun };
+        let after = |ms| begun + Duration::from_millis(ms);
+        assert_eq!(time.now(5_000, after(0)), LogTime(5_000));
+        assert_eq!(time.now(5_000, after(2_000)), LogTime(7_000), "nothing happens");
+        assert_eq!(time.now(1_000, after(3_000)), LogTime(8_000), "the wall clock has come back");
+        assert_eq!(time.now(9_000, after(3_500)), LogTime(9_000), "an entry says how late it is");
+        assert_eq!(time.now(9_000, after(4_000)), LogTime(9_500));
     }
 }
