@@ -27,9 +27,10 @@ pub fn check(history: &History, healed_us: u64, now_us: u64, promise: &Promise) 
     let mut findings = Vec::new();
     for record in history.records.iter().filter(|record| record.call_us >= from_us) {
         let took_us = record.return_us.unwrap_or(now_us).saturating_sub(record.call_us);
-        let is_known = match record.outcome {
+        let is_known = match &record.outcome {
             Outcome::Answered(_) | Outcome::Seen { .. } => true,
-            Outcome::NotAdmitted(_) => false,
+            // Asked again after its own time: a commit that is to be cancelled at an instant that has passed.
+            Outcome::NotAdmitted(reason) => reason == "INVALID_ARGUMENT",
             Outcome::Unknown(_) => record.return_us.is_none() && took_us <= answer_us,
         };
         if !is_known || took_us > answer_us {
@@ -67,6 +68,7 @@ mod tests {
         assert_eq!(after(0, unknown()), 1);
         assert_eq!(after(1_202, unknown()), 1);
         assert_eq!(after(1_202, Outcome::NotAdmitted("UNAVAILABLE".to_owned())), 1);
+        assert_eq!(after(1_202, Outcome::NotAdmitted("INVALID_ARGUMENT".to_owned())), 0, "that is an answer");
         assert_eq!(after(1_211, done(1, 1)), 1);
     }
 }
