@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::history::{History, Outcome};
+use crate::history::{Asked, History, Outcome, Request};
 
 const NAME: &str = "healed";
 
@@ -29,8 +29,7 @@ pub fn check(history: &History, healed_us: u64, now_us: u64, promise: &Promise) 
         let took_us = record.return_us.unwrap_or(now_us).saturating_sub(record.call_us);
         let is_known = match &record.outcome {
             Outcome::Answered(_) | Outcome::Seen { .. } => true,
-            // Asked again after its own time: a commit that is to be cancelled at an instant that has passed.
-            Outcome::NotAdmitted(reason) => reason == "INVALID_ARGUMENT",
+            Outcome::NotAdmitted(reason) => reason == "INVALID_ARGUMENT" && has_its_time(&record.asked),
             Outcome::Unknown(_) => record.return_us.is_none() && took_us <= answer_us,
         };
         if !is_known || took_us > answer_us {
@@ -45,10 +44,17 @@ pub fn check(history: &History, healed_us: u64, now_us: u64, promise: &Promise) 
     findings
 }
 
+/// Whether it may be asked again after its own time: a commit that is to be cancelled at an instant that has passed is out of range.
+fn has_its_time(asked: &Asked) -> bool {
+    let Asked::Commands(commands) = asked else { return false };
+    commands.iter().all(|command| matches!(command.request, Request::CommitUntil { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checkers::stories::{Story, done, receive, unknown};
+    use crate::history::Id;
 
     const PROMISE: Promise = Promise { grace: Duration::from_millis(100), answer: Duration::from_millis(10) };
 
@@ -68,7 +74,10 @@ mod tests {
         assert_eq!(after(0, unknown()), 1);
         assert_eq!(after(1_202, unknown()), 1);
         assert_eq!(after(1_202, Outcome::NotAdmitted("UNAVAILABLE".to_owned())), 1);
-        assert_eq!(after(1_202, Outcome::NotAdmitted("INVALID_ARGUMENT".to_owned())), 0, "that is an answer");
+        let invalid = || Outcome::NotAdmitted("INVALID_ARGUMENT".to_owned());
+        assert_eq!(after(1_202, invalid()), 1, "what was good once is good again");
+        let until = Request::CommitUntil { reservation: Id(1), cancel_at_ms: 5 };
+        assert_eq!(findings(&Story::default().command(1, 1_200, 1_202, until, invalid())), 0, "its time has passed");
         assert_eq!(after(1_211, done(1, 1)), 1);
     }
 }
