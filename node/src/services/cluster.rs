@@ -20,6 +20,7 @@ use crate::core::{Core, group_name};
 use crate::from_proto::{self, Freshness, invalid};
 use crate::refusals;
 use crate::routing::Routes;
+use crate::shard::ShardHandle;
 use crate::to_proto;
 
 /// How long a checkpoint asked for may take.
@@ -130,6 +131,15 @@ async fn present_routes(core: &Core, deadline: Instant) -> Result<Routes, Comman
 }
 
 impl Cluster {
+    /// Waits until every shard of this node knows something of the records, or the deadline is over: until then a shard would decide
+    /// without it.
+    async fn until_shards_know(&self, deadline: Instant, is_known: impl Fn(&Inventory) -> bool) {
+        let knows = |shard: &ShardHandle| shard.group().read_shard(&is_known) == Some(true);
+        while Instant::now() < deadline && !self.core.shards().iter().all(knows) {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// Opens or closes a campaign, and waits until the shards of this node know it: a reserve would be refused by one that does not.
     async fn change_campaign(
         &self,
@@ -144,11 +154,7 @@ impl Cluster {
         let known = known.ok_or_else(|| from_proto::unknown_campaign("campaign_id", id))?;
         let revision = Revision(known.revision);
         let is_known = |shard: &Inventory| shard.campaign(id).is_some_and(|known| known.revision >= revision);
-        while Instant::now() < deadline
-            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
-        {
-            sleep(LOOK_AGAIN).await;
-        }
+        self.until_shards_know(deadline, is_known).await;
         Ok(to_proto::campaign(id, &known.spec, revision))
     }
 }
@@ -285,11 +291,7 @@ impl ClusterService for Cluster {
         let revision = meta.read_meta(|meta| meta.locations().get(id.as_str()).map_or(0, |known| known.revision));
         // A command that names the location would be refused by a shard that does not know it yet.
         let is_known = |shard: &Inventory| shard.location(&id).is_some_and(|known| known.spec == spec);
-        while Instant::now() < deadline
-            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
-        {
-            sleep(LOOK_AGAIN).await;
-        }
+        self.until_shards_know(deadline, is_known).await;
         let location = Some(to_proto::location(&id, &spec, revision.unwrap_or(0)));
         Ok(Response::new(v1::PutLocationResponse { location }))
     }
@@ -319,11 +321,7 @@ impl ClusterService for Cluster {
         let revision = Revision(revision.unwrap_or(0));
         // A reserve through the channel would be refused, or decided by an older buffer, by a shard that does not know it yet.
         let is_known = |shard: &Inventory| shard.channel(&id).is_some_and(|known| known.revision >= revision);
-        while Instant::now() < deadline
-            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
-        {
-            sleep(LOOK_AGAIN).await;
-        }
+        self.until_shards_know(deadline, is_known).await;
         Ok(Response::new(v1::PutChannelResponse { channel: Some(to_proto::channel(&id, &spec, revision)) }))
     }
 
@@ -401,11 +399,7 @@ impl ClusterService for Cluster {
         let revision = Revision(revision.unwrap_or(0));
         // A shard that does not know it yet sells its items uncounted, and counts nothing under it.
         let is_known = |shard: &Inventory| shard.shared_limit(&id).is_some_and(|known| known.revision >= revision);
-        while Instant::now() < deadline
-            && !self.core.shards().iter().all(|shard| shard.group().read_shard(is_known) == Some(true))
-        {
-            sleep(LOOK_AGAIN).await;
-        }
+        self.until_shards_know(deadline, is_known).await;
         let limit = Some(to_proto::shared_limit(&id, &spec, revision));
         Ok(Response::new(v1::PutSharedLimitResponse { limit }))
     }
