@@ -47,6 +47,8 @@ pub const ALERTS: &str = "holdfast_alerts_total";
 pub const CALLS: &str = "holdfast_endpoint_calls_total";
 /// Whether this node leaves the endpoint alone: 1 or 0.
 pub const BREAKER_OPEN: &str = "holdfast_endpoint_breaker_open";
+/// Bytes that are free on the disk of this node's data.
+pub const DISK_FREE: &str = "holdfast_disk_free_bytes";
 /// Whether this node is ready: 1 or 0.
 pub const READY: &str = "holdfast_ready";
 
@@ -106,6 +108,10 @@ pub(crate) fn called(endpoint: &EndpointId, outcome: &'static str) {
 
 pub(crate) fn breaker_is_open(endpoint: &EndpointId, is_open: bool) {
     metrics::gauge!(BREAKER_OPEN, "endpoint" => endpoint.as_str().to_owned()).set(f64::from(u8::from(is_open)));
+}
+
+pub(crate) fn disk_free(bytes: u64) {
+    metrics::gauge!(DISK_FREE).set(bytes as f64);
 }
 
 pub(crate) fn clock_offset(offset_ms: i64) {

@@ -22,7 +22,7 @@ use crate::planning::KnownKits;
 use crate::routing::Routes;
 use crate::services::{Introduction, Lacking, client_routes, introduction_service};
 use crate::shard::ShardRecords;
-use crate::{balance, clocks, http};
+use crate::{balance, clocks, http, room};
 
 /// The most readers that watch events or availability on a node.
 pub(crate) const MAX_READERS: usize = 16_384;
@@ -168,6 +168,7 @@ impl Node {
             stopping: watch::Sender::new(false),
             clock_offset_ms: watch::Sender::new(None),
             clocks_off: watch::Sender::default(),
+            lacks_room: watch::Sender::new(false),
             awaits_founding: watch::Sender::new(false),
             connections: Connections::default(),
             known_kits: KnownKits::default(),
@@ -203,6 +204,7 @@ impl Node {
         });
         node.spawn(follow_records(Arc::clone(core), records, core.stopping.subscribe()));
         node.spawn(clocks::compare_clocks(Arc::clone(core), core.stopping.subscribe()));
+        node.spawn(room::watch_room(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(orders::drive(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(make_calls(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(audit_replicas(Arc::clone(core), core.stopping.subscribe()));

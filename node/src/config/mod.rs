@@ -131,6 +131,8 @@ pub struct NodeLimits {
     pub checkpoint_bytes: u64,
     /// How long anything in a group may be without a checkpoint, in seconds, while the node runs.
     pub checkpoint_age_s: u64,
+    /// Bytes that must be free on the disk of `data_dir`; with fewer the node's shards answer `STORAGE_FULL`. 0: nobody looks.
+    pub min_free_bytes: u64,
     /// Bytes a second that the scrubber reads back from the disk at most, to find what has rotted.
     pub scrub_bytes_per_s: u64,
     /// How long the scrubber rests between two passes over everything, in seconds.
@@ -154,6 +156,7 @@ impl Default for NodeLimits {
             log_cache_bytes: 128 * 1_024 * 1_024,
             checkpoint_bytes: 256 * 1_024 * 1_024,
             checkpoint_age_s: 600,
+            min_free_bytes: 256 * 1_024 * 1_024,
             scrub_bytes_per_s: 4 * 1_024 * 1_024,
             scrub_pause_s: 3_600,
         }
