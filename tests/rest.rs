@@ -337,7 +337,9 @@ async fn the_public_sees_what_the_settings_show_and_a_cdn_may_keep_it_for_a_seco
     let cluster = shop(&["http.availability_shown=capped:3"]).await;
     let http = cluster.http(1);
     item(&http, "LIP", 5).await;
-    item(&http, "A/B é", 0).await;
+    let odd = http.change("PUT", "/v1/items/A%2FB%20%C3%A9:x", "", r#"{"name":"Any printable character"}"#).await;
+    assert_eq!(odd.status, 200, "{odd:?}");
+    assert_eq!(http.get("/v1/items/A%2FB%20%C3%A9:x").await.json()["sku"], "A/B é:x");
     let shown = cluster.http(2).get("/public/v1/availability/LIP").await;
     assert_eq!(shown.json(), json!({"sku": "LIP", "status": "in_stock", "available": 3, "or_more": true}));
     assert_eq!(shown.header("cache-control"), "public, max-age=1, stale-while-revalidate=5");
@@ -429,7 +431,7 @@ async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_hap
         assert_eq!(*seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "shard {shard}: each once, in order");
     }
     for kind in
-        ["stock.received", "reservation.held", "lot.blocked", "lot.recalled", "count.applied", "campaign.opened"]
+        ["stock.received", "reservation.held", "lot.blocked", "lot.recalled", "count.applied", "campaign.closed"]
     {
         assert!(kinds.contains(kind), "{kind} in {kinds:?}");
     }

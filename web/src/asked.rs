@@ -181,10 +181,9 @@ pub(crate) fn read_item<T: DeserializeOwned>(item: serde_json::Value) -> Result<
 /// What is wrong with JSON, and where: `lines[0].units`.
 fn of_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let told = error.inner().to_string();
-    let path = match error.path().to_string() {
-        root if root == "." => String::new(),
-        path => path,
-    };
+    // What could not be told is `.` or `?`.
+    let path = error.path().to_string();
+    let path = path.trim_end_matches('?').trim_end_matches('.').to_owned();
     let missing = told.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let field = match missing {
         Some(name) if path.is_empty() => name.to_owned(),

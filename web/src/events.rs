@@ -195,12 +195,12 @@ pub(crate) async fn list_events(asked: Asked) -> Answered {
     let (client, limit, filter) = (asked.client()?, page_limit(&asked)?, filter_of(&asked)?);
     let mut cursor = asked.query_text("cursor")?.map(Cursor::read).transpose()?.unwrap_or_default();
     let shards = shards_of(&asked, &client.routing().shards, &mut cursor)?;
-    // Each shard has its part of a page, so that a busy one does not keep the others from being read; no shard is read that finds no
-    // room: it has its turn on a later page.
-    let first = cursor.0.values().sum::<u64>() as usize % shards.len().max(1);
-    let turn: Vec<u32> = shards.iter().cycle().skip(first).take(shards.len().min(limit as usize)).copied().collect();
+    // Each shard has its part of a page, so that a busy one does not keep the others from being read; where there are more shards than
+    // entries, those that find no room have it on a later page, which begins with another one.
+    let first = cursor.0.values().fold(0, |sum: u64, seq| sum.wrapping_add(*seq)) as usize % shards.len().max(1);
+    let turn: Vec<u32> = shards.iter().cycle().skip(first).take(shards.len()).copied().collect();
     let share = (limit as usize / turn.len().max(1)).max(1) as u32;
-    let reads = turn.clone().into_iter().map(|shard| {
+    let reads = turn.into_iter().map(|shard| {
         let after = cursor.0.get(&shard).copied();
         let (client, filter, asked) = (&client, &filter, &asked);
         async move {
@@ -216,6 +216,10 @@ pub(crate) async fn list_events(asked: Asked) -> Answered {
         let (shard, after, Read { value, freshness }) = page?;
         freshness.token.into_iter().for_each(|token| tokens.add(token));
         let EventPage { events, next_seq, first_kept_seq } = value;
+        if !events.is_empty() && shown.items.len() + events.len() > limit as usize {
+            shown.more = true;
+            continue;
+        }
         if let Some(after) = after.filter(|after| after.saturating_add(1) < first_kept_seq) {
             shown.gaps.push(EventGap { shard, from_seq: after + 1, to_seq: first_kept_seq - 1 });
         }
@@ -225,7 +229,6 @@ pub(crate) async fn list_events(asked: Asked) -> Answered {
         cursor.0.insert(shard, seen);
         shown.items.extend(Vec::<Event>::from_wire(events));
     }
-    shown.more |= turn.len() < shards.len();
     shown.next_cursor = cursor.text();
     let reply = Reply::ok(&shown);
     Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
