@@ -4,6 +4,8 @@
 //! and that a change is decided once under its key. Leaves to the cluster what a command means, to the client how it gets there, and to
 //! the node where the router listens.
 
+#![allow(clippy::result_large_err, reason = "a problem is a request's whole reply, made once and moved a few times")]
+
 mod api;
 mod asked;
 mod audit;
@@ -101,7 +103,6 @@ impl Web {
 
 /// The routes of the API. Connects to the cluster in the background: until it has, requests are answered `UNAVAILABLE`. To be called
 /// within a tokio runtime.
-#[must_use]
 pub fn routes(options: WebOptions) -> Router {
     let WebOptions { addresses, cluster_id, hosts, shown } = options;
     let world = World::real();
