@@ -20,6 +20,16 @@ fn cart(sku: &str, units: u32) -> String {
     json!({"lines": [{"sku": sku, "units": units}], "ttl_s": 900}).to_string()
 }
 
+/// Kills the node that leads a SKU's shard; another node.
+async fn kill_the_leader_of(cluster: &mut Cluster, sku: &str) -> Http {
+    let client = Shop::client(cluster).await;
+    let shard = client.shard_of(sku);
+    let leader = client.routing().shards.iter().find(|(known, _)| *known == shard).and_then(|(_, leader)| *leader);
+    let leader = leader.expect("a leader is known");
+    cluster.kill(leader);
+    cluster.http(leader % 3 + 1)
+}
+
 /// Waits until a node's HTTP port serves the cluster.
 async fn serves(http: &Http) {
     let deadline = std::time::Instant::now() + cluster::PATIENCE;
@@ -60,7 +70,6 @@ fn is(status: u16, reason: &str, field: &str) -> (u16, String, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cart_is_held_sold_and_shipped_over_whichever_node_through_a_kill_of_the_one_that_leads() {
     let mut cluster = shop(&[]).await;
-    let client = Shop::client(&cluster).await;
     item(&cluster.http(1), "LIP", 10).await;
     let held = cluster.http(2).post("/v1/reservations", "order 1", &cart("LIP", 3)).await;
     assert_eq!(held.status, 201, "{held:?}");
@@ -71,11 +80,7 @@ async fn a_cart_is_held_sold_and_shipped_over_whichever_node_through_a_kill_of_t
     let sold = cluster.http(3).post(&commit, "order 1 paid", "{}").await;
     assert_eq!((sold.status, sold.json()["state"].clone()), (200, "committed".into()));
 
-    let shard = client.shard_of("LIP");
-    let leader = client.routing().shards.iter().find(|(known, _)| *known == shard).and_then(|(_, leader)| *leader);
-    let leader = leader.expect("a leader is known");
-    cluster.kill(leader);
-    let other = cluster.http(leader % 3 + 1);
+    let other = kill_the_leader_of(&mut cluster, "LIP").await;
     let again = other.post_until_decided("/v1/reservations", "order 1", &cart("LIP", 3)).await;
     assert_eq!((again.status, &again.body), (held.status, &held.body), "the first answer, byte for byte");
     assert_eq!(again.header("idempotency-replayed"), "true");
@@ -95,10 +100,12 @@ async fn a_cart_is_held_sold_and_shipped_over_whichever_node_through_a_kill_of_t
     assert_eq!((&level["on_hand"], &level["damaged"], &stock["atp"]), (&json!(8), &json!(1), &json!(7)));
     let shown = other.get(&format!("/v1/reservations/{id}")).await;
     assert_eq!(shown.json()["lines"][0]["returned"], 1);
-    cluster.start(leader);
+    cluster.start_all();
     cluster.wait_ready().await;
-    serves(&cluster.http(leader)).await;
-    assert_eq!(cluster.http(leader).get(&format!("/v1/reservations/{id}")).await.body, shown.body);
+    for node in 1..=3 {
+        serves(&cluster.http(node)).await;
+        assert_eq!(cluster.http(node).get(&format!("/v1/reservations/{id}")).await.body, shown.body);
+    }
     cluster.replicas_agree().await;
 }
 
@@ -141,7 +148,7 @@ async fn a_change_is_decided_once_under_its_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_is_answered_item_by_item_in_order() {
-    let cluster = shop(&[]).await;
+    let mut cluster = shop(&[]).await;
     let http = cluster.http(1);
     item(&http, "LIP", 5).await;
     item(&http, "NAIL", 5).await;
@@ -170,6 +177,20 @@ async fn a_batch_is_answered_item_by_item_in_order() {
     assert_eq!(again.json()["results"][0], results[0]);
     assert_eq!(again.json()["results"][3], results[3], "an item without a key has one of the batch's");
     assert_eq!(http.get("/v1/items/LIP/stock").await.json()["atp"], 2);
+
+    let http = kill_the_leader_of(&mut cluster, "LIP").await;
+    let deadline = std::time::Instant::now() + cluster::PATIENCE;
+    loop {
+        let again = http.post("/v1/reservations:batch", "a batch", &body).await;
+        assert_eq!(again.status, 200, "whatever becomes of its items: {again:?}");
+        let again = again.json()["results"].as_array().expect("results").clone();
+        let is_open = |each: &Value| each["status"].as_u64().is_some_and(|status| status >= 500);
+        if !again.iter().any(is_open) {
+            assert_eq!((&again[0], &again[1], &again[3]), (&results[0], &results[1], &results[3]));
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{again:?}");
+    }
 
     let unread = http.post("/v1/reservations:batch", "another", r#"{"items": {}}"#).await;
     assert_eq!(problem(&unread), is(400, "INVALID_ARGUMENT", "items"));
@@ -234,7 +255,7 @@ async fn a_revision_is_a_tag_that_reads_and_changes_may_be_made_dependent_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_reads_ones_own_writes_from_another_node() {
-    let cluster = shop(&[]).await;
+    let mut cluster = shop(&[]).await;
     for round in 0..20 {
         let (writer, reader) = (cluster.http(round % 3 + 1), cluster.http((round + 1) % 3 + 1));
         let sku = format!("SKU-{round}");
@@ -247,6 +268,13 @@ async fn a_token_reads_ones_own_writes_from_another_node() {
         let index = |token: &str| token.rsplit_once(':').and_then(|(_, index)| index.parse::<u64>().ok());
         assert!(index(read.header("holdfast-token")) >= index(&token), "{read:?}");
     }
+    let token = cluster.http(1).get("/v1/items/SKU-0").await.header("holdfast-token").to_owned();
+    let other = kill_the_leader_of(&mut cluster, "SKU-0").await;
+    let read = other.ask("GET", "/v1/items/SKU-0", &[("Holdfast-At-Least", &token)], "").await;
+    assert_eq!(read.status, 200, "any replica that has come as far will do: {read:?}");
+    cluster.start_all();
+    cluster.wait_ready().await;
+    serves(&cluster.http(1)).await;
     let bad = cluster.http(1).ask("GET", "/v1/items/SKU-0", &[("Holdfast-At-Least", "soon")], "").await;
     assert_eq!(problem(&bad), is(400, "INVALID_ARGUMENT", "Holdfast-At-Least"));
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -446,6 +474,36 @@ async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_hap
     let node = done(http.get("/v1/cluster/nodes/2").await);
     assert_eq!((node["node_id"].clone(), node["ready"].clone()), (json!(2), json!(true)));
     cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_a_cluster_says_so_and_one_that_others_reach_is_not_started_by_accident() {
+    let mut cluster = Cluster::prepared_with_http(&[]);
+    cluster.start(1);
+    let http = cluster.http(1);
+    let deadline = std::time::Instant::now() + cluster::PATIENCE;
+    let alone = loop {
+        match http.try_ask("GET", "/v1/items/LIP", &[], "").await {
+            Ok(said) => break said,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "node 1 does not listen: {error}"),
+        }
+        cluster::pause().await;
+    };
+    assert_eq!(problem(&alone), is(503, "UNAVAILABLE", ""));
+    assert_eq!((alone.header("retry-after"), alone.json()["retry"].clone()), ("1", "same_key".into()));
+    cluster.start_all();
+    serves(&http).await;
+
+    let mut open = Cluster::prepared_with_http(&[]);
+    let port = open.http(1).address.rsplit_once(':').expect("host:port").1.to_owned();
+    open.nodes[0].http = Some(format!("0.0.0.0:{port}"));
+    open.write_config();
+    let config = open.config().display().to_string();
+    let check = ["start", "--check", "--config", config.as_str(), "--node", "1"];
+    let (status, _, said) = open.holdfast(&check).await;
+    assert!(status == 2 && said.contains("0.0.0.0") && said.contains("--insecure"), "{status}: {said}");
+    let (status, ..) = open.holdfast(&[&check[..], &["--insecure"]].concat()).await;
+    assert_eq!(status, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -79,14 +79,20 @@ impl Cluster {
 
     /// The same, whose nodes serve HTTP too.
     pub async fn with_http(settings: &[&str]) -> Self {
+        let mut cluster = Self::prepared_with_http(settings);
+        cluster.start_all();
+        cluster.wait_ready().await;
+        cluster
+    }
+
+    /// The same, whose nodes are not started.
+    pub fn prepared_with_http(settings: &[&str]) -> Self {
         let mut cluster = Self::prepared(3, settings);
         for node in &mut cluster.nodes {
             let [http] = free_addresses();
             node.http = Some(http);
         }
         cluster.write_config();
-        cluster.start_all();
-        cluster.wait_ready().await;
         cluster
     }
 
@@ -112,7 +118,8 @@ impl Cluster {
         cluster
     }
 
-    fn write_config(&self) {
+    /// Writes the configuration as the nodes are now.
+    pub fn write_config(&self) {
         let mut text = format!(
             "cluster_id = \"{}\"\nshards = {}\ndata_dir = \"{}/node-{{id}}\"\n",
             self.cluster_id(),

@@ -74,6 +74,15 @@ pub(crate) struct AvailabilityBatch {
     pub(crate) channel_id: String,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// The shop's own systems: they see what is.
+    BackOffice,
+    /// Anybody, often: they see what was a second ago at most.
+    Public,
+}
+
 /// From where something shall be had.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
@@ -83,10 +92,17 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// Knows the channel. `UNKNOWN_CHANNEL` where there is none.
-    pub(crate) async fn of(client: &Client, location_id: &str, channel_id: &str) -> Result<Self, Error> {
-        let channel = match channel_id {
-            "" => None,
-            id => client.channels(Some(id)).await?.into_iter().next(),
+    async fn of(
+        asked: &Asked,
+        client: &Client,
+        whose: Audience,
+        location_id: &str,
+        channel_id: &str,
+    ) -> Result<Self, Problem> {
+        let channel = match (channel_id, whose) {
+            ("", _) => None,
+            (id, Audience::BackOffice) => client.channels(Some(id)).await?.into_iter().next(),
+            (id, Audience::Public) => Some(asked.web.channels.find(client, id).await?),
         };
         Ok(Self { location_id: Some(location_id.to_owned()).filter(|id| !id.is_empty()), channel })
     }
@@ -117,7 +133,7 @@ impl Wanted {
            ("channel_id" = Option<String>, Query, description = "As that channel sells: of its locations, less its buffer")),
     responses((status = 200, description = "What may be promised", body = Availability)))]
 pub(crate) async fn get_availability(asked: Asked) -> Answered {
-    let (shown, token) = look_at_one(&asked).await?;
+    let (shown, token) = look_at_one(&asked, Audience::BackOffice).await?;
     Ok(Reply::ok(&shown).seen(token).tagged_as_shown(0))
 }
 
@@ -125,18 +141,21 @@ pub(crate) async fn get_availability(asked: Asked) -> Answered {
 #[utoipa::path(post, path = "/v1/availability:batch", tag = "availability", request_body = AvailabilityBatch,
     responses((status = 200, description = "What may be promised of each, in order", body = BatchAnswer<Availability>)))]
 pub(crate) async fn batch_availability(asked: Asked) -> Answered {
-    let (results, tokens) = look_at_many(&asked).await?;
+    let (results, tokens) = look_at_many(&asked, Audience::BackOffice).await?;
     let results = results.into_iter().map(|result| Each::of(result, 200)).collect();
     let reply = Reply::ok(&BatchAnswer::<Availability> { results });
     Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
 }
 
 /// The SKU that the path names.
-pub(crate) async fn look_at_one(asked: &Asked) -> Result<(Availability, Option<ConsistencyToken>), Problem> {
+pub(crate) async fn look_at_one(
+    asked: &Asked,
+    whose: Audience,
+) -> Result<(Availability, Option<ConsistencyToken>), Problem> {
     asked.only_query(&["location_id", "channel_id"])?;
     let text = |name| Ok::<_, Problem>(asked.query_text(name)?.unwrap_or_default());
     let (client, sku) = (asked.client()?, asked.path("sku"));
-    let wanted = Wanted::of(&client, text("location_id")?, text("channel_id")?).await?;
+    let wanted = Wanted::of(asked, &client, whose, text("location_id")?, text("channel_id")?).await?;
     let consistency = Tokens::asked(&asked.headers)?.of_shard(Some(client.shard_of(sku)));
     Ok(look(&client, consistency, sku, &wanted).await?)
 }
@@ -144,12 +163,12 @@ pub(crate) async fn look_at_one(asked: &Asked) -> Result<(Availability, Option<C
 type Looked = (Vec<Result<Availability, Problem>>, Tokens);
 
 /// The SKUs that the body names, in order.
-pub(crate) async fn look_at_many(asked: &Asked) -> Result<Looked, Problem> {
+pub(crate) async fn look_at_many(asked: &Asked, whose: Audience) -> Result<Looked, Problem> {
     asked.only_query(&[])?;
     let AvailabilityBatch { skus, location_id, channel_id } = asked.body()?;
     check_batch(skus.len(), "skus")?;
     let client = asked.client()?;
-    let wanted = Wanted::of(&client, &location_id, &channel_id).await?;
+    let wanted = Wanted::of(asked, &client, whose, &location_id, &channel_id).await?;
     let tokens = Tokens::asked(&asked.headers)?;
     let looks = skus.into_iter().enumerate().map(|(at, sku)| {
         let (client, wanted) = (&client, &wanted);

@@ -12,6 +12,7 @@ mod audit;
 mod availability;
 mod campaigns;
 mod changes;
+mod channels;
 mod cluster;
 mod counts;
 mod event_subjects;
@@ -33,6 +34,8 @@ mod reservations_batch;
 mod revisions;
 mod stock;
 mod tokens;
+#[cfg(test)]
+mod untrusted;
 mod wire;
 
 use std::sync::Arc;
@@ -46,6 +49,7 @@ use tokio::sync::Semaphore;
 
 pub use public_availability::Shown;
 
+use channels::KnownChannels;
 use idempotency::Keys;
 use limits::REQUESTS;
 use link::Link;
@@ -71,6 +75,7 @@ pub(crate) struct Web {
     link: Link,
     keys: Arc<Keys>,
     places: Semaphore,
+    channels: KnownChannels,
     world: World,
     hosts: Vec<String>,
     shown: Shown,
@@ -94,6 +99,7 @@ impl Web {
             link: Link::to_nothing(),
             keys: Arc::default(),
             places: Semaphore::new(REQUESTS),
+            channels: KnownChannels::default(),
             world: World::real(),
             hosts: Vec::new(),
             shown: Shown::Status,
@@ -110,6 +116,7 @@ pub fn routes(options: WebOptions) -> Router {
         link: Link::to(ClientOptions::in_world(addresses, world.clone()), cluster_id),
         keys: Arc::default(),
         places: Semaphore::new(REQUESTS),
+        channels: KnownChannels::default(),
         world,
         hosts,
         shown,

@@ -33,7 +33,7 @@ pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Ne
     let mut response = match check_host(request.headers(), &web) {
         Err(problem) => problem.into_response(),
         Ok(()) => match web.places.try_acquire() {
-            Ok(_place) => next.run(request).instrument(span).await,
+            Ok(_place) => next.run(request).instrument(span.clone()).await,
             Err(_) => {
                 let detail = format!("{REQUESTS} requests are under way on this node: ask again a little later");
                 Problem::overloaded(detail).with("max_requests", REQUESTS).into_response()
@@ -46,6 +46,7 @@ pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Ne
         response.headers_mut().remove(header::CONTENT_TYPE);
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
     let usual = [
         (header::CONTENT_SECURITY_POLICY, NO_CONTENT),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -151,6 +152,27 @@ mod tests {
             let trace = Trace::of(&told(bad), 7, 1);
             assert_eq!(trace.parent, "00-00000000000000000000000000000007-0000000000000001-00", "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn more_requests_at_once_than_the_bound_are_refused_by_name() {
+        use tower::ServiceExt as _;
+
+        let web = Web::unconnected();
+        let all = web.places.acquire_many(REQUESTS as u32).await.expect("all places");
+        let routes = crate::routes_of(Arc::clone(&web));
+        let ask = || Request::builder().uri("/v1/cluster").body(Body::empty()).expect("a request");
+        let reply = routes.clone().oneshot(ask()).await.expect("it is infallible");
+        assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reply.headers()[header::RETRY_AFTER], "1");
+        let said = axum::body::to_bytes(reply.into_body(), 10_000).await.expect("a body");
+        let said: serde_json::Value = serde_json::from_slice(&said).expect("a problem");
+        assert_eq!((&said["reason"], &said["retry"]), (&"OVERLOADED".into(), &"same_key".into()));
+        drop(all);
+        let reply = routes.oneshot(ask()).await.expect("it is infallible");
+        let said = axum::body::to_bytes(reply.into_body(), 10_000).await.expect("a body");
+        let said: serde_json::Value = serde_json::from_slice(&said).expect("a problem");
+        assert_eq!(said["reason"], "UNAVAILABLE", "there is room, and no cluster yet");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
-use crate::availability::{Availability, AvailabilityBatch, AvailabilityStatus, look_at_many, look_at_one};
+use crate::availability::{Audience, Availability, AvailabilityBatch, AvailabilityStatus, look_at_many, look_at_one};
 use crate::changes::{BatchAnswer, Each};
 use crate::reply::{Answered, Reply};
 
@@ -88,7 +88,7 @@ impl PublicAvailability {
            ("channel_id" = Option<String>, Query, description = "As that channel sells")),
     responses((status = 200, description = "What may be had", body = PublicAvailability)))]
 pub(crate) async fn get_public_availability(asked: Asked) -> Answered {
-    let (seen, token) = look_at_one(&asked).await?;
+    let (seen, token) = look_at_one(&asked, Audience::Public).await?;
     let shown = PublicAvailability::of(seen, asked.web.shown);
     Ok(Reply::ok(&shown).seen(token).tagged_as_shown(0).with(header::CACHE_CONTROL, CACHED))
 }
@@ -97,7 +97,7 @@ pub(crate) async fn get_public_availability(asked: Asked) -> Answered {
 #[utoipa::path(post, path = "/public/v1/availability:batch", tag = "public", request_body = AvailabilityBatch,
     responses((status = 200, description = "What may be had of each, in order", body = BatchAnswer<PublicAvailability>)))]
 pub(crate) async fn batch_public_availability(asked: Asked) -> Answered {
-    let (results, tokens) = look_at_many(&asked).await?;
+    let (results, tokens) = look_at_many(&asked, Audience::Public).await?;
     let shown = |seen| PublicAvailability::of(seen, asked.web.shown);
     let results = results.into_iter().map(|result| Each::of(result.map(shown), 200)).collect();
     let reply = Reply::ok(&BatchAnswer::<PublicAvailability> { results }).with(header::CACHE_CONTROL, CACHED);
