@@ -3,6 +3,7 @@
 mod cluster;
 
 use cluster::{Cluster, Http, Said, Shop};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -20,12 +21,17 @@ fn cart(sku: &str, units: u32) -> String {
     json!({"lines": [{"sku": sku, "units": units}], "ttl_s": 900}).to_string()
 }
 
-/// Kills the node that leads a SKU's shard; another node.
-async fn kill_the_leader_of(cluster: &mut Cluster, sku: &str) -> Http {
+/// The node that leads a SKU's shard.
+async fn leader_of(cluster: &Cluster, sku: &str) -> u64 {
     let client = Shop::client(cluster).await;
     let shard = client.shard_of(sku);
     let leader = client.routing().shards.iter().find(|(known, _)| *known == shard).and_then(|(_, leader)| *leader);
-    let leader = leader.expect("a leader is known");
+    leader.expect("a leader is known")
+}
+
+/// Kills the node that leads a SKU's shard; another node.
+async fn kill_the_leader_of(cluster: &mut Cluster, sku: &str) -> Http {
+    let leader = leader_of(cluster, sku).await;
     cluster.kill(leader);
     cluster.http(leader % 3 + 1)
 }
@@ -144,6 +150,37 @@ async fn a_change_is_decided_once_under_its_key() {
     let again = cluster.http(3).post("/v1/reservations", "too many", &cart("LIP", 9)).await;
     assert_eq!((again.status, &again.body), (409, &refused.body), "what was refused stays refused under its key");
     assert_eq!(again.header("idempotency-replayed"), "true");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_second_with_a_key_waits_for_the_first_through_a_leader_that_is_stopped() {
+    let cluster = shop(&[]).await;
+    item(&cluster.http(1), "LIP", 10).await;
+    let leader = leader_of(&cluster, "LIP").await;
+    let http = cluster.http(leader % 3 + 1);
+    cluster.signal(leader, Signal::STOP);
+    let ask = |units| {
+        let http = http.clone();
+        tokio::spawn(async move { http.post_until_decided("/v1/reservations", "order 1", &cart("LIP", units)).await })
+    };
+    // Nothing can be decided yet: whichever arrives first is under way when the others come.
+    let asked = [ask(2), ask(3), ask(2), ask(3)];
+    let said: Vec<Said> =
+        futures_util::future::join_all(asked).await.into_iter().map(|said| said.expect("it is answered")).collect();
+    cluster.signal(leader, Signal::CONT);
+    let (held, differ): (Vec<&Said>, Vec<&Said>) = said.iter().partition(|said| said.status == 201);
+    assert_eq!((held.len(), differ.len()), (2, 2), "{said:?}");
+    assert_eq!(held[0].body, held[1].body, "the second has the first's answer");
+    assert_eq!(held.iter().filter(|said| said.header("idempotency-replayed") == "true").count(), 1, "{held:?}");
+    for each in differ {
+        assert_eq!((each.status, each.json()["reason"].clone()), (422, "EXISTS_WITH_DIFFERENT".into()), "{each:?}");
+    }
+    let left = if said[0].status == 201 { 8 } else { 7 };
+    let deadline = std::time::Instant::now() + cluster::PATIENCE;
+    while http.get("/v1/items/LIP/stock").await.json()["atp"] != left {
+        assert!(std::time::Instant::now() < deadline, "it is held once");
+        cluster::pause().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
