@@ -14,6 +14,7 @@ mod demand;
 mod demo;
 mod development;
 mod event_rows;
+mod exposure;
 mod failure;
 mod ids;
 mod input;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+use axum::Router;
 use holdfast_raft::host::{Group, Host, HostError, HostOptions, StartGroupError};
 use holdfast_raft::types::{GroupId, NodeId};
 use holdfast_world::{ServeOptions, Shutdown, World};
@@ -152,6 +153,15 @@ impl Node {
     ///
     /// The configuration cannot work, the folder is not this node's or damaged, or an address is taken.
     pub async fn start(world: World, config: NodeConfig) -> Result<Self, StartError> {
+        Self::start_with(world, config, Router::new()).await
+    }
+
+    /// The same, with more routes on its HTTP port, where it has one, beside those of health and metrics.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`].
+    pub async fn start_with(world: World, config: NodeConfig, routes: Router) -> Result<Self, StartError> {
         config.check()?;
         let host = Host::open(world.clone(), host_options(&config)).await?;
         if config.me().http.is_some() {
@@ -188,7 +198,7 @@ impl Node {
             tasks: std::sync::Mutex::default(),
             core,
         };
-        node.listen().await?;
+        node.listen(routes).await?;
         let records = watch::Sender::new(Arc::<ShardRecords>::default());
         let core = &node.core;
         let (bring_up_core, known) = (Arc::clone(core), records.subscribe());
@@ -218,7 +228,7 @@ impl Node {
         self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(task);
     }
 
-    async fn listen(&self) -> Result<(), StartError> {
+    async fn listen(&self, routes: Router) -> Result<(), StartError> {
         let core = &self.core;
         let me = core.config.me().clone();
         let limits = &core.config.limits;
@@ -237,9 +247,9 @@ impl Node {
         self.serve(&me.client, "clients", client_routes(core, health), options).await?;
         if let Some(address) = &me.http {
             let stopped = self.stopped.subscribe();
-            http::serve(Arc::clone(core), address, stopped).await.map_err(|error| StartError::Listen {
+            http::serve(Arc::clone(core), address, routes, stopped).await.map_err(|error| StartError::Listen {
                 address: address.clone(),
-                purpose: "health and metrics",
+                purpose: "HTTP",
                 error,
             })?;
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast_inventory::Inventory;
-use holdfast_node::config::{AlertsConfig, AuditConfig, NodeAddresses, NodeLimits};
+use holdfast_node::config::{AlertsConfig, AuditConfig, HttpConfig, NodeAddresses, NodeLimits};
 use holdfast_node::{Node, NodeConfig};
 use holdfast_raft::encode::NEXT_SCHEMA;
 use holdfast_raft::host::Group;
@@ -583,6 +583,7 @@ fn config(id: u64, members: &[HostId], setting: &Setting) -> NodeConfig {
         audit: AuditConfig { interval_s: AUDIT_INTERVAL_S, halts_writes: true },
         // They only read, and each read would cost simulated seconds.
         alerts: AlertsConfig::off(),
+        http: HttpConfig::default(),
         schema: holdfast_raft::encode::SCHEMA,
     }
 }
