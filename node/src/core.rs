@@ -20,6 +20,7 @@ use crate::calls::Breakers;
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
 use crate::leaders::Connections;
+use crate::metrics::{Requests, Surveys};
 use crate::planning::KnownKits;
 use crate::refusals;
 use crate::routing::Routes;
@@ -59,6 +60,10 @@ pub(crate) struct Core {
     pub(crate) alerts: Alerts,
     /// Endpoints that this node calls, and those that it leaves alone for a while.
     pub(crate) breakers: Breakers,
+    /// What this node is asked and answers, for the metrics.
+    pub(crate) requests: Requests,
+    /// What the shards were last seen to have, for the metrics.
+    pub(crate) surveys: Surveys,
     pub(crate) started_at: Instant,
 }
 
@@ -81,6 +86,7 @@ impl Core {
 
     /// One more shard is started.
     pub(crate) fn add_shard(&self, handle: ShardHandle) {
+        crate::metrics::begin_shard(handle.shard());
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         let mut all = shards.as_ref().clone();
         all.push(handle);
@@ -132,6 +138,19 @@ impl Core {
 
     /// Reads a shard's state, as fresh as asked.
     pub(crate) async fn read<R>(
+        &self,
+        shard: u32,
+        freshness: Freshness,
+        deadline: Instant,
+        read: impl FnOnce(&Inventory) -> R,
+    ) -> Result<(R, v1::ReadFreshness), CommandError> {
+        let began = Instant::now();
+        let answer = self.read_shard(shard, freshness, deadline, read).await;
+        self.requests.read(began, answer.as_ref().map(|_| ()));
+        answer
+    }
+
+    async fn read_shard<R>(
         &self,
         shard: u32,
         freshness: Freshness,
@@ -194,6 +213,9 @@ impl Core {
             missing.push(format!("{} of {} shards are started", shards.len(), routes.shards));
         }
         for group in self.groups().iter() {
+            if let Some(why) = group.core_fault() {
+                missing.push(format!("{}: its Raft core has ended: {why}", group_name(group.id())));
+            }
             // Whoever restarts one node after the other waits for this: a replica that lacks what others have cannot stand in
             // for them.
             if group.leader().is_none() {

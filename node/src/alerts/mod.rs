@@ -15,7 +15,7 @@ use holdfast_inventory::LogTime;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use rules::Alert;
+pub(crate) use rules::{Alert, RULES};
 use rules::Watcher;
 
 use crate::core::Core;
@@ -72,7 +72,8 @@ struct Reader {
 
 /// Until the node stops: watches the shards' events.
 pub(crate) async fn watch_movements(core: Arc<Core>, mut stopping: watch::Receiver<bool>) {
-    if core.config.alerts.is_off() {
+    // What happened is counted for the metrics too.
+    if core.config.alerts.is_off() && core.config.me().http.is_none() {
         return;
     }
     let started_at = LogTime(core.world.clock.wall_ms());
@@ -123,6 +124,9 @@ async fn read_on(
         let Some(last) = read.last() else { break };
         reader.next = last.body.seq + 1;
         for event in &read {
+            if event.body.time >= started_at {
+                metrics::happened(number, &event.body);
+            }
             for alert in reader.watcher.take_in(&event.body) {
                 if event.body.time >= started_at {
                     tell(number, &alert);
