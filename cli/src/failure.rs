@@ -63,6 +63,27 @@ impl Failure {
         self
     }
 
+    /// The same with a command to type next, where nothing better is known: `verbs` are those of the command line.
+    #[must_use]
+    pub fn with_next_command(&self, verbs: &[String]) -> String {
+        if self.0.hint.is_some() {
+            return self.to_string();
+        }
+        let path = verbs.join(" ");
+        let next = match (self.0.exit, self.0.reason) {
+            (EXIT_USAGE, _) => format!("`holdfast {path} --help` shows what it takes"),
+            (EXIT_CHECK_FAILED, _) => "`holdfast doctor` looks for what is wrong with the cluster".to_owned(),
+            (_, Some(reason)) if reason != ErrorReason::Unspecified => {
+                format!("`holdfast errors explain {}` says what to do", reason.name())
+            }
+            (exit, _) if exit == ErrorReason::ReservationNotFound.faces().exit => {
+                format!("`holdfast {} --help` shows how to list what there is", verbs.first().map_or("", String::as_str))
+            }
+            _ => "`holdfast doctor` looks for what is wrong with the cluster".to_owned(),
+        };
+        format!("{self}\nhint: {next}")
+    }
+
     /// What happened, without the hint.
     pub fn message(&self) -> &str {
         &self.0.message
@@ -196,7 +217,35 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::LinesSpanShards => {
             Some("reserve more, or anew, by another reservation; return the lines of one shard at a time")
         }
-        _ => None,
+        ErrorReason::BatchTooLarge => Some("send fewer at once: a request has at most 8192 commands and 1 MiB"),
+        ErrorReason::ChainSpansShards => Some("link only what is about SKUs of one shard, or make one reservation of them"),
+        ErrorReason::LinesElsewhere => Some("send the return by itself, not linked to others"),
+        ErrorReason::BackorderCapExceeded => Some("`holdfast backorder list --sku SKU` shows who waits for it"),
+        ErrorReason::QuantityOverflow => Some("look at the quantity: `holdfast stock get SKU` shows what the books have"),
+        ErrorReason::ItemNotSellable => Some("`holdfast item put SKU --status active` puts it back on sale"),
+        ErrorReason::HoldShort => Some("`holdfast reservation get ID` shows which lines lack their stock"),
+        ErrorReason::NotReleased => Some("`holdfast item get SKU` shows when it may be shipped"),
+        ErrorReason::LotRequired
+        | ErrorReason::LotExpired
+        | ErrorReason::LotBlocked
+        | ErrorReason::ShelfLifeTooShort
+        | ErrorReason::TooManyLots
+        | ErrorReason::UnknownLot => Some("`holdfast lot list SKU` shows its lots, their dates and their status"),
+        ErrorReason::CustomerRequired => Some("say who buys with `--customer`"),
+        ErrorReason::CustomerLimitExceeded => {
+            Some("`holdfast limit get SKU --customer CUSTOMER` shows what is left to them")
+        }
+        ErrorReason::OrderLimitExceeded => Some("ask for fewer: `holdfast item get SKU` shows how many one order may have"),
+        ErrorReason::KitCycle => Some("`holdfast kit get SKU` shows a recipe, `kit put` changes it"),
+        ErrorReason::KitTooLarge => Some("ask for fewer lines: `holdfast kit get SKU` shows what a kit becomes"),
+        ErrorReason::IdFromFuture => Some("set this machine's clock right: `holdfast doctor` compares it with the cluster's"),
+        ErrorReason::LinkedCommandFailed => Some("see the result of the command of its chain that failed"),
+        ErrorReason::OrderUndecided | ErrorReason::LimitNotAsked => Some("ask again with the same `--id`"),
+        ErrorReason::StorageFull => Some("make room on the node's disk: `holdfast doctor` shows what is free"),
+        ErrorReason::AlreadyEnded => Some("read it: `holdfast transfer get ID`, `receipt get ID` or `count get ID`"),
+        ErrorReason::QueueFull => Some("`holdfast queue status CAMPAIGN` shows how many wait"),
+        // A node says in its message what it may be.
+        ErrorReason::InvalidArgument | ErrorReason::Unspecified => None,
     }
 }
 
@@ -234,6 +283,19 @@ mod tests {
             let said = Failure::from(CommandError::of(reason, "no")).to_string();
             assert!(said.contains("hint: `holdfast reservation "), "{said}");
         }
+    }
+
+    #[test]
+    fn every_failure_names_what_to_type_or_to_change_next() {
+        let verbs = ["stock".to_owned(), "get".to_owned()];
+        let reasons = crate::pages::every_reason().map(|reason| Failure::from(CommandError::of(reason, "no")));
+        let others = [Failure::usage("x"), Failure::check("x"), Failure::unavailable("x"), Failure::not_found("x")];
+        for failure in reasons.chain(others) {
+            let said = failure.with_next_command(&verbs);
+            assert_eq!(said.matches("\nhint: ").count(), 1, "{said}");
+        }
+        assert!(Failure::usage("x").with_next_command(&verbs).ends_with("`holdfast stock get --help` shows what it takes"));
+        assert!(Failure::usage("x").hint("do y").with_next_command(&verbs).ends_with("hint: do y"));
     }
 
     #[test]
