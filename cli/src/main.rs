@@ -28,6 +28,8 @@ mod random;
 mod reconcile;
 mod replay;
 mod sale;
+#[cfg(test)]
+mod typed_in_docs;
 mod verbs;
 
 use std::process::ExitCode;

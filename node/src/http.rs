@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -23,6 +24,9 @@ static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// Buckets of latencies, in seconds.
 const LATENCY_BUCKETS: &[f64] =
     &[0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// What Prometheus is told that it gets.
+const EXPOSITION: (HeaderName, &str) = (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
 
 /// How often samples are taken into their buckets: where nobody asks for the metrics they would pile up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -94,15 +98,16 @@ async fn cluster_health(State(core): State<Arc<Core>>) -> impl IntoResponse {
 
 async fn prometheus(State(core): State<Arc<Core>>) -> impl IntoResponse {
     metrics::observe(&core);
-    match RECORDER.get().and_then(Option::as_ref) {
+    let (status, text) = match RECORDER.get().and_then(Option::as_ref) {
         Some(recorder) => {
             recorder.run_upkeep();
             (StatusCode::OK, recorder.render() + &metrics::stage_times(&core))
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "no metrics are recorded\n".to_owned()),
-    }
+    };
+    (status, [EXPOSITION], text)
 }
 
 async fn prometheus_detail(State(core): State<Arc<Core>>) -> impl IntoResponse {
-    core.requests.detail()
+    ([EXPOSITION], core.requests.detail())
 }

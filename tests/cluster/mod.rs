@@ -37,6 +37,8 @@ pub struct NodeProcess {
     pub id: u64,
     pub client: String,
     pub peer: String,
+    /// For health and metrics; most tests ask for none.
+    pub http: Option<String>,
     child: Option<Child>,
 }
 
@@ -78,7 +80,7 @@ impl Cluster {
         let nodes = (1..=nodes)
             .map(|id| {
                 let [client, peer] = free_addresses();
-                NodeProcess { id, client, peer, child: None }
+                NodeProcess { id, client, peer, http: None, child: None }
             })
             .collect();
         let quiet = ["log.filter=info,openraft=warn"];
@@ -97,6 +99,9 @@ impl Cluster {
         );
         for node in &self.nodes {
             text += &format!("[[nodes]]\nid = {}\nclient = \"{}\"\npeer = \"{}\"\n", node.id, node.client, node.peer);
+            if let Some(http) = &node.http {
+                text += &format!("http = \"{http}\"\n");
+            }
         }
         fs::write(self.config(), text).expect("the configuration is written");
     }
@@ -130,7 +135,16 @@ impl Cluster {
     /// Adds a node to the configuration, not started.
     pub fn add_node(&mut self, id: u64) {
         let [client, peer] = free_addresses();
-        self.nodes.push(NodeProcess { id, client, peer, child: None });
+        self.nodes.push(NodeProcess { id, client, peer, http: None, child: None });
+        self.write_config();
+    }
+
+    /// Gives each node an address for health and metrics, before anything is started.
+    pub fn serve_http(&mut self) {
+        for node in &mut self.nodes {
+            let [http] = free_addresses();
+            node.http = Some(http);
+        }
         self.write_config();
     }
 

@@ -113,7 +113,8 @@ fn next_of(warning: &str) -> &'static str {
         ("clock", "timedatectl, on its machine; set it right by NTP"),
         ("refuses this node", "holdfast cluster replace ID --with HOST:PORT"),
         ("damaged", "holdfast cluster replace ID --with HOST:PORT, if it does not mend by itself"),
-        ("founded", "write the cluster's own [shard_limits] into the node's cluster.toml"),
+        ("the setting", "write the cluster's value into the node's cluster.toml"),
+        ("rot", "look at the disk: docs/runbooks/HoldfastDiskRot.md"),
     ];
     known.iter().find(|(word, _)| warning.contains(word)).map_or("holdfast cluster status", |(_, next)| *next)
 }
