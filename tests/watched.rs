@@ -221,7 +221,10 @@ async fn a_request_that_brings_a_trace_has_its_id_in_each_line_of_the_log() {
     let told = of_trace(&cluster, 1, TRACE);
     assert_eq!(told.len(), 1, "{told:?}");
     let fields = &told[0]["fields"];
-    assert_eq!((&fields["message"], &fields["path"]), (&"answered".into(), &"/holdfast.v1.ClusterService/GetStatus".into()));
+    assert_eq!(
+        (&fields["message"], &fields["path"]),
+        (&"answered".into(), &"/holdfast.v1.ClusterService/GetStatus".into())
+    );
 
     let other = TRACE.replace('4', "5");
     get(&cluster, 2, "/readyz", &format!("traceparent: 00-{other}-00f067aa0ba902b7-01\r\n")).await;

@@ -77,7 +77,10 @@ impl Failure {
                 format!("`holdfast errors explain {}` says what to do", reason.name())
             }
             (exit, _) if exit == ErrorReason::ReservationNotFound.faces().exit => {
-                format!("`holdfast {} --help` shows how to list what there is", verbs.first().map_or("", String::as_str))
+                format!(
+                    "`holdfast {} --help` shows how to list what there is",
+                    verbs.first().map_or("", String::as_str)
+                )
             }
             _ => "`holdfast doctor` looks for what is wrong with the cluster".to_owned(),
         };
@@ -218,10 +221,14 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
             Some("reserve more, or anew, by another reservation; return the lines of one shard at a time")
         }
         ErrorReason::BatchTooLarge => Some("send fewer at once: a request has at most 8192 commands and 1 MiB"),
-        ErrorReason::ChainSpansShards => Some("link only what is about SKUs of one shard, or make one reservation of them"),
+        ErrorReason::ChainSpansShards => {
+            Some("link only what is about SKUs of one shard, or make one reservation of them")
+        }
         ErrorReason::LinesElsewhere => Some("send the return by itself, not linked to others"),
         ErrorReason::BackorderCapExceeded => Some("`holdfast backorder list --sku SKU` shows who waits for it"),
-        ErrorReason::QuantityOverflow => Some("look at the quantity: `holdfast stock get SKU` shows what the books have"),
+        ErrorReason::QuantityOverflow => {
+            Some("look at the quantity: `holdfast stock get SKU` shows what the books have")
+        }
         ErrorReason::ItemNotSellable => Some("`holdfast item put SKU --status active` puts it back on sale"),
         ErrorReason::HoldShort => Some("`holdfast reservation get ID` shows which lines lack their stock"),
         ErrorReason::NotReleased => Some("`holdfast item get SKU` shows when it may be shipped"),
@@ -235,10 +242,14 @@ const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::CustomerLimitExceeded => {
             Some("`holdfast limit get SKU --customer CUSTOMER` shows what is left to them")
         }
-        ErrorReason::OrderLimitExceeded => Some("ask for fewer: `holdfast item get SKU` shows how many one order may have"),
+        ErrorReason::OrderLimitExceeded => {
+            Some("ask for fewer: `holdfast item get SKU` shows how many one order may have")
+        }
         ErrorReason::KitCycle => Some("`holdfast kit get SKU` shows a recipe, `kit put` changes it"),
         ErrorReason::KitTooLarge => Some("ask for fewer lines: `holdfast kit get SKU` shows what a kit becomes"),
-        ErrorReason::IdFromFuture => Some("set this machine's clock right: `holdfast doctor` compares it with the cluster's"),
+        ErrorReason::IdFromFuture => {
+            Some("set this machine's clock right: `holdfast doctor` compares it with the cluster's")
+        }
         ErrorReason::LinkedCommandFailed => Some("see the result of the command of its chain that failed"),
         ErrorReason::OrderUndecided | ErrorReason::LimitNotAsked => Some("ask again with the same `--id`"),
         ErrorReason::StorageFull => Some("make room on the node's disk: `holdfast doctor` shows what is free"),
@@ -294,7 +305,9 @@ mod tests {
             let said = failure.with_next_command(&verbs);
             assert_eq!(said.matches("\nhint: ").count(), 1, "{said}");
         }
-        assert!(Failure::usage("x").with_next_command(&verbs).ends_with("`holdfast stock get --help` shows what it takes"));
+        assert!(
+            Failure::usage("x").with_next_command(&verbs).ends_with("`holdfast stock get --help` shows what it takes")
+        );
         assert!(Failure::usage("x").hint("do y").with_next_command(&verbs).ends_with("hint: do y"));
     }
 

@@ -133,12 +133,14 @@ fn what_needs_no_cluster_is_told_without_one_and_plain_in_a_pipe() {
     let list = holdfast(&["errors", "list"]);
     let metrics = holdfast(&["metrics", "list"]);
     let page = holdfast(&["errors", "explain", "insufficient-stock"]);
-    for (shown, has) in [(&list, "INSUFFICIENT_STOCK"), (&metrics, "holdfast_oversold_units"), (&page, "## What to do")] {
+    for (shown, has) in [(&list, "INSUFFICIENT_STOCK"), (&metrics, "holdfast_oversold_units"), (&page, "## What to do")]
+    {
         let text = text(&shown.stdout);
         assert!(shown.status.success() && text.contains(has), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
     }
-    let json: serde_json::Value = serde_json::from_slice(&holdfast(&["metrics", "list", "-o", "json"]).stdout).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_slice(&holdfast(&["metrics", "list", "-o", "json"]).stdout).expect("JSON");
     let oversold = json.as_array().and_then(|rows| rows.iter().find(|row| row["name"] == "holdfast_oversold_units"));
     assert_eq!(oversold.map(|row| (&row["kind"], &row["labels"])), Some((&"gauge".into(), &vec!["shard"].into())));
 }

@@ -136,8 +136,8 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_shop::{Shop, step};
     use crate::ItemSpec;
+    use crate::test_shop::{Shop, step};
 
     fn surveyed(shop: &Shop, limit: usize) -> Survey {
         let mut survey = Survey::default();

@@ -27,6 +27,10 @@ use crate::routing::Routes;
 use crate::services::Lacking;
 use crate::shard::{ShardHandle, Shards};
 
+/// A leader that no majority has confirmed for so long may be gone, though nobody has said so: whoever follows it keeps its name until
+/// another is elected.
+const UNHEARD: Duration = Duration::from_secs(10);
+
 /// See the module. One a node, behind an `Arc`.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -225,6 +229,10 @@ impl Core {
                     "{} lacks some of what was decided before this node's start",
                     group_name(group.id())
                 ));
+            } else if let Some(age) = group.age().filter(|age| *age > UNHEARD) {
+                let seconds = age.as_secs();
+                missing
+                    .push(format!("{} has not heard for {seconds} s that it has everything", group_name(group.id())));
             }
         }
         for shard in shards.iter() {
@@ -299,6 +307,11 @@ impl Core {
     pub(crate) fn may_lead(&self, node: NodeId) -> bool {
         !self.clocks_off.borrow().contains(&node)
     }
+}
+
+/// Who leads a group, where this node has heard so lately, and that a majority confirms it.
+pub(crate) fn confirmed_leader(group: &Group) -> Option<NodeId> {
+    group.leader().filter(|_| group.age().is_some_and(|age| age <= UNHEARD))
 }
 
 /// A group's name for people.

@@ -21,7 +21,8 @@ pub async fn examine_cluster(addresses: &[String], findings: &mut Vec<Finding>) 
     let members = match Members::find(addresses).await {
         Ok(members) => members,
         Err(failure) => {
-            let next = "holdfast start --config cluster.toml --node ID, on each machine; or name them: --addr HOST:PORT,…";
+            let next =
+                "holdfast start --config cluster.toml --node ID, on each machine; or name them: --addr HOST:PORT,…";
             findings.push(Finding::problem("cluster", failure.message(), next));
             return;
         }
@@ -66,7 +67,11 @@ fn judge_clock(here_ms: u64, cluster_ms: u64) -> Finding {
         return Finding::ok("clock", format!("this machine's is {apart} ms from cluster time"));
     }
     let side = if here_ms > cluster_ms { "ahead of" } else { "behind" };
-    Finding::warning("clock", format!("this machine's is {apart} ms {side} cluster time"), "timedatectl; set it right by NTP")
+    Finding::warning(
+        "clock",
+        format!("this machine's is {apart} ms {side} cluster time"),
+        "timedatectl; set it right by NTP",
+    )
 }
 
 fn examine_node(id: u64, address: &str, status: &Result<GetStatusResponse, Failure>) -> Vec<Finding> {
@@ -98,7 +103,11 @@ fn examine_node(id: u64, address: &str, status: &Result<GetStatusResponse, Failu
         let mended = scrub.mended_entries + scrub.mended_segments + scrub.mended_chunks;
         if rotten > mended {
             let what = format!("{} of what rotted on its disk are not mended", rotten - mended);
-            findings.push(Finding::problem(about, what, "holdfast cluster status -o json: see `scrub`, and do not stop the node"));
+            findings.push(Finding::problem(
+                about,
+                what,
+                "holdfast cluster status -o json: see `scrub`, and do not stop the node",
+            ));
         }
     }
     findings
@@ -161,9 +170,21 @@ fn judge_quorum(members: usize, answering: usize) -> Finding {
     let majority = members / 2 + 1;
     let what = format!("{answering} of {members} nodes answer");
     match answering.checked_sub(majority) {
-        None => Finding::problem("quorum", format!("{what}: no majority, nothing can be sold"), "start the nodes that are down: holdfast start --config cluster.toml --node ID"),
-        Some(0) if members > 1 => Finding::warning("quorum", format!("{what}: one more may not go"), "start the nodes that are down, or: holdfast cluster replace ID --with HOST:PORT"),
-        Some(0) => Finding::warning("quorum", format!("{what}: it may not go"), "add nodes: holdfast cluster replace, docs/operators.md"),
+        None => Finding::problem(
+            "quorum",
+            format!("{what}: no majority, nothing can be sold"),
+            "start the nodes that are down: holdfast start --config cluster.toml --node ID",
+        ),
+        Some(0) if members > 1 => Finding::warning(
+            "quorum",
+            format!("{what}: one more may not go"),
+            "start the nodes that are down, or: holdfast cluster replace ID --with HOST:PORT",
+        ),
+        Some(0) => Finding::warning(
+            "quorum",
+            format!("{what}: it may not go"),
+            "add nodes: holdfast cluster replace, docs/operators.md",
+        ),
         Some(spare) => Finding::ok("quorum", format!("{what}: {spare} may go")),
     }
 }

@@ -27,7 +27,11 @@ pub async fn examine_machine(file: &Path, node: Option<u64>, findings: &mut Vec<
     findings.push(Finding::ok("configuration", format!("{} is one of {nodes} nodes", config.node_id)));
     if nodes < 3 {
         let what = format!("{nodes} nodes cannot lose one");
-        findings.push(Finding::warning("configuration", what, "add nodes to `nodes` in cluster.toml before the founding"));
+        findings.push(Finding::warning(
+            "configuration",
+            what,
+            "add nodes to `nodes` in cluster.toml before the founding",
+        ));
     }
     let folder = config.node_dir();
     findings.push(examine_folder(&folder));
@@ -76,7 +80,8 @@ fn examine_disk(folder: &Path) -> Option<Finding> {
 
 fn judge_disk(free: u64, size: u64, folder: &Path) -> Finding {
     let part = free as f64 / size.max(1) as f64;
-    let what = format!("{:.1} of {:.1} GiB are free", free as f64 / (1_u64 << 30) as f64, size as f64 / (1_u64 << 30) as f64);
+    let what =
+        format!("{:.1} of {:.1} GiB are free", free as f64 / (1_u64 << 30) as f64, size as f64 / (1_u64 << 30) as f64);
     let next = format!("df -h {0}; du -sh {0}/*", folder.display());
     match part {
         part if part < FULL => Finding::problem("disk", what + ": a node whose disk is full ends itself", next),
@@ -110,17 +115,21 @@ fn examine_port(name: &str, address: &str) -> Finding {
     let port = address.rsplit_once(':').map_or(address, |(_, port)| port);
     match TcpListener::bind(address) {
         Ok(_) => Finding::ok(about, format!("{address} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            Finding::problem(about, format!("{address} is taken by another program"), format!("ss -ltnp 'sport = :{port}'"))
-        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Finding::problem(
+            about,
+            format!("{address} is taken by another program"),
+            format!("ss -ltnp 'sport = :{port}'"),
+        ),
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Finding::problem(
             about,
             format!("{address} is no address of this machine"),
             "name the node of this machine with --node, or see `ip address`",
         ),
-        Err(error) => {
-            Finding::problem(about, format!("{address}: {error}"), format!("choose another address in cluster.toml for {name}"))
-        }
+        Err(error) => Finding::problem(
+            about,
+            format!("{address}: {error}"),
+            format!("choose another address in cluster.toml for {name}"),
+        ),
     }
 }
 

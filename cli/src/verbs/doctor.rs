@@ -54,7 +54,10 @@ impl Doctor {
         match found {
             0 => Ok(()),
             1 => Err(Failure::check("1 finding").hint("type what stands behind its arrow")),
-            found => Err(Failure::check(format!("{found} findings")).hint("type what stands behind the arrows, the worst first")),
+            found => {
+                Err(Failure::check(format!("{found} findings"))
+                    .hint("type what stands behind the arrows, the worst first"))
+            }
         }
     }
 }

@@ -15,8 +15,8 @@ use holdfast_inventory::LogTime;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use rules::{Alert, RULES};
 use rules::Watcher;
+pub(crate) use rules::{Alert, RULES};
 
 use crate::core::Core;
 use crate::metrics;

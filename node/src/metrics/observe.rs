@@ -4,7 +4,7 @@ use holdfast_inventory::Inventory;
 use holdfast_raft::host::{Group, ScrubStatus};
 
 use super::table::*;
-use crate::core::Core;
+use crate::core::{Core, confirmed_leader};
 use crate::shard::ShardHandle;
 
 fn yes(is_so: bool) -> f64 {
@@ -44,7 +44,7 @@ pub(crate) fn stage_times(core: &Core) -> String {
 fn observe_group(group: &Group) {
     let status = group.status();
     let name = group.id().0.to_string();
-    metrics::gauge!(HAS_LEADER, "group" => name.clone()).set(yes(status.leader.is_some()));
+    metrics::gauge!(HAS_LEADER, "group" => name.clone()).set(yes(confirmed_leader(group).is_some()));
     metrics::gauge!(LEADS, "group" => name.clone()).set(yes(group.is_leader()));
     metrics::gauge!(CORE_ALIVE, "group" => name.clone()).set(yes(group.core_fault().is_none()));
     let lag = status.committed_index.saturating_sub(status.applied_index);

@@ -201,7 +201,7 @@ const fn name_of(operation: Option<&Operation>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_proto::v1::{CommandSuccess, Reserve, Line};
+    use holdfast_proto::v1::{CommandSuccess, Line, Reserve};
 
     use super::*;
 

@@ -23,9 +23,8 @@ pub(super) fn session(core: Arc<Core>, requests: Streaming<SessionRequest>) -> R
     let most = core.config.limits.session_in_flight;
     // What is decided after the answer has begun is of the trace all the same.
     let span = Span::current();
-    let replies = requests
-        .map(move |request| reply(Arc::clone(&core), request).instrument(span.clone()))
-        .buffer_unordered(most);
+    let replies =
+        requests.map(move |request| reply(Arc::clone(&core), request).instrument(span.clone())).buffer_unordered(most);
     Box::pin(replies)
 }
 
