@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 
+use holdfast_proto::v1::CommandError;
+
+use crate::failure::Failure;
+use crate::pages::every_reason;
 use crate::verbs::Arguments;
 
 fn docs() -> PathBuf {
@@ -105,6 +109,19 @@ fn what_is_mentioned_anywhere_is_there() {
     }
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
     assert!(looked_at > 200, "{looked_at}");
+}
+
+#[test]
+fn what_hints_name_is_there() {
+    let mut looked_at = 0;
+    for reason in every_reason() {
+        let said = Failure::from(CommandError::of(reason, "no")).with_next_command(&["stock".to_owned()]);
+        for text in mentioned(&said) {
+            looked_at += 1;
+            assert_eq!(unknown_in(&text), None, "{}: {text}", reason.name());
+        }
+    }
+    assert!(looked_at > 40, "{looked_at}");
 }
 
 #[test]

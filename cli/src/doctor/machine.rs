@@ -73,7 +73,7 @@ fn there(folder: &Path) -> PathBuf {
 }
 
 fn examine_disk(folder: &Path) -> Option<Finding> {
-    let disk = statvfs(&there(folder)).ok()?;
+    let disk = statvfs(there(folder)).ok()?;
     let (free, size) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     Some(judge_disk(free, size, folder))
 }

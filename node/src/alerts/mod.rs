@@ -19,7 +19,7 @@ use rules::Watcher;
 pub(crate) use rules::{Alert, RULES};
 
 use crate::core::Core;
-use crate::metrics;
+use crate::metrics::{self, EventMetrics};
 use crate::shard::ShardHandle;
 
 /// How often it is looked whether something has happened.
@@ -67,6 +67,7 @@ impl Alerts {
 /// How far one shard was read.
 struct Reader {
     watcher: Watcher,
+    counted: EventMetrics,
     next: u64,
 }
 
@@ -113,7 +114,8 @@ async fn read_on(
             let recent = LogTime(now.0.saturating_sub(LOOKS_BACK_MS));
             let from = group.first_event_at(recent).await.map_err(|fault| fault.to_string())?;
             let next = from.max((through + 1).saturating_sub(LOOKS_BACK_EVENTS));
-            place.insert(Reader { watcher: Watcher::new(core.config.alerts.clone()), next })
+            let watcher = Watcher::new(core.config.alerts.clone());
+            place.insert(Reader { watcher, counted: EventMetrics::new(number), next })
         }
     };
     // A replica that was filled from another keeps fewer events: what it does not have is passed over.
@@ -125,7 +127,7 @@ async fn read_on(
         reader.next = last.body.seq + 1;
         for event in &read {
             if event.body.time >= started_at {
-                metrics::happened(number, &event.body);
+                reader.counted.happened(&event.body);
             }
             for alert in reader.watcher.take_in(&event.body) {
                 if event.body.time >= started_at {

@@ -6,6 +6,7 @@ mod requests;
 mod survey;
 mod table;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast_inventory::{EndpointId, EventBody, EventKind, StepState, Subject};
@@ -127,20 +128,36 @@ pub(crate) fn alerted(shard: u32, rule: &'static str) {
     metrics::counter!(ALERTS, "shard" => shard.to_string(), "rule" => rule).increment(1);
 }
 
-/// An event of a shard's change log, read once.
-pub(crate) fn happened(shard: u32, event: &EventBody) {
-    let shard = shard.to_string();
-    metrics::counter!(EVENTS, "shard" => shard.clone(), "kind" => event.kind.name()).increment(1);
-    match &event.subject {
-        Some(Subject::Reconciliation { delta, .. }) if event.kind == EventKind::ReconciliationDrift => {
-            metrics::counter!(DRIFT_UNITS, "shard" => shard).increment(delta.unsigned_abs());
-        }
-        Some(Subject::Order { step: Some((_, state)), .. }) if event.kind == EventKind::OrderStepEnded => {
-            if let Some((_, name)) = STEP_FAILURES.iter().find(|(failure, _)| failure == state) {
-                metrics::counter!(STEPS_FAILED, "shard" => shard, "state" => *name).increment(1);
+/// What happened to a shard, counted from its change log: a handle a kind, since a busy shard has many events.
+#[derive(Debug)]
+pub(crate) struct EventMetrics {
+    shard: String,
+    by_kind: BTreeMap<EventKind, Counter>,
+}
+
+impl EventMetrics {
+    pub(crate) fn new(shard: u32) -> Self {
+        Self { shard: shard.to_string(), by_kind: BTreeMap::new() }
+    }
+
+    /// An event, read once.
+    pub(crate) fn happened(&mut self, event: &EventBody) {
+        let (shard, kind) = (&self.shard, event.kind);
+        let counter = self.by_kind.entry(kind);
+        counter
+            .or_insert_with(|| metrics::counter!(EVENTS, "shard" => shard.clone(), "kind" => kind.name()))
+            .increment(1);
+        match &event.subject {
+            Some(Subject::Reconciliation { delta, .. }) if kind == EventKind::ReconciliationDrift => {
+                metrics::counter!(DRIFT_UNITS, "shard" => shard.clone()).increment(delta.unsigned_abs());
             }
+            Some(Subject::Order { step: Some((_, state)), .. }) if kind == EventKind::OrderStepEnded => {
+                if let Some((_, name)) = STEP_FAILURES.iter().find(|(failure, _)| failure == state) {
+                    metrics::counter!(STEPS_FAILED, "shard" => shard.clone(), "state" => *name).increment(1);
+                }
+            }
+            _ => {}
         }
-        _ => {}
     }
 }
 

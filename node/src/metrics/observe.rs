@@ -18,7 +18,7 @@ pub(crate) fn observe(core: &Core) {
     metrics::gauge!(READY).set(yes(core.not_ready().is_empty()));
     metrics::gauge!(WARNINGS).set(core.warnings().len() as f64);
     metrics::gauge!(UPTIME).set(core.started_at.elapsed().as_secs_f64());
-    if let Ok(disk) = rustix::fs::statvfs(&core.config.node_dir()) {
+    if let Ok(disk) = rustix::fs::statvfs(core.config.node_dir()) {
         metrics::gauge!(DISK_FREE).set(disk.f_bavail as f64 * disk.f_frsize as f64);
         metrics::gauge!(DISK_SIZE).set(disk.f_blocks as f64 * disk.f_frsize as f64);
     }
