@@ -555,7 +555,7 @@ async fn the_api_says_what_it_is_and_health_and_metrics_stay_beside_it() {
     assert!(page.header("content-type").starts_with("text/html"));
     assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
     for (path, status) in
-        [("/docs/docs.js", 200), ("/docs/docs.css", 200), ("/healthz", 200), ("/readyz", 200), ("/metrics", 200)]
+        [("/docs/docs.js", 200), ("/docs/docs.css", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 200)]
     {
         assert_eq!(http.get(path).await.status, status, "{path}");
     }

@@ -63,6 +63,30 @@ impl Failure {
         self
     }
 
+    /// The same with a command to type next, where nothing better is known: `verbs` are those of the command line.
+    #[must_use]
+    pub fn with_next_command(&self, verbs: &[String]) -> String {
+        if self.0.hint.is_some() {
+            return self.to_string();
+        }
+        let path = verbs.join(" ");
+        let next = match (self.0.exit, self.0.reason) {
+            (EXIT_USAGE, _) => format!("`holdfast {path} --help` shows what it takes"),
+            (EXIT_CHECK_FAILED, _) => "`holdfast doctor` looks for what is wrong with the cluster".to_owned(),
+            (_, Some(reason)) if reason != ErrorReason::Unspecified => {
+                format!("`holdfast errors explain {}` says what to do", reason.name())
+            }
+            (exit, _) if exit == ErrorReason::ReservationNotFound.faces().exit => {
+                format!(
+                    "`holdfast {} --help` shows how to list what there is",
+                    verbs.first().map_or("", String::as_str)
+                )
+            }
+            _ => "`holdfast doctor` looks for what is wrong with the cluster".to_owned(),
+        };
+        format!("{self}\nhint: {next}")
+    }
+
     /// What happened, without the hint.
     pub fn message(&self) -> &str {
         &self.0.message
@@ -121,82 +145,97 @@ impl Failure {
         }
         let failure = Self::new(message, reason.faces().exit, Some(reason));
         match hint_for(reason) {
-            Some(hint) => failure.hint(hint),
-            None => failure,
+            "" => failure,
+            hint => failure.hint(hint),
         }
     }
 }
 
-/// What to do about a reason, where there is one thing to do.
-const fn hint_for(reason: ErrorReason) -> Option<&'static str> {
+/// What to do about a reason; empty where the message says it.
+const fn hint_for(reason: ErrorReason) -> &'static str {
+    use ErrorReason as Reason;
     match reason {
-        ErrorReason::UnknownSku => Some("`holdfast item put SKU` makes an item"),
-        ErrorReason::UnknownLocation => Some("`holdfast location list` shows the locations, `location put` makes one"),
-        ErrorReason::UnknownChannel => Some("`holdfast channel list` shows the channels, `channel put` makes one"),
-        ErrorReason::UnknownCampaign => Some("`holdfast campaign list` shows the campaigns, `campaign open` makes one"),
-        ErrorReason::SaleNotStarted | ErrorReason::SaleEnded => {
-            Some("`holdfast campaign get CAMPAIGN` shows when it sells")
+        Reason::UnknownSku => "`holdfast item put SKU` makes an item",
+        Reason::UnknownLocation => "`holdfast location list` shows the locations, `location put` makes one",
+        Reason::UnknownChannel => "`holdfast channel list` shows the channels, `channel put` makes one",
+        Reason::UnknownCampaign => "`holdfast campaign list` shows the campaigns, `campaign open` makes one",
+        Reason::SaleNotStarted | Reason::SaleEnded => "`holdfast campaign get CAMPAIGN` shows when it sells",
+        Reason::AllocationExhausted => "`holdfast campaign get CAMPAIGN` shows what it has left",
+        Reason::AdmissionTokenInvalid => {
+            "`holdfast queue token CAMPAIGN --customer CUSTOMER` shows the token of a customer who is let in"
         }
-        ErrorReason::AllocationExhausted => Some("`holdfast campaign get CAMPAIGN` shows what it has left"),
-        ErrorReason::AdmissionTokenInvalid => {
-            Some("`holdfast queue token CAMPAIGN --customer CUSTOMER` shows the token of a customer who is let in")
+        Reason::QueueClosed => "`holdfast queue status CAMPAIGN` shows how far it is",
+        Reason::DrawNotCommitted => "`holdfast queue commit CAMPAIGN` holds it to a seed, which opens its list",
+        Reason::DrawSeedMismatch => "draw with the seed that `holdfast queue commit` showed",
+        Reason::AllocationExceedsAvailable => "`holdfast stock get SKU` shows what may be promised",
+        Reason::InsufficientStock => "`holdfast stock get SKU` shows what is free",
+        Reason::RevisionMismatch => {
+            "read the present revision with `holdfast stock get SKU`, of an item with `item get SKU`, and ask again"
         }
-        ErrorReason::QueueClosed => Some("`holdfast queue status CAMPAIGN` shows how far it is"),
-        ErrorReason::DrawNotCommitted => {
-            Some("`holdfast queue commit CAMPAIGN` holds it to a seed, which opens its list")
+        Reason::Exists => "leave the id out, and a new one is made",
+        Reason::ExtendLimitReached => "commit it, or release it and reserve anew",
+        Reason::ReservationExpired => "reserve anew, or commit with `--retake`",
+        Reason::ExistsWithDifferent => "this id was used for something else: leave `--id` out, or take a new one",
+        Reason::OutcomeUnknown => "it may have happened: ask again with the same `--id`, or read the reservation",
+        Reason::IdTooOld => "it may have happened long ago: read the reservation or the stock",
+        Reason::Overloaded => "ask again in a moment",
+        Reason::NotLeader | Reason::StaleRoute | Reason::Unavailable => {
+            "`holdfast cluster status` shows which nodes are up; `--addr` names them"
         }
-        ErrorReason::DrawSeedMismatch => Some("draw with the seed that `holdfast queue commit` showed"),
-        ErrorReason::AllocationExceedsAvailable => Some("`holdfast stock get SKU` shows what may be promised"),
-        ErrorReason::InsufficientStock => Some("`holdfast stock get SKU` shows what is free"),
-        ErrorReason::RevisionMismatch => Some(
-            "read the present revision with `holdfast stock get SKU`, of an item with `item get SKU`, and ask again",
-        ),
-        ErrorReason::Exists => Some("leave the id out, and a new one is made"),
-        ErrorReason::ExtendLimitReached => Some("commit it, or release it and reserve anew"),
-        ErrorReason::ReservationExpired => Some("reserve anew, or commit with `--retake`"),
-        ErrorReason::ExistsWithDifferent => {
-            Some("this id was used for something else: leave `--id` out, or take a new one")
+        Reason::AlreadyCommitted
+        | Reason::AlreadyReleased
+        | Reason::AlreadyFulfilled
+        | Reason::ExceedsHeldQuantity
+        | Reason::ExceedsFulfilled => "`holdfast reservation get ID` shows its state and its lines",
+        Reason::ReservationNotFound => "`holdfast reservation list` shows the reservations there are",
+        Reason::TransferNotFound => "`holdfast transfer list` shows the transfers there are",
+        Reason::ReceiptNotFound => "`holdfast receipt list` shows the expected receipts there are",
+        Reason::ExceedsInTransit => "`holdfast transfer get ID` shows what is in transit of each line",
+        Reason::OrderNotFound => "`holdfast order list` shows the orders there are",
+        Reason::OrderOpen | Reason::OrderEnded | Reason::StepNotRunning => {
+            "`holdfast order get RESERVATION` shows where its steps stand"
         }
-        ErrorReason::OutcomeUnknown => {
-            Some("it may have happened: ask again with the same `--id`, or read the reservation")
+        Reason::WrongCluster => "another cluster answers at the address: `--addr` names nodes of the one that is meant",
+        Reason::UnknownEndpoint => "`holdfast endpoint list` shows the endpoints, `endpoint put` makes one",
+        Reason::CountNotFound => "`holdfast count list` shows the counts there are",
+        Reason::CountInProgress => "apply or cancel that count first: `holdfast count get ID` shows it",
+        Reason::SkuIsKit => "`holdfast kit get SKU` shows what it is made of: stock the components",
+        Reason::ComponentUnavailable => "`holdfast kit get SKU` shows how many could be held where",
+        Reason::KitRevisionMismatch => "`holdfast kit get SKU` shows the recipe as it is now",
+        Reason::LinesMoveTogether => "take the lines of whole kits: `holdfast reservation get ID` shows them",
+        Reason::ShardHalted => {
+            "`holdfast shard list` says what was found; `holdfast shard resume SHARD --reason …` lets it go on"
         }
-        ErrorReason::IdTooOld => Some("it may have happened long ago: read the reservation or the stock"),
-        ErrorReason::Overloaded => Some("ask again in a moment"),
-        ErrorReason::NotLeader | ErrorReason::StaleRoute | ErrorReason::Unavailable => {
-            Some("`holdfast cluster status` shows which nodes are up; `--addr` names them")
+        Reason::LinesSpanShards => {
+            "reserve more, or anew, by another reservation; return the lines of one shard at a time"
         }
-        ErrorReason::AlreadyCommitted
-        | ErrorReason::AlreadyReleased
-        | ErrorReason::AlreadyFulfilled
-        | ErrorReason::ExceedsHeldQuantity
-        | ErrorReason::ExceedsFulfilled => Some("`holdfast reservation get ID` shows its state and its lines"),
-        ErrorReason::ReservationNotFound => Some("`holdfast reservation list` shows the reservations there are"),
-        ErrorReason::TransferNotFound => Some("`holdfast transfer list` shows the transfers there are"),
-        ErrorReason::ReceiptNotFound => Some("`holdfast receipt list` shows the expected receipts there are"),
-        ErrorReason::ExceedsInTransit => Some("`holdfast transfer get ID` shows what is in transit of each line"),
-        ErrorReason::OrderNotFound => Some("`holdfast order list` shows the orders there are"),
-        ErrorReason::OrderOpen | ErrorReason::OrderEnded | ErrorReason::StepNotRunning => {
-            Some("`holdfast order get RESERVATION` shows where its steps stand")
-        }
-        ErrorReason::WrongCluster => {
-            Some("another cluster answers at the address: `--addr` names nodes of the one that is meant")
-        }
-        ErrorReason::UnknownEndpoint => Some("`holdfast endpoint list` shows the endpoints, `endpoint put` makes one"),
-        ErrorReason::CountNotFound => Some("`holdfast count list` shows the counts there are"),
-        ErrorReason::CountInProgress => Some("apply or cancel that count first: `holdfast count get ID` shows it"),
-        ErrorReason::SkuIsKit => Some("`holdfast kit get SKU` shows what it is made of: stock the components"),
-        ErrorReason::ComponentUnavailable => Some("`holdfast kit get SKU` shows how many could be held where"),
-        ErrorReason::KitRevisionMismatch => Some("`holdfast kit get SKU` shows the recipe as it is now"),
-        ErrorReason::LinesMoveTogether => {
-            Some("take the lines of whole kits: `holdfast reservation get ID` shows them")
-        }
-        ErrorReason::ShardHalted => {
-            Some("`holdfast shard list` says what was found; `holdfast shard resume SHARD --reason …` lets it go on")
-        }
-        ErrorReason::LinesSpanShards => {
-            Some("reserve more, or anew, by another reservation; return the lines of one shard at a time")
-        }
-        _ => None,
+        Reason::BatchTooLarge => "send fewer at once: a request has at most 8192 commands and 1 MiB",
+        Reason::ChainSpansShards => "link only what is about SKUs of one shard, or make one reservation of them",
+        Reason::LinesElsewhere => "send the return by itself, not linked to others",
+        Reason::BackorderCapExceeded => "`holdfast backorder list --sku SKU` shows who waits for it",
+        Reason::QuantityOverflow => "look at the quantity: `holdfast stock get SKU` shows what the books have",
+        Reason::ItemNotSellable => "`holdfast item put SKU --status active` puts it back on sale",
+        Reason::HoldShort => "`holdfast reservation get ID` shows which lines lack their stock",
+        Reason::NotReleased => "`holdfast item get SKU` shows when it may be shipped",
+        Reason::LotRequired
+        | Reason::LotExpired
+        | Reason::LotBlocked
+        | Reason::ShelfLifeTooShort
+        | Reason::TooManyLots
+        | Reason::UnknownLot => "`holdfast lot list SKU` shows its lots, their dates and their status",
+        Reason::CustomerRequired => "say who buys with `--customer`",
+        Reason::CustomerLimitExceeded => "`holdfast limit get SKU --customer CUSTOMER` shows what is left to them",
+        Reason::OrderLimitExceeded => "ask for fewer: `holdfast item get SKU` shows how many one order may have",
+        Reason::KitCycle => "`holdfast kit get SKU` shows a recipe, `kit put` changes it",
+        Reason::KitTooLarge => "ask for fewer lines: `holdfast kit get SKU` shows what a kit becomes",
+        Reason::IdFromFuture => "set this machine's clock right: `holdfast doctor` compares it with the cluster's",
+        Reason::LinkedCommandFailed => "see the result of the command of its chain that failed",
+        Reason::OrderUndecided | Reason::LimitNotAsked => "ask again with the same `--id`",
+        Reason::StorageFull => "make room on the node's disk: `holdfast doctor` shows what is free",
+        Reason::AlreadyEnded => "read it: `holdfast transfer get ID`, `receipt get ID` or `count get ID`",
+        Reason::QueueFull => "`holdfast queue status CAMPAIGN` shows how many wait",
+        // A node says in its message what it may be.
+        Reason::InvalidArgument | Reason::Unspecified => "",
     }
 }
 
@@ -234,6 +273,21 @@ mod tests {
             let said = Failure::from(CommandError::of(reason, "no")).to_string();
             assert!(said.contains("hint: `holdfast reservation "), "{said}");
         }
+    }
+
+    #[test]
+    fn every_failure_names_what_to_type_or_to_change_next() {
+        let verbs = ["stock".to_owned(), "get".to_owned()];
+        let reasons = crate::pages::every_reason().map(|reason| Failure::from(CommandError::of(reason, "no")));
+        let others = [Failure::usage("x"), Failure::check("x"), Failure::unavailable("x"), Failure::not_found("x")];
+        for failure in reasons.chain(others) {
+            let said = failure.with_next_command(&verbs);
+            assert_eq!(said.matches("\nhint: ").count(), 1, "{said}");
+        }
+        assert!(
+            Failure::usage("x").with_next_command(&verbs).ends_with("`holdfast stock get --help` shows what it takes")
+        );
+        assert!(Failure::usage("x").hint("do y").with_next_command(&verbs).ends_with("hint: do y"));
     }
 
     #[test]

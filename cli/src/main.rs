@@ -13,6 +13,7 @@ mod dates;
 mod demand;
 mod demo;
 mod development;
+mod doctor;
 mod event_rows;
 mod exposure;
 mod failure;
@@ -23,15 +24,18 @@ mod ledger;
 mod lottery;
 mod members;
 mod output;
+mod pages;
 mod random;
 mod reconcile;
 mod replay;
 mod sale;
+#[cfg(test)]
+mod typed_in_docs;
 mod verbs;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use verbs::Arguments;
 
@@ -40,7 +44,9 @@ use verbs::Arguments;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let verbs = verbs_of(&matches);
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let format = arguments.output;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -52,8 +58,19 @@ fn main() -> ExitCode {
     match runtime.block_on(arguments.verb.run(format)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::say(&failure.to_string());
+            output::say(&output::painted_failure(&failure.with_next_command(&verbs)));
             ExitCode::from(failure.exit())
         }
     }
+}
+
+/// The verbs on the command line: `["stock", "get"]`.
+fn verbs_of(matches: &clap::ArgMatches) -> Vec<String> {
+    let mut verbs = Vec::new();
+    let mut at = matches;
+    while let Some((verb, below)) = at.subcommand() {
+        verbs.push(verb.to_owned());
+        at = below;
+    }
+    verbs
 }

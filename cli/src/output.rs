@@ -1,5 +1,7 @@
 //! Data on stdout, as a table or as JSON; prose on stderr; progress bars on stderr where it is a terminal.
 
+mod colour;
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -23,6 +25,7 @@ pub enum Format {
 pub struct Answer {
     json: serde_json::Value,
     table: Table,
+    has_header: bool,
 }
 
 impl Answer {
@@ -38,7 +41,7 @@ impl Answer {
             table.add_row(row);
         }
         lay_out(&mut table);
-        Self { json: json_of(value), table }
+        Self { json: json_of(value), table, has_header: true }
     }
 
     /// An answer of one record: JSON is the value, the table a line for each of its fields.
@@ -47,14 +50,23 @@ impl Answer {
         let mut table = plain_table();
         add_fields(&mut table, "", &json);
         lay_out(&mut table);
-        Self { json, table }
+        Self { json, table, has_header: false }
     }
 
     /// Prints it on stdout. A reader that went away (`| head`) is no error.
     pub fn print(&self, format: Format) {
         let text = match format {
             Format::Json => serde_json::to_string_pretty(&self.json).unwrap_or_default(),
-            Format::Table => self.table.lines().map(|line| line.trim_end().to_owned() + "\n").collect::<String>(),
+            Format::Table => {
+                let lines = self.table.lines().map(|line| line.trim_end().to_owned());
+                let is_painted = colour::is_painted(&io::stdout());
+                let painted = lines.enumerate().map(|(at, line)| match (is_painted, at) {
+                    (false, _) => line + "\n",
+                    (true, 0) if self.has_header => colour::heading(&line) + "\n",
+                    (true, _) => colour::line(&line) + "\n",
+                });
+                painted.collect::<String>()
+            }
         };
         let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
     }
@@ -107,6 +119,24 @@ fn bars() -> &'static MultiProgress {
 /// Prints a line of data on stdout, for verbs that go on and have several. A reader that went away is no error.
 pub fn print_line(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Prints a page of Markdown on stdout; its headings are painted on a terminal.
+pub fn print_page(page: &str) {
+    let is_painted = colour::is_painted(&io::stdout());
+    for line in page.trim_end().lines() {
+        let is_heading = is_painted && line.starts_with('#');
+        print_line(&if is_heading { colour::heading(line) } else { line.to_owned() });
+    }
+}
+
+/// A failure as stderr shows it.
+pub fn painted_failure(text: &str) -> String {
+    if !colour::is_painted(&io::stderr()) {
+        return text.to_owned();
+    }
+    let lines = text.lines().map(colour::failure);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Says a line on stderr, above the progress bars.

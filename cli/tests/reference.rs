@@ -35,11 +35,30 @@ fn reference(path: &[&str], pages: &mut Vec<String>) {
     }
 }
 
+/// The manual's page of it: each help as it is shown.
+fn manual(pages: &[String]) -> String {
+    let mut text = "# The command line\n\nEvery verb of `holdfast`, as `--help` shows it. docs/operators.md says what to do with them. This page is \
+                    written by a test (`cli/tests/reference.rs`).\n"
+        .to_owned();
+    for page in pages {
+        let (title, help) = page.split_once("\n\n").expect("a page has a title");
+        text += &format!("\n#{title}\n\n```text\n{}\n```\n", help.trim_end());
+    }
+    text
+}
+
+/// `INSTA_UPDATE=always` writes the snapshot and the manual's page anew.
 #[test]
-fn the_help_is_the_reference() {
+fn the_help_is_the_reference_and_the_manuals_page() {
     let mut pages = Vec::new();
     reference(&[], &mut pages);
-    insta::assert_snapshot!(pages.join("\n"));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference.md");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(&path, manual(&pages)).expect("the page is written");
+    }
+    insta::assert_snapshot!("the_help_is_the_reference", pages.join("\n"));
+    let written = std::fs::read_to_string(&path).expect("docs/reference.md is there");
+    assert!(written == manual(&pages), "docs/reference.md is out of date: run this test with INSTA_UPDATE=always");
 }
 
 #[test]
@@ -106,6 +125,36 @@ fn an_address_of_a_fresh_node_that_is_none_is_refused_by_its_flag_before_the_clu
         let said = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(2), "{said}");
         assert!(said.contains("--with") && said.contains(address) && said.contains("host:port"), "{said}");
+    }
+}
+
+#[test]
+fn what_needs_no_cluster_is_told_without_one_and_plain_in_a_pipe() {
+    let list = holdfast(&["errors", "list"]);
+    let metrics = holdfast(&["metrics", "list"]);
+    let page = holdfast(&["errors", "explain", "insufficient-stock"]);
+    for (shown, has) in [(&list, "INSUFFICIENT_STOCK"), (&metrics, "holdfast_oversold_units"), (&page, "## What to do")]
+    {
+        let text = text(&shown.stdout);
+        assert!(shown.status.success() && text.contains(has), "{text}");
+        assert!(!text.contains('\x1b'), "{text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&holdfast(&["metrics", "list", "-o", "json"]).stdout).expect("JSON");
+    let oversold = json.as_array().and_then(|rows| rows.iter().find(|row| row["name"] == "holdfast_oversold_units"));
+    assert_eq!(oversold.map(|row| (&row["kind"], &row["labels"])), Some((&"gauge".into(), &vec!["shard"].into())));
+}
+
+#[test]
+fn a_failure_names_what_to_type_next_plain_in_a_pipe() {
+    for (arguments, next) in [
+        (&["errors", "explain", "NONSENSE"][..], "`holdfast errors list`"),
+        (&["import", "there-is-no-such-file.csv"], "hint: "),
+        (&["stock", "get", "LIP", "--addr", "127.0.0.1:1", "--timeout", "1"], "--addr"),
+        (&["doctor", "--addr", "127.0.0.1:1"], "what stands behind its arrow"),
+    ] {
+        let said = text(&holdfast(arguments).stderr);
+        assert!(said.contains("hint: ") && said.contains(next) && !said.contains('\x1b'), "{arguments:?}: {said}");
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::invariants::{self, Breach, Invariant};
 use crate::state::State;
-use crate::{Counts, Inventory, LogTime};
+use crate::{Counts, Inventory, LogTime, StockCounts};
 
 /// Most breaches of one audit that are told one by one.
 pub const MAX_BREACHES_KEPT: usize = 100;
@@ -46,6 +46,9 @@ pub struct AuditReport {
     pub breaches: Vec<Breach>,
     /// How many there are in all.
     pub breaches_in_all: u64,
+    /// Units that are promised beyond what lies there, over all items and places: sold twice, where nothing lies for them. 0 while
+    /// [H-QTY] and [H-LATE] hold.
+    pub oversold_units: u64,
 }
 
 impl Inventory {
@@ -72,6 +75,7 @@ impl AuditView {
         let (log_time, change_log_seq) = (records.header.now, records.header.seq);
         // Needs no index: it says best what is wrong with quantities of which no index could be made.
         let mut breaches = guarded(|| invariants::check_quantities(&records));
+        let oversold_units = catch_unwind(AssertUnwindSafe(|| oversold_units(&records))).unwrap_or(0);
         let indexed = catch_unwind(AssertUnwindSafe(|| records.index_records()));
         let inventory = Inventory { state: records };
         match indexed {
@@ -81,8 +85,22 @@ impl AuditView {
         }
         let breaches_in_all = breaches.len() as u64;
         breaches.truncate(MAX_BREACHES_KEPT);
-        AuditReport { log_time, change_log_seq, counts: inventory.counts(), breaches, breaches_in_all }
+        AuditReport { log_time, change_log_seq, counts: inventory.counts(), breaches, breaches_in_all, oversold_units }
     }
+}
+
+/// By what the parts of what lies somewhere are more than the whole, lot by lot, and by what holds of no lot yet exceed all of it.
+fn oversold_units(records: &State) -> u64 {
+    let beyond = |counts: &StockCounts| {
+        let parts = [counts.reserved, counts.committed, counts.damaged, counts.quality_control];
+        parts.into_iter().fold(0, u64::saturating_add).saturating_sub(counts.on_hand)
+    };
+    let places = records.skus().flat_map(|sku| &records.stock(sku).places);
+    let of_place = places.map(|place| {
+        let by_lot = place.cells.iter().map(|cell| beyond(&cell.counts)).fold(0, u64::saturating_add);
+        by_lot.max(beyond(&place.counts()))
+    });
+    of_place.fold(0, u64::saturating_add)
 }
 
 fn guarded(check: impl FnOnce() -> Vec<Breach>) -> Vec<Breach> {
@@ -149,6 +167,23 @@ mod tests {
         let sku = shop.inventory.state.find_sku(&"rouge".parse().unwrap()).unwrap();
         shop.inventory.state.stock_mut(sku).places[0].cells[0].counts.damaged = 99;
         assert_eq!(found(&shop), [Invariant::Quantities, Invariant::Records]);
+    }
+
+    #[test]
+    fn units_that_are_promised_beyond_what_lies_there_are_counted() {
+        let mut shop = busy_shop();
+        let oversold = |shop: &Shop| shop.inventory.audit_view().check().oversold_units;
+        assert_eq!(oversold(&shop), 0);
+        let sku = shop.inventory.state.find_sku(&"rouge".parse().unwrap()).unwrap();
+        // Two are held and three are sold.
+        shop.inventory.state.stock_mut(sku).places[0].cells[0].counts.on_hand = 1;
+        assert_eq!(oversold(&shop), 4);
+
+        let mut shop = Shop::with_cream(&[("L1", 20, 3)]);
+        shop.reserve(1, &[("cream", 3)]).unwrap();
+        let sku = shop.inventory.state.find_sku(&"cream".parse().unwrap()).unwrap();
+        shop.inventory.state.stock_mut(sku).places[0].cells[0].counts.on_hand = 1;
+        assert_eq!(oversold(&shop), 2, "a hold of no lot yet counts too");
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod sold_out;
 mod sources;
 mod state;
 mod stock;
+mod survey;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets need a part of it"))]
 mod test_shop;
@@ -99,6 +100,7 @@ pub use shared_limit::{
 pub use sources::{AskedUnits, Source};
 pub use state::{ChunkError, ChunkId, ChunkKind, Cut, Digest, LoadError};
 pub use stock::{StockCounts, StockDelta, StockFlow, StockLevel, StockTotals};
+pub use survey::Survey;
 pub use types::{
     AttemptId, BodyHash, CampaignId, ChannelId, CommandId, CountId, CustomerHash, EndpointId, IdParseError, LimitId,
     LocationId, LogTime, LotId, MAX_UNITS, NameError, OrderRef, ReceiptId, ReservationId, Revision, SLOTS, Sku, Slot,

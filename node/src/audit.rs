@@ -130,7 +130,7 @@ pub(crate) async fn audit_now(core: &Core, shard: &ShardHandle) -> Result<Audite
     let audited_at_ms = core.world.clock.wall_ms();
     let audited = Audited { applied_index, report, audited_at_ms, took: begun.elapsed(), view_took };
     core.audits.note(shard.shard(), &audited);
-    metrics::audited(shard.shard(), audited.took, audited.report.breaches_in_all);
+    metrics::audited(shard.shard(), audited.took, audited.report.breaches_in_all, audited.report.oversold_units);
     if let Some(first) = audited.report.breaches.first() {
         raise(core, shard, &audited, first).await;
     }

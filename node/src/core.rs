@@ -20,11 +20,16 @@ use crate::calls::Breakers;
 use crate::config::NodeConfig;
 use crate::from_proto::Freshness;
 use crate::leaders::Connections;
+use crate::metrics::{Requests, Surveys};
 use crate::planning::KnownKits;
 use crate::refusals;
 use crate::routing::Routes;
 use crate::services::Lacking;
 use crate::shard::{ShardHandle, Shards};
+
+/// A leader that no majority has confirmed for so long may be gone, though nobody has said so: whoever follows it keeps its name until
+/// another is elected.
+const UNHEARD: Duration = Duration::from_secs(10);
 
 /// See the module. One a node, behind an `Arc`.
 #[derive(Debug)]
@@ -61,6 +66,10 @@ pub(crate) struct Core {
     pub(crate) alerts: Alerts,
     /// Endpoints that this node calls, and those that it leaves alone for a while.
     pub(crate) breakers: Breakers,
+    /// What this node is asked and answers, for the metrics.
+    pub(crate) requests: Requests,
+    /// What the shards were last seen to have, for the metrics.
+    pub(crate) surveys: Surveys,
     pub(crate) started_at: Instant,
 }
 
@@ -83,6 +92,7 @@ impl Core {
 
     /// One more shard is started.
     pub(crate) fn add_shard(&self, handle: ShardHandle) {
+        crate::metrics::begin_shard(handle.shard());
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         let mut all = shards.as_ref().clone();
         all.push(handle);
@@ -134,6 +144,19 @@ impl Core {
 
     /// Reads a shard's state, as fresh as asked.
     pub(crate) async fn read<R>(
+        &self,
+        shard: u32,
+        freshness: Freshness,
+        deadline: Instant,
+        read: impl FnOnce(&Inventory) -> R,
+    ) -> Result<(R, v1::ReadFreshness), CommandError> {
+        let began = Instant::now();
+        let answer = self.read_shard(shard, freshness, deadline, read).await;
+        self.requests.read(began, answer.as_ref().map(|_| ()));
+        answer
+    }
+
+    async fn read_shard<R>(
         &self,
         shard: u32,
         freshness: Freshness,
@@ -196,6 +219,9 @@ impl Core {
             missing.push(format!("{} of {} shards are started", shards.len(), routes.shards));
         }
         for group in self.groups().iter() {
+            if let Some(why) = group.core_fault() {
+                missing.push(format!("{}: its Raft core has ended: {why}", group_name(group.id())));
+            }
             // Whoever restarts one node after the other waits for this: a replica that lacks what others have cannot stand in
             // for them.
             if group.leader().is_none() {
@@ -205,6 +231,10 @@ impl Core {
                     "{} lacks some of what was decided before this node's start",
                     group_name(group.id())
                 ));
+            } else if let Some(age) = group.age().filter(|age| *age > UNHEARD) {
+                let seconds = age.as_secs();
+                missing
+                    .push(format!("{} has not heard for {seconds} s that it has everything", group_name(group.id())));
             }
         }
         for shard in shards.iter() {
@@ -279,6 +309,11 @@ impl Core {
     pub(crate) fn may_lead(&self, node: NodeId) -> bool {
         !self.clocks_off.borrow().contains(&node)
     }
+}
+
+/// Who leads a group, where this node has heard so lately, and that a majority confirms it.
+pub(crate) fn confirmed_leader(group: &Group) -> Option<NodeId> {
+    group.leader().filter(|_| group.age().is_some_and(|age| age <= UNHEARD))
 }
 
 /// A group's name for people.

@@ -1,25 +1,28 @@
 //! Health and metrics over HTTP, where an address is configured, and beside them what the process that starts the node serves there.
 //! The only place that opens a socket past the world: the simulator configures no HTTP.
 
-use std::fmt::Write as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::serve::Listener;
+use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
 
-use crate::core::{Core, group_name};
-use crate::metrics;
+use crate::core::Core;
+use crate::traced::traced;
+use crate::{health, metrics};
 
 /// The recorder of the process; the nodes of one process share it.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -28,11 +31,18 @@ static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 const LATENCY_BUCKETS: &[f64] =
     &[0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// What Prometheus is told that it gets.
+const EXPOSITION: (HeaderName, &str) = (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+
+/// How often samples are taken into their buckets: where nobody asks for the metrics they would pile up.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
 /// Records metrics from now on; without an HTTP port nobody asks for them.
 pub(crate) fn record_metrics() {
     RECORDER.get_or_init(|| {
         let recorder =
             PrometheusBuilder::new().set_buckets(LATENCY_BUCKETS).and_then(PrometheusBuilder::install_recorder);
+        metrics::describe();
         recorder.inspect_err(|error| tracing::warn!(%error, "no metrics: another recorder is installed")).ok()
     });
 }
@@ -47,18 +57,29 @@ pub(crate) async fn serve(
     let places = Arc::new(Semaphore::new(core.config.limits.max_connections));
     let listener = Bounded { listener: TcpListener::bind(address).await?, places };
     let router = Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
+        .route("/healthz/cluster", get(cluster_health))
         .route("/metrics", get(prometheus))
+        .route("/metrics/detail", get(prometheus_detail))
+        .layer(axum::middleware::from_fn(traced))
         .with_state(core)
+        // These have spans of their own.
         .merge(routes);
     tokio::spawn(async move {
         let until = async move {
             // The sender is gone when the node is: then there is nothing to serve either.
             let _gone = stopped.wait_for(|stopped| *stopped).await.is_err();
         };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
-            tracing::error!(%error, "the HTTP listener has ended");
+        let serving = async { axum::serve(listener, router).with_graceful_shutdown(until).await };
+        tokio::select! {
+            biased;
+            ended = serving => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the HTTP listener has ended");
+                }
+            }
+            () = keep_up() => {}
         }
     });
     Ok(())
@@ -111,55 +132,43 @@ impl AsyncWrite for Held {
     }
 }
 
-async fn readyz(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> impl IntoResponse {
-    let missing = core.not_ready();
-    let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut text = if missing.is_empty() { "ready\n".to_owned() } else { "not ready\n".to_owned() };
-    for line in &missing {
-        let _infallible = writeln!(text, "- {line}");
+async fn keep_up() {
+    loop {
+        sleep(UPKEEP_EVERY).await;
+        if let Some(recorder) = RECORDER.get().and_then(Option::as_ref) {
+            recorder.run_upkeep();
+        }
     }
-    if query.is_some_and(|query| query.split('&').any(|word| word == "verbose" || word.starts_with("verbose="))) {
-        describe(&core, &mut text);
-    }
-    (status, text)
 }
 
-fn describe(core: &Core, text: &mut String) {
-    let _infallible = writeln!(text, "node {} of {}", core.config.node_id, core.config.cluster_id);
-    for group in core.groups() {
-        let status = group.status();
-        let leader = status.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
-        let _infallible = writeln!(
-            text,
-            "{}: leader {leader}, term {}, applied {} of {}, checkpoint {}",
-            group_name(group.id()),
-            status.term,
-            status.applied_index,
-            status.last_log_index,
-            status.checkpointed_index
-        );
-    }
-    for shard in core.shards().iter() {
-        let window_ms = shard.group().read_shard(metrics::result_window_ms).unwrap_or(0);
-        let (waiting, capacity) = shard.waiting();
-        let _infallible = writeln!(
-            text,
-            "shard {}: {waiting} of {capacity} commands wait; results of the last {window_ms} ms are remembered",
-            shard.shard()
-        );
-    }
-    for warning in core.warnings() {
-        let _infallible = writeln!(text, "warning: {warning}");
-    }
+const fn status_of(is_well: bool) -> StatusCode {
+    if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn readyz(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let is_verbose =
+        query.is_some_and(|query| query.split('&').any(|word| word == "verbose" || word.starts_with("verbose=")));
+    let (is_ready, text) = health::readiness(&core, is_verbose);
+    (status_of(is_ready), text)
+}
+
+async fn cluster_health(State(core): State<Arc<Core>>) -> impl IntoResponse {
+    let health = health::cluster_health(&core).await;
+    (status_of(health.serves()), Json(health))
 }
 
 async fn prometheus(State(core): State<Arc<Core>>) -> impl IntoResponse {
     metrics::observe(&core);
-    match RECORDER.get().and_then(Option::as_ref) {
+    let (status, text) = match RECORDER.get().and_then(Option::as_ref) {
         Some(recorder) => {
             recorder.run_upkeep();
-            (StatusCode::OK, recorder.render())
+            (StatusCode::OK, recorder.render() + &metrics::stage_times(&core))
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "no metrics are recorded\n".to_owned()),
-    }
+    };
+    (status, [EXPOSITION], text)
+}
+
+async fn prometheus_detail(State(core): State<Arc<Core>>) -> impl IntoResponse {
+    ([EXPOSITION], core.requests.detail())
 }

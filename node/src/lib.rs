@@ -18,6 +18,7 @@ mod core;
 mod events;
 mod from_proto;
 pub mod heads;
+mod health;
 mod http;
 mod leaders;
 pub mod metrics;
@@ -30,6 +31,7 @@ mod routing;
 mod services;
 mod shard;
 mod to_proto;
+mod traced;
 #[cfg(any(test, fuzzing))]
 pub mod untrusted;
 

@@ -1,5 +1,6 @@
 //! A node: built by one constructor, for the process and for the simulator alike.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -18,12 +19,13 @@ use crate::calls::{Breakers, make_calls};
 use crate::config::{ConfigError, NodeConfig};
 use crate::core::Core;
 use crate::leaders::Connections;
+use crate::metrics::{Requests, Surveys, survey_shards};
 use crate::orders;
 use crate::planning::KnownKits;
 use crate::routing::Routes;
 use crate::services::{Introduction, Lacking, client_routes, introduction_service};
 use crate::shard::ShardRecords;
-use crate::{balance, clocks, http, room};
+use crate::{balance, clocks, health, http, room};
 
 /// The most readers that watch events or availability on a node.
 pub(crate) const MAX_READERS: usize = 16_384;
@@ -164,7 +166,8 @@ impl Node {
     pub async fn start_with(world: World, config: NodeConfig, routes: Router) -> Result<Self, StartError> {
         config.check()?;
         let host = Host::open(world.clone(), host_options(&config)).await?;
-        if config.me().http.is_some() {
+        let is_watched = config.me().http.is_some();
+        if is_watched {
             http::record_metrics();
         }
         let audits = Audits::start(&world);
@@ -187,6 +190,8 @@ impl Node {
             audits,
             alerts: Alerts::default(),
             breakers: Breakers::default(),
+            requests: Requests::new(is_watched),
+            surveys: Surveys::default(),
             started_at: Instant::now(),
         });
         let (fail, failed) = watch::channel(None);
@@ -246,6 +251,7 @@ impl Node {
         };
         self.serve(&me.client, "clients", client_routes(core, health), options).await?;
         if let Some(address) = &me.http {
+            self.spawn(survey_shards(Arc::clone(core), core.stopping.subscribe()));
             let stopped = self.stopped.subscribe();
             http::serve(Arc::clone(core), address, routes, stopped).await.map_err(|error| StartError::Listen {
                 address: address.clone(),
@@ -422,28 +428,29 @@ async fn follow_records(
     }
 }
 
-/// Tells `grpc.health.v1` whether the node is ready.
+/// Tells `grpc.health.v1` how each service is.
 async fn report_health(
     core: Arc<Core>,
     reporter: tonic_health::server::HealthReporter,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut told = None;
+    let mut told = BTreeMap::new();
     loop {
-        let is_ready = core.not_ready().is_empty();
-        if told != Some(is_ready) {
-            told = Some(is_ready);
-            let status =
-                if is_ready { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
-            reporter.set_service_status("", status).await;
-            reporter.set_service_status("holdfast.v1.InventoryService", status).await;
+        for (service, serves) in health::services(&core) {
+            if told.insert(service, serves) != Some(serves) {
+                let status =
+                    if serves { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+                reporter.set_service_status(service, status).await;
+            }
         }
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => {}
             () = sleep(HEALTH_EVERY) => continue,
         }
-        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        for service in told.keys() {
+            reporter.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+        }
         return;
     }
 }

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::core::Core;
-use crate::metrics;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -35,7 +34,6 @@ async fn look(core: &Core) {
     let least = core.config.limits.min_free_bytes;
     // Where nobody can tell, the log finds out.
     let Ok(free) = core.world.disk.free_bytes(&core.config.node_dir()).await else { return };
-    metrics::disk_free(free);
     let is_short = free < least;
     let changed = core.lacks_room.send_if_modified(|lacks| std::mem::replace(lacks, is_short) != is_short);
     match (changed, is_short) {

@@ -238,7 +238,7 @@ async fn health_and_metrics_are_told_over_http() {
         stream.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(get("/livez").await.starts_with("HTTP/1.1 200"));
     let ready = get("/readyz?verbose").await;
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("shard 0: leader 1"), "{ready}");
     let metrics = get("/metrics").await;

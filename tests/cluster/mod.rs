@@ -168,6 +168,15 @@ impl Cluster {
         self.write_config();
     }
 
+    /// Gives each node an address for health and metrics, before anything is started.
+    pub fn serve_http(&mut self) {
+        for node in &mut self.nodes {
+            let [http] = free_addresses();
+            node.http = Some(http);
+        }
+        self.write_config();
+    }
+
     /// Takes another cluster's addresses in place of its own, before anything is started.
     pub fn take_addresses_of(&mut self, other: &Self) {
         for (mine, other) in self.nodes.iter_mut().zip(&other.nodes) {

@@ -13,8 +13,10 @@ mod commit;
 mod completions;
 mod count;
 mod demo;
+mod doctor;
 mod documents;
 mod endpoint;
+mod errors;
 mod extend;
 mod fulfil;
 mod import;
@@ -25,6 +27,7 @@ mod limit;
 mod lines;
 mod location;
 mod lot;
+mod metrics;
 mod move_units;
 mod named;
 mod order;
@@ -55,7 +58,8 @@ use crate::output::Format;
 #[command(name = "holdfast", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 3 not found, 4 refused by what is known, \
-                        5 not enough stock, 6 cannot serve now, 7 the outcome is unknown: ask again with the same --id."
+                        5 not enough stock, 6 cannot serve now, 7 the outcome is unknown: ask again with the same --id. \
+                        `holdfast errors explain CODE` says what an error means and what to do."
 )]
 pub struct Arguments {
     /// How data are printed on stdout.
@@ -130,6 +134,11 @@ pub enum Verb {
     Import(import::Import),
     Replay(replay::Replay),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
+    #[command(subcommand)]
+    Metrics(metrics::Metrics),
+    #[command(subcommand)]
+    Errors(errors::Errors),
     Completions(completions::Completions),
 }
 
@@ -176,6 +185,12 @@ impl Verb {
             Self::Import(verb) => verb.run(format).await,
             Self::Replay(verb) => verb.run(format).await,
             Self::Bench(verb) => verb.run(format).await,
+            Self::Doctor(verb) => verb.run(format).await,
+            Self::Metrics(verb) => {
+                verb.run(format);
+                Ok(())
+            }
+            Self::Errors(verb) => verb.run(format),
             Self::Completions(verb) => {
                 verb.run();
                 Ok(())

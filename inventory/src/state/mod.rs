@@ -151,6 +151,11 @@ impl State {
         self.items.iter().map(|(ordinal, _)| SkuNo(ordinal as u32))
     }
 
+    /// Every item from that one on, as they became known.
+    pub(crate) fn skus_from(&self, from: SkuNo) -> impl Iterator<Item = SkuNo> {
+        self.items.iter_from(u64::from(from.0)).map(|(ordinal, _)| SkuNo(ordinal as u32))
+    }
+
     pub(crate) fn add_item(&mut self, record: ItemRecord) -> SkuNo {
         let no = SkuNo(self.items.next_ordinal() as u32);
         self.indexes.add_sku(&record.sku, no);

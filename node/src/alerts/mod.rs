@@ -15,11 +15,11 @@ use holdfast_inventory::LogTime;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use rules::Alert;
 use rules::Watcher;
+pub(crate) use rules::{Alert, RULES};
 
 use crate::core::Core;
-use crate::metrics;
+use crate::metrics::{self, EventMetrics};
 use crate::shard::ShardHandle;
 
 /// How often it is looked whether something has happened.
@@ -67,12 +67,14 @@ impl Alerts {
 /// How far one shard was read.
 struct Reader {
     watcher: Watcher,
+    counted: EventMetrics,
     next: u64,
 }
 
 /// Until the node stops: watches the shards' events.
 pub(crate) async fn watch_movements(core: Arc<Core>, mut stopping: watch::Receiver<bool>) {
-    if core.config.alerts.is_off() {
+    // What happened is counted for the metrics too.
+    if core.config.alerts.is_off() && core.config.me().http.is_none() {
         return;
     }
     let started_at = LogTime(core.world.clock.wall_ms());
@@ -112,7 +114,8 @@ async fn read_on(
             let recent = LogTime(now.0.saturating_sub(LOOKS_BACK_MS));
             let from = group.first_event_at(recent).await.map_err(|fault| fault.to_string())?;
             let next = from.max((through + 1).saturating_sub(LOOKS_BACK_EVENTS));
-            place.insert(Reader { watcher: Watcher::new(core.config.alerts.clone()), next })
+            let watcher = Watcher::new(core.config.alerts.clone());
+            place.insert(Reader { watcher, counted: EventMetrics::new(number), next })
         }
     };
     // A replica that was filled from another keeps fewer events: what it does not have is passed over.
@@ -123,6 +126,9 @@ async fn read_on(
         let Some(last) = read.last() else { break };
         reader.next = last.body.seq + 1;
         for event in &read {
+            if event.body.time >= started_at {
+                reader.counted.happened(&event.body);
+            }
             for alert in reader.watcher.take_in(&event.body) {
                 if event.body.time >= started_at {
                     tell(number, &alert);

@@ -26,6 +26,9 @@ pub(crate) enum Rule {
     ActorRate,
 }
 
+/// The names of all rules.
+pub(crate) const RULES: [&str; 3] = [Rule::Size.name(), Rule::SkuRate.name(), Rule::ActorRate.name()];
+
 impl Rule {
     /// Its name on the wire, and in metrics.
     pub(crate) const fn name(self) -> &'static str {

@@ -63,6 +63,18 @@ pub(super) async fn decide(
     route_epoch: u64,
     deadline: Instant,
 ) -> Result<Results, CommandError> {
+    let asked = core.requests.asked(&commands);
+    let answer = decide_all(core, commands, route_epoch, deadline).await;
+    core.requests.answered(asked, answer.as_ref().map(|answer| answer.results.as_slice()));
+    answer
+}
+
+async fn decide_all(
+    core: &Core,
+    commands: Vec<v1::Command>,
+    route_epoch: u64,
+    deadline: Instant,
+) -> Result<Results, CommandError> {
     if commands.is_empty() {
         return Err(invalid("commands", "is empty", "send at least one command"));
     }

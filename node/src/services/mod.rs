@@ -32,6 +32,7 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::config::MAX_REQUEST_BYTES;
 use crate::core::Core;
+use crate::traced::traced;
 
 use named::OfThisCluster;
 
@@ -82,7 +83,7 @@ pub(crate) fn client_routes(
         Ok(reflection) => routes = routes.add_service(reflection),
         Err(error) => tracing::warn!(%error, "the API does not describe itself by reflection"),
     }
-    routes
+    Routes::from(routes.into_axum_router().layer(axum::middleware::from_fn(traced)))
 }
 
 /// What other nodes are served beside Raft.

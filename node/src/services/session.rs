@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{Stream, StreamExt};
 use holdfast_proto::v1::{self, CommandError, SessionRequest, SessionResponse};
 use tonic::{Status, Streaming};
+use tracing::{Instrument, Span};
 
 use super::decide::{Results, decide};
 use crate::core::Core;
@@ -20,7 +21,10 @@ pub(super) type Replies = Pin<Box<dyn Stream<Item = Result<SessionResponse, Stat
 /// decided ahead of what the caller reads.
 pub(super) fn session(core: Arc<Core>, requests: Streaming<SessionRequest>) -> Replies {
     let most = core.config.limits.session_in_flight;
-    let replies = requests.map(move |request| reply(Arc::clone(&core), request)).buffer_unordered(most);
+    // What is decided after the answer has begun is of the trace all the same.
+    let span = Span::current();
+    let replies =
+        requests.map(move |request| reply(Arc::clone(&core), request).instrument(span.clone())).buffer_unordered(most);
     Box::pin(replies)
 }
 

@@ -291,6 +291,12 @@ impl Group {
         self.leader() == Some(self.node)
     }
 
+    /// Why the group's core has ended on this node; `None`: it runs.
+    #[must_use]
+    pub fn core_fault(&self) -> Option<String> {
+        self.raft.metrics().borrow_watched().running_state.as_ref().err().map(ToString::to_string)
+    }
+
     /// The present term.
     #[must_use]
     pub fn term(&self) -> u64 {

@@ -1,0 +1,237 @@
+//! What this node is asked, and what it answers: counts by outcome, times, and the SKUs that are hot. Nothing is noted where no HTTP
+//! address is configured, since nobody could ask for it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use holdfast_proto::v1::command::Operation;
+use holdfast_proto::v1::command_result::Outcome;
+use holdfast_proto::v1::{Command, CommandError, CommandResult, ErrorReason};
+use metrics::{Counter, Histogram};
+use tokio::time::Instant;
+
+use super::hot::Hot;
+use super::table::{REQUEST_TIME, REQUESTS};
+
+/// A read, among the kinds of requests.
+const READ: &str = "read";
+/// What is longer, or more, is refused; and would be kept.
+const MAX_SKU_BYTES: usize = 64;
+const MAX_LINES: usize = 100;
+
+/// What is noted of requests.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    noted: Option<Noted>,
+}
+
+#[derive(Debug)]
+struct Noted {
+    /// By what was asked, and by the reason why it was not done; `Unspecified`: it was.
+    answered: RwLock<BTreeMap<(&'static str, i32), Counter>>,
+    commands_took: Histogram,
+    reads_took: Histogram,
+    reserved: Mutex<Hot>,
+    refused: Mutex<Hot>,
+}
+
+/// What a request asks for, kept until it is answered.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    began: Instant,
+    commands: Vec<(&'static str, Vec<Arc<str>>)>,
+}
+
+impl Requests {
+    /// Notes, or does not.
+    pub(crate) fn new(is_noted: bool) -> Self {
+        let noted = is_noted.then(|| Noted {
+            answered: RwLock::default(),
+            commands_took: metrics::histogram!(REQUEST_TIME, "request" => "commands"),
+            reads_took: metrics::histogram!(REQUEST_TIME, "request" => READ),
+            reserved: Mutex::new(Hot::new(Instant::now())),
+            refused: Mutex::new(Hot::new(Instant::now())),
+        });
+        Self { noted }
+    }
+
+    /// Commands are asked for.
+    pub(crate) fn asked(&self, commands: &[Command]) -> Option<Asked> {
+        self.noted.as_ref()?;
+        let commands = commands.iter().map(|command| (name_of(command.operation.as_ref()), reserved_by(command)));
+        Some(Asked { began: Instant::now(), commands: commands.collect() })
+    }
+
+    /// They are answered: each by itself, or all by one error.
+    pub(crate) fn answered(&self, asked: Option<Asked>, answered: Result<&[CommandResult], &CommandError>) {
+        let (Some(noted), Some(Asked { began, commands })) = (&self.noted, asked) else { return };
+        noted.commands_took.record(began.elapsed().as_secs_f64());
+        let now = Instant::now();
+        for (place, (name, skus)) in commands.iter().enumerate() {
+            let reason = match answered {
+                Ok(results) => results.get(place).map_or(ErrorReason::OutcomeUnknown, reason_of),
+                Err(error) => error.reason(),
+            };
+            noted.count(name, reason);
+            if skus.is_empty() {
+                continue;
+            }
+            let mut reserved = lock(&noted.reserved);
+            skus.iter().for_each(|sku| reserved.note(sku, now));
+            drop(reserved);
+            if reason != ErrorReason::Unspecified {
+                let mut refused = lock(&noted.refused);
+                skus.iter().for_each(|sku| refused.note(sku, now));
+            }
+        }
+    }
+
+    /// A read that began then is answered.
+    pub(crate) fn read(&self, began: Instant, answered: Result<(), &CommandError>) {
+        let Some(noted) = &self.noted else { return };
+        noted.reads_took.record(began.elapsed().as_secs_f64());
+        noted.count(READ, answered.err().map_or(ErrorReason::Unspecified, CommandError::reason));
+    }
+
+    /// The SKUs that are hot here, as Prometheus reads them: at most fifty of each kind.
+    pub(crate) fn detail(&self) -> String {
+        let mut text = String::new();
+        let Some(noted) = &self.noted else { return text };
+        let now = Instant::now();
+        for (name, help, hot) in [
+            ("holdfast_hot_sku_reserves", "Reserves of the SKU", &noted.reserved),
+            ("holdfast_hot_sku_refusals", "Reserves of the SKU that were not done", &noted.refused),
+        ] {
+            let help = format!("{help} at this node in the last ten to twenty minutes, of those SKUs that have most.");
+            let _infallible = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+            for (sku, count) in lock(hot).top(now) {
+                let sku = sku.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let _infallible = writeln!(text, "{name}{{sku=\"{sku}\"}} {count}");
+            }
+        }
+        text
+    }
+}
+
+impl Noted {
+    fn count(&self, name: &'static str, reason: ErrorReason) {
+        let key = (name, i32::from(reason));
+        if let Some(counter) = self.answered.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            counter.increment(1);
+            return;
+        }
+        let outcome = if reason == ErrorReason::Unspecified { "done".to_owned() } else { reason.name().to_lowercase() };
+        let counter = metrics::counter!(REQUESTS, "request" => name, "outcome" => outcome);
+        counter.increment(1);
+        self.answered.write().unwrap_or_else(PoisonError::into_inner).insert(key, counter);
+    }
+}
+
+fn lock(hot: &Mutex<Hot>) -> MutexGuard<'_, Hot> {
+    hot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why it was not done; `Unspecified`: it was.
+fn reason_of(result: &CommandResult) -> ErrorReason {
+    match &result.outcome {
+        Some(Outcome::Success(_)) => ErrorReason::Unspecified,
+        Some(Outcome::Error(error)) if error.reason() != ErrorReason::Unspecified => error.reason(),
+        Some(Outcome::Error(_)) | None => ErrorReason::OutcomeUnknown,
+    }
+}
+
+/// The SKUs that a reserve is about.
+fn reserved_by(command: &Command) -> Vec<Arc<str>> {
+    match &command.operation {
+        Some(Operation::Reserve(reserve)) => {
+            let skus = reserve.lines.iter().take(MAX_LINES).map(|line| line.sku.as_str());
+            skus.filter(|sku| (1..=MAX_SKU_BYTES).contains(&sku.len())).map(Arc::from).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What a command is called in metrics.
+const fn name_of(operation: Option<&Operation>) -> &'static str {
+    let Some(operation) = operation else { return "nothing" };
+    match operation {
+        Operation::PutItem(_) => "put_item",
+        Operation::Receive(_) => "receive",
+        Operation::Adjust(_) => "adjust",
+        Operation::Set(_) => "set",
+        Operation::Reserve(_) => "reserve",
+        Operation::Amend(_) => "amend",
+        Operation::Extend(_) => "extend",
+        Operation::Commit(_) => "commit",
+        Operation::Release(_) => "release",
+        Operation::Fulfil(_) => "fulfil",
+        Operation::Cancel(_) => "cancel",
+        Operation::Return(_) => "return",
+        Operation::PutLot(_) => "put_lot",
+        Operation::BlockLot(_) => "block_lot",
+        Operation::UnblockLot(_) => "unblock_lot",
+        Operation::Recall(_) => "recall",
+        Operation::Move(_) => "move",
+        Operation::SetSafetyStock(_) => "set_safety_stock",
+        Operation::CreateTransfer(_) => "create_transfer",
+        Operation::ReceiveTransfer(_) => "receive_transfer",
+        Operation::LoseTransfer(_) => "lose_transfer",
+        Operation::CancelTransfer(_) => "cancel_transfer",
+        Operation::ExpectReceipt(_) => "expect_receipt",
+        Operation::CloseReceipt(_) => "close_receipt",
+        Operation::PutLimit(_) => "put_limit",
+        Operation::OpenCount(_) => "open_count",
+        Operation::RecordCount(_) => "record_count",
+        Operation::ApplyCount(_) => "apply_count",
+        Operation::CancelCount(_) => "cancel_count",
+        Operation::Reconcile(_) => "reconcile",
+        Operation::PutKit(_) => "put_kit",
+        Operation::StartOrder(_) => "start_order",
+        Operation::ReportStep(_) => "report_step",
+        Operation::ResolveOrder(_) => "resolve_order",
+        Operation::Grant(_) => "grant",
+        Operation::Revoke(_) => "revoke",
+        Operation::JoinQueue(_) => "join_queue",
+        Operation::CommitDraw(_) => "commit_draw",
+        Operation::Draw(_) => "draw",
+        Operation::Admit(_) => "admit",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::v1::{CommandSuccess, Line, Reserve};
+
+    use super::*;
+
+    fn reserve(sku: &str) -> Command {
+        let line = Line { sku: sku.to_owned(), ..Line::default() };
+        let operation = Operation::Reserve(Reserve { lines: vec![line], ..Reserve::default() });
+        Command { operation: Some(operation), ..Command::default() }
+    }
+
+    fn result(outcome: Outcome) -> CommandResult {
+        CommandResult { outcome: Some(outcome), ..CommandResult::default() }
+    }
+
+    #[test]
+    fn hot_skus_are_told_with_those_that_were_refused_and_quoted_as_prometheus_reads_them() {
+        let requests = Requests::new(true);
+        let commands = [reserve("LIP-01"), reserve("a \"b\"\\")];
+        let sold_out = CommandError::of(ErrorReason::InsufficientStock, "none left");
+        let results = [result(Outcome::Success(CommandSuccess::default())), result(Outcome::Error(sold_out))];
+        requests.answered(requests.asked(&commands), Ok(&results));
+        let told = requests.detail();
+        assert!(told.contains("holdfast_hot_sku_reserves{sku=\"LIP-01\"} 1"), "{told}");
+        assert!(told.contains("holdfast_hot_sku_refusals{sku=\"a \\\"b\\\"\\\\\"} 1"), "{told}");
+        assert!(!told.contains("holdfast_hot_sku_refusals{sku=\"LIP-01\"}"), "{told}");
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nobody_can_ask_for_it() {
+        let requests = Requests::new(false);
+        assert!(requests.asked(&[reserve("LIP-01")]).is_none());
+        assert_eq!(requests.detail(), "");
+    }
+}
