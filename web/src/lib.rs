@@ -15,6 +15,7 @@ mod changes;
 mod channels;
 mod cluster;
 mod counts;
+pub mod demo;
 mod event_subjects;
 mod events;
 mod holds;
@@ -23,6 +24,7 @@ mod items;
 mod kits;
 mod limits;
 mod link;
+mod live;
 mod lots;
 mod manners;
 mod paging;
@@ -34,6 +36,7 @@ mod reservations_batch;
 mod revisions;
 mod stock;
 mod tokens;
+mod ui;
 #[cfg(test)]
 mod untrusted;
 mod wire;
@@ -42,8 +45,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{any, get, post, put};
-use holdfast_client::{Client, ClientOptions};
-use holdfast_proto::v1::ErrorReason;
+use holdfast_client::{Client, ClientOptions, Routing};
+use holdfast_proto::v1::{self, ErrorReason};
 use holdfast_world::World;
 use tokio::sync::Semaphore;
 
@@ -67,6 +70,8 @@ pub struct WebOptions {
     pub hosts: Vec<String>,
     /// How much of a quantity the public is shown.
     pub shown: Shown,
+    /// Set: this is a demo, with a shop and buttons of its own.
+    pub desk: Option<Arc<dyn demo::Desk>>,
 }
 
 /// What all requests share.
@@ -79,9 +84,21 @@ pub(crate) struct Web {
     world: World,
     hosts: Vec<String>,
     shown: Shown,
+    /// Where clients reach this node.
+    own_address: String,
+    desk: Option<Arc<dyn demo::Desk>>,
+    readers: live::Readers,
+    hub: live::Hub,
+    watcher: ui::Watcher,
 }
 
 impl Web {
+    /// This node, by its address; 0 where the cluster does not know it.
+    fn node_id(&self, routing: &Routing) -> u64 {
+        let mine = |member: &&v1::Member| member.client_address == self.own_address;
+        routing.members.iter().find(mine).map_or(0, |member| member.node_id)
+    }
+
     fn client(&self) -> Result<Client, Problem> {
         let detail = "this node has not found its cluster yet: ask again a little later";
         self.link.client().ok_or_else(|| Problem::of(ErrorReason::Unavailable, detail))
@@ -103,6 +120,11 @@ impl Web {
             world: World::real(),
             hosts: Vec::new(),
             shown: Shown::Status,
+            own_address: String::new(),
+            desk: None,
+            readers: live::Readers::default(),
+            hub: live::Hub::default(),
+            watcher: ui::Watcher::default(),
         })
     }
 }
@@ -110,8 +132,9 @@ impl Web {
 /// The routes of the API. Connects to the cluster in the background: until it has, requests are answered `UNAVAILABLE`. To be called
 /// within a tokio runtime.
 pub fn routes(options: WebOptions) -> Router {
-    let WebOptions { addresses, cluster_id, hosts, shown } = options;
+    let WebOptions { addresses, cluster_id, hosts, shown, desk } = options;
     let world = World::real();
+    let own_address = addresses.first().cloned().unwrap_or_default();
     let web = Web {
         link: Link::to(ClientOptions::in_world(addresses, world.clone()), cluster_id),
         keys: Arc::default(),
@@ -120,15 +143,26 @@ pub fn routes(options: WebOptions) -> Router {
         world,
         hosts,
         shown,
+        own_address,
+        desk,
+        readers: live::Readers::default(),
+        hub: live::Hub::default(),
+        watcher: ui::Watcher::default(),
     };
-    routes_of(Arc::new(web))
+    let web = Arc::new(web);
+    ui::Watcher::begin(&web);
+    routes_of(web)
 }
 
 fn routes_of(web: Arc<Web>) -> Router {
+    let of_demo = if web.desk.is_some() { demo::routes() } else { Router::new() };
     Router::new()
+        .merge(of_demo)
         .merge(public_routes())
         .merge(back_office_routes())
         .merge(api::routes())
+        .merge(live::routes())
+        .merge(ui::routes())
         .method_not_allowed_fallback(|| async { no_method() })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&web), manners::keep))
         .with_state(web)

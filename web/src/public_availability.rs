@@ -27,6 +27,17 @@ pub enum Shown {
     Status,
 }
 
+impl Shown {
+    /// As much of a quantity as is shown; `None`: nothing of it.
+    pub(crate) fn quantity(self, units: u64) -> Option<u64> {
+        match self {
+            Self::Exact => Some(units),
+            Self::Capped(most) => Some(units.min(most)),
+            Self::Status => None,
+        }
+    }
+}
+
 impl FromStr for Shown {
     type Err = ();
 

@@ -102,6 +102,7 @@ fn web_options(config: &NodeConfig) -> WebOptions {
         hosts: config.http.hosts.clone(),
         // The configuration was checked: what cannot be read is not shown.
         shown: config.http.availability_shown.parse().unwrap_or_default(),
+        desk: None,
     }
 }
 
