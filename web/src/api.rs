@@ -90,8 +90,28 @@ const STYLE: &str = include_str!("../assets/docs.css");
 struct Api;
 
 static OPENAPI: LazyLock<String> = LazyLock::new(|| {
-    serde_json::to_string(&described()).expect("an OpenAPI document has text keys and finite numbers only")
+    let mut said =
+        serde_json::to_value(described()).expect("an OpenAPI document has text keys and finite numbers only");
+    tell_the_truth(&mut said);
+    said.to_string()
 });
+
+/// Mends what the derives say: what may be left out is no `null` that its schema does not take, and 32 bits without a sign are more than
+/// those with one.
+fn tell_the_truth(said: &mut serde_json::Value) {
+    match said {
+        serde_json::Value::Object(fields) => {
+            fields.retain(|name, value| name != "default" || !value.is_null());
+            if fields.get("format").is_some_and(|format| format == "int32") {
+                fields.insert("format".to_owned(), "int64".into());
+                fields.entry("maximum").or_insert(u32::MAX.into());
+            }
+            fields.values_mut().for_each(tell_the_truth);
+        }
+        serde_json::Value::Array(entries) => entries.iter_mut().for_each(tell_the_truth),
+        _ => {}
+    }
+}
 
 /// The routes of what the API says of itself.
 pub(crate) fn routes() -> Router<Arc<Web>> {
@@ -135,20 +155,30 @@ fn described() -> utoipa::openapi::OpenApi {
 fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let is_read = *method == HttpMethod::Get || path.contains("availability:batch");
     let parameters = operation.parameters.get_or_insert_default();
-    parameters.push(header_of("traceparent", false, "W3C Trace Context: the reply goes on in the same trace"));
+    parameters.push(header_of("traceparent", false, ANY, "W3C Trace Context: the reply goes on in the same trace"));
     if is_read {
         let what = "The Holdfast-Token of a reply: see at least what it has seen";
-        parameters.push(header_of("Holdfast-At-Least", false, what));
+        parameters.push(header_of(
+            "Holdfast-At-Least",
+            false,
+            "^[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*$",
+            what,
+        ));
     } else {
         let what =
             "What decides the change once: a UUID, or a text of 1 to 255 bytes; the same again is answered the same";
-        parameters.push(header_of("Idempotency-Key", *method == HttpMethod::Post, what));
+        parameters.push(header_of("Idempotency-Key", *method == HttpMethod::Post, "^[!-~]([ -~]{0,253}[!-~])?$", what));
         if honours_if_match(path, method) {
-            parameters.push(header_of("If-Match", false, "The ETag of a reply: only at that revision"));
+            parameters.push(header_of(
+                "If-Match",
+                false,
+                "^\"[1-9][0-9]{0,17}(-[0-9a-f]{16})?\"$",
+                "The ETag of a reply: only at that revision",
+            ));
         }
     }
     if *method == HttpMethod::Get {
-        parameters.push(header_of("If-None-Match", false, "The ETag of a reply: 304 if nothing has changed"));
+        parameters.push(header_of("If-None-Match", false, ANY, "The ETag of a reply: 304 if nothing has changed"));
     }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
@@ -205,13 +235,16 @@ fn header_saying(what: &str) -> utoipa::openapi::Header {
     HeaderBuilder::new().schema(ObjectBuilder::new().schema_type(Type::String)).description(Some(what)).build()
 }
 
-fn header_of(name: &str, is_required: bool, what: &str) -> Parameter {
+/// Headers that are looked at leniently.
+const ANY: &str = "^[ -~]*$";
+
+fn header_of(name: &str, is_required: bool, pattern: &str, what: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(if is_required { Required::True } else { Required::False })
         .description(Some(what))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
         .build()
 }
 
@@ -251,6 +284,7 @@ mod tests {
     fn the_document_is_openapi_3_1_and_its_operations_have_names_of_their_own() {
         let said: serde_json::Value = serde_json::from_str(&OPENAPI).expect("it is JSON");
         assert!(said["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+        assert!(!OPENAPI.contains("\"default\":null"));
         let operations = said["paths"].as_object().into_iter().flatten().flat_map(|(_, item)| {
             item.as_object().into_iter().flatten().map(|(_, operation)| operation["operationId"].to_string())
         });

@@ -114,9 +114,12 @@ impl Asked {
     }
 
     /// A parameter of the query; an empty one is none.
-    pub(crate) fn query_text(&self, name: &str) -> Result<Option<&str>, Problem> {
-        let value = self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        Ok(value.filter(|value| !value.is_empty()))
+    pub(crate) fn query_text(&self, name: &str) -> Option<&str> {
+        self.query_said(name).filter(|value| !value.is_empty())
+    }
+
+    fn query_said(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// A number or another word of the query.
@@ -124,7 +127,7 @@ impl Asked {
         let parse = |text: &str| {
             text.parse().map_err(|_| Problem::invalid(name, format!("`{}` is none of its values", shortened(text))))
         };
-        self.query_text(name)?.map(parse).transpose()
+        self.query_said(name).map(parse).transpose()
     }
 
     /// A word of an enum in the query.
@@ -133,7 +136,7 @@ impl Asked {
             serde_json::from_value(serde_json::Value::String(text.to_owned()))
                 .map_err(|error: serde_json::Error| Problem::invalid(name, error.to_string()))
         };
-        self.query_text(name)?.map(parse).transpose()
+        self.query_said(name).map(parse).transpose()
     }
 
     /// The body.
@@ -257,7 +260,8 @@ mod tests {
         let query = asked("", "limit=7&shard=x&sku=", "");
         assert_eq!(query.query_number::<u32>("limit"), Ok(Some(7)));
         assert_eq!(query.query_number::<u32>("shard").unwrap_err().field, "shard");
-        assert_eq!(query.query_text("sku"), Ok(None));
+        assert_eq!(query.query_text("sku"), None);
+        assert_eq!(query.query_number::<u32>("sku").unwrap_err().field, "sku", "an empty number is none");
         assert!(query.only_query(&["limit", "shard", "sku"]).is_ok());
         assert_eq!(query.only_query(&["limit", "sku"]).unwrap_err().field, "shard");
         assert_eq!(asked("", "a=1&a=2", "").only_query(&["a"]).unwrap_err().field, "a");

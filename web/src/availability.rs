@@ -153,9 +153,9 @@ pub(crate) async fn look_at_one(
     whose: Audience,
 ) -> Result<(Availability, Option<ConsistencyToken>), Problem> {
     asked.only_query(&["location_id", "channel_id"])?;
-    let text = |name| Ok::<_, Problem>(asked.query_text(name)?.unwrap_or_default());
+    let text = |name| asked.query_text(name).unwrap_or_default();
     let (client, sku) = (asked.client()?, asked.path("sku"));
-    let wanted = Wanted::of(asked, &client, whose, text("location_id")?, text("channel_id")?).await?;
+    let wanted = Wanted::of(asked, &client, whose, text("location_id"), text("channel_id")).await?;
     let consistency = Tokens::asked(&asked.headers)?.of_shard(Some(client.shard_of(sku)));
     Ok(look(&client, consistency, sku, &wanted).await?)
 }

@@ -150,8 +150,8 @@ pub(crate) async fn list_counts(asked: Asked) -> Answered {
     let client = asked.client()?;
     let which = Documents {
         open_only: asked.query_number("open_only")?.unwrap_or(false),
-        sku: asked.query_text("sku")?.map(str::to_owned),
-        location_id: asked.query_text("location_id")?.map(str::to_owned),
+        sku: asked.query_text("sku").map(str::to_owned),
+        location_id: asked.query_text("location_id").map(str::to_owned),
     };
     let (counts, next_cursor) = page_of(asked.reader(&client, None)?.counts(which), &asked).await?;
     Ok(Reply::ok(&Page { items: Vec::<Count>::from_wire(counts), next_cursor }))

@@ -193,7 +193,7 @@ pub(crate) async fn list_events(asked: Asked) -> Answered {
     let known = ["cursor", "shard", "from_seq", "sku", "reservation_id", "actor", "reference", "kind", "from_ms"];
     asked.only_query(&[&known[..], &["until_ms", "limit"]].concat())?;
     let (client, limit, filter) = (asked.client()?, page_limit(&asked)?, filter_of(&asked)?);
-    let mut cursor = asked.query_text("cursor")?.map(Cursor::read).transpose()?.unwrap_or_default();
+    let mut cursor = asked.query_text("cursor").map(Cursor::read).transpose()?.unwrap_or_default();
     let shards = shards_of(&asked, &client.routing().shards, &mut cursor)?;
     // Each shard has its part of a page, so that a busy one does not keep the others from being read; where there are more shards than
     // entries, those that find no room have it on a later page, which begins with another one.
@@ -260,20 +260,20 @@ fn shards_of(asked: &Asked, all: &[(u32, Option<u64>)], cursor: &mut Cursor) -> 
 }
 
 fn filter_of(asked: &Asked) -> Result<v1::EventFilter, Problem> {
-    let text = |name| Ok::<_, Problem>(asked.query_text(name)?.unwrap_or_default().to_owned());
+    let text = |name| asked.query_text(name).unwrap_or_default().to_owned();
     let number = |name| Ok::<_, Problem>(asked.query_number::<u64>(name)?.unwrap_or(0));
-    let id = asked.query_text("reservation_id")?.map(|id| reservation_id(id, "reservation_id")).transpose()?;
+    let id = asked.query_text("reservation_id").map(|id| reservation_id(id, "reservation_id")).transpose()?;
     let kinds: Vec<String> =
-        asked.query_text("kind")?.into_iter().flat_map(|kinds| kinds.split(',')).map(str::to_owned).collect();
+        asked.query_text("kind").into_iter().flat_map(|kinds| kinds.split(',')).map(str::to_owned).collect();
     if let Some(bad) = kinds.iter().find(|kind| kind.is_empty()) {
         return Err(Problem::invalid("kind", format!("`{}` is no kind", shortened(bad))));
     }
     Ok(v1::EventFilter {
-        sku: text("sku")?,
+        sku: text("sku"),
         reservation_id: id.map(Into::into),
         command_id: None,
-        actor: text("actor")?,
-        reference: text("reference")?,
+        actor: text("actor"),
+        reference: text("reference"),
         kinds,
         from_ms: number("from_ms")?,
         until_ms: number("until_ms")?,

@@ -84,7 +84,7 @@ pub(crate) async fn get_kit(asked: Asked) -> Answered {
     let (client, sku) = (asked.client()?, asked.path("sku"));
     let reader = asked.reader(&client, Some(client.shard_of(sku)))?;
     let v1::GetKitResponse { kit, flattened, availability, problem } =
-        reader.kit(sku, asked.query_text("location_id")?).await?;
+        reader.kit(sku, asked.query_text("location_id")).await?;
     let kit = kit.unwrap_or_default();
     let revision = kit.revision;
     let shown = KitShown {

@@ -173,6 +173,7 @@ fn public_routes() -> Router<Arc<Web>> {
     Router::new()
         .route("/public/v1/availability/{sku}", get(public_availability::get_public_availability))
         .route("/public/v1/availability:batch", post(public_availability::batch_public_availability))
+        .route("/public/", any(|| async { no_path() }))
         .route("/public/{*rest}", any(|| async { no_path() }))
 }
 
@@ -218,6 +219,7 @@ fn back_office_routes() -> Router<Arc<Web>> {
         .route("/v1/locations/{location_id}", put(cluster::put_location))
         .route("/v1/channels", get(cluster::list_channels))
         .route("/v1/channels/{channel_id}", put(cluster::put_channel))
+        .route("/v1/", any(|| async { no_path() }))
         .route("/v1/{*rest}", any(|| async { no_path() }))
 }
 

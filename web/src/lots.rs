@@ -129,7 +129,7 @@ pub(crate) async fn list_lots_of_item(asked: Asked) -> Answered {
     asked.only_query(&["limit", "cursor"])?;
     let (client, sku, limit) = (asked.client()?, asked.path("sku"), page_limit(&asked)? as usize);
     let after = asked
-        .query_text("cursor")?
+        .query_text("cursor")
         .map(|text| bytes_of(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(no_cursor));
     let after = after.transpose()?;
     let read = asked.reader(&client, Some(client.shard_of(sku)))?.lots(sku).await?;
@@ -252,7 +252,7 @@ pub(crate) async fn recall_lot(asked: &Asked, lot_id: &str) -> Answered {
 pub(crate) async fn trace_lot(asked: Asked) -> Answered {
     asked.only_query(&["limit", "cursor"])?;
     let (client, sku, lot_id) = (asked.client()?, asked.path("sku"), asked.path("lot_id"));
-    let (limit, cursor) = (page_limit(&asked)?, asked.query_text("cursor")?.unwrap_or_default());
+    let (limit, cursor) = (page_limit(&asked)?, asked.query_text("cursor").unwrap_or_default());
     let reader = asked.reader(&client, Some(client.shard_of(sku)))?;
     let (found, next) = reader.trace_lot_page(sku, lot_id, cursor, limit).await.map_err(of_cursor)?;
     let next_cursor = Some(next).filter(|next| !next.is_empty());

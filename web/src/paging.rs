@@ -63,7 +63,7 @@ pub(crate) async fn page_of<T: Listed>(
     asked: &Asked,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
     let limit = page_limit(asked)? as usize;
-    if let Some(cursor) = asked.query_text("cursor")? {
+    if let Some(cursor) = asked.query_text("cursor") {
         let Position { shard, after } = Position::read(cursor)?;
         listing = listing.from_position(shard, after);
         if listing.position().is_none() {

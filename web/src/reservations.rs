@@ -161,7 +161,7 @@ pub(crate) async fn list_reservations(asked: Asked) -> Answered {
     let state = asked.query_word::<ReservationState>("state")?.map(ReservationState::wire);
     let which = Reservations {
         state: state.and_then(|state| v1::ReservationState::try_from(state).ok()),
-        order_ref: asked.query_text("order_ref")?.map(str::to_owned),
+        order_ref: asked.query_text("order_ref").map(str::to_owned),
     };
     let (found, next_cursor) = page_of(asked.reader(&client, None)?.reservations(which), &asked).await?;
     Ok(Reply::ok(&Page { items: Vec::<Reservation>::from_wire(found), next_cursor }))

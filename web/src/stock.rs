@@ -114,7 +114,7 @@ pub(crate) async fn get_stock(asked: Asked) -> Answered {
     asked.only_query(&["location_id"])?;
     let (client, sku) = (asked.client()?, asked.path("sku"));
     let reader = asked.reader(&client, Some(client.shard_of(sku)))?;
-    let Read { value, freshness } = reader.stock(sku, asked.query_text("location_id")?).await?;
+    let Read { value, freshness } = reader.stock(sku, asked.query_text("location_id")).await?;
     let Stock { levels, atp, kit_revision } = value;
     // Of one location it is what `set` compares; of several there is none.
     let revision = match levels.as_slice() {

@@ -39,7 +39,8 @@ const BODIES: [(&str, &str, &str); 9] = [
     ("POST", "/public/v1/availability:batch", r#"{"skus":["A","B"],"channel_id":"web"}"#),
 ];
 
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
+    "/v1/",
     "/v1/items?limit=7&cursor=0.41",
     "/v1/reservations/0190f3c4-5b1e-8a2b-9c3d-0000000000a1",
     "/v1/events?cursor=0=17,1=204&kind=stock.received&limit=5",
