@@ -116,6 +116,14 @@ async fn each_service_tells_its_own_health() {
         pause().await;
     }
     assert_eq!(serves(&cluster, 1, "").await, Some(false));
+    // It led the cluster's records itself, and nobody confirms it any more: what alerts watch says so of every group.
+    let unled = |metrics: &str| (0..3).all(|group| metrics.contains(&format!("has_leader{{group=\"{group}\"}} 0\n")));
+    while serves(&cluster, 1, "holdfast.v1.EndpointService").await != Some(false)
+        || !unled(&get(&cluster, 1, "/metrics", "").await.1)
+    {
+        assert!(tokio::time::Instant::now() < deadline, "{}", get(&cluster, 1, "/metrics", "").await.1);
+        pause().await;
+    }
     for service in ["Cluster", "Shard", "Alert", "Event"] {
         assert_eq!(serves(&cluster, 1, &format!("holdfast.v1.{service}Service")).await, Some(true), "{service}");
     }

@@ -231,7 +231,7 @@ impl Core {
                     "{} lacks some of what was decided before this node's start",
                     group_name(group.id())
                 ));
-            } else if let Some(age) = group.age().filter(|age| *age > UNHEARD) {
+            } else if let Some(age) = group.age().filter(|age| *age > self.unheard()) {
                 let seconds = age.as_secs();
                 missing
                     .push(format!("{} has not heard for {seconds} s that it has everything", group_name(group.id())));
@@ -267,6 +267,16 @@ impl Core {
             missing.push(format!("node {peer} refuses this node: {why}"));
         }
         missing
+    }
+
+    /// From then on a leader that was not confirmed may be gone. Several elections, where these are configured to take long.
+    fn unheard(&self) -> Duration {
+        UNHEARD.max(4 * Duration::from_millis(self.config.raft.election_max_ms))
+    }
+
+    /// Who leads a group, where this node has heard so lately, and that a majority confirms it.
+    pub(crate) fn confirmed_leader(&self, group: &Group) -> Option<NodeId> {
+        group.leader().filter(|_| group.age().is_some_and(|age| age <= self.unheard()))
     }
 
     /// What an operator should look at.
@@ -309,11 +319,6 @@ impl Core {
     pub(crate) fn may_lead(&self, node: NodeId) -> bool {
         !self.clocks_off.borrow().contains(&node)
     }
-}
-
-/// Who leads a group, where this node has heard so lately, and that a majority confirms it.
-pub(crate) fn confirmed_leader(group: &Group) -> Option<NodeId> {
-    group.leader().filter(|_| group.age().is_some_and(|age| age <= UNHEARD))
 }
 
 /// A group's name for people.

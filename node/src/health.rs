@@ -18,7 +18,7 @@ use holdfast_raft::types::NodeId;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::core::{Core, confirmed_leader, group_name};
+use crate::core::{Core, group_name};
 use crate::metrics::result_window_ms;
 use crate::services::introduce;
 
@@ -82,7 +82,7 @@ pub(crate) fn services(core: &Core) -> [(&'static str, bool); 7] {
     let is_ready = core.not_ready().is_empty();
     let goes_on = !*core.stopping.borrow();
     let has_records =
-        core.meta.get().is_some_and(|meta| confirmed_leader(meta).is_some()) && core.routes.borrow().is_some();
+        core.meta.get().is_some_and(|meta| core.confirmed_leader(meta).is_some()) && core.routes.borrow().is_some();
     let has_shards = core.routes.borrow().as_ref().is_some_and(|routes| core.shards().len() >= routes.shards as usize);
     [
         ("", is_ready),

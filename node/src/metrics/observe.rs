@@ -4,7 +4,7 @@ use holdfast_inventory::Inventory;
 use holdfast_raft::host::{Group, ScrubStatus};
 
 use super::table::*;
-use crate::core::{Core, confirmed_leader};
+use crate::core::Core;
 use crate::shard::ShardHandle;
 
 fn yes(is_so: bool) -> f64 {
@@ -22,7 +22,7 @@ pub(crate) fn observe(core: &Core) {
         metrics::gauge!(DISK_FREE).set(disk.f_bavail as f64 * disk.f_frsize as f64);
         metrics::gauge!(DISK_SIZE).set(disk.f_blocks as f64 * disk.f_frsize as f64);
     }
-    core.groups().iter().for_each(observe_group);
+    core.groups().iter().for_each(|group| observe_group(core, group));
     core.shards().iter().for_each(|shard| observe_shard(core, shard));
     for (stage, total) in core.host.stages().totals() {
         metrics::counter!(STAGE_PASSED, "stage" => stage.name()).absolute(total.count);
@@ -41,10 +41,10 @@ pub(crate) fn stage_times(core: &Core) -> String {
     text
 }
 
-fn observe_group(group: &Group) {
+fn observe_group(core: &Core, group: &Group) {
     let status = group.status();
     let name = group.id().0.to_string();
-    metrics::gauge!(HAS_LEADER, "group" => name.clone()).set(yes(confirmed_leader(group).is_some()));
+    metrics::gauge!(HAS_LEADER, "group" => name.clone()).set(yes(core.confirmed_leader(group).is_some()));
     metrics::gauge!(LEADS, "group" => name.clone()).set(yes(group.is_leader()));
     metrics::gauge!(CORE_ALIVE, "group" => name.clone()).set(yes(group.core_fault().is_none()));
     let lag = status.committed_index.saturating_sub(status.applied_index);

@@ -87,7 +87,7 @@ metrics_table! {
     DISK_SIZE = Gauge "holdfast_disk_size_bytes" in Bytes by [] "The size of the disk with the node's folder.";
     REQUESTS = Counter "holdfast_requests_total" in None by ["request", "outcome"] "Commands, by their kind, and reads that this node answered, and how: `done`, or the reason as in docs/errors.md.";
     REQUEST_TIME = Histogram "holdfast_request_duration_seconds" in Seconds by ["request"] "How long a request of `commands` or a `read` took at this node.";
-    HAS_LEADER = Gauge "holdfast_group_has_leader" in None by ["group"] "Whether this node has heard within ten seconds of a leader of the group that a majority confirms (0: the cluster's records; n + 1: shard n): 1 or 0.";
+    HAS_LEADER = Gauge "holdfast_group_has_leader" in None by ["group"] "Whether this node has heard lately of a leader of the group that a majority confirms (0: the cluster's records; n + 1: shard n): 1 or 0.";
     LEADS = Gauge "holdfast_group_leads" in None by ["group"] "Whether this node leads the group: 1 or 0.";
     CORE_ALIVE = Gauge "holdfast_group_core_alive" in None by ["group"] "Whether the group's Raft core runs on this node: 1 or 0.";
     LOG_INDEX = Gauge "holdfast_group_log_index" in None by ["group", "kind"] "Positions of the group's log here: last, committed, applied, checkpointed, purged.";
