@@ -26,7 +26,8 @@ impl Client {
             AlertServiceClient::new(channel).max_decoding_message_size(MAX_REPLY_BYTES).list_alerts(request).await
         };
         let calling = self.core().reading(Target::Node(node_id));
-        let reply: v1::ListAlertsResponse = self.core().call(calling, v1::ListAlertsRequest { shard: None }, ask).await?;
+        let reply: v1::ListAlertsResponse =
+            self.core().call(calling, v1::ListAlertsRequest { shard: None }, ask).await?;
         Ok(reply.alerts)
     }
 }

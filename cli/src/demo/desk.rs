@@ -103,12 +103,15 @@ pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Fa
     let (asks, asked) = mpsc::channel(1);
     let is_open = Arc::new(AtomicBool::new(false));
     let products = boutique::catalogue(seed).into_iter().enumerate();
-    let products = products.filter(|(rank, _)| *rank == 0 || *rank >= FIRST_RANK).take(PRODUCTS).map(|(_, ware)| ware).map(|ware| Product {
-        hot: ware.item.sku == boutique::HOT_SKU,
-        sku: ware.item.sku,
-        name: ware.item.name,
-        stock: 0,
-    });
+    let products =
+        products.filter(|(rank, _)| *rank == 0 || *rank >= FIRST_RANK).take(PRODUCTS).map(|(_, ware)| ware).map(
+            |ware| Product {
+                hot: ware.item.sku == boutique::HOT_SKU,
+                sku: ware.item.sku,
+                name: ware.item.name,
+                stock: 0,
+            },
+        );
     let buttons = Arc::new(Buttons { products: products.collect(), asks, is_open: Arc::clone(&is_open) });
     let options = WebOptions {
         addresses: layout.addresses(),
@@ -117,7 +120,8 @@ pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Fa
         shown: Shown::Exact,
         desk: if has_shop { Some(Arc::clone(&buttons) as Arc<dyn Desk>) } else { None },
     };
-    let failed = |error: std::io::Error| Failure::unavailable(format!("the page of the demo cannot be served: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::unavailable(format!("the page of the demo cannot be served: {error}"));
     let first = layout.nodes.first().and_then(|node| node.client.rsplit_once(':')?.1.parse::<u16>().ok());
     let near = std::net::TcpListener::bind(("127.0.0.1", first.map_or(0, |port| port.saturating_add(PORT_ABOVE))));
     let listener = near.or_else(|_| std::net::TcpListener::bind(("127.0.0.1", 0))).map_err(failed)?;

@@ -104,7 +104,9 @@ impl Demo {
             outcome = self.play(&mut cluster, seed) => outcome,
         };
         let outcome = match outcome {
-            Ok(report) => self.tell(&report, &mut cluster, &mut stop, page.as_mut().map(|page| (page, seed)), format).await,
+            Ok(report) => {
+                self.tell(&report, &mut cluster, &mut stop, page.as_mut().map(|page| (page, seed)), format).await
+            }
             Err(failure) => Err(failure),
         };
         cluster.stop().await;

@@ -25,10 +25,10 @@ const CURSOR_BYTES: usize = 8_192;
 /// See the module.
 pub(super) async fn stream(asked: Asked) -> Result<Response, Problem> {
     asked.only_query(&["cursor", "sku", "kind"])?;
-    let cursor = cursor(&asked.headers, asked.query_text("cursor")?)?;
-    let kinds = asked.query_text("kind")?.map(|kinds| kinds.split(',').map(str::to_owned).collect());
+    let cursor = cursor(&asked.headers, asked.query_text("cursor"))?;
+    let kinds = asked.query_text("kind").map(|kinds| kinds.split(',').map(str::to_owned).collect());
     let filter = v1::EventFilter {
-        sku: asked.query_text("sku")?.unwrap_or_default().to_owned(),
+        sku: asked.query_text("sku").unwrap_or_default().to_owned(),
         kinds: kinds.unwrap_or_default(),
         ..v1::EventFilter::default()
     };

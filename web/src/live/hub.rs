@@ -66,8 +66,7 @@ impl Listener {
 /// Watches until nobody listens.
 async fn watch(client: Client, sender: broadcast::Sender<Changes>) {
     let Some(cursor) = from_now_on(&client, &sender).await else { return };
-    let mut watch =
-        client.watch_availability(AvailabilityWatch { skus: Vec::new(), cursor, coalesce: COALESCE });
+    let mut watch = client.watch_availability(AvailabilityWatch { skus: Vec::new(), cursor, coalesce: COALESCE });
     while sender.receiver_count() > 0 {
         let Ok(answer) = watch.next().await else {
             // No node serves it just now. It goes on from its cursor when one does.

@@ -61,7 +61,8 @@ impl Readers {
 }
 
 fn take(places: &Arc<Semaphore>, most: usize, of: &str) -> Result<OwnedSemaphorePermit, Problem> {
-    let none = || Problem::overloaded(format!("{most} readers of {of} are here, which is as many as may; ask another node"));
+    let none =
+        || Problem::overloaded(format!("{most} readers of {of} are here, which is as many as may; ask another node"));
     Arc::clone(places).try_acquire_owned().map_err(|_| none())
 }
 

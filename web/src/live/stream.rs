@@ -19,8 +19,8 @@ use super::hub::{Heard, Listener};
 use super::said::Said;
 use super::wanted::Wanted;
 use super::{IDLE, SKUS};
-use crate::asked::Asked;
 use crate::Shown;
+use crate::asked::Asked;
 use crate::problem::Problem;
 
 /// For the back office.
@@ -37,7 +37,7 @@ pub(super) async fn public(asked: Asked) -> Result<Response, Problem> {
 async fn stream(asked: Asked, shown: Shown) -> Result<Response, Problem> {
     asked.only_query(&["sku", "category", "campaign"])?;
     let names = |field| -> Result<Vec<String>, Problem> {
-        let text = asked.query_text(field)?.unwrap_or_default();
+        let text = asked.query_text(field).unwrap_or_default();
         Ok(text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
     };
     let wanted = Wanted { skus: names("sku")?, categories: names("category")?, campaigns: names("campaign")? };

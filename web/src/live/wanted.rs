@@ -57,7 +57,9 @@ impl Wanted {
         }
         let all = skus.union(known).count();
         if all > SKUS {
-            return Err(Problem::overloaded(format!("one reader hears of at most {SKUS} SKUs; these are {all} or more")));
+            return Err(Problem::overloaded(format!(
+                "one reader hears of at most {SKUS} SKUs; these are {all} or more"
+            )));
         }
         Ok(skus)
     }

@@ -22,8 +22,8 @@ use super::said::Said;
 use super::stream::now;
 use super::wanted::Wanted;
 use super::{IDLE, SLOW};
-use crate::Web;
 use crate::Shown;
+use crate::Web;
 use crate::problem::Problem;
 
 /// Longest message of a reader: a thousand SKUs.
@@ -134,7 +134,12 @@ impl Reader {
         }
     }
 
-    async fn tell(&mut self, news: &[v1::AvailabilityChange], skus: &BTreeSet<String>, idle: &mut tokio::time::Interval) -> bool {
+    async fn tell(
+        &mut self,
+        news: &[v1::AvailabilityChange],
+        skus: &BTreeSet<String>,
+        idle: &mut tokio::time::Interval,
+    ) -> bool {
         if news.iter().any(|change| skus.contains(&change.sku)) {
             idle.reset();
         }
@@ -191,7 +196,9 @@ mod tests {
 
     #[test]
     fn what_a_reader_says_is_one_of_two_things() {
-        assert!(matches!(serde_json::from_str(r#"{"subscribe":{"skus":["A"]}}"#), Ok(Asks::Subscribe(wanted)) if wanted.skus == ["A"]));
+        assert!(
+            matches!(serde_json::from_str(r#"{"subscribe":{"skus":["A"]}}"#), Ok(Asks::Subscribe(wanted)) if wanted.skus == ["A"])
+        );
         assert!(matches!(serde_json::from_str(r#"{"unsubscribe":{"campaigns":["x"]}}"#), Ok(Asks::Unsubscribe(_))));
         for other in ["{}", "[]", r#"{"subscribe":{"sku":["A"]}}"#, r#"{"subscribe":{},"unsubscribe":{}}"#] {
             assert!(serde_json::from_str::<Asks>(other).is_err(), "{other}");

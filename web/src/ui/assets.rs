@@ -81,7 +81,8 @@ mod tests {
     fn every_file_that_a_file_of_the_page_names_is_there() {
         let names: Vec<&str> = ASSETS.iter().map(|asset| asset.name).collect();
         for asset in ASSETS.iter().filter(|asset| !asset.name.starts_with("vendor/")) {
-            for part in asset.content.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css")) {
+            for part in asset.content.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css"))
+            {
                 let folder = asset.name.rsplit_once('/').map_or("", |(folder, _)| folder);
                 let from_root = part.strip_prefix("/ui/").map(str::to_owned);
                 let beside = part.strip_prefix("./").map(|rest| join(folder, rest));
@@ -103,7 +104,12 @@ mod tests {
     #[test]
     fn nothing_is_fetched_from_outside_nor_run_from_within_the_markup() {
         let page = ASSETS.iter().find(|asset| asset.name == "index.html").unwrap().content;
-        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<style") && !page.contains(" on"));
+        assert!(
+            !page.contains("http://")
+                && !page.contains("https://")
+                && !page.contains("<style")
+                && !page.contains(" on")
+        );
         for asset in ASSETS.iter().filter(|asset| asset.kind == SCRIPT && !asset.name.starts_with("vendor/")) {
             assert!(!asset.content.contains("innerHTML") && !asset.content.contains("https://"), "{}", asset.name);
         }

@@ -103,7 +103,8 @@ pub(super) async fn heads(asked: Asked) -> Answered {
         let shards: Vec<u32> = client.routing().shards.iter().map(|(shard, _)| *shard).collect();
         let reader = client.reader(Consistency::Stale);
         let heads = join_all(shards.iter().map(|shard| reader.tree_head(*shard, 0))).await;
-        let shown = |head: v1::TreeHead| HeadShown { shard: head.shard, size: head.size, root: Hex::from_wire(head.root) };
+        let shown =
+            |head: v1::TreeHead| HeadShown { shard: head.shard, size: head.size, root: Hex::from_wire(head.root) };
         let heads = heads.into_iter().map(|head| head.map(shown)).collect::<Result<Vec<_>, _>>()?;
         Ok(Reply::ok(&Heads { heads }))
     })
@@ -123,8 +124,7 @@ pub(super) async fn reservations(asked: Asked) -> Answered {
             reader.reservations(which).of_shard(*shard).take(ROWS / shards.len().max(1))
         };
         let lists = join_all(shards.iter().map(of_shard)).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut reservations: Vec<_> =
-            lists.into_iter().flatten().map(|it| ReservationShown::of(it, now_ms)).collect();
+        let mut reservations: Vec<_> = lists.into_iter().flatten().map(|it| ReservationShown::of(it, now_ms)).collect();
         reservations.sort_by_key(|it| std::cmp::Reverse(it.created_at_ms));
         Ok(Reply::ok(&ReservationsShown { reservations }))
     })

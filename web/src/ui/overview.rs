@@ -220,7 +220,8 @@ async fn look(web: &Web, client: &Client, sums: &mut Sums, reading: &mut Duratio
     overview.demo = web.desk.is_some();
     overview.history = history.samples();
     overview.marks = history.marks();
-    let now: Sums = statuses.iter().filter_map(|(node, said)| Some((*node, said.as_ref()?.requests.clone()?))).collect();
+    let now: Sums =
+        statuses.iter().filter_map(|(node, said)| Some((*node, said.as_ref()?.requests.clone()?))).collect();
     overview.rates = rates(sums, &now);
     *sums = now;
     overview.rates.commands_per_s = overview.history.last().map_or(0.0, |last| last.commands_per_s);

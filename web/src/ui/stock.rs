@@ -75,7 +75,7 @@ struct OneSku {
 /// `GET /ui/api/stock?find=LIP`: quantities whose SKU has that in it.
 pub(super) async fn find(asked: Asked) -> Answered {
     asked.only_query(&["find"])?;
-    let wanted = asked.query_text("find")?.unwrap_or_default().to_lowercase();
+    let wanted = asked.query_text("find").unwrap_or_default().to_lowercase();
     let client = asked.client()?;
     in_time(async {
         let mut listing = client.reader(Consistency::Stale).stocks();
@@ -127,7 +127,8 @@ pub(super) async fn at_risk(asked: Asked) -> Answered {
     let client = asked.client()?;
     in_time(async {
         let until = client.cluster_time_ms() + u64::try_from(AT_RISK.as_millis()).unwrap_or(u64::MAX);
-        let lots = client.reader(Consistency::Stale).all_lots(Lots { removal_until_ms: Some(until) }).take(ROWS).await?;
+        let lots =
+            client.reader(Consistency::Stale).all_lots(Lots { removal_until_ms: Some(until) }).take(ROWS).await?;
         let mut lots: Vec<LotShown> = lots.into_iter().map(LotShown::of).filter(|lot| lot.on_hand > 0).collect();
         lots.sort_by_key(|lot| lot.removal_at_ms);
         Ok(Reply::ok(&LotsShown { lots }))
