@@ -65,7 +65,7 @@ function drawOperation(method, path, operation) {
   return drawn;
 }
 
-function draw(api) {
+function draw([api, reasons]) {
   const main = document.getElementById("operations");
   const contents = document.getElementById("contents");
   document.getElementById("about").textContent = api.info.description || "";
@@ -87,25 +87,21 @@ function draw(api) {
     link.href = "#" + heading.id;
     contents.append(link, " ");
   }
-  drawReasons(api, main);
+  drawReasons(reasons, main);
 }
 
 // Each problem's type points here.
-function drawReasons(api, main) {
-  const reasons = api.components?.schemas?.Problem?.properties?.reason?.enum || [];
+function drawReasons(reasons, main) {
   main.append(element("h2", "reasons"));
-  const list = element("ul");
-  for (const reason of reasons) {
-    const item = element("li", "", [element("code", reason)]);
-    item.id = reason;
-    list.append(item);
+  for (const { reason, status, retry, effect, text } of reasons) {
+    const heading = element("h3", "", [element("code", reason)]);
+    heading.id = reason;
+    main.append(heading, element("p", `${status}, retry: ${retry}, effect: ${effect}`), element("p", text));
   }
-  main.append(list);
   const wanted = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (wanted) wanted.scrollIntoView();
 }
 
-fetch("/openapi.json")
-  .then((reply) => reply.json())
+Promise.all(["/openapi.json", "/docs/reasons.json"].map((path) => fetch(path).then((reply) => reply.json())))
   .then(draw)
-  .catch((error) => document.getElementById("operations").append(element("p", "openapi.json was not read: " + error)));
+  .catch((error) => document.getElementById("operations").append(element("p", "the document was not read: " + error)));

@@ -113,6 +113,8 @@ fn tell_the_truth(said: &mut serde_json::Value) {
     }
 }
 
+static REASONS: LazyLock<String> = LazyLock::new(crate::reasons::json);
+
 /// The routes of what the API says of itself.
 pub(crate) fn routes() -> Router<Arc<Web>> {
     let page = |media_type: &'static str, text: &'static str| {
@@ -122,6 +124,7 @@ pub(crate) fn routes() -> Router<Arc<Web>> {
     };
     Router::new()
         .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI.as_str()) }))
+        .route("/docs/reasons.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], REASONS.as_str()) }))
         .route("/docs", page("text/html; charset=utf-8", PAGE))
         .route("/docs/docs.js", page("text/javascript; charset=utf-8", SCRIPT))
         .route("/docs/docs.css", page("text/css; charset=utf-8", STYLE))
@@ -155,30 +158,35 @@ fn described() -> utoipa::openapi::OpenApi {
 fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let is_read = *method == HttpMethod::Get || path.contains("availability:batch");
     let parameters = operation.parameters.get_or_insert_default();
-    parameters.push(header_of("traceparent", false, ANY, "W3C Trace Context: the reply goes on in the same trace"));
+    parameters.push(header_of("traceparent", false, None, "W3C Trace Context: the reply goes on in the same trace"));
     if is_read {
         let what = "The Holdfast-Token of a reply: see at least what it has seen";
         parameters.push(header_of(
             "Holdfast-At-Least",
             false,
-            "^[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*$",
+            Some("^[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*$"),
             what,
         ));
     } else {
         let what =
             "What decides the change once: a UUID, or a text of 1 to 255 bytes; the same again is answered the same";
-        parameters.push(header_of("Idempotency-Key", *method == HttpMethod::Post, "^[!-~]([ -~]{0,253}[!-~])?$", what));
+        parameters.push(header_of(
+            "Idempotency-Key",
+            *method == HttpMethod::Post,
+            Some("^[!-~]([ -~]{0,253}[!-~])?$"),
+            what,
+        ));
         if honours_if_match(path, method) {
             parameters.push(header_of(
                 "If-Match",
                 false,
-                "^\"[1-9][0-9]{0,17}(-[0-9a-f]{16})?\"$",
+                Some("^\"[1-9][0-9]{0,17}(-[0-9a-f]{16})?\"$"),
                 "The ETag of a reply: only at that revision",
             ));
         }
     }
     if *method == HttpMethod::Get {
-        parameters.push(header_of("If-None-Match", false, ANY, "The ETag of a reply: 304 if nothing has changed"));
+        parameters.push(header_of("If-None-Match", false, None, "The ETag of a reply: 304 if nothing has changed"));
     }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
@@ -235,16 +243,13 @@ fn header_saying(what: &str) -> utoipa::openapi::Header {
     HeaderBuilder::new().schema(ObjectBuilder::new().schema_type(Type::String)).description(Some(what)).build()
 }
 
-/// Headers that are looked at leniently.
-const ANY: &str = "^[ -~]*$";
-
-fn header_of(name: &str, is_required: bool, pattern: &str, what: &str) -> Parameter {
+fn header_of(name: &str, is_required: bool, pattern: Option<&str>, what: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(if is_required { Required::True } else { Required::False })
         .description(Some(what))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern))))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(pattern)))
         .build()
 }
 

@@ -81,7 +81,7 @@ impl Asked {
 
     /// A reader of one shard, or of several (`None`), as fresh as the request asks.
     pub(crate) fn reader<'a>(&self, client: &'a Client, shard: Option<u32>) -> Result<Reader<'a>, Problem> {
-        Ok(client.reader(Tokens::asked(&self.headers)?.of_shard(shard)))
+        Ok(client.reader(Tokens::asked(&self.headers)?.of_shard(shard, &self.web.seen())))
     }
 
     /// A part of the path, decoded.

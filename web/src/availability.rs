@@ -156,7 +156,7 @@ pub(crate) async fn look_at_one(
     let text = |name| asked.query_text(name).unwrap_or_default();
     let (client, sku) = (asked.client()?, asked.path("sku"));
     let wanted = Wanted::of(asked, &client, whose, text("location_id"), text("channel_id")).await?;
-    let consistency = Tokens::asked(&asked.headers)?.of_shard(Some(client.shard_of(sku)));
+    let consistency = Tokens::asked(&asked.headers)?.of_shard(Some(client.shard_of(sku)), &asked.web.seen());
     Ok(look(&client, consistency, sku, &wanted).await?)
 }
 
@@ -169,10 +169,10 @@ pub(crate) async fn look_at_many(asked: &Asked, whose: Audience) -> Result<Looke
     check_batch(skus.len(), "skus")?;
     let client = asked.client()?;
     let wanted = Wanted::of(asked, &client, whose, &location_id, &channel_id).await?;
-    let tokens = Tokens::asked(&asked.headers)?;
+    let (tokens, seen) = (Tokens::asked(&asked.headers)?, asked.web.seen());
     let looks = skus.into_iter().enumerate().map(|(at, sku)| {
         let (client, wanted) = (&client, &wanted);
-        let consistency = tokens.of_shard(Some(client.shard_of(&sku)));
+        let consistency = tokens.of_shard(Some(client.shard_of(&sku)), &seen);
         async move {
             let seen = look(client, consistency, &sku, wanted).await;
             seen.map_err(|error| Problem { field: format!("skus[{at}]"), ..Problem::from(error) })

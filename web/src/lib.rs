@@ -30,6 +30,7 @@ mod manners;
 mod paging;
 mod problem;
 mod public_availability;
+mod reasons;
 mod reply;
 mod reservations;
 mod reservations_batch;
@@ -41,7 +42,7 @@ mod ui;
 mod untrusted;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::routing::{any, get, post, put};
@@ -81,6 +82,8 @@ pub(crate) struct Web {
     keys: Arc<Keys>,
     places: Semaphore,
     channels: KnownChannels,
+    /// Up to where replies of this node have seen the shards' logs.
+    replied: Mutex<Tokens>,
     world: World,
     hosts: Vec<String>,
     shown: Shown,
@@ -104,10 +107,15 @@ impl Web {
         self.link.client().ok_or_else(|| Problem::of(ErrorReason::Unavailable, detail))
     }
 
-    /// Up to where this node's client has seen the shards' logs.
+    /// Up to where this node has seen the shards' logs.
     fn seen(&self) -> Tokens {
-        let Some(client) = self.link.client() else { return Tokens::default() };
-        client.routing().shards.iter().filter_map(|(shard, _)| client.token(*shard)).collect()
+        self.replied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A reply has seen this.
+    fn has_replied(&self, seen: Tokens) {
+        let mut replied = self.replied.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.into_iter().for_each(|token| replied.add(token));
     }
 
     #[cfg(test)]
@@ -117,6 +125,7 @@ impl Web {
             keys: Arc::default(),
             places: Semaphore::new(REQUESTS),
             channels: KnownChannels::default(),
+            replied: Mutex::default(),
             world: World::real(),
             hosts: Vec::new(),
             shown: Shown::Status,
@@ -140,6 +149,7 @@ pub fn routes(options: WebOptions) -> Router {
         keys: Arc::default(),
         places: Semaphore::new(REQUESTS),
         channels: KnownChannels::default(),
+        replied: Mutex::default(),
         world,
         hosts,
         shown,

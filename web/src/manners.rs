@@ -14,7 +14,7 @@ use crate::Web;
 use crate::limits::REQUESTS;
 use crate::problem::Problem;
 use crate::revisions::has_already;
-use crate::tokens::TOKEN;
+use crate::tokens::{TOKEN, Tokens};
 
 /// On a reply to what was decided before.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -57,11 +57,15 @@ pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Ne
     for (name, value) in usual {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if !headers.contains_key(TOKEN)
-        && let Ok(seen) = HeaderValue::from_str(&web.seen().text())
-        && !seen.is_empty()
-    {
-        headers.insert(TOKEN, seen);
+    match headers.get(TOKEN).map(|told| told.to_str().ok().and_then(Tokens::read)) {
+        Some(told) => web.has_replied(told.unwrap_or_default()),
+        None => {
+            if let Ok(seen) = HeaderValue::from_str(&web.seen().text())
+                && !seen.is_empty()
+            {
+                headers.insert(TOKEN, seen);
+            }
+        }
     }
     if let Ok(parent) = HeaderValue::from_str(&trace.parent) {
         headers.insert(TRACE_PARENT, parent);

@@ -27,23 +27,23 @@ impl Tokens {
     /// What a read asks to see at least.
     pub(crate) fn asked(headers: &HeaderMap) -> Result<Self, Problem> {
         let Some(text) = only(headers, &AT_LEAST)? else { return Ok(Self::default()) };
-        let refused = || {
+        Self::read(text).ok_or_else(|| {
             let detail = "is none of our tokens: send the Holdfast-Token of a reply, SHARD:INDEX with commas between";
             Problem::invalid("Holdfast-At-Least", detail)
-        };
+        })
+    }
+
+    /// Reads what [`Tokens::text`] wrote.
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let mut seen = Self::default();
         for place in text.split(',') {
-            let (shard, index) = place.trim().split_once(':').ok_or_else(refused)?;
-            let token = ConsistencyToken {
-                shard: shard.parse().map_err(|_| refused())?,
-                applied_index: index.parse().map_err(|_| refused())?,
-            };
-            seen.add(token);
+            let (shard, index) = place.trim().split_once(':')?;
+            seen.add(ConsistencyToken { shard: shard.parse().ok()?, applied_index: index.parse().ok()? });
             if seen.0.len() > MAX_SHARDS {
-                return Err(refused());
+                return None;
             }
         }
-        Ok(seen)
+        Some(seen)
     }
 
     /// One more; of a shard the furthest counts.
@@ -52,10 +52,12 @@ impl Tokens {
         *seen = token.applied_index.max(*seen);
     }
 
-    /// How fresh a read of one shard must be; of `None`, of several shards: a token of all of them there cannot be.
-    pub(crate) fn of_shard(&self, shard: Option<u32>) -> Consistency {
+    /// How fresh a read of one shard must be; of `None`, of several shards: a token of all of them there cannot be. `seen` is what this
+    /// node has seen: whatever lies beyond it is asked of the leader, who has it, rather than waited for; it may be made up.
+    pub(crate) fn of_shard(&self, shard: Option<u32>, seen: &Self) -> Consistency {
         let index = shard.and_then(|shard| Some((shard, *self.0.get(&shard)?)));
-        index.map_or(Consistency::Linearizable, |(shard, applied_index)| {
+        let is_seen = |(shard, index): &(u32, u64)| seen.0.get(shard).is_some_and(|seen| index <= seen);
+        index.filter(is_seen).map_or(Consistency::Linearizable, |(shard, applied_index)| {
             Consistency::AtLeast(ConsistencyToken { shard, applied_index })
         })
     }
@@ -105,9 +107,11 @@ mod tests {
         let seen: Tokens = [token(3, 17), token(0, 5), token(3, 12)].into_iter().collect();
         assert_eq!(seen.text(), "0:5,3:17");
         assert_eq!(asked("0:5,3:17"), Ok(seen.clone()));
-        assert_eq!(seen.of_shard(Some(3)), Consistency::AtLeast(token(3, 17)));
-        assert_eq!(seen.of_shard(Some(1)), Consistency::Linearizable);
-        assert_eq!(seen.of_shard(None), Consistency::Linearizable);
+        assert_eq!(seen.of_shard(Some(3), &seen), Consistency::AtLeast(token(3, 17)));
+        assert_eq!(seen.of_shard(Some(1), &seen), Consistency::Linearizable);
+        assert_eq!(seen.of_shard(None, &seen), Consistency::Linearizable);
+        let less: Tokens = [token(3, 16)].into_iter().collect();
+        assert_eq!(seen.of_shard(Some(3), &less), Consistency::Linearizable, "what nobody has seen is not waited for");
         for bad in ["", "3", "3:", ":1", "3=17", "-1:2", "3:17,"] {
             assert_eq!(asked(bad).unwrap_err().field, "Holdfast-At-Least", "{bad}");
         }
