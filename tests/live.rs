@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 const SKU: &str = "ROSE";
 
@@ -81,6 +82,19 @@ impl Stream {
     }
 }
 
+/// A WebSocket of a node, as soon as it serves one.
+async fn socket(cluster: &Cluster, node: u64, path: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    let url = format!("ws://{}{path}", cluster.http(node).address);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match tokio_tungstenite::connect_async(&url).await {
+            Ok((socket, _)) => return socket,
+            Err(error) => assert!(Instant::now() < deadline, "node {node} takes no WebSocket: {error}"),
+        }
+        pause().await;
+    }
+}
+
 /// The identity of an event.
 fn place(event: &Value) -> (u64, u64) {
     (event["shard"].as_u64().expect("a shard"), event["seq"].as_u64().expect("a sequence"))
@@ -130,8 +144,7 @@ async fn a_customer_hears_of_the_last_items_that_they_are_gone_and_that_there_ar
     let cluster = Cluster::with_http(&["http.availability_shown=exact"]).await;
     let client = Shop::client(&cluster).await;
     stocked(&client).await;
-    let url = format!("ws://{}/public/v1/ws", cluster.http(2).address);
-    let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.expect("the node takes a WebSocket");
+    let mut socket = socket(&cluster, 2, "/public/v1/ws").await;
     socket.send(Message::text(json!({"subscribe": {"skus": [SKU]}}).to_string())).await.expect("it is there");
     let mut told = Vec::new();
     let mut heard = async |wanted: (&str, u64)| {

@@ -29,17 +29,10 @@ pub(crate) fn json() -> String {
     serde_json::to_string(&meanings).expect("texts and whole numbers only")
 }
 
-/// The paragraphs under a reason's heading. One heading may have several reasons, with commas between.
+/// What the list of pages says of a reason: `- [CODE](errors/CODE.md): …`.
 fn meaning_of(reason: &str) -> Option<String> {
-    let sections = TEXT.split("\n### ").skip(1);
-    let mut of_reason = sections.filter_map(|section| {
-        let (heading, text) = section.split_once('\n')?;
-        let names = heading.split([',', ' ']).map(|name| name.trim_matches('`'));
-        names.into_iter().any(|name| name == reason).then_some(text)
-    });
-    let text = of_reason.next()?;
-    let text = text.split("\n#").next().unwrap_or(text);
-    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    let link = format!("- [{reason}](errors/{reason}.md): ");
+    TEXT.lines().find_map(|line| line.strip_prefix(&link)).map(str::to_owned)
 }
 
 #[cfg(test)]
