@@ -7,9 +7,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use cluster::{Cluster, Shop, amid_the_used, copy_folder, flip_amid, flip_in_every, last_written, truncate};
+use cluster::{
+    Cluster, Raw, Shop, amid_the_used, copy_folder, flip_amid, flip_in_every, last_written, put_item, receive, truncate,
+};
 use holdfast_client::{Client, ClientOptions, Error, Receive};
-use holdfast_proto::v1::{GetStatusResponse, ReplicaRole};
+use holdfast_proto::v1::{Effect, ErrorReason, GetStatusResponse, ReplicaRole, Retry};
 
 /// Limits that make segments small.
 const SMALL: &[&str] = &["limits.checkpoint_bytes=1048576", "limits.segment_bytes=1048576"];
@@ -206,4 +208,44 @@ async fn a_node_whose_folder_is_an_older_copy_does_not_vote_and_is_replaced() {
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_without_room_on_its_disks_takes_nothing_says_so_and_still_tells_what_it_has() {
+    let mut cluster = Cluster::of_three().await;
+    let raw = Raw::of(&cluster).await;
+    let shard = raw.client.shard_of("SKU-0");
+    for operation in [put_item("SKU-0"), receive("SKU-0", 7)] {
+        raw.ask_leader(shard, raw.command(operation)).await;
+    }
+    cluster.kill_all();
+    for id in 1..=3 {
+        cluster.start_with(id, &["limits.min_free_bytes=9000000000000000000"]);
+    }
+    cluster.wait_ready().await;
+    for id in 1..=3 {
+        cluster.wait_message(id, "nearly full").await;
+    }
+    let raw = Raw::of(&cluster).await;
+    let arrival = raw.command(receive("SKU-0", 5));
+    let leader = raw.leader(shard).await;
+    let told = raw.ask_batch(leader, vec![arrival.clone()]).await.expect("a batch is answered command by command");
+    let refused = Raw::refusal(&told[0]).expect("nothing is taken");
+    assert_eq!(
+        (refused.reason(), refused.effect(), refused.retry()),
+        (ErrorReason::StorageFull, Effect::None, Retry::SameKey)
+    );
+    assert_eq!(refused.metadata["node"], leader.to_string());
+    assert_eq!(units(&cluster).await, 7, "what is there is told, and nothing came");
+
+    cluster.restart_all().await;
+    let told = Raw::of(&cluster).await.ask_leader(shard, arrival).await;
+    assert!(Raw::refusal(&told).is_none(), "{told:?}");
+    assert_eq!(units(&cluster).await, 12, "the same command is done once there is room");
+}
+
+/// Units of the SKU that may be promised.
+async fn units(cluster: &Cluster) -> u64 {
+    let client = Shop::client(cluster).await;
+    client.reader(Default::default()).stock("SKU-0", None).await.expect("it is read").value.atp
 }

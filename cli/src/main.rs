@@ -15,6 +15,7 @@ mod demo;
 mod development;
 mod doctor;
 mod event_rows;
+mod exposure;
 mod failure;
 mod ids;
 mod input;

@@ -76,6 +76,8 @@ pub struct Failure {
     pub receipt_id: Option<ReceiptId>,
     /// The same of a count.
     pub count_id: Option<CountId>,
+    /// It was decided against earlier, by another attempt with this id.
+    pub replayed: bool,
 }
 
 /// A command or a read that was not done.
@@ -153,6 +155,7 @@ impl From<CommandError> for Error {
             transfer_id: None,
             receipt_id: None,
             count_id: None,
+            replayed: false,
         });
         if failure.effect != Effect::None {
             Self::Unknown(failure)

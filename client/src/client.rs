@@ -168,6 +168,12 @@ impl Client {
         self.core.shard_of(slot_of(sku))
     }
 
+    /// The shard that decides what has that slot: a reservation, a transfer, an expected receipt, a count.
+    #[must_use]
+    pub fn shard_of_slot(&self, slot: u16) -> u32 {
+        self.core.shard_of(slot)
+    }
+
     /// By this position a shard has applied everything that this client was answered; `None`: nothing yet.
     #[must_use]
     pub fn token(&self, shard: u32) -> Option<ConsistencyToken> {

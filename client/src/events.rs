@@ -27,9 +27,20 @@ pub(crate) fn events(channel: GrpcChannel) -> EventServiceClient<GrpcChannel> {
 impl Reader<'_> {
     /// A page of a shard's events from `from_seq` on (0: the first that is kept), at most 1 000.
     pub async fn events(&self, shard: u32, from_seq: u64, filter: &v1::EventFilter) -> Result<Read<EventPage>, Error> {
+        self.some_events(shard, from_seq, 0, filter).await
+    }
+
+    /// The same, at most `limit` of them; 0: 1 000.
+    pub async fn some_events(
+        &self,
+        shard: u32,
+        from_seq: u64,
+        limit: u32,
+        filter: &v1::EventFilter,
+    ) -> Result<Read<EventPage>, Error> {
         let (target, consistency) = self.how(shard);
         let filter = Some(filter.clone());
-        let question = v1::ListEventsRequest { shard, from_seq, limit: 0, filter, consistency };
+        let question = v1::ListEventsRequest { shard, from_seq, limit, filter, consistency };
         let ask = |channel, request| async move { events(channel).list_events(request).await };
         let reply: v1::ListEventsResponse = self.core.call(self.core.reading(target), question, ask).await?;
         let v1::ListEventsResponse { events, next_seq, first_kept_seq, freshness } = reply;

@@ -65,7 +65,11 @@ pub(crate) fn outcome(
         Some(Outcome::Success(success)) => {
             Ok(Success::from_wire(success, result.replayed, sealed.command_id, sealed.about, token))
         }
-        Some(Outcome::Error(error)) => Err(error.into()),
+        Some(Outcome::Error(error)) => {
+            let mut error = Error::from(error);
+            error.failure_mut().replayed = result.replayed;
+            Err(error)
+        }
         None => Err(nothing_said()),
     }
 }

@@ -44,6 +44,7 @@ mod rooms;
 mod routes;
 mod session;
 mod watch;
+mod watchers;
 mod wire;
 
 pub use answer::{Error, Failure, Success};

@@ -76,12 +76,13 @@ pub trait Listed: Sized + Send {
     /// What narrows the listing.
     type Filter: Clone + Send + Sync;
 
-    /// One page of a shard, after `cursor`.
+    /// One page of a shard, after `cursor`: at most so many entries; 0: as many as a node gives.
     #[doc(hidden)]
     fn page(
         reader: Reader<'_>,
         shard: u32,
         cursor: String,
+        limit: u32,
         filter: &Self::Filter,
     ) -> impl Future<Output = Result<Page<Self>, Error>> + Send;
 }
@@ -94,13 +95,14 @@ pub struct Listing<'a, T: Listed> {
     filter: T::Filter,
     shards: VecDeque<u32>,
     cursor: String,
+    limit: u32,
     read: VecDeque<T>,
 }
 
 impl<'a, T: Listed> Listing<'a, T> {
     pub(crate) fn new(reader: Reader<'a>, filter: T::Filter) -> Self {
         let shards = reader.core.with_routes(|routes| routes.shards.iter().copied().collect());
-        Self { reader, filter, shards, cursor: String::new(), read: VecDeque::new() }
+        Self { reader, filter, shards, cursor: String::new(), limit: 0, read: VecDeque::new() }
     }
 
     /// Only of that shard.
@@ -108,6 +110,28 @@ impl<'a, T: Listed> Listing<'a, T> {
     pub fn of_shard(mut self, shard: u32) -> Self {
         self.shards.retain(|each| *each == shard);
         self
+    }
+
+    /// From where another listing of the same stood ([`Listing::position`]). A shard that is none of the cluster's: nothing.
+    #[must_use]
+    pub fn from_position(mut self, shard: u32, cursor: impl Into<String>) -> Self {
+        while self.shards.front().is_some_and(|first| *first != shard) {
+            self.shards.pop_front();
+        }
+        self.cursor = cursor.into();
+        self
+    }
+
+    /// In pages of at most so many entries from now on, of stock so many SKUs; 0: of 1 000, which is the most.
+    pub const fn set_page(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
+    /// Where the next page begins: a shard, and how far it was listed; `None`: there is none. Of use where everything that was read was
+    /// taken.
+    #[must_use]
+    pub fn position(&self) -> Option<(u32, &str)> {
+        self.shards.front().map(|shard| (*shard, self.cursor.as_str()))
     }
 
     /// The next entry; `None` after the last. After an error the same page may be asked for again.
@@ -141,7 +165,7 @@ impl<'a, T: Listed> Listing<'a, T> {
 
     async fn fetch(&mut self) -> Result<Option<Vec<T>>, Error> {
         let Some(&shard) = self.shards.front() else { return Ok(None) };
-        let Page { entries, next } = T::page(self.reader, shard, self.cursor.clone(), &self.filter).await?;
+        let Page { entries, next } = T::page(self.reader, shard, self.cursor.clone(), self.limit, &self.filter).await?;
         match next {
             Some(cursor) if cursor != self.cursor => self.cursor = cursor,
             _ => {
@@ -156,9 +180,9 @@ impl<'a, T: Listed> Listing<'a, T> {
 impl Listed for v1::Item {
     type Filter = ();
 
-    async fn page(reader: Reader<'_>, shard: u32, after_sku: String, (): &()) -> Result<Page<Self>, Error> {
+    async fn page(reader: Reader<'_>, shard: u32, after_sku: String, limit: u32, (): &()) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
-        let question = v1::ListItemsRequest { shard, after_sku, limit: 0, consistency };
+        let question = v1::ListItemsRequest { shard, after_sku, limit, consistency };
         let ask = |channel, request| async move { inventory(channel).list_items(request).await };
         let reply: v1::ListItemsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = reply.items.last().filter(|_| reply.more).map(|item| item.sku.clone());
@@ -169,9 +193,9 @@ impl Listed for v1::Item {
 impl Listed for v1::StockLevel {
     type Filter = ();
 
-    async fn page(reader: Reader<'_>, shard: u32, after_sku: String, (): &()) -> Result<Page<Self>, Error> {
+    async fn page(reader: Reader<'_>, shard: u32, after_sku: String, limit: u32, (): &()) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
-        let question = v1::ListStockRequest { shard, after_sku, limit: 0, consistency };
+        let question = v1::ListStockRequest { shard, after_sku, limit, consistency };
         let ask = |channel, request| async move { inventory(channel).list_stock(request).await };
         let reply: v1::ListStockResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = reply.more.then_some(reply.last_sku);
@@ -182,10 +206,16 @@ impl Listed for v1::StockLevel {
 impl Listed for v1::Lot {
     type Filter = Lots;
 
-    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Lots) -> Result<Page<Self>, Error> {
+    async fn page(
+        reader: Reader<'_>,
+        shard: u32,
+        page_token: String,
+        limit: u32,
+        filter: &Lots,
+    ) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
         let removal_until_ms = filter.removal_until_ms.unwrap_or(0);
-        let question = v1::ListLotsRequest { shard, removal_until_ms, page_token, limit: 0, consistency };
+        let question = v1::ListLotsRequest { shard, removal_until_ms, page_token, limit, consistency };
         let ask = |channel, request| async move { inventory(channel).list_lots(request).await };
         let reply: v1::ListLotsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
@@ -200,6 +230,7 @@ impl Listed for v1::Reservation {
         reader: Reader<'_>,
         shard: u32,
         page_token: String,
+        limit: u32,
         filter: &Reservations,
     ) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
@@ -207,7 +238,7 @@ impl Listed for v1::Reservation {
             shard,
             state: filter.state.unwrap_or_default().into(),
             page_token,
-            limit: 0,
+            limit,
             consistency,
             order_ref: filter.order_ref.clone().unwrap_or_default(),
         };
@@ -228,6 +259,7 @@ macro_rules! listed_by_documents {
                 reader: Reader<'_>,
                 shard: u32,
                 page_token: String,
+                limit: u32,
                 filter: &Documents,
             ) -> Result<Page<Self>, Error> {
                 let (target, consistency) = reader.how(shard);
@@ -237,7 +269,7 @@ macro_rules! listed_by_documents {
                     sku: filter.sku.clone().unwrap_or_default(),
                     location_id: filter.location_id.clone().unwrap_or_default(),
                     page_token,
-                    limit: 0,
+                    limit,
                     consistency,
                 };
                 let ask = |channel, request| async move { inventory(channel).$call(request).await };
@@ -256,10 +288,16 @@ listed_by_documents!(v1::Count, ListCountsRequest, ListCountsResponse, counts, l
 impl Listed for v1::Order {
     type Filter = Orders;
 
-    async fn page(reader: Reader<'_>, shard: u32, page_token: String, filter: &Orders) -> Result<Page<Self>, Error> {
+    async fn page(
+        reader: Reader<'_>,
+        shard: u32,
+        page_token: String,
+        limit: u32,
+        filter: &Orders,
+    ) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
         let Orders { open_only, stuck_only } = *filter;
-        let question = v1::ListOrdersRequest { shard, open_only, stuck_only, page_token, limit: 0, consistency };
+        let question = v1::ListOrdersRequest { shard, open_only, stuck_only, page_token, limit, consistency };
         let ask = |channel, request| async move { inventory(channel).list_orders(request).await };
         let reply: v1::ListOrdersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
@@ -274,6 +312,7 @@ impl Listed for v1::Backorder {
         reader: Reader<'_>,
         shard: u32,
         page_token: String,
+        limit: u32,
         filter: &Backorders,
     ) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
@@ -282,7 +321,7 @@ impl Listed for v1::Backorder {
             sku: filter.sku.clone().unwrap_or_default(),
             location_id: filter.location_id.clone().unwrap_or_default(),
             page_token,
-            limit: 0,
+            limit,
             consistency,
         };
         let ask = |channel, request| async move { inventory(channel).list_backorders(request).await };
@@ -295,7 +334,13 @@ impl Listed for v1::Backorder {
 impl Listed for v1::Allocation {
     type Filter = Allocations;
 
-    async fn page(reader: Reader<'_>, shard: u32, _: String, filter: &Allocations) -> Result<Page<Self>, Error> {
+    async fn page(
+        reader: Reader<'_>,
+        shard: u32,
+        _: String,
+        _: u32,
+        filter: &Allocations,
+    ) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
         let question = v1::ListAllocationsRequest {
             shard,

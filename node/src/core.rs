@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) clock_offset_ms: watch::Sender<Option<i64>>,
     /// The nodes, this one too, whose clocks are too far off: they shall not lead.
     pub(crate) clocks_off: watch::Sender<BTreeSet<NodeId>>,
+    /// True while the disk of this node's data has less room than it must.
+    pub(crate) lacks_room: watch::Sender<bool>,
     /// True once the groups of a fresh node are started and it has seen every other listed node fresh.
     pub(crate) awaits_founding: watch::Sender<bool>,
     /// To the nodes that lead shards.

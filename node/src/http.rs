@@ -1,7 +1,10 @@
-//! Health and metrics over HTTP, where an address is configured. The only place that opens a socket past the world: the
-//! simulator configures no HTTP.
+//! Health and metrics over HTTP, where an address is configured, and beside them what the process that starts the node serves there.
+//! The only place that opens a socket past the world: the simulator configures no HTTP.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
@@ -9,9 +12,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::serve::Listener;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::sync::watch;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::core::Core;
@@ -41,9 +47,15 @@ pub(crate) fn record_metrics() {
     });
 }
 
-/// Listens on `address`, and serves until the node stops.
-pub(crate) async fn serve(core: Arc<Core>, address: &str, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
+/// Listens on `address`, and serves health, metrics and `routes` until the node stops.
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    address: &str,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(core.config.limits.max_connections));
+    let listener = Bounded { listener: TcpListener::bind(address).await?, places };
     let router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
@@ -51,7 +63,9 @@ pub(crate) async fn serve(core: Arc<Core>, address: &str, mut stopped: watch::Re
         .route("/metrics", get(prometheus))
         .route("/metrics/detail", get(prometheus_detail))
         .layer(axum::middleware::from_fn(traced))
-        .with_state(core);
+        .with_state(core)
+        // These have spans of their own.
+        .merge(routes);
     tokio::spawn(async move {
         let until = async move {
             // The sender is gone when the node is: then there is nothing to serve either.
@@ -69,6 +83,53 @@ pub(crate) async fn serve(core: Arc<Core>, address: &str, mut stopped: watch::Re
         }
     });
     Ok(())
+}
+
+/// A listener of so many connections at most: a further one waits until another ends.
+struct Bounded {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+/// A connection, and its place.
+struct Held {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Listener for Bounded {
+    type Io = Held;
+    type Addr = <TcpListener as Listener>::Addr;
+
+    async fn accept(&mut self) -> (Held, Self::Addr) {
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("the places of a listener are never closed");
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        (Held { stream, _place: place }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+impl AsyncRead for Held {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 async fn keep_up() {

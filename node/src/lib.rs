@@ -26,6 +26,7 @@ mod node;
 mod orders;
 mod planning;
 mod refusals;
+mod room;
 mod routing;
 mod services;
 mod shard;

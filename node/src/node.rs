@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+use axum::Router;
 use holdfast_raft::host::{Group, Host, HostError, HostOptions, StartGroupError};
 use holdfast_raft::types::{GroupId, NodeId};
 use holdfast_world::{ServeOptions, Shutdown, World};
@@ -24,7 +25,7 @@ use crate::planning::KnownKits;
 use crate::routing::Routes;
 use crate::services::{Introduction, Lacking, client_routes, introduction_service};
 use crate::shard::ShardRecords;
-use crate::{balance, clocks, health, http};
+use crate::{balance, clocks, health, http, room};
 
 /// The most readers that watch events or availability on a node.
 pub(crate) const MAX_READERS: usize = 16_384;
@@ -154,6 +155,15 @@ impl Node {
     ///
     /// The configuration cannot work, the folder is not this node's or damaged, or an address is taken.
     pub async fn start(world: World, config: NodeConfig) -> Result<Self, StartError> {
+        Self::start_with(world, config, Router::new()).await
+    }
+
+    /// The same, with more routes on its HTTP port, where it has one, beside those of health and metrics.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`].
+    pub async fn start_with(world: World, config: NodeConfig, routes: Router) -> Result<Self, StartError> {
         config.check()?;
         let host = Host::open(world.clone(), host_options(&config)).await?;
         let is_watched = config.me().http.is_some();
@@ -171,6 +181,7 @@ impl Node {
             stopping: watch::Sender::new(false),
             clock_offset_ms: watch::Sender::new(None),
             clocks_off: watch::Sender::default(),
+            lacks_room: watch::Sender::new(false),
             awaits_founding: watch::Sender::new(false),
             connections: Connections::default(),
             known_kits: KnownKits::default(),
@@ -192,7 +203,7 @@ impl Node {
             tasks: std::sync::Mutex::default(),
             core,
         };
-        node.listen().await?;
+        node.listen(routes).await?;
         let records = watch::Sender::new(Arc::<ShardRecords>::default());
         let core = &node.core;
         let (bring_up_core, known) = (Arc::clone(core), records.subscribe());
@@ -208,6 +219,7 @@ impl Node {
         });
         node.spawn(follow_records(Arc::clone(core), records, core.stopping.subscribe()));
         node.spawn(clocks::compare_clocks(Arc::clone(core), core.stopping.subscribe()));
+        node.spawn(room::watch_room(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(orders::drive(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(make_calls(Arc::clone(core), core.stopping.subscribe()));
         node.spawn(audit_replicas(Arc::clone(core), core.stopping.subscribe()));
@@ -221,7 +233,7 @@ impl Node {
         self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(task);
     }
 
-    async fn listen(&self) -> Result<(), StartError> {
+    async fn listen(&self, routes: Router) -> Result<(), StartError> {
         let core = &self.core;
         let me = core.config.me().clone();
         let limits = &core.config.limits;
@@ -241,9 +253,9 @@ impl Node {
         if let Some(address) = &me.http {
             self.spawn(survey_shards(Arc::clone(core), core.stopping.subscribe()));
             let stopped = self.stopped.subscribe();
-            http::serve(Arc::clone(core), address, stopped).await.map_err(|error| StartError::Listen {
+            http::serve(Arc::clone(core), address, routes, stopped).await.map_err(|error| StartError::Listen {
                 address: address.clone(),
-                purpose: "health and metrics",
+                purpose: "HTTP",
                 error,
             })?;
         }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test uses its part of the harness")]
 
 mod damage;
+mod http;
 mod ports;
 mod raw;
 mod shop;
@@ -25,6 +26,8 @@ use ports::free_addresses;
 #[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use damage::{amid_the_used, copy_folder, flip_amid, flip_in_every, last_written, truncate};
 #[allow(unused_imports, reason = "each test uses its part of the harness")]
+pub use http::{Http, Said};
+#[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use raw::{Raw, put_item, receive, reserve};
 #[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use shop::{Shop, reservation_id};
@@ -37,7 +40,7 @@ pub struct NodeProcess {
     pub id: u64,
     pub client: String,
     pub peer: String,
-    /// For health and metrics; most tests ask for none.
+    /// Where it serves HTTP, if it does.
     pub http: Option<String>,
     child: Option<Child>,
 }
@@ -74,6 +77,31 @@ impl Cluster {
         cluster
     }
 
+    /// The same, whose nodes serve HTTP too.
+    pub async fn with_http(settings: &[&str]) -> Self {
+        let mut cluster = Self::prepared_with_http(settings);
+        cluster.start_all();
+        cluster.wait_ready().await;
+        cluster
+    }
+
+    /// The same, whose nodes are not started.
+    pub fn prepared_with_http(settings: &[&str]) -> Self {
+        let mut cluster = Self::prepared(3, settings);
+        for node in &mut cluster.nodes {
+            let [http] = free_addresses();
+            node.http = Some(http);
+        }
+        cluster.write_config();
+        cluster
+    }
+
+    /// The HTTP port of a node.
+    pub fn http(&self, id: u64) -> Http {
+        let node = self.nodes.iter().find(|node| node.id == id).expect("a node of this cluster");
+        Http { address: node.http.clone().expect("a node that serves HTTP") }
+    }
+
     /// A cluster whose configuration is written and whose nodes are not started.
     pub fn prepared(nodes: u64, settings: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("holdfast-test-").tempdir().expect("a temporary folder");
@@ -90,7 +118,8 @@ impl Cluster {
         cluster
     }
 
-    fn write_config(&self) {
+    /// Writes the configuration as the nodes are now.
+    pub fn write_config(&self) {
         let mut text = format!(
             "cluster_id = \"{}\"\nshards = {}\ndata_dir = \"{}/node-{{id}}\"\n",
             self.cluster_id(),

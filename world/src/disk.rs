@@ -45,6 +45,8 @@ pub trait Disk: Send + Sync + Debug {
     /// Takes the exclusive lock of a folder (a file `LOCK` in it) for the life of the process or until the returned guard
     /// is dropped; an error of kind `WouldBlock` if another process holds it.
     fn lock_dir<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Box<dyn std::any::Any + Send + Sync>>;
+    /// How many bytes may still be written beneath a folder, by who is not privileged.
+    fn free_bytes<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, u64>;
 }
 
 /// An open file. All offsets are bytes from its start.
@@ -119,6 +121,13 @@ impl Disk for RealDisk {
             let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("LOCK"))?;
             rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
             Ok(Box::new(file) as Box<dyn std::any::Any + Send + Sync>)
+        })
+    }
+
+    fn free_bytes<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, u64> {
+        now(move || {
+            let drive = rustix::fs::statvfs(dir)?;
+            Ok(drive.f_bavail.saturating_mul(drive.f_frsize))
         })
     }
 }

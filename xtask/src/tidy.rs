@@ -117,12 +117,13 @@ fn check_header(file: &Path, text: &str, findings: &mut Vec<String>) {
 
 /// Each path in back quotes in a document must exist, where it looks like one of the tree.
 fn check_paths(root: &Path, file: &Path, text: &str, findings: &mut Vec<String>) {
-    const TOPS: [&str; 14] = [
+    const TOPS: [&str; 15] = [
         "inventory/",
         "world/",
         "raft/",
         "node/",
         "client/",
+        "web/",
         "cli/",
         "simulator/",
         "proto/",

@@ -3,6 +3,7 @@
 
 mod balance;
 mod customer;
+pub mod desk;
 mod drop;
 mod ending;
 mod judge;

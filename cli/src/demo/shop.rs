@@ -89,6 +89,12 @@ pub(super) async fn open(client: &Client, plan: Plan) -> Result<Arc<Shop>, Failu
     }))
 }
 
+/// The shop of a flash sale that was opened before, to go on shopping in it.
+pub(super) fn as_it_was(seed: u64) -> Arc<Shop> {
+    let items = boutique::catalogue(seed).into_iter().map(|ware| Stocked { sku: ware.item.sku, stock: 0 });
+    Arc::new(by_the_piece(items.collect()))
+}
+
 /// Every item is sold as it is: the hot lipstick for a good part of all wishes, the others by Zipf's law.
 fn by_the_piece(items: Vec<Stocked>) -> Shop {
     let rest: f64 = (1..items.len()).map(zipf).sum();

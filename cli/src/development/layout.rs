@@ -54,6 +54,8 @@ pub struct Layout {
     pub nodes: Vec<NodePlace>,
     /// How many shards it was founded with.
     pub shards: u32,
+    /// The cluster's name.
+    pub cluster_id: String,
 }
 
 impl Layout {
@@ -97,7 +99,7 @@ impl Layout {
         if let Some(base) = base {
             refuse_other("--port-base", wanted.port_base, base, data)?;
         }
-        Ok(Self { config, data: data.to_owned(), nodes, shards: read.shards })
+        Ok(Self { config, data: data.to_owned(), nodes, shards: read.shards, cluster_id: read.cluster_id })
     }
 
     /// Says which port is busy before any node is started.

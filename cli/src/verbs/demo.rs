@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::up::{StopRequest, print_nodes};
-use crate::demo::{self, Plan, Report, Scenario, recall, sale_day};
+use crate::demo::{self, Plan, Report, Scenario, desk, recall, sale_day};
 use crate::development::{DevelopmentCluster, Layout, Wanted, port_base_for};
 use crate::failure::Failure;
 use crate::output::{self, Answer, Format};
@@ -90,20 +90,30 @@ impl Demo {
         let layout = Layout::open_or_found(folder.path(), wanted)?;
         let mut stop = StopRequest::listen()?;
         let mut cluster = DevelopmentCluster::start(layout)?;
+        let seed = self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000);
+        let mut page = match self.exit {
+            true => None,
+            false => Some(desk::open(cluster.layout(), self.scenario == Play::FlashSale, seed).await?),
+        };
+        if let Some(page) = &page {
+            output::say(&format!("watch it at {}", page.address));
+        }
         let outcome = tokio::select! {
             biased;
             () = stop.asked() => Err(Failure::check("the demo was stopped before its end")),
-            outcome = self.play(&mut cluster) => outcome,
+            outcome = self.play(&mut cluster, seed) => outcome,
         };
         let outcome = match outcome {
-            Ok(report) => self.tell(&report, &mut cluster, &mut stop, format).await,
+            Ok(report) => {
+                self.tell(&report, &mut cluster, &mut stop, page.as_mut().map(|page| (page, seed)), format).await
+            }
             Err(failure) => Err(failure),
         };
         cluster.stop().await;
         outcome
     }
 
-    async fn play(&self, cluster: &mut DevelopmentCluster) -> Result<Told, Failure> {
+    async fn play(&self, cluster: &mut DevelopmentCluster, seed: u64) -> Result<Told, Failure> {
         let starting = output::spinner("three nodes are starting");
         let ready = cluster.ready().await;
         starting.finish_and_clear();
@@ -113,7 +123,6 @@ impl Demo {
             return Err(Failure::usage("a drop has at most 60 000 customers: the list of a lottery has a bound"));
         }
         let customers = self.customers.unwrap_or(if is_drop { 10_000 } else { 3_000 });
-        let seed = self.seed.unwrap_or_else(|| Random::fresh_seed() % 1_000_000);
         let scenario = match self.scenario {
             Play::FlashSale => Scenario::FlashSale,
             Play::GiftSets => Scenario::GiftSets,
@@ -138,6 +147,7 @@ impl Demo {
         report: &Told,
         cluster: &mut DevelopmentCluster,
         stop: &mut StopRequest,
+        page: Option<(&mut desk::Page, u64)>,
         format: Format,
     ) -> Result<(), Failure> {
         Answer::record(report).print(format);
@@ -160,7 +170,17 @@ impl Demo {
             output::say(&format!(
                 "the cluster stays up until Ctrl-C; try: holdfast stock get {of_one} --addr {addresses}"
             ));
-            stop.asked_or_ended(cluster).await?;
+            match page {
+                Some((page, seed)) => {
+                    output::say(&format!("the dashboard and the shop: {}", page.address));
+                    tokio::select! {
+                        biased;
+                        () = stop.asked() => {}
+                        attended = desk::attend(page, cluster, seed) => attended?,
+                    }
+                }
+                None => stop.asked_or_ended(cluster).await?,
+            }
         }
         verdict
     }

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use holdfast_node::config::{LogFormat, NodeConfig, Overrides};
 use holdfast_node::{Node, StartError};
+use holdfast_web::WebOptions;
 use holdfast_world::World;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::exposure;
 use crate::failure::Failure;
 use crate::output::{Answer, Format};
 
@@ -28,6 +30,9 @@ pub struct Start {
     /// A setting in place of the file's: `limits.max_streams=256`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
+    /// Listen on addresses that other machines reach, though nobody is asked who he is: everybody there may do everything.
+    #[arg(long, env = "HOLDFAST_INSECURE")]
+    insecure: bool,
     /// End when standard input is closed: how the nodes of `up` end when it is gone.
     #[arg(long, hide = true)]
     end_with_parent: bool,
@@ -37,17 +42,21 @@ impl Start {
     /// Runs the node until it is asked to stop.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         let config = self.load()?;
+        let open = exposure::check(&config, self.insecure)?;
         if self.check {
             let settings = serde_json::to_value(&config).unwrap_or_default();
             Answer::record(&json!({ "valid": true, "config": settings })).print(format);
             return Ok(());
         }
         log_to_stderr(&config)?;
+        for line in open {
+            tracing::warn!("{line}");
+        }
         let mut end = EndRequest::listen(self.end_with_parent)?;
         let node = tokio::select! {
             biased;
             () = end.asked() => return Ok(()),
-            started = Node::start(World::real(), config) => started.map_err(|error| start_failure(&error))?,
+            started = start(config) => started.map_err(|error| start_failure(&error))?,
         };
         tokio::select! {
             biased;
@@ -72,6 +81,28 @@ impl Start {
             .collect::<Result<Vec<_>, Failure>>()?;
         let flags = Overrides { node_id: self.node, settings, ..Overrides::default() };
         NodeConfig::load(&self.config, &flags).map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))
+    }
+}
+
+/// Starts the node with the REST API on its HTTP port, if it has one.
+async fn start(config: NodeConfig) -> Result<Node, StartError> {
+    let routes = match &config.me().http {
+        Some(_) => holdfast_web::routes(web_options(&config)),
+        None => axum::Router::new(),
+    };
+    Node::start_with(World::real(), config, routes).await
+}
+
+fn web_options(config: &NodeConfig) -> WebOptions {
+    let me = &config.me().client;
+    let others = config.nodes.iter().map(|node| &node.client).filter(|address| *address != me);
+    WebOptions {
+        addresses: std::iter::once(me).chain(others).cloned().collect(),
+        cluster_id: config.cluster_id.clone(),
+        hosts: config.http.hosts.clone(),
+        // The configuration was checked: what cannot be read is not shown.
+        shown: config.http.availability_shown.parse().unwrap_or_default(),
+        desk: None,
     }
 }
 

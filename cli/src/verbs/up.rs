@@ -60,6 +60,9 @@ impl Up {
                 "the cluster is up, its data in {}; Ctrl-C stops it",
                 cluster.layout().data.display()
             ));
+            if let Some(first) = cluster.layout().nodes.first() {
+                output::say(&format!("the REST API is on http://{0}/v1, its reference on http://{0}/docs", first.http));
+            }
             stop.asked_or_ended(&mut cluster).await?;
         }
         output::say("stopping the nodes");

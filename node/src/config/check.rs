@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AlertsConfig, AuditConfig, ConfigError, NodeConfig, NodeLimits, RaftConfig};
+use super::{AlertsConfig, AuditConfig, ConfigError, HttpConfig, NodeConfig, NodeLimits, RaftConfig};
 
 /// The most shards a cluster may be founded with.
 const MAX_SHARDS: u32 = 256;
@@ -41,6 +41,7 @@ impl NodeConfig {
         self.limits.check()?;
         self.audit.check()?;
         self.alerts.check()?;
+        self.http.check()?;
         super::shard_limits::check(&self.shard_limits)
     }
 
@@ -166,6 +167,18 @@ impl AlertsConfig {
     }
 }
 
+impl HttpConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let shown = self.availability_shown.as_str();
+        let is_cap = shown.strip_prefix("capped:").is_some_and(|most| matches!(most.parse::<u64>(), Ok(1..)));
+        if is_cap || matches!(shown, "exact" | "status") {
+            return Ok(());
+        }
+        let hint = "choose exact, capped:N (such as capped:10) or status";
+        Err(invalid("http.availability_shown", format!("is `{shown}`"), hint))
+    }
+}
+
 impl NodeLimits {
     fn check(&self) -> Result<(), ConfigError> {
         let at_least = |key: &str, value: u64, least: u64| {
@@ -240,6 +253,7 @@ mod tests {
             refused(|config| config.limits.scrub_pause_s = 10_000_000),
             refused(|config| config.alerts.corrections = 1_001),
             refused(|config| config.alerts.window_min = 0),
+            refused(|config| config.http.availability_shown = "capped:0".into()),
         ];
         insta::assert_snapshot!(lines.join("\n"));
     }

@@ -57,6 +57,9 @@ pub struct NodeConfig {
     /// Which corrections of the books a node tells of.
     #[serde(default)]
     pub alerts: AlertsConfig,
+    /// What the HTTP port shows, and by which names it is reached.
+    #[serde(default)]
+    pub http: HttpConfig,
     /// The latest schema of log entries that this node understands: no key of the file, but the build's own. Only simulations
     /// have another one, to run nodes of two versions.
     #[serde(skip, default = "schema_of_this_build")]
@@ -73,7 +76,7 @@ pub struct NodeAddresses {
     pub client: String,
     /// For the other nodes.
     pub peer: String,
-    /// For health checks and metrics; none: it serves no HTTP.
+    /// For the REST API, health checks and metrics; none: it serves no HTTP.
     #[serde(default)]
     pub http: Option<String>,
 }
@@ -131,6 +134,8 @@ pub struct NodeLimits {
     pub checkpoint_bytes: u64,
     /// How long anything in a group may be without a checkpoint, in seconds, while the node runs.
     pub checkpoint_age_s: u64,
+    /// Bytes that must be free on the disk of `data_dir`; with fewer the node's shards answer `STORAGE_FULL`. 0: nobody looks.
+    pub min_free_bytes: u64,
     /// Bytes a second that the scrubber reads back from the disk at most, to find what has rotted.
     pub scrub_bytes_per_s: u64,
     /// How long the scrubber rests between two passes over everything, in seconds.
@@ -154,6 +159,7 @@ impl Default for NodeLimits {
             log_cache_bytes: 128 * 1_024 * 1_024,
             checkpoint_bytes: 256 * 1_024 * 1_024,
             checkpoint_age_s: 600,
+            min_free_bytes: 256 * 1_024 * 1_024,
             scrub_bytes_per_s: 4 * 1_024 * 1_024,
             scrub_pause_s: 3_600,
         }
@@ -207,6 +213,22 @@ impl AlertsConfig {
     #[must_use]
     pub const fn off() -> Self {
         Self { units: 0, percent: 0, corrections: 0, window_min: 1 }
+    }
+}
+
+/// What the HTTP port shows, and by which names it is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// How much of a quantity the public is shown: `exact`, `capped:N` (it, up to N) or `status` (in stock, low, out).
+    pub availability_shown: String,
+    /// Names by which browsers may reach the node, beside addresses and `localhost`: a request with another `Host` is refused.
+    pub hosts: Vec<String>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { availability_shown: "status".to_owned(), hosts: Vec::new() }
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use holdfast_proto::v1::command::Operation;
 use holdfast_proto::v1::command_result::Outcome;
-use holdfast_proto::v1::{Command, CommandError, CommandResult, ErrorReason};
+use holdfast_proto::v1::{Command, CommandError, CommandResult, ErrorReason, RequestSums, Retry};
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 
@@ -26,8 +28,62 @@ pub(crate) struct Requests {
     noted: Option<Noted>,
 }
 
+/// Places of the list of times: up to 100 µs times 2 to the power of 19.5, which is 74 s.
+const TIMES: usize = 40;
+/// The bound of the first of them.
+const SHORTEST_US: f64 = 100.0;
+
+/// Sums over all commands, for who asks a node for its status.
+#[derive(Debug)]
+struct Sums {
+    done: AtomicU64,
+    refused: AtomicU64,
+    undecided: AtomicU64,
+    took: [AtomicU64; TIMES],
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        let none = AtomicU64::default;
+        Self { done: none(), refused: none(), undecided: none(), took: std::array::from_fn(|_| none()) }
+    }
+}
+
+impl Sums {
+    fn answered(&self, reason: ErrorReason) {
+        let sum = match (reason, reason.faces().retry) {
+            (ErrorReason::Unspecified, _) => &self.done,
+            (_, Retry::SameKey) => &self.undecided,
+            _ => &self.refused,
+        };
+        sum.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn took(&self, time: Duration) {
+        self.took[place_of(time)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shown(&self) -> RequestSums {
+        let get = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        RequestSums {
+            done: get(&self.done),
+            refused: get(&self.refused),
+            undecided: get(&self.undecided),
+            took: self.took.iter().map(get).collect(),
+        }
+    }
+}
+
+/// The place of a time among the sums.
+fn place_of(time: Duration) -> usize {
+    let ratio = (time.as_secs_f64() * 1e6 / SHORTEST_US).max(1.0);
+    // Half a power of two from one place to the next; some 40 at most.
+    ((2.0 * ratio.log2()).ceil() as usize).min(TIMES - 1)
+}
+
 #[derive(Debug)]
 struct Noted {
+    sums: Sums,
     /// By what was asked, and by the reason why it was not done; `Unspecified`: it was.
     answered: RwLock<BTreeMap<(&'static str, i32), Counter>>,
     commands_took: Histogram,
@@ -47,6 +103,7 @@ impl Requests {
     /// Notes, or does not.
     pub(crate) fn new(is_noted: bool) -> Self {
         let noted = is_noted.then(|| Noted {
+            sums: Sums::default(),
             answered: RwLock::default(),
             commands_took: metrics::histogram!(REQUEST_TIME, "request" => "commands"),
             reads_took: metrics::histogram!(REQUEST_TIME, "request" => READ),
@@ -66,14 +123,16 @@ impl Requests {
     /// They are answered: each by itself, or all by one error.
     pub(crate) fn answered(&self, asked: Option<Asked>, answered: Result<&[CommandResult], &CommandError>) {
         let (Some(noted), Some(Asked { began, commands })) = (&self.noted, asked) else { return };
-        noted.commands_took.record(began.elapsed().as_secs_f64());
         let now = Instant::now();
+        noted.commands_took.record(now.duration_since(began).as_secs_f64());
+        noted.sums.took(now.duration_since(began));
         for (place, (name, skus)) in commands.iter().enumerate() {
             let reason = match answered {
                 Ok(results) => results.get(place).map_or(ErrorReason::OutcomeUnknown, reason_of),
                 Err(error) => error.reason(),
             };
             noted.count(name, reason);
+            noted.sums.answered(reason);
             if skus.is_empty() {
                 continue;
             }
@@ -85,6 +144,11 @@ impl Requests {
                 skus.iter().for_each(|sku| refused.note(sku, now));
             }
         }
+    }
+
+    /// Sums over all commands; `None`: none are noted.
+    pub(crate) fn sums(&self) -> Option<RequestSums> {
+        self.noted.as_ref().map(|noted| noted.sums.shown())
     }
 
     /// A read that began then is answered.
@@ -226,6 +290,26 @@ mod tests {
         assert!(told.contains("holdfast_hot_sku_reserves{sku=\"LIP-01\"} 1"), "{told}");
         assert!(told.contains("holdfast_hot_sku_refusals{sku=\"a \\\"b\\\"\\\\\"} 1"), "{told}");
         assert!(!told.contains("holdfast_hot_sku_refusals{sku=\"LIP-01\"}"), "{told}");
+    }
+
+    #[test]
+    fn the_sums_tell_what_was_refused_for_good_from_what_may_be_asked_again() {
+        let requests = Requests::new(true);
+        let of = |reason| result(Outcome::Error(CommandError::of(reason, "")));
+        let commands = [reserve("A"), reserve("A"), reserve("A")];
+        let done = result(Outcome::Success(CommandSuccess::default()));
+        let results = [done, of(ErrorReason::InsufficientStock), of(ErrorReason::Overloaded)];
+        requests.answered(requests.asked(&commands), Ok(&results));
+        let sums = requests.sums().unwrap();
+        assert_eq!((sums.done, sums.refused, sums.undecided), (1, 1, 1));
+        assert_eq!(sums.took.iter().sum::<u64>(), 1, "they were one request");
+    }
+
+    #[test]
+    fn times_have_places_of_half_a_power_of_two() {
+        let place = |us| place_of(Duration::from_micros(us));
+        assert_eq!([0, 99, 100, 101, 141, 142, 200, 201].map(place), [0, 0, 0, 1, 1, 2, 2, 3]);
+        assert_eq!(place(u64::MAX / 2), TIMES - 1);
     }
 
     #[test]

@@ -211,6 +211,7 @@ impl ClusterService for Cluster {
             endpoints_left_alone: core.breakers.open(Instant::now()).iter().map(ToString::to_string).collect(),
             stages: core.host.stages().totals().into_iter().map(stage_timing).collect(),
             scrub: Some(scrub_status(core.host.scrub_status())),
+            requests: core.requests.sums(),
         }))
     }
 

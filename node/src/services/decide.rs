@@ -18,6 +18,7 @@ use crate::from_proto::invalid;
 use crate::orders;
 use crate::planning::{self, Planned};
 use crate::refusals;
+use crate::room;
 use crate::routing::Routes;
 use crate::shard::{Decided, EncodedCommand, Submitted};
 use crate::to_proto;
@@ -92,6 +93,7 @@ async fn decide_all(
     work_out_lines(core, &routes, &mut checked, &linked, route_epoch, deadline).await;
     ask_counters(&routes, &mut checked);
     check_chains(&mut checked, &linked, |command| orders::spans_shards(command, &routes));
+    keep_room(core, &routes, &mut checked);
     core.host.stages().note(Stage::Check, begun.elapsed());
     if is_first && let Some(answer) = answer_sold_out(core, &routes, &checked, deadline).await {
         return Ok(answer);
@@ -171,6 +173,17 @@ async fn answer_sold_out(core: &Core, routes: &Routes, checked: &[Checked], dead
     let result = result_of(*shard, Ok(decided), None, &mut answer);
     answer.results.push(result);
     Some(answer)
+}
+
+/// Refuses what this node would propose where its disk has no room for it. What another node leads goes the way to its hint.
+fn keep_room(core: &Core, routes: &Routes, checked: &mut [Checked]) {
+    let Err(error) = room::check_room(core) else { return };
+    let leads = |shard: u32| core.shard(shard, routes).is_ok_and(|handle| handle.group().is_leader());
+    for slot in checked {
+        if slot.as_ref().is_ok_and(|ready| leads(ready.shard)) {
+            *slot = Err(error.clone());
+        }
+    }
 }
 
 /// Asks for the counters of the limits over several items that the reserves' lines are under.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast_inventory::Inventory;
-use holdfast_node::config::{AlertsConfig, AuditConfig, NodeAddresses, NodeLimits};
+use holdfast_node::config::{AlertsConfig, AuditConfig, HttpConfig, NodeAddresses, NodeLimits};
 use holdfast_node::{Node, NodeConfig};
 use holdfast_raft::encode::NEXT_SCHEMA;
 use holdfast_raft::host::Group;
@@ -574,6 +574,8 @@ fn config(id: u64, members: &[HostId], setting: &Setting) -> NodeConfig {
             log_cache_bytes: setting.log_cache_bytes,
             scrub_pause_s: SCRUB_PAUSE_S,
             waiting_bytes: LEAST_WAITING_BYTES,
+            // Every other node is told of a full drive by its log alone.
+            min_free_bytes: id % 2,
             ..NodeLimits::default()
         },
         log: Default::default(),
@@ -581,6 +583,7 @@ fn config(id: u64, members: &[HostId], setting: &Setting) -> NodeConfig {
         audit: AuditConfig { interval_s: AUDIT_INTERVAL_S, halts_writes: true },
         // They only read, and each read would cost simulated seconds.
         alerts: AlertsConfig::off(),
+        http: HttpConfig::default(),
         schema: holdfast_raft::encode::SCHEMA,
     }
 }

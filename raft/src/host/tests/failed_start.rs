@@ -62,6 +62,10 @@ impl Disk for FailingDisk {
     fn lock_dir<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Box<dyn Any + Send + Sync>> {
         self.real.lock_dir(dir)
     }
+
+    fn free_bytes<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, u64> {
+        self.real.free_bytes(dir)
+    }
 }
 
 fn options(dir: &Path) -> HostOptions {

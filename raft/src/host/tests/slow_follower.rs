@@ -110,6 +110,10 @@ impl Disk for SlowDisk {
     fn lock_dir<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, Box<dyn std::any::Any + Send + Sync>> {
         self.real.lock_dir(dir)
     }
+
+    fn free_bytes<'a>(&'a self, dir: &'a Path) -> IoFuture<'a, u64> {
+        self.real.free_bytes(dir)
+    }
 }
 
 impl DiskFile for SlowFile {

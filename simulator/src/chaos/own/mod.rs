@@ -225,7 +225,7 @@ impl OwnCluster {
             "cluster_id = \"{}\"\nshards = {SHARDS}\ndata_dir = {}\n\
              [log]\nfilter = \"info,openraft=warn\"\n\
              # Small, so that segments and checkpoints change all the time.\n\
-             [limits]\nsegment_bytes = 1048576\ncheckpoint_bytes = 1048576\n",
+             [limits]\nsegment_bytes = 1048576\nmin_free_bytes = 0\ncheckpoint_bytes = 1048576\n",
             // No other run's nodes are taken for its own.
             self.folder.path().file_name().unwrap_or_default().to_string_lossy(),
             toml::Value::String(data.to_string_lossy().into_owned())

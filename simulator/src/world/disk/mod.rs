@@ -148,6 +148,10 @@ impl Disk for SimDisk {
             Ok(Box::new(guard) as Box<dyn Any + Send + Sync>)
         })
     }
+
+    fn free_bytes<'a>(&'a self, _dir: &'a Path) -> IoFuture<'a, u64> {
+        self.act(|drive| Ok(if drive.room().is_ok() { u64::MAX } else { 0 }))
+    }
 }
 
 #[derive(Debug)]

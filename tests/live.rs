@@ -1,0 +1,197 @@
+//! Live updates over real processes: events and availability by server-sent events and WebSocket, through a kill of the node that serves
+//! them; and what the dashboard tells while the quorum is lost.
+
+mod cluster;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cluster::{Cluster, PATIENCE, Shop, pause};
+use futures_util::{SinkExt as _, StreamExt as _};
+use holdfast_client::{Client, PutItem, Receive, Reserve, v1};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Message;
+
+const SKU: &str = "ROSE";
+
+/// An item that is low at two units, with five of it.
+async fn stocked(client: &Client) {
+    let item = v1::Item { sku: SKU.to_owned(), low_stock_threshold: 2, ..v1::Item::default() };
+    client.execute(PutItem::new(item)).await.expect("an item is put");
+    client.receive(Receive::of(SKU, 5)).await.expect("units are received");
+}
+
+/// One message of a stream: its kind, its id, its data.
+#[derive(Debug, Default)]
+struct Told {
+    kind: String,
+    id: String,
+    data: Value,
+}
+
+/// A reader of server-sent events.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    async fn open(cluster: &Cluster, node: u64, path: &str, last_id: &str) -> Option<Self> {
+        let address = cluster.http(node).address;
+        let mut stream = TcpStream::connect(&address).await.ok()?;
+        let last_id = if last_id.is_empty() { String::new() } else { format!("Last-Event-ID: {last_id}\r\n") };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n{last_id}\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            (reader.read_line(&mut head).await.ok()? > 0).then_some(())?;
+        }
+        head.starts_with("HTTP/1.1 200").then_some(Self(reader))
+    }
+
+    /// Opened as soon as the node serves it.
+    async fn open_when_served(cluster: &Cluster, node: u64, path: &str, last_id: &str) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(stream) = Self::open(cluster, node, path, last_id).await {
+                return stream;
+            }
+            assert!(Instant::now() < deadline, "node {node} does not serve {path}");
+            pause().await;
+        }
+    }
+
+    /// The next message; `None`: the stream has ended.
+    async fn next(&mut self) -> Option<Told> {
+        let mut told = Told::default();
+        loop {
+            let mut line = String::new();
+            if timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("something is told in time").ok()? == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(':') {
+                Some(("event", kind)) => told.kind = kind.trim().to_owned(),
+                Some(("id", id)) => told.id = id.trim().to_owned(),
+                Some(("data", data)) => told.data = serde_json::from_str(data).expect("data is JSON"),
+                None if line.trim_end().is_empty() && !told.kind.is_empty() => return Some(told),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The identity of an event.
+fn place(event: &Value) -> (u64, u64) {
+    (event["shard"].as_u64().expect("a shard"), event["seq"].as_u64().expect("a sequence"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_of_events_that_goes_on_at_another_node_after_a_kill_sees_each_event_once_and_in_order() {
+    let mut cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client).await;
+    let mut stream = Stream::open_when_served(&cluster, 1, "/v1/events/stream?cursor=0%3D0", "").await;
+    let (mut seen, mut last_id, mut repeats) = (Vec::new(), String::new(), 0);
+    let mut made = 0;
+    let mut is_killed = false;
+    let deadline = Instant::now() + PATIENCE;
+    // Each hold and each release is an event.
+    while made < 40 || seen.len() < made + 2 {
+        if made < 40 {
+            let held =
+                client.reserve(Reserve::new().line(SKU, 1).ttl(Duration::from_secs(600))).await.expect("one is there");
+            client.release(held.reservation_id.expect("a hold has an id")).await.expect("it is given back");
+            made += 2;
+        }
+        if made >= 20 && !is_killed {
+            is_killed = true;
+            cluster.kill(1);
+            stream = Stream::open_when_served(&cluster, 2, "/v1/events/stream", &last_id).await;
+        }
+        if let Some(told) = stream.next().await {
+            match told.kind.as_str() {
+                "event" if seen.contains(&place(&told.data)) => repeats += 1,
+                "event" => seen.push(place(&told.data)),
+                "cursor" => last_id = told.id,
+                other => panic!("{other}: {told:?}"),
+            }
+        }
+        assert!(Instant::now() < deadline, "{} events of {made} after {repeats} repeats", seen.len());
+    }
+    for shard in seen.iter().map(|(shard, _)| *shard).collect::<BTreeSet<_>>() {
+        let of_shard: Vec<u64> = seen.iter().filter(|(of, _)| *of == shard).map(|(_, seq)| *seq).collect();
+        assert!(of_shard.windows(2).all(|pair| pair[0] + 1 == pair[1]), "shard {shard}: {of_shard:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_hears_of_the_last_items_that_they_are_gone_and_that_there_are_some_again() {
+    let cluster = Cluster::with_http(&["http.availability_shown=exact"]).await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client).await;
+    let url = format!("ws://{}/public/v1/ws", cluster.http(2).address);
+    let (mut socket, _) = tokio_tungstenite::connect_async(&url).await.expect("the node takes a WebSocket");
+    socket.send(Message::text(json!({"subscribe": {"skus": [SKU]}}).to_string())).await.expect("it is there");
+    let mut told = Vec::new();
+    let mut heard = async |wanted: (&str, u64)| {
+        loop {
+            let message = timeout(PATIENCE, socket.next()).await.expect("it is told in time");
+            let message = message.expect("the node stays").expect("a message");
+            let said: Value = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
+            if said["type"] == "availability" {
+                told.push(said.clone());
+                if said["status"] == wanted.0 && said["quantity"] == wanted.1 {
+                    return said;
+                }
+            }
+        }
+    };
+    heard(("in_stock", 5)).await;
+    let held = client.reserve(Reserve::new().line(SKU, 4)).await.expect("four are there");
+    assert_eq!(heard(("low", 1)).await["message"], "Last items remaining");
+    client.reserve(Reserve::new().line(SKU, 1)).await.expect("the last one");
+    heard(("out", 0)).await;
+    client.release(held.reservation_id.expect("a hold has an id")).await.expect("they are given back");
+    let back = heard(("in_stock", 4)).await;
+    assert_eq!((&back["back"], &back["message"]), (&json!(true), &json!("Restocked")));
+
+    let mut stream = Stream::open_when_served(&cluster, 3, &format!("/v1/availability/stream?sku={SKU}"), "").await;
+    let now = stream.next().await.expect("what there is now is told first");
+    assert_eq!((now.kind.as_str(), &now.data["quantity"]), ("availability", &json!(4)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dashboard_goes_on_from_its_own_copy_while_the_quorum_is_lost_and_says_how_old_that_is() {
+    let mut cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client).await;
+    let held = client.reserve(Reserve::new().line(SKU, 2)).await.expect("two are there");
+    client.commit(held.reservation_id.expect("a hold has an id")).await.expect("they are paid");
+    let whole = overview(&cluster, |told| told["totals"]["sold"] == 2 && told["serving"] == true).await;
+    assert_eq!((&whole["can_lose"], &whole["oversold"], &whole["age_ms"]), (&json!(1), &json!(0), &json!(0)));
+
+    cluster.kill(1);
+    cluster.kill(2);
+    let alone = overview(&cluster, |told| told["serving"] == false).await;
+    assert_eq!((&alone["totals"]["sold"], &alone["can_lose"]), (&json!(2), &json!(0)));
+    let up = alone["nodes"].as_array().expect("nodes").iter().filter(|node| node["up"] == true).count();
+    assert_eq!(up, 1);
+    let stock = cluster.http(3).get("/ui/api/stock/ROSE").await;
+    assert_eq!((stock.status, &stock.json()["levels"][0]["on_hand"]), (200, &json!(5)));
+    let page = cluster.http(3).get("/ui/").await;
+    assert_eq!((page.status, page.header("content-security-policy").contains("default-src 'self'")), (200, true));
+}
+
+/// What node 3 tells, as soon as it is so.
+async fn overview(cluster: &Cluster, is_so: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = cluster.http(3).get("/ui/api/overview").await;
+        if said.status == 200 && is_so(&said.json()) {
+            return said.json();
+        }
+        assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&said.body));
+        pause().await;
+    }
+}

@@ -1,0 +1,64 @@
+// What there is: a table of SKUs, and of one SKU its quantities, lots and what happened to it.
+import { h, fill, number, clock, instant, card, table } from "../dom.js";
+import { get, path, poll } from "../api.js";
+import { sentence } from "../events.js";
+
+export default { title: "Stock", render };
+
+function render(root, query) {
+  const sku = query.get("sku");
+  return sku ? one(root, sku) : all(root, query.get("find") ?? "");
+}
+
+function all(root, find) {
+  const field = h("input", { type: "search", id: "find", value: find, placeholder: "part of a SKU", autocomplete: "off", spellcheck: "false" });
+  const form = h("form", { class: "line", role: "search", onsubmit: (event) => {
+    event.preventDefault();
+    location.hash = `#/stock?find=${encodeURIComponent(field.value)}`;
+  } }, h("label", { for: "find" }, "SKU", field), h("button", { type: "submit" }, "Find"));
+  const list = h("div", null, h("p", { class: "empty" }, "…"));
+  const risk = h("div", null, h("p", { class: "empty" }, "…"));
+  fill(root, h("h1", null, "Stock"), form, h("div", { class: "grid" }, card("Quantities", "wide", list), card("Leaves sale within 30 days", "third", risk)));
+  const stop = poll(2000, () => get(`/ui/api/stock?find=${encodeURIComponent(find)}`), ({ levels, more }) => fill(list,
+    table([
+      ["SKU", (it) => link(it.sku)],
+      ["location", (it) => it.location_id],
+      ["on hand", (it) => number(it.on_hand), "number"],
+      ["held", (it) => number(it.reserved), "number"],
+      ["sold", (it) => number(it.committed), "number"],
+      ["available", (it) => level(it), "number"],
+    ], levels, "No SKU has that in its name."),
+    more && h("p", { class: "soft" }, "There are more: say more of the SKU.")), (problem) => fill(list, problem.message));
+  get("/ui/api/at-risk").then(({ lots }) => fill(risk, table([
+    ["SKU", (it) => link(it.sku)], ["lot", (it) => it.lot_id], ["leaves", (it) => instant(it.removal_at_ms).slice(0, 10)], ["units", (it) => number(it.on_hand), "number"],
+  ], lots, "Nothing does.")), (problem) => fill(risk, problem.message));
+  return stop;
+}
+
+const link = (sku) => h("a", { href: `#/stock?sku=${encodeURIComponent(sku)}` }, sku);
+
+function level({ atp, low_stock_threshold: low }) {
+  if (atp === 0) return h("span", { class: "bad-text" }, "0");
+  return atp <= low ? h("span", { class: "warn-text" }, number(atp)) : number(atp);
+}
+
+function one(root, sku) {
+  const place = h("div", null, h("p", { class: "empty" }, "…"));
+  fill(root, h("p", null, h("a", { href: "#/stock" }, "← all SKUs")), place);
+  return poll(1500, () => get(path("ui", "api", "stock", sku)), ({ item, levels, lots, events }) => fill(place,
+    h("h1", null, item.name ? `${sku} · ${item.name}` : sku, " ", item.status !== "active" && h("span", { class: "pill warn" }, item.status)),
+    h("div", { class: "grid" },
+      card("Quantities", "", table([
+        ["location", (it) => it.location_id], ["on hand", (it) => number(it.on_hand), "number"], ["held", (it) => number(it.reserved), "number"], ["sold", (it) => number(it.committed), "number"],
+        ["damaged", (it) => number(it.damaged), "number"], ["quality control", (it) => number(it.quality_control), "number"], ["on its way", (it) => number(it.in_transit), "number"],
+        ["short", (it) => (it.short > 0 ? h("span", { class: "bad-text" }, number(it.short)) : "0"), "number"], ["available", (it) => level(it), "number"],
+      ], levels, item.kit ? "A kit: nothing of it is stocked." : "Nothing was ever here.")),
+      card("Lots", "half", table([
+        ["lot", (it) => it.lot_id], ["status", (it) => (it.status === "approved" ? it.status : h("span", { class: "bad-text" }, it.status))],
+        ["leaves sale", (it) => instant(it.removal_at_ms).slice(0, 10)], ["on hand", (it) => number(it.on_hand), "number"],
+      ], lots, "None: it is not kept by lot.")),
+      card("What happened", "half", events.length === 0 ? h("p", { class: "empty" }, "Nothing yet.") : h("ol", { class: "events" }, events.map((event) => h("li", null,
+        h("span", { class: "soft" }, clock(event.time_ms)),
+        h("span", null, sentence(event), event.actor && h("span", { class: "soft" }, ` by ${event.actor}`), event.reservation_id && [" ", h("a", { class: "mono", href: `#/reservations?id=${event.reservation_id}` }, event.reservation_id.slice(0, 8))])))))),
+  ), (problem) => fill(place, problem.message));
+}

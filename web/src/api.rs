@@ -1,0 +1,309 @@
+//! What the API says of itself: OpenAPI 3.1, generated from the handlers, at `/openapi.json`, and a page that shows it at `/docs`.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{
+    Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
+};
+
+use crate::Web;
+use crate::problem::{MEDIA_TYPE, Problem, reasons};
+
+/// The page is ours, and nothing in it comes from elsewhere.
+const CSP: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const PAGE: &str = include_str!("../assets/docs.html");
+const SCRIPT: &str = include_str!("../assets/docs.js");
+const STYLE: &str = include_str!("../assets/docs.css");
+
+/// The API, as its handlers say it.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Holdfast", description = "Stock that is never sold twice."),
+    paths(
+        crate::public_availability::get_public_availability,
+        crate::public_availability::batch_public_availability,
+        crate::items::list_items,
+        crate::items::get_item,
+        crate::items::put_item,
+        crate::stock::list_stock,
+        crate::stock::get_stock,
+        crate::stock::receive,
+        crate::stock::adjust,
+        crate::stock::set,
+        crate::stock::move_units,
+        crate::stock::set_safety_stock,
+        crate::availability::get_availability,
+        crate::availability::batch_availability,
+        crate::reservations::list_reservations,
+        crate::reservations::reserve,
+        crate::reservations_batch::batch_reservations,
+        crate::reservations::get_reservation,
+        crate::reservations::amend,
+        crate::reservations::commit,
+        crate::reservations::release,
+        crate::reservations::extend,
+        crate::reservations::fulfil,
+        crate::reservations::cancel,
+        crate::reservations::return_units,
+        crate::kits::get_kit,
+        crate::kits::put_kit,
+        crate::campaigns::list_campaigns,
+        crate::campaigns::get_campaign,
+        crate::campaigns::open_campaign,
+        crate::campaigns::close_campaign,
+        crate::campaigns::grant,
+        crate::campaigns::revoke,
+        crate::lots::list_lots_of_item,
+        crate::lots::list_lots,
+        crate::lots::get_lot,
+        crate::lots::put_lot,
+        crate::lots::block_lot,
+        crate::lots::unblock_lot,
+        crate::lots::recall_lot,
+        crate::lots::trace_lot,
+        crate::counts::list_counts,
+        crate::counts::get_count,
+        crate::counts::open_count,
+        crate::counts::record_count,
+        crate::counts::apply_count,
+        crate::counts::cancel_count,
+        crate::events::list_events,
+        crate::audit::list_heads,
+        crate::audit::prove_event,
+        crate::audit::stock_as_of,
+        crate::cluster::get_cluster,
+        crate::cluster::get_node,
+        crate::cluster::list_locations,
+        crate::cluster::put_location,
+        crate::cluster::list_channels,
+        crate::cluster::put_channel,
+    ),
+    components(schemas(Problem))
+)]
+struct Api;
+
+static OPENAPI: LazyLock<String> = LazyLock::new(|| {
+    let mut said =
+        serde_json::to_value(described()).expect("an OpenAPI document has text keys and finite numbers only");
+    tell_the_truth(&mut said);
+    said.to_string()
+});
+
+/// Mends what the derives say: what may be left out is no `null` that its schema does not take, and 32 bits without a sign are more than
+/// those with one.
+fn tell_the_truth(said: &mut serde_json::Value) {
+    match said {
+        serde_json::Value::Object(fields) => {
+            fields.retain(|name, value| name != "default" || !value.is_null());
+            if fields.get("format").is_some_and(|format| format == "int32") {
+                fields.insert("format".to_owned(), "int64".into());
+                fields.entry("maximum").or_insert(u32::MAX.into());
+            }
+            fields.values_mut().for_each(tell_the_truth);
+        }
+        serde_json::Value::Array(entries) => entries.iter_mut().for_each(tell_the_truth),
+        _ => {}
+    }
+}
+
+static REASONS: LazyLock<String> = LazyLock::new(crate::reasons::json);
+
+/// The routes of what the API says of itself.
+pub(crate) fn routes() -> Router<Arc<Web>> {
+    let page = |media_type: &'static str, text: &'static str| {
+        get(move || async move {
+            ([(header::CONTENT_TYPE, media_type), (header::CONTENT_SECURITY_POLICY, CSP)], text).into_response()
+        })
+    };
+    Router::new()
+        .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI.as_str()) }))
+        .route("/docs/reasons.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], REASONS.as_str()) }))
+        .route("/docs", page("text/html; charset=utf-8", PAGE))
+        .route("/docs/docs.js", page("text/javascript; charset=utf-8", SCRIPT))
+        .route("/docs/docs.css", page("text/css; charset=utf-8", STYLE))
+}
+
+/// The document, with the manners that every operation has.
+fn described() -> utoipa::openapi::OpenApi {
+    let mut api = Api::openapi();
+    for (path, item) in &mut api.paths.paths {
+        let operations = [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Patch, &mut item.patch),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                describe_manners(path, &method, operation);
+            }
+        }
+    }
+    if let Some(components) = &mut api.components
+        && let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem")
+        && let Some(RefOr::T(Schema::Object(reason))) = problem.properties.get_mut("reason")
+    {
+        reason.enum_values = Some(reasons().map(|reason| reason.name().into()).collect());
+    }
+    api
+}
+
+fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    let is_read = *method == HttpMethod::Get || path.contains("availability:batch");
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.push(header_of("traceparent", false, None, "W3C Trace Context: the reply goes on in the same trace"));
+    if is_read {
+        let what = "The Holdfast-Token of a reply: see at least what it has seen";
+        parameters.push(header_of(
+            "Holdfast-At-Least",
+            false,
+            Some("^[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,18})*$"),
+            what,
+        ));
+    } else {
+        let what =
+            "What decides the change once: a UUID, or a text of 1 to 255 bytes; the same again is answered the same";
+        parameters.push(header_of(
+            "Idempotency-Key",
+            *method == HttpMethod::Post,
+            Some("^[!-~]([ -~]{0,253}[!-~])?$"),
+            what,
+        ));
+        if honours_if_match(path, method) {
+            parameters.push(header_of(
+                "If-Match",
+                false,
+                Some("^\"[1-9][0-9]{0,17}(-[0-9a-f]{16})?\"$"),
+                "The ETag of a reply: only at that revision",
+            ));
+        }
+    }
+    if *method == HttpMethod::Get {
+        parameters.push(header_of("If-None-Match", false, None, "The ETag of a reply: 304 if nothing has changed"));
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            describe_headers(is_read, response);
+        }
+    }
+    let responses = &mut operation.responses.responses;
+    if *method == HttpMethod::Get {
+        responses.insert("304".to_owned(), RefOr::T(Response::new("Nothing has changed")));
+    }
+    for (status, what) in [
+        ("400", "Something of the request cannot be: `field` names it"),
+        ("404", "There is no such thing"),
+        ("408", "The body did not come in time"),
+        ("409", "Decided against: `reason` says why"),
+        ("412", "It is at another revision"),
+        ("413", "More than a request may have"),
+        ("415", "Not JSON"),
+        ("421", "A name that this node does not answer to"),
+        ("422", "The key stands for something else"),
+        ("503", "Not now: nothing was done"),
+        ("504", "It may have been done: ask again with the same key"),
+    ] {
+        let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
+        let mut problem = ResponseBuilder::new().description(what).content(MEDIA_TYPE, content);
+        if status == "503" {
+            problem = problem.header("Retry-After", header_saying("Seconds until it is worth asking again"));
+        }
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem.build()));
+    }
+}
+
+/// Where a change may be made dependent on a revision; elsewhere the header is refused.
+fn honours_if_match(path: &str, method: &HttpMethod) -> bool {
+    let is_record = ["/v1/items/", "/v1/kits/", "/v1/lots/"].iter().any(|record| path.starts_with(record));
+    let is_compared =
+        path.contains("{reservation_id}") || matches!(path, "/v1/stock:set" | "/v1/stock:set_safety_stock");
+    is_compared || (*method == HttpMethod::Put && is_record)
+}
+
+fn describe_headers(is_read: bool, response: &mut Response) {
+    let mut say = |name: &str, what: &str| {
+        response.headers.insert(name.to_owned(), header_saying(what));
+    };
+    say("Holdfast-Token", "Up to where it has seen the shards' logs: send it back as Holdfast-At-Least");
+    say("traceparent", "The trace of the request, with the node's span");
+    say("ETag", "Begins with the revision, where it is of one record");
+    if !is_read {
+        say("Idempotency-Replayed", "true: it was decided before, by another attempt with this key");
+    }
+}
+
+fn header_saying(what: &str) -> utoipa::openapi::Header {
+    HeaderBuilder::new().schema(ObjectBuilder::new().schema_type(Type::String)).description(Some(what)).build()
+}
+
+fn header_of(name: &str, is_required: bool, pattern: Option<&str>, what: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(if is_required { Required::True } else { Required::False })
+        .description(Some(what))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(pattern)))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_operation_that_is_described_is_served() {
+        let routes = crate::routes_of(Web::unconnected());
+        let said: serde_json::Value = serde_json::from_str(&OPENAPI).expect("it is JSON");
+        let paths = said["paths"].as_object().expect("there are paths");
+        assert!(paths.len() > 40, "{}", paths.len());
+        for (path, item) in paths {
+            for method in item.as_object().expect("a path has methods").keys() {
+                let place = path.split('/').map(|part| match part.split_once('}') {
+                    Some((_, verb)) => format!("x{verb}"),
+                    None => part.to_owned(),
+                });
+                let request = Request::builder()
+                    .method(method.to_uppercase().as_str())
+                    .uri(place.collect::<Vec<_>>().join("/"))
+                    .header("content-type", "application/json")
+                    .header("idempotency-key", "k");
+                let reply = routes.clone().oneshot(request.body(Body::from("{}")).expect("a request")).await;
+                let status = reply.expect("it is infallible").status().as_u16();
+                assert!(matches!(status, 400 | 503), "{method} {path}: {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_is_openapi_3_1_and_its_operations_have_names_of_their_own() {
+        let said: serde_json::Value = serde_json::from_str(&OPENAPI).expect("it is JSON");
+        assert!(said["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+        assert!(!OPENAPI.contains("\"default\":null"));
+        let operations = said["paths"].as_object().into_iter().flatten().flat_map(|(_, item)| {
+            item.as_object().into_iter().flatten().map(|(_, operation)| operation["operationId"].to_string())
+        });
+        let names: Vec<String> = operations.collect();
+        let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!(names.len(), distinct.len(), "{names:?}");
+        let reasons = said["components"]["schemas"]["Problem"]["properties"]["reason"]["enum"].as_array();
+        assert!(reasons.is_some_and(|reasons| reasons.len() > 60), "{reasons:?}");
+    }
+
+    #[test]
+    fn the_page_takes_nothing_of_the_document_for_markup_and_nothing_from_elsewhere() {
+        for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"] {
+            assert!(!SCRIPT.contains(word) && !PAGE.contains(word) && !STYLE.contains(word), "{word}");
+        }
+    }
+}

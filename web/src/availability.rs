@@ -1,0 +1,332 @@
+//! What may be promised of a SKU: in full for the back office (`/v1/availability`), and as much of it as the settings show to the
+//! public (`/public/v1/availability`).
+//!
+//! Advice: reserving decides. Of a kit it is read from several shards, one after the other.
+
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use holdfast_client::{Client, Consistency, Error, Read, Stock};
+use holdfast_proto::v1::{self, ConsistencyToken};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::asked::Asked;
+use crate::changes::{BatchAnswer, Each};
+use crate::limits::{READS_AT_ONCE, check_batch};
+use crate::problem::Problem;
+use crate::reply::{Answered, Reply};
+use crate::tokens::Tokens;
+
+/// What may be had, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AvailabilityStatus {
+    /// There is enough.
+    InStock,
+    /// At its low stock threshold or below.
+    Low,
+    /// Nothing is there.
+    Out,
+    /// Nothing is there, and some may be promised all the same.
+    Backorder,
+    /// It is not out yet, and some may be promised.
+    Preorder,
+    /// It is not on sale.
+    Unavailable,
+}
+
+/// What may be had at one location.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct AvailableAt {
+    location_id: String,
+    available: u64,
+}
+
+/// What may be promised of a SKU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Availability {
+    pub(crate) sku: String,
+    pub(crate) status: AvailabilityStatus,
+    /// Units, over the locations; not there: the SKU is never refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) available: Option<u64>,
+    locations: Vec<AvailableAt>,
+    /// The SKU is a kit.
+    kit: bool,
+    /// Of a preorder: when it is out, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) release_at_ms: Option<u64>,
+}
+
+/// SKUs to be looked at.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AvailabilityBatch {
+    /// 1 to 500.
+    pub(crate) skus: Vec<String>,
+    /// Only there.
+    #[serde(default)]
+    pub(crate) location_id: String,
+    /// As that channel sells: of its locations, less its buffer.
+    #[serde(default)]
+    pub(crate) channel_id: String,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// The shop's own systems: they see what is.
+    BackOffice,
+    /// Anybody, often: they see what was a second ago at most.
+    Public,
+}
+
+/// From where something shall be had.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    location_id: Option<String>,
+    channel: Option<v1::Channel>,
+}
+
+impl Wanted {
+    /// Knows the channel. `UNKNOWN_CHANNEL` where there is none.
+    async fn of(
+        asked: &Asked,
+        client: &Client,
+        whose: Audience,
+        location_id: &str,
+        channel_id: &str,
+    ) -> Result<Self, Problem> {
+        let channel = match (channel_id, whose) {
+            ("", _) => None,
+            (id, Audience::BackOffice) => client.channels(Some(id)).await?.into_iter().next(),
+            (id, Audience::Public) => Some(asked.web.channels.find(client, id).await?),
+        };
+        Ok(Self { location_id: Some(location_id.to_owned()).filter(|id| !id.is_empty()), channel })
+    }
+
+    /// What of a location's units may be had.
+    fn of_location(&self, location_id: &str, units: u64) -> Option<u64> {
+        let is_wanted = self.location_id.as_ref().is_none_or(|wanted| wanted == location_id);
+        let left = match &self.channel {
+            None => Some(units),
+            Some(channel) if channel.inactive => None,
+            Some(channel) => {
+                let is_its = channel.location_ids.iter().any(|its| its == location_id);
+                is_its.then(|| units.saturating_sub(channel.buffer.into()))
+            }
+        };
+        left.filter(|_| is_wanted)
+    }
+
+    fn location(&self) -> Option<&str> {
+        self.location_id.as_deref()
+    }
+}
+
+/// What may be promised of a SKU, at a location, or through a channel.
+#[utoipa::path(get, path = "/v1/availability/{sku}", tag = "availability",
+    params(("sku" = String, Path, description = "An item or a kit, percent-encoded"),
+           ("location_id" = Option<String>, Query, description = "Only there"),
+           ("channel_id" = Option<String>, Query, description = "As that channel sells: of its locations, less its buffer")),
+    responses((status = 200, description = "What may be promised", body = Availability)))]
+pub(crate) async fn get_availability(asked: Asked) -> Answered {
+    let (shown, token) = look_at_one(&asked, Audience::BackOffice).await?;
+    Ok(Reply::ok(&shown).seen(token).tagged_as_shown(0))
+}
+
+/// What may be promised of many SKUs; each is answered by itself.
+#[utoipa::path(post, path = "/v1/availability:batch", tag = "availability", request_body = AvailabilityBatch,
+    responses((status = 200, description = "What may be promised of each, in order", body = BatchAnswer<Availability>)))]
+pub(crate) async fn batch_availability(asked: Asked) -> Answered {
+    let (results, tokens) = look_at_many(&asked, Audience::BackOffice).await?;
+    let results = results.into_iter().map(|result| Each::of(result, 200)).collect();
+    let reply = Reply::ok(&BatchAnswer::<Availability> { results });
+    Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+}
+
+/// The SKU that the path names.
+pub(crate) async fn look_at_one(
+    asked: &Asked,
+    whose: Audience,
+) -> Result<(Availability, Option<ConsistencyToken>), Problem> {
+    asked.only_query(&["location_id", "channel_id"])?;
+    let text = |name| asked.query_text(name).unwrap_or_default();
+    let (client, sku) = (asked.client()?, asked.path("sku"));
+    let wanted = Wanted::of(asked, &client, whose, text("location_id"), text("channel_id")).await?;
+    let consistency = Tokens::asked(&asked.headers)?.of_shard(Some(client.shard_of(sku)), &asked.web.seen());
+    Ok(look(&client, consistency, sku, &wanted).await?)
+}
+
+type Looked = (Vec<Result<Availability, Problem>>, Tokens);
+
+/// The SKUs that the body names, in order.
+pub(crate) async fn look_at_many(asked: &Asked, whose: Audience) -> Result<Looked, Problem> {
+    asked.only_query(&[])?;
+    let AvailabilityBatch { skus, location_id, channel_id } = asked.body()?;
+    check_batch(skus.len(), "skus")?;
+    let client = asked.client()?;
+    let wanted = Wanted::of(asked, &client, whose, &location_id, &channel_id).await?;
+    let (tokens, seen) = (Tokens::asked(&asked.headers)?, asked.web.seen());
+    let looks = skus.into_iter().enumerate().map(|(at, sku)| {
+        let (client, wanted) = (&client, &wanted);
+        let consistency = tokens.of_shard(Some(client.shard_of(&sku)), &seen);
+        async move {
+            let seen = look(client, consistency, &sku, wanted).await;
+            seen.map_err(|error| Problem { field: format!("skus[{at}]"), ..Problem::from(error) })
+        }
+    });
+    let looked: Vec<_> = futures_util::stream::iter(looks).buffered(READS_AT_ONCE).collect().await;
+    let tokens = looked.iter().flatten().filter_map(|(_, token)| *token).collect();
+    Ok((looked.into_iter().map(|seen| seen.map(|(shown, _)| shown)).collect(), tokens))
+}
+
+/// What may be promised of a SKU.
+async fn look(
+    client: &Client,
+    consistency: Consistency,
+    sku: &str,
+    wanted: &Wanted,
+) -> Result<(Availability, Option<ConsistencyToken>), Error> {
+    let reader = client.reader(consistency);
+    let item = reader.item(sku).await?.value;
+    if item.kit {
+        let locations = locations_of_kit(client, sku, wanted).await?;
+        return Ok((judge(&item, locations, 0, client.cluster_time_ms()), None));
+    }
+    let Read { value: Stock { levels, .. }, freshness } = reader.stock(sku, wanted.location()).await?;
+    let at = |level: &v1::StockLevel| {
+        let available = wanted.of_location(&level.location_id, level.atp)?;
+        Some(AvailableAt { location_id: level.location_id.clone(), available })
+    };
+    let is_had = |level: &&v1::StockLevel| wanted.of_location(&level.location_id, 0).is_some();
+    let cap = item.backorder.map_or(0, |terms| terms.cap);
+    let promised = |level: &v1::StockLevel| cap.saturating_sub(level.backordered);
+    let without_stock = levels.iter().filter(is_had).map(promised).fold(0, u64::saturating_add);
+    let locations = levels.iter().filter_map(at).collect();
+    Ok((judge(&item, locations, without_stock, client.cluster_time_ms()), freshness.token))
+}
+
+/// How many kits may be had at each location. Through a channel its buffer of each component counts.
+async fn locations_of_kit(client: &Client, sku: &str, wanted: &Wanted) -> Result<Vec<AvailableAt>, Error> {
+    let reader = client.reader(Consistency::Linearizable);
+    let kit = reader.kit(sku, wanted.location()).await?;
+    if wanted.channel.as_ref().is_none_or(|channel| channel.buffer == 0) {
+        let at = |of: v1::KitAvailability| {
+            let available = wanted.of_location(&of.location_id, of.available)?;
+            Some(AvailableAt { location_id: of.location_id, available })
+        };
+        return Ok(kit.availability.into_iter().filter_map(at).collect());
+    }
+    let stocks = join_all(kit.flattened.iter().map(|component| reader.stock(&component.sku, wanted.location()))).await;
+    let stocks = stocks.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let of_component = |location_id: &str, units: u32, stock: &Read<Stock>| {
+        let level = stock.value.levels.iter().find(|level| level.location_id == location_id);
+        let left = wanted.of_location(location_id, level.map_or(0, |level| level.atp))?;
+        left.checked_div(units.into())
+    };
+    let at = |of: v1::KitAvailability| {
+        let parts = kit.flattened.iter().zip(&stocks);
+        let least = parts.map(|(part, stock)| of_component(&of.location_id, part.units, stock)).min()??;
+        Some(AvailableAt { location_id: of.location_id, available: least.min(of.available) })
+    };
+    Ok(kit.availability.into_iter().filter_map(at).collect())
+}
+
+/// The one word, by what may be had and what the item says.
+fn judge(item: &v1::Item, locations: Vec<AvailableAt>, without_stock: u64, now_ms: u64) -> Availability {
+    let available = locations.iter().map(|at| at.available).fold(0, u64::saturating_add);
+    let release_at_ms = item.backorder.map(|terms| terms.release_at_ms).filter(|at| *at > now_ms);
+    // What is out is promised no more without stock.
+    let is_over = item.backorder.is_some_and(|terms| terms.release_at_ms > 0) && release_at_ms.is_none();
+    let is_promised = without_stock > 0 && !is_over;
+    let status = if item.status() == v1::ItemStatus::Paused || item.status() == v1::ItemStatus::Discontinued {
+        AvailabilityStatus::Unavailable
+    } else if release_at_ms.is_some() && (available > 0 || is_promised) {
+        AvailabilityStatus::Preorder
+    } else if item.untracked {
+        AvailabilityStatus::InStock
+    } else if available == 0 {
+        if is_promised { AvailabilityStatus::Backorder } else { AvailabilityStatus::Out }
+    } else if available <= item.low_stock_threshold {
+        AvailabilityStatus::Low
+    } else {
+        AvailabilityStatus::InStock
+    };
+    let is_sold = status != AvailabilityStatus::Unavailable;
+    Availability {
+        sku: item.sku.clone(),
+        status,
+        available: if !is_sold { Some(0) } else { Some(available).filter(|_| !item.untracked) },
+        locations: if is_sold { locations } else { Vec::new() },
+        kit: item.kit,
+        release_at_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Availability {
+        pub(crate) fn example(sku: &str, status: AvailabilityStatus, available: Option<u64>) -> Self {
+            let locations = vec![at("main", available.unwrap_or(0))];
+            Self { sku: sku.to_owned(), status, available, locations, kit: false, release_at_ms: None }
+        }
+    }
+
+    fn at(location_id: &str, available: u64) -> AvailableAt {
+        AvailableAt { location_id: location_id.to_owned(), available }
+    }
+
+    fn status(item: &v1::Item, available: u64, without_stock: u64) -> AvailabilityStatus {
+        judge(item, vec![at("main", available)], without_stock, 1_000).status
+    }
+
+    #[test]
+    fn the_word_is_of_what_may_be_had_and_of_what_the_item_says() {
+        use AvailabilityStatus as Is;
+        let item = v1::Item { sku: "A".to_owned(), low_stock_threshold: 3, ..v1::Item::default() };
+        assert_eq!([4, 3, 0].map(|available| status(&item, available, 0)), [Is::InStock, Is::Low, Is::Out]);
+        let mut paused = item.clone();
+        paused.set_status(v1::ItemStatus::Paused);
+        assert_eq!(judge(&paused, vec![at("main", 4)], 0, 0).available, Some(0));
+        assert_eq!(status(&paused, 4, 0), Is::Unavailable);
+        let terms = |release_at_ms| Some(v1::BackorderTerms { cap: 5, release_at_ms });
+        let backorder = v1::Item { backorder: terms(0), ..item.clone() };
+        assert_eq!(
+            [(0, 5), (0, 0), (4, 5)].map(|(a, w)| status(&backorder, a, w)),
+            [Is::Backorder, Is::Out, Is::InStock]
+        );
+        let preorder = v1::Item { backorder: terms(2_000), ..item.clone() };
+        assert_eq!((status(&preorder, 0, 5), status(&preorder, 0, 0)), (Is::Preorder, Is::Out));
+        let released = v1::Item { backorder: terms(500), ..item.clone() };
+        assert_eq!((status(&released, 0, 5), status(&released, 4, 5)), (Is::Out, Is::InStock));
+        let untracked = v1::Item { untracked: true, ..item };
+        let shown = judge(&untracked, Vec::new(), 0, 0);
+        assert_eq!((shown.status, shown.available), (Is::InStock, None));
+    }
+
+    #[test]
+    fn a_channel_sells_of_its_locations_less_its_buffer() {
+        let channel = v1::Channel {
+            channel_id: "web".to_owned(),
+            location_ids: vec!["main".to_owned(), "shop".to_owned()],
+            buffer: 2,
+            ..v1::Channel::default()
+        };
+        let of = |location_id: Option<&str>, channel: &v1::Channel| Wanted {
+            location_id: location_id.map(str::to_owned),
+            channel: Some(channel.clone()),
+        };
+        let had = |wanted: &Wanted| ["main", "shop", "depot"].map(|location| wanted.of_location(location, 5));
+        assert_eq!(had(&of(None, &channel)), [Some(3), Some(3), None]);
+        assert_eq!(had(&of(Some("shop"), &channel)), [None, Some(3), None]);
+        assert_eq!(of(None, &channel).of_location("main", 1), Some(0));
+        let closed = v1::Channel { inactive: true, ..channel };
+        assert_eq!(had(&of(None, &closed)), [None; 3]);
+        assert_eq!(had(&Wanted::default()), [Some(5); 3]);
+    }
+}

@@ -1,0 +1,209 @@
+//! Flash sales: `/v1/campaigns`, `/v1/campaigns/{campaign_id}` and what is done to one.
+
+use axum::http::StatusCode;
+use holdfast_client::Allocations;
+use holdfast_client::ids::CommandId;
+use holdfast_proto::v1;
+use holdfast_proto::v1::ErrorReason;
+use holdfast_proto::v1::command::Operation;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::asked::Asked;
+use crate::idempotency::{Change, Changed, id_of};
+use crate::limits::PAGE;
+use crate::problem::Problem;
+use crate::reply::{Answered, Done, Reply};
+use crate::wire::{CauseSaid, FromWire, from_wire, said, shortened, words};
+
+words! {
+    /// Who is let in.
+    CampaignAdmission { None, Queue, Lottery } else None
+}
+
+/// A flash sale. Instants are of cluster time, in milliseconds since the Unix epoch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Campaign {
+    campaign_id: String,
+    /// It sells from then on,
+    starts_at_ms: u64,
+    /// and before then.
+    ends_at_ms: u64,
+    admission: CampaignAdmission,
+    /// It was ended by hand.
+    closed: bool,
+    revision: u64,
+}
+
+from_wire!(Campaign { campaign_id, starts_at_ms, ends_at_ms, admission, closed, revision });
+
+/// What of a SKU at a location is kept for a campaign.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Allocation {
+    campaign_id: String,
+    sku: String,
+    location_id: String,
+    /// Units given to it and not taken back.
+    granted: u64,
+    held: u64,
+    sold: u64,
+    /// Its campaign is over: what is neither held nor sold is on sale again.
+    closed: bool,
+}
+
+from_wire!(Allocation { campaign_id, sku, location_id, granted, held, sold, closed });
+
+/// A campaign with what it has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CampaignShown {
+    campaign: Campaign,
+    /// At most 500.
+    allocations: Vec<Allocation>,
+    /// How many more there are.
+    left_out: u64,
+}
+
+/// All campaigns.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Campaigns {
+    items: Vec<Campaign>,
+}
+
+/// When a campaign sells, and to whom.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CampaignSaid {
+    /// In milliseconds since the Unix epoch.
+    starts_at_ms: u64,
+    ends_at_ms: u64,
+    /// Everybody if it is not said.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    admission: Option<CampaignAdmission>,
+}
+
+/// Nothing has to be said.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CloseRequest {}
+
+/// Units that a campaign is given, or that are taken back.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShareRequest {
+    sku: String,
+    /// Empty: the cluster's default location.
+    #[serde(default)]
+    location_id: String,
+    /// 1 to 2 000 000 000.
+    units: u32,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    cause: Option<CauseSaid>,
+}
+
+/// The campaigns.
+#[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns",
+    responses((status = 200, description = "All of them", body = Campaigns)))]
+pub(crate) async fn list_campaigns(asked: Asked) -> Answered {
+    asked.only_query(&[])?;
+    let items = asked.client()?.campaigns(None).await?;
+    Ok(Reply::ok(&Campaigns { items: Vec::from_wire(items) }).tagged_as_shown(0))
+}
+
+/// A campaign with what it has of which SKU where.
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
+    params(("campaign_id" = String, Path, description = "Its id, percent-encoded")),
+    responses((status = 200, description = "The campaign", body = CampaignShown)))]
+pub(crate) async fn get_campaign(asked: Asked) -> Answered {
+    asked.only_query(&[])?;
+    let (client, id) = (asked.client()?, asked.path("campaign_id"));
+    let campaign = client.campaigns(Some(id)).await?.into_iter().next().unwrap_or_default();
+    let which = Allocations { campaign_id: Some(id.to_owned()), sku: None };
+    let mut found = asked.reader(&client, None)?.allocations(which).take(usize::MAX).await?;
+    let left_out = (found.len() as u64).saturating_sub(PAGE.into());
+    found.truncate(PAGE as usize);
+    let revision = campaign.revision;
+    let shown = CampaignShown { campaign: Campaign::from_wire(campaign), allocations: Vec::from_wire(found), left_out };
+    Ok(Reply::ok(&shown).tagged_as_shown(revision))
+}
+
+/// Makes a campaign known. The same again changes nothing.
+#[utoipa::path(put, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
+    params(("campaign_id" = String, Path, description = "Its id, percent-encoded")),
+    request_body = CampaignSaid, responses((status = 200, description = "It is known", body = Campaign)))]
+pub(crate) async fn open_campaign(asked: Asked) -> Answered {
+    asked.only_query(&[])?;
+    asked.no_conditions()?;
+    let CampaignSaid { starts_at_ms, ends_at_ms, admission } = asked.body()?;
+    let campaign = v1::Campaign {
+        campaign_id: asked.path("campaign_id").to_owned(),
+        starts_at_ms,
+        ends_at_ms,
+        admission: said(admission, CampaignAdmission::wire),
+        ..v1::Campaign::default()
+    };
+    let known = asked.client()?.open_campaign(campaign).await?;
+    let revision = known.revision;
+    Ok(Reply::ok(&Campaign::from_wire(known)).tagged(revision))
+}
+
+/// What is done to a campaign, by the verb behind its id.
+pub(crate) async fn change_campaign(asked: Asked) -> Answered {
+    asked.only_query(&[])?;
+    asked.no_conditions()?;
+    let (id, verb) = asked.path_and_verb("campaign_id")?;
+    match verb {
+        "close" => close_campaign(&asked, id).await,
+        "grant" => grant(&asked, id).await,
+        "revoke" => revoke(&asked, id).await,
+        other => {
+            let detail = format!("`{}` is nothing that is done to a campaign", shortened(other));
+            Err(Problem::invalid("path", detail).with_status(404))
+        }
+    }
+}
+
+/// Ends a campaign: what it has not sold goes back to sale. The same again is answered the same.
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}:close", tag = "campaigns",
+    params(("campaign_id" = String, Path, description = "Its id, percent-encoded")),
+    request_body = CloseRequest, responses((status = 200, description = "It is over", body = Campaign)))]
+pub(crate) async fn close_campaign(asked: &Asked, id: &str) -> Answered {
+    let key = id_of(asked.key_needed()?).unwrap_or_else(|| CommandId::of_key(id));
+    let CloseRequest {} = asked.body()?;
+    let (client, campaign) = (asked.client()?, id.to_owned());
+    let change = Change::CloseCampaign(campaign.clone());
+    let carry_out = || async move { client.close_campaign(&campaign).await.map(Changed::Campaign) };
+    match asked.web.keys.once(key, change, carry_out).await? {
+        (Ok(Changed::Campaign(closed)), is_anothers) => {
+            let revision = closed.revision;
+            Ok(Reply::ok(&Campaign::from_wire(closed)).tagged(revision).replayed(is_anothers))
+        }
+        (Ok(Changed::Command(_)), _) => {
+            Err(Problem::of(ErrorReason::OutcomeUnknown, "the key was answered for something else"))
+        }
+        (Err(error), is_anothers) => Err(Problem { replayed: is_anothers, ..Problem::from(error) }),
+    }
+}
+
+/// Keeps units for a campaign that could be promised to anybody.
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}:grant", tag = "campaigns",
+    params(("campaign_id" = String, Path, description = "Its id, percent-encoded")),
+    request_body = ShareRequest, responses((status = 200, description = "It has them", body = Done)))]
+pub(crate) async fn grant(asked: &Asked, id: &str) -> Answered {
+    let key = asked.key_needed()?;
+    let ShareRequest { sku, location_id, units, cause } = asked.body()?;
+    let grant = v1::Grant { campaign_id: id.to_owned(), sku, location_id, units };
+    asked.execute(Some(key), Operation::Grant(grant), cause, StatusCode::OK).await
+}
+
+/// Takes units back that a campaign neither holds nor has sold.
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}:revoke", tag = "campaigns",
+    params(("campaign_id" = String, Path, description = "Its id, percent-encoded")),
+    request_body = ShareRequest, responses((status = 200, description = "They are taken back", body = Done)))]
+pub(crate) async fn revoke(asked: &Asked, id: &str) -> Answered {
+    let key = asked.key_needed()?;
+    let ShareRequest { sku, location_id, units, cause } = asked.body()?;
+    let revoke = v1::Revoke { campaign_id: id.to_owned(), sku, location_id, units };
+    asked.execute(Some(key), Operation::Revoke(revoke), cause, StatusCode::OK).await
+}

@@ -1,0 +1,312 @@
+//! What happened: `/v1/events`, a page at a time over all shards, or from a place of one.
+//!
+//! A cursor is the last event seen of each shard (`0=17,1=204`), as those of the watches are. Each event comes at least once, in order
+//! within its shard.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use futures_util::StreamExt as _;
+use holdfast_client::{EventPage, Read};
+use holdfast_proto::v1;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::asked::Asked;
+use crate::event_subjects::EventSubject;
+use crate::limits::READS_AT_ONCE;
+use crate::paging::page_limit;
+use crate::problem::Problem;
+use crate::reply::{Answered, Reply};
+use crate::reservations::ReservationState;
+use crate::tokens::Tokens;
+use crate::wire::{FromWire, Hex, IdText, from_wire, reservation_id, shortened};
+
+/// The most shards that a cursor names.
+const MAX_SHARDS: usize = 4_096;
+
+/// What was added (above 0) or taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StockDelta {
+    on_hand: i64,
+    reserved: i64,
+    committed: i64,
+    damaged: i64,
+    quality_control: i64,
+}
+
+from_wire!(StockDelta { on_hand, reserved, committed, damaged, quality_control });
+
+/// Quantities.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StockQuantities {
+    on_hand: u64,
+    reserved: u64,
+    committed: u64,
+    damaged: u64,
+    quality_control: u64,
+}
+
+from_wire!(StockQuantities { on_hand, reserved, committed, damaged, quality_control });
+
+/// The quantities of one SKU, location and lot that changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StockChange {
+    sku: String,
+    location_id: String,
+    /// Empty where the SKU is not tracked by lot.
+    lot_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    delta: Option<StockDelta>,
+    /// What is there after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    after: Option<StockQuantities>,
+    /// What may be promised after.
+    atp_after: u64,
+    revision: u64,
+}
+
+from_wire!(StockChange { sku, location_id, lot_id, delta, after, atp_after, revision });
+
+/// The reservation that an event is about, and where it stands after.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventReservation {
+    reservation_id: IdText,
+    state: ReservationState,
+    revision: u64,
+    expires_at_ms: u64,
+}
+
+from_wire!(EventReservation { reservation_id, state, revision, expires_at_ms });
+
+/// Who did it and why, as the command claimed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Cause {
+    actor: String,
+    reason: String,
+    reference: String,
+}
+
+from_wire!(Cause { actor, reason, reference });
+
+/// One entry of a shard's change log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Event {
+    shard: u32,
+    /// 1 for a shard's first event, then without gaps.
+    seq: u64,
+    /// Log time, in milliseconds since the Unix epoch.
+    time_ms: u64,
+    /// What happened.
+    #[schema(example = "stock.received")]
+    kind: String,
+    /// The command that caused it; not there: time did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    command_id: Option<IdText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cause: Option<Cause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reservation: Option<EventReservation>,
+    /// Each SKU, location and lot once.
+    changes: Vec<StockChange>,
+    /// BLAKE3 of the hash before and the encoded event.
+    hash: Hex,
+    prev_hash: Hex,
+    #[serde(flatten)]
+    subject: EventSubject,
+}
+
+from_wire!(Event { shard, seq, time_ms, kind, command_id, cause, reservation, changes, hash, prev_hash, subject });
+
+/// Some events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventPageShown {
+    /// In order within each shard. There may be none, and yet more to come.
+    items: Vec<Event>,
+    /// Where to go on, now or later.
+    #[schema(example = "0=17,1=204")]
+    next_cursor: String,
+    /// There is more already.
+    more: bool,
+    /// What is missing before `items`: it is not kept any more where this was read.
+    gaps: Vec<EventGap>,
+}
+
+/// Events that are missing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventGap {
+    shard: u32,
+    /// The first that is missing,
+    from_seq: u64,
+    /// and the last.
+    to_seq: u64,
+}
+
+/// The last event seen of each shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Cursor(BTreeMap<u32, u64>);
+
+impl Cursor {
+    fn read(text: &str) -> Result<Self, Problem> {
+        let refused =
+            || Problem::invalid("cursor", "is none of ours: send a next_cursor, SHARD=SEQ with commas between");
+        let mut seen = BTreeMap::new();
+        for place in text.split(',') {
+            let (shard, seq) = place.split_once('=').ok_or_else(refused)?;
+            let place = (shard.parse().map_err(|_| refused())?, seq.parse().map_err(|_| refused())?);
+            if seen.len() == MAX_SHARDS || seen.insert(place.0, place.1).is_some() {
+                return Err(refused());
+            }
+        }
+        Ok(Self(seen))
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (shard, seq) in &self.0 {
+            let _infallible = write!(text, "{}{shard}={seq}", if text.is_empty() { "" } else { "," });
+        }
+        text
+    }
+}
+
+/// What happened, oldest first within each shard, after a cursor: the last events that were seen.
+#[utoipa::path(get, path = "/v1/events", tag = "events",
+    params(("cursor" = Option<String>, Query, description = "The `next_cursor` of a page before; not said: from the first event that is kept"),
+           ("shard" = Option<u32>, Query, description = "Only of this shard"),
+           ("from_seq" = Option<u64>, Query, description = "With `shard` and no cursor: from this event on"),
+           ("sku" = Option<String>, Query, description = "Only of this SKU"),
+           ("reservation_id" = Option<String>, Query, description = "Only of this reservation"),
+           ("actor" = Option<String>, Query, description = "Only of what this actor did"),
+           ("reference" = Option<String>, Query, description = "Only with this document"),
+           ("kind" = Option<String>, Query, description = "Only of these kinds, with commas between; `stock.` is all that begin so"),
+           ("from_ms" = Option<u64>, Query, description = "At this log time or later"),
+           ("until_ms" = Option<u64>, Query, description = "Before this log time"),
+           ("limit" = Option<u32>, Query, description = "Events of a page, 100 if not said", minimum = 1, maximum = 500)),
+    responses((status = 200, description = "A page", body = EventPageShown)))]
+pub(crate) async fn list_events(asked: Asked) -> Answered {
+    let known = ["cursor", "shard", "from_seq", "sku", "reservation_id", "actor", "reference", "kind", "from_ms"];
+    asked.only_query(&[&known[..], &["until_ms", "limit"]].concat())?;
+    let (client, limit, filter) = (asked.client()?, page_limit(&asked)?, filter_of(&asked)?);
+    let mut cursor = asked.query_text("cursor").map(Cursor::read).transpose()?.unwrap_or_default();
+    let shards = shards_of(&asked, &client.routing().shards, &mut cursor)?;
+    // Each shard has its part of a page, so that a busy one does not keep the others from being read; where there are more shards than
+    // entries, those that find no room have it on a later page, which begins with another one.
+    let first = cursor.0.values().fold(0, |sum: u64, seq| sum.wrapping_add(*seq)) as usize % shards.len().max(1);
+    let turn: Vec<u32> = shards.iter().cycle().skip(first).take(shards.len()).copied().collect();
+    let share = (limit as usize / turn.len().max(1)).max(1) as u32;
+    let reads = turn.into_iter().map(|shard| {
+        let after = cursor.0.get(&shard).copied();
+        let (client, filter, asked) = (&client, &filter, &asked);
+        async move {
+            let reader = asked.reader(client, Some(shard))?;
+            let page = reader.some_events(shard, after.map_or(0, |seq| seq.saturating_add(1)), share, filter).await?;
+            Ok::<_, Problem>((shard, after, page))
+        }
+    });
+    let pages: Vec<_> = futures_util::stream::iter(reads).buffered(READS_AT_ONCE).collect().await;
+    let mut shown = EventPageShown { items: Vec::new(), next_cursor: String::new(), more: false, gaps: Vec::new() };
+    let mut tokens = Tokens::default();
+    for page in pages {
+        let (shard, after, Read { value, freshness }) = page?;
+        freshness.token.into_iter().for_each(|token| tokens.add(token));
+        let EventPage { events, next_seq, first_kept_seq } = value;
+        if !events.is_empty() && shown.items.len() + events.len() > limit as usize {
+            shown.more = true;
+            continue;
+        }
+        if let Some(after) = after.filter(|after| after.saturating_add(1) < first_kept_seq) {
+            shown.gaps.push(EventGap { shard, from_seq: after + 1, to_seq: first_kept_seq - 1 });
+        }
+        shown.more |= next_seq.is_some();
+        let seen = events.last().map(|event| event.seq);
+        let seen = next_seq.map(|next| next - 1).or(seen).or(after).unwrap_or(first_kept_seq.saturating_sub(1));
+        cursor.0.insert(shard, seen);
+        shown.items.extend(Vec::<Event>::from_wire(events));
+    }
+    shown.next_cursor = cursor.text();
+    let reply = Reply::ok(&shown);
+    Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+}
+
+/// The shards that are read: one, or all; and where the one begins.
+fn shards_of(asked: &Asked, all: &[(u32, Option<u64>)], cursor: &mut Cursor) -> Result<Vec<u32>, Problem> {
+    let all: Vec<u32> = all.iter().map(|(shard, _)| *shard).collect();
+    if let Some(unknown) = cursor.0.keys().find(|shard| !all.contains(shard)) {
+        return Err(Problem::invalid("cursor", format!("names shard {unknown}, which the cluster has not")));
+    }
+    let from_seq = asked.query_number::<u64>("from_seq")?;
+    let Some(shard) = asked.query_number::<u32>("shard")? else {
+        return match from_seq {
+            None => Ok(all),
+            Some(_) => Err(Problem::invalid("from_seq", "is of one shard: name it in `shard`")),
+        };
+    };
+    if !all.contains(&shard) {
+        return Err(Problem::invalid("shard", format!("the cluster has no shard {shard}")));
+    }
+    if let Some(from_seq) = from_seq {
+        if !cursor.0.is_empty() {
+            return Err(Problem::invalid("from_seq", "and a cursor both say where to begin"));
+        }
+        cursor.0.insert(shard, from_seq.saturating_sub(1));
+    }
+    Ok(vec![shard])
+}
+
+fn filter_of(asked: &Asked) -> Result<v1::EventFilter, Problem> {
+    let text = |name| asked.query_text(name).unwrap_or_default().to_owned();
+    let number = |name| Ok::<_, Problem>(asked.query_number::<u64>(name)?.unwrap_or(0));
+    let id = asked.query_text("reservation_id").map(|id| reservation_id(id, "reservation_id")).transpose()?;
+    let kinds: Vec<String> =
+        asked.query_text("kind").into_iter().flat_map(|kinds| kinds.split(',')).map(str::to_owned).collect();
+    if let Some(bad) = kinds.iter().find(|kind| kind.is_empty()) {
+        return Err(Problem::invalid("kind", format!("`{}` is no kind", shortened(bad))));
+    }
+    Ok(v1::EventFilter {
+        sku: text("sku"),
+        reservation_id: id.map(Into::into),
+        command_id: None,
+        actor: text("actor"),
+        reference: text("reference"),
+        kinds,
+        from_ms: number("from_ms")?,
+        until_ms: number("until_ms")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written_and_nothing_else_is() {
+        let cursor = Cursor([(0, 17), (3, 204)].into());
+        assert_eq!(cursor.text(), "0=17,3=204");
+        assert_eq!(Cursor::read("0=17,3=204"), Ok(cursor));
+        for bad in ["", "3", "3=", "=1", "a=1", "0=1,0=2", "0=-1"] {
+            assert_eq!(Cursor::read(bad).unwrap_err().field, "cursor", "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_event_names_what_it_is_about_as_the_proto_does() {
+        let lot = v1::LotEvent { sku: "A".to_owned(), lot_id: "L1".to_owned(), status: 2, revision: 3 };
+        let event = v1::Event {
+            shard: 1,
+            seq: 7,
+            kind: "lot.blocked".to_owned(),
+            hash: vec![0xab],
+            subject: Some(v1::event::Subject::Lot(lot)),
+            ..v1::Event::default()
+        };
+        let shown = serde_json::to_value(Event::from_wire(event)).expect("it is JSON");
+        assert_eq!(shown["lot"]["status"], "on_hold");
+        assert_eq!((&shown["hash"], shown.get("item")), (&"ab".into(), None));
+    }
+}

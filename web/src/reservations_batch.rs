@@ -1,0 +1,238 @@
+//! Many things asked of reservations at once: `/v1/reservations:batch`. Each item is decided once under a key of its own, and
+//! answered by itself.
+
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+use holdfast_client::{Client, Command, CommandKey};
+use holdfast_proto::v1::command::Operation;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::asked::{Asked, read_item};
+use crate::changes::{BatchAnswer, Each, command_of, success_of};
+use crate::holds::{
+    AmendRequest, CancelRequest, CommitRequest, ExtendRequest, FulfilRequest, ReleaseRequest, ReserveRequest,
+    ReturnRequest,
+};
+use crate::idempotency::{Came, Change, Changed, First, Waiting, id_of, key_of, key_of_part};
+use crate::limits::check_batch;
+use crate::problem::Problem;
+use crate::reply::{Answered, Done, Reply};
+use crate::tokens::Tokens;
+use crate::wire::{CauseSaid, IdText};
+
+/// One thing that is asked for: exactly one of the verbs, which all but `reserve` are about `reservation_id`.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BatchItem {
+    /// What decides it once; made of the request's key and the item's number if it is not said.
+    #[schema(nullable = false)]
+    idempotency_key: Option<String>,
+    #[schema(nullable = false)]
+    reservation_id: Option<IdText>,
+    #[schema(nullable = false)]
+    reserve: Option<ReserveRequest>,
+    #[schema(nullable = false)]
+    amend: Option<AmendRequest>,
+    #[schema(nullable = false)]
+    commit: Option<CommitRequest>,
+    #[schema(nullable = false)]
+    release: Option<ReleaseRequest>,
+    #[schema(nullable = false)]
+    extend: Option<ExtendRequest>,
+    #[schema(nullable = false)]
+    fulfil: Option<FulfilRequest>,
+    #[schema(nullable = false)]
+    cancel: Option<CancelRequest>,
+    #[schema(nullable = false)]
+    r#return: Option<ReturnRequest>,
+}
+
+/// Many things at once. They are independent of one another; those of one shard are decided in their order.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "the schema; items are read one by one")]
+pub(crate) struct BatchRequest {
+    /// 1 to 500.
+    items: Vec<BatchItem>,
+}
+
+/// The same with its items unread: one that cannot be read is answered by itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unread {
+    items: Vec<Value>,
+}
+
+/// Asks for many things at once; each is answered by itself.
+#[utoipa::path(post, path = "/v1/reservations:batch", tag = "reservations", request_body = BatchRequest,
+    responses((status = 200, description = "What became of each, in order", body = BatchAnswer<Done>)))]
+pub(crate) async fn batch_reservations(asked: Asked) -> Answered {
+    asked.only_query(&[])?;
+    asked.no_conditions()?;
+    let key = asked.key_needed()?;
+    let Unread { items } = asked.body()?;
+    check_batch(items.len(), "items")?;
+    let client = asked.client()?;
+    let read = items.into_iter().enumerate().map(|(at, item)| {
+        let place = format!("items[{at}]");
+        read_one(item, key_of_part(key, at)).map_err(|problem| problem.within(&place))
+    });
+    let (mut firsts, mut commands) = (Vec::new(), Vec::new());
+    let mut waiting: Vec<Result<(Waiting, bool, u16), Problem>> = Vec::new();
+    for one in read.collect::<Vec<_>>() {
+        waiting.push(one.and_then(|(key, command, status)| {
+            let change = Change::Command(Box::new(command.clone()));
+            let id = id_of(key).ok_or_else(|| Problem::invalid("idempotency_key", "is missing"))?;
+            Ok(match asked.web.keys.come(id, change)? {
+                Came::First(first, answer) => {
+                    firsts.push(first);
+                    commands.push(command);
+                    (answer, false, status)
+                }
+                Came::Another(answer) => (answer, true, status),
+            })
+        }));
+    }
+    tokio::spawn(carry_out(client, commands, firsts));
+    let answers = waiting.into_iter().map(|one| async move {
+        let (answer, is_anothers, status) = one?;
+        let success = success_of(answer.answer().await, is_anothers)?;
+        let is_replayed = success.replayed || is_anothers;
+        Ok((success, status, is_replayed))
+    });
+    let answers: Vec<Result<_, Problem>> = join_all(answers).await;
+    let tokens: Tokens = answers.iter().flatten().filter_map(|(success, ..)| success.token).collect();
+    let are_replayed = answers.iter().all(|answer| match answer {
+        Ok((.., is_replayed)) => *is_replayed,
+        Err(problem) => problem.replayed,
+    });
+    let each = answers.into_iter().map(|answer| match answer {
+        Ok((success, status, _)) => Each::of(Ok(Done::from(&success)), status),
+        Err(problem) => Each::of(Err(without_condition(problem)), 0),
+    });
+    let reply = Reply::ok(&BatchAnswer { results: each.collect() }).replayed(are_replayed);
+    Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+}
+
+async fn carry_out(client: Client, commands: Vec<Command>, firsts: Vec<First>) {
+    let answers = client.execute_batch(commands).await;
+    for (first, answer) in firsts.into_iter().zip(answers) {
+        first.tell(answer.map(|success| Changed::Command(Box::new(success))));
+    }
+}
+
+/// No item comes with a header of its own.
+fn without_condition(problem: Problem) -> Problem {
+    if problem.status == 412 { problem.with_status(409) } else { problem }
+}
+
+/// Reads one item: its key, its command, and the status of its success.
+fn read_one(item: Value, of_part: CommandKey) -> Result<(CommandKey, Command, u16), Problem> {
+    let item: BatchItem = read_item(item)?;
+    let key = match &item.idempotency_key {
+        Some(text) => key_of(text, "idempotency_key")?,
+        None => of_part,
+    };
+    let (operation, cause, status) = item.asks_for()?;
+    Ok((key, command_of(operation, cause, Some(key)), status.as_u16()))
+}
+
+impl BatchItem {
+    fn asks_for(self) -> Result<(Operation, Option<CauseSaid>, StatusCode), Problem> {
+        let Self {
+            idempotency_key: _,
+            reservation_id,
+            reserve,
+            amend,
+            commit,
+            release,
+            extend,
+            fulfil,
+            cancel,
+            r#return,
+        } = self;
+        let mut asked = Vec::new();
+        if let Some(mut it) = reserve {
+            let cause = it.cause.take();
+            asked.push((it.wire(), cause, StatusCode::CREATED));
+        }
+        let is_of_none = [amend.is_some(), commit.is_some(), release.is_some(), extend.is_some(), fulfil.is_some()]
+            .into_iter()
+            .chain([cancel.is_some(), r#return.is_some()])
+            .all(|is_asked| !is_asked);
+        if !is_of_none {
+            let id = reservation_id
+                .as_ref()
+                .ok_or_else(|| Problem::invalid("reservation_id", "is missing: which reservation?"))?
+                .reservation("reservation_id")?;
+            macro_rules! about {
+                ($($verb:expr),+) => {
+                    $(if let Some(mut it) = $verb {
+                        let cause = it.cause.take();
+                        asked.push((it.wire(id), cause, StatusCode::OK));
+                    })+
+                };
+            }
+            about!(amend, commit, release, extend, fulfil, cancel, r#return);
+        } else if reservation_id.is_some() && !asked.is_empty() {
+            return Err(Problem::invalid("reservation_id", "is the cluster's to choose: leave it out of a reserve"));
+        }
+        match asked.pop() {
+            Some(one) if asked.is_empty() => Ok(one),
+            Some(_) => Err(Problem::invalid("", "asks for several things: an item has one verb")),
+            None => {
+                let detail = "asks for nothing: it has one of reserve, amend, commit, release, extend, fulfil, cancel and return";
+                Err(Problem::invalid("", detail))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_client::ids::CommandId;
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "0190f3c4-5b1e-8a2b-9c3d-0000000000a1";
+
+    fn of_part() -> CommandKey {
+        CommandKey::Own(CommandId::of_key("0 under k"))
+    }
+
+    fn refused(item: Value) -> (u16, String) {
+        let problem = read_one(item, of_part()).unwrap_err().within("items[3]");
+        (problem.status, problem.field)
+    }
+
+    #[test]
+    fn an_item_has_one_verb_and_a_key_of_its_own() {
+        let reserve = json!({"reserve": {"lines": [{"sku": "A", "units": 2}]}});
+        let (key, command, status) = read_one(reserve, of_part()).unwrap();
+        assert_eq!((key, command.verb(), status), (of_part(), "reserve", 201));
+        let commit = json!({"idempotency_key": "mine", "reservation_id": ID, "commit": {}});
+        let (key, command, status) = read_one(commit, of_part()).unwrap();
+        assert_eq!((key, command.verb(), status), (CommandKey::Own(CommandId::of_key("mine")), "commit", 200));
+        for verb in ["release", "cancel", "fulfil"] {
+            let item = json!({"reservation_id": ID, verb: {}});
+            assert_eq!(read_one(item, of_part()).unwrap().1.verb(), verb);
+        }
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_read_is_told_where() {
+        let at = |field: &str| (400, field.to_owned());
+        assert_eq!(refused(json!({"commit": {}})), at("items[3].reservation_id"));
+        assert_eq!(refused(json!({"reservation_id": "x", "commit": {}})), at("items[3].reservation_id"));
+        assert_eq!(refused(json!({"reservation_id": ID, "commit": {}, "release": {}})), at("items[3]"));
+        assert_eq!(refused(json!({})), at("items[3]"));
+        assert_eq!(refused(json!(7)), at("items[3]"));
+        let units = json!({"reserve": {"lines": [{"sku": "A", "units": "two"}]}});
+        assert_eq!(refused(units), at("items[3].reserve.lines[0].units"));
+        let own = json!({"reservation_id": ID, "reserve": {"lines": []}});
+        assert_eq!(refused(own), at("items[3].reservation_id"));
+        assert_eq!(refused(json!({"idempotency_key": "", "reserve": {"lines": []}})), at("items[3].idempotency_key"));
+    }
+}

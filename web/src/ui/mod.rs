@@ -1,0 +1,56 @@
+//! The dashboard at `/ui`: its files, and what its pages ask that is no resource of the REST API.
+//!
+//! Responsible for a page that works while the quorum is lost: what it shows of stock comes from this node's own replicas then, and says
+//! how old it is. Nothing is fetched from outside, nothing is built: the files are in the binary as they stand in `web/assets/ui/`.
+
+mod assets;
+pub(crate) mod event;
+mod history;
+mod lists;
+mod overview;
+mod problems;
+mod stock;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
+
+use crate::Web;
+use crate::problem::Problem;
+use crate::reply::Answered;
+
+pub(crate) use assets::{POLICY, SCRIPT, STYLE};
+pub(crate) use overview::Watcher;
+
+/// How long a page waits for an answer: long enough for an election, short enough to say that there is none.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What a page asked, or that it took too long.
+async fn in_time(work: impl Future<Output = Result<crate::reply::Reply, holdfast_client::Error>>) -> Answered {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done.map_err(Problem::from),
+        Err(_) => Err(Problem::overloaded("no node answered in time; the page asks again")),
+    }
+}
+
+/// The routes of the dashboard.
+pub(crate) fn routes() -> Router<Arc<Web>> {
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary("/ui/") }))
+        .route("/ui", get(|| async { Redirect::permanent("/ui/") }))
+        .route("/ui/", get(assets::index))
+        .route("/ui/{*file}", get(assets::file))
+        .route("/ui/api/overview", get(overview::show))
+        .route("/ui/api/heads", get(lists::heads))
+        .route("/ui/api/stock", get(stock::find))
+        .route("/ui/api/stock/{sku}", get(stock::one))
+        .route("/ui/api/at-risk", get(stock::at_risk))
+        .route("/ui/api/reservations", get(lists::reservations))
+        .route("/ui/api/reservations/{id}", get(lists::reservation))
+        .route("/ui/api/sales", get(lists::sales))
+        .route("/ui/api/problems", get(problems::show))
+}
