@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster::{Cluster, PATIENCE, Shop, pause};
-use holdfast_client::{PutItem, Receive, Reserve, v1};
+use holdfast_client::{PutItem, Receive, Reconcile, Reserve, v1};
 use holdfast_node::metrics::{BREAKER_OPEN, Kind, METRICS};
 use holdfast_proto::v1::GetStatusRequest;
 use serde_json::Value;
@@ -141,10 +141,10 @@ async fn exposed(cluster: &Cluster) -> (BTreeMap<String, String>, String) {
     (types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect(), all)
 }
 
-/// Work that leaves something in each metric.
-async fn work(cluster: &Cluster) {
+/// Work that leaves something in each metric; and the shard on which an order failed and the books were found to differ.
+async fn work(cluster: &Cluster) -> u32 {
     let client = Shop::client(cluster).await;
-    for (sku, threshold) in [("LIP-01", 3), ("LIP-02", 0)] {
+    for (sku, threshold) in [("LIP-01", 3), ("LIP-02", 0), ("LIP-03", 0)] {
         let item = v1::Item { sku: sku.to_owned(), low_stock_threshold: threshold, ..v1::Item::default() };
         client.put_item(PutItem::new(item)).await.expect("an item is put");
     }
@@ -154,21 +154,30 @@ async fn work(cluster: &Cluster) {
         client.reserve(Reserve::new().line("LIP-02", 1)).await.expect_err("there is none");
     }
     client.stock("LIP-01", None).await.expect("the stock is read");
+    client.receive(Receive::of("LIP-03", 9)).await.expect("units arrive");
+    let drift = |delta| Reconcile::of("LIP-03", delta, v1::Discrepancy::Drift);
+    client.execute(drift(-1)).await.expect("a difference is noted");
+    client.execute(drift(-2).repair()).await.expect("a difference is repaired");
+    let risky = client.reserve(Reserve::new().line("LIP-03", 1)).await.expect("a unit is held");
+    let risky = risky.reservation_id.expect("an id").to_string();
     let reservation = held.reservation_id.expect("an id").to_string();
     for arguments in [
         &["endpoint", "put", "payments", "--url", "http://127.0.0.1:1/", "--breaker-failures", "1"][..],
         &["order", "start", &reservation, "--step", "pay=payments,within=600,attempts=9"],
+        &["order", "start", &risky, "--step", "fraud,within=600"],
+        &["order", "report", &risky, "fraud", "--failed", "too risky"],
         &["count", "open", "LIP-02", "--location", "main"],
     ] {
         let (status, _, said) = cluster.holdfast(arguments).await;
         assert_eq!(status, 0, "{arguments:?}: {said}");
     }
+    client.shard_of("LIP-03")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_some_work_each_metric_of_the_table_is_there_and_no_other() {
     let cluster = watched(&["audit.interval_s=1"]).await;
-    work(&cluster).await;
+    let shard = work(&cluster).await;
     let expected: BTreeMap<String, String> =
         METRICS.iter().map(|metric| (metric.name.to_owned(), metric.kind.name().to_owned())).collect();
     let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -177,13 +186,17 @@ async fn after_some_work_each_metric_of_the_table_is_there_and_no_other() {
         let other: Vec<_> = found.iter().filter(|(name, kind)| expected.get(*name) != Some(kind)).collect();
         assert!(other.is_empty(), "not in the table, or of another kind there: {other:?}");
         let missing: BTreeSet<&String> = expected.keys().filter(|name| !found.contains_key(*name)).collect();
+        let drift = format!("holdfast_reconciliation_drift_units_total{{shard=\"{shard}\"}} 3\n");
+        let failed = format!("holdfast_order_steps_failed_total{{shard=\"{shard}\",state=\"failed\"}} 1\n");
         let tells = [
-            "holdfast_requests_total{request=\"reserve\",outcome=\"done\"} 1",
+            &drift,
+            &failed,
+            "holdfast_requests_total{request=\"reserve\",outcome=\"done\"} ",
             "holdfast_requests_total{request=\"reserve\",outcome=\"insufficient_stock\"} ",
             "availability=\"low\"} 1",
             "availability=\"out\"} 1",
+            "kind=\"reservation.held\"} ",
             "holdfast_shard_open_counts{",
-            "kind=\"reservation.held\"} 1",
             "state=\"open\"} 1",
         ];
         let untold: Vec<&str> = tells.into_iter().filter(|line| !all.contains(line)).collect();

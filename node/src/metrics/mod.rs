@@ -42,8 +42,9 @@ pub(crate) fn describe() {
 }
 
 /// Events that alerts watch: they begin at 0.
-const WATCHED_EVENTS: [EventKind; 7] = [
+const WATCHED_EVENTS: [EventKind; 8] = [
     EventKind::ReconciliationDrift,
+    EventKind::ReconciliationRepaired,
     EventKind::OrderStuck,
     EventKind::StockShortfall,
     EventKind::LimitHit,
@@ -148,7 +149,7 @@ impl EventMetrics {
             .or_insert_with(|| metrics::counter!(EVENTS, "shard" => shard.clone(), "kind" => kind.name()))
             .increment(1);
         match &event.subject {
-            Some(Subject::Reconciliation { delta, .. }) if kind == EventKind::ReconciliationDrift => {
+            Some(Subject::Reconciliation { delta, .. }) => {
                 metrics::counter!(DRIFT_UNITS, "shard" => shard.clone()).increment(delta.unsigned_abs());
             }
             Some(Subject::Order { step: Some((_, state)), .. }) if kind == EventKind::OrderStepEnded => {

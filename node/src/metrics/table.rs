@@ -110,7 +110,7 @@ metrics_table! {
     OLDEST_COUNT = Gauge "holdfast_shard_oldest_open_count_seconds" in Seconds by ["shard"] "How long the oldest open count has been open, in log time; 0: none is.";
     ORDERS = Gauge "holdfast_shard_orders" in None by ["shard", "state"] "Orders with external steps: open (those that are stuck too), stuck.";
     EVENTS = Counter "holdfast_events_total" in None by ["shard", "kind"] "Events of the shard's change log since the node started; each replica of a shard tells the same.";
-    DRIFT_UNITS = Counter "holdfast_reconciliation_drift_units_total" in None by ["shard"] "Units by which reconciliations found the books to differ, more or fewer.";
+    DRIFT_UNITS = Counter "holdfast_reconciliation_drift_units_total" in None by ["shard"] "Units by which reconciliations found the books to differ, more or fewer, noted or repaired.";
     STEPS_FAILED = Counter "holdfast_order_steps_failed_total" in None by ["shard", "state"] "Steps of orders that ended otherwise than done: failed, unknown, compensation_failed.";
     ALERTS = Counter "holdfast_alerts_total" in None by ["shard", "rule"] "Abnormal corrections of the books; each replica of a shard tells the same.";
     AUDITS = Counter "holdfast_audits_total" in None by ["shard"] "Audits of this node's replica.";
