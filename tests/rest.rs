@@ -207,6 +207,8 @@ async fn a_batch_is_answered_item_by_item_in_order() {
     let statuses: Vec<_> = results.iter().map(|each| each["status"].as_u64().unwrap_or(0)).collect();
     assert_eq!(statuses, [201, 409, 400, 200, 400, 201, 422], "{}", batch.json());
     assert_eq!(results[1]["problem"]["reason"], "INSUFFICIENT_STOCK");
+    assert_eq!(results[1]["problem"]["field"], "items[1].reserve.lines[0].units");
+    assert_eq!(results[6]["problem"]["field"], "items[6].idempotency_key");
     assert_eq!(results[2]["problem"]["field"], "items[2].reserve.lines[0].units");
     assert_eq!(results[3]["result"]["state"], "committed");
     assert_eq!(results[5], results[0], "one key is one reservation");

@@ -15,7 +15,7 @@ use crate::holds::{
     AmendRequest, CancelRequest, CommitRequest, ExtendRequest, FulfilRequest, ReleaseRequest, ReserveRequest,
     ReturnRequest,
 };
-use crate::idempotency::{Came, Change, Changed, First, Waiting, id_of, key_of, key_of_part};
+use crate::idempotency::{Came, Change, Changed, First, KEY_HEADER, Waiting, id_of, key_of, key_of_part};
 use crate::limits::check_batch;
 use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
@@ -74,30 +74,30 @@ pub(crate) async fn batch_reservations(asked: Asked) -> Answered {
     let Unread { items } = asked.body()?;
     check_batch(items.len(), "items")?;
     let client = asked.client()?;
-    let read = items.into_iter().enumerate().map(|(at, item)| {
-        let place = format!("items[{at}]");
-        read_one(item, key_of_part(key, at)).map_err(|problem| problem.within(&place))
-    });
     let (mut firsts, mut commands) = (Vec::new(), Vec::new());
-    let mut waiting: Vec<Result<(Waiting, bool, u16), Problem>> = Vec::new();
-    for one in read.collect::<Vec<_>>() {
-        waiting.push(one.and_then(|(key, command, status)| {
+    let mut under_way: Vec<Result<UnderWay, Problem>> = Vec::with_capacity(items.len());
+    for (at, item) in items.into_iter().enumerate() {
+        let one = read_one(item, key_of_part(key, at)).map_err(|problem| problem.within(&format!("items[{at}]")));
+        under_way.push(one.and_then(|(key, command, status)| {
+            let verb = command.verb();
             let change = Change::Command(Box::new(command.clone()));
-            let id = id_of(key).ok_or_else(|| Problem::invalid("idempotency_key", "is missing"))?;
-            Ok(match asked.web.keys.come(id, change)? {
-                Came::First(first, answer) => {
+            let came = id_of(key).map(|id| asked.web.keys.come(id, change)).transpose();
+            let (answer, is_anothers) = match came.map_err(|problem| in_place(problem, at, verb))? {
+                Some(Came::First(first, answer)) => {
                     firsts.push(first);
                     commands.push(command);
-                    (answer, false, status)
+                    (answer, false)
                 }
-                Came::Another(answer) => (answer, true, status),
-            })
+                Some(Came::Another(answer)) => (answer, true),
+                None => return Err(in_place(Problem::invalid(KEY_HEADER, "is missing"), at, verb)),
+            };
+            Ok(UnderWay { answer, is_anothers, at, verb, status })
         }));
     }
     tokio::spawn(carry_out(client, commands, firsts));
-    let answers = waiting.into_iter().map(|one| async move {
-        let (answer, is_anothers, status) = one?;
-        let success = success_of(answer.answer().await, is_anothers)?;
+    let answers = under_way.into_iter().map(|one| async move {
+        let UnderWay { answer, is_anothers, at, verb, status } = one?;
+        let success = success_of(answer.answer().await, is_anothers).map_err(|problem| in_place(problem, at, verb))?;
         let is_replayed = success.replayed || is_anothers;
         Ok((success, status, is_replayed))
     });
@@ -113,6 +113,25 @@ pub(crate) async fn batch_reservations(asked: Asked) -> Answered {
     });
     let reply = Reply::ok(&BatchAnswer { results: each.collect() }).replayed(are_replayed);
     Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+}
+
+/// An item that is under way: whose answer it waits for, and what it asks for.
+struct UnderWay {
+    answer: Waiting,
+    is_anothers: bool,
+    at: usize,
+    verb: &'static str,
+    /// Of its success.
+    status: u16,
+}
+
+/// A problem of what an item asks for, its field as it stands in the batch.
+fn in_place(problem: Problem, at: usize, verb: &str) -> Problem {
+    match problem.field.as_str() {
+        "" | "reservation_id" => problem.within(&format!("items[{at}]")),
+        KEY_HEADER => Problem { field: format!("items[{at}].idempotency_key"), ..problem },
+        _ => problem.within(&format!("items[{at}].{verb}")),
+    }
 }
 
 async fn carry_out(client: Client, commands: Vec<Command>, firsts: Vec<First>) {
@@ -219,6 +238,15 @@ mod tests {
             let item = json!({"reservation_id": ID, verb: {}});
             assert_eq!(read_one(item, of_part()).unwrap().1.verb(), verb);
         }
+    }
+
+    #[test]
+    fn what_is_said_of_an_item_names_its_place_in_the_batch() {
+        let field = |field: &str| in_place(Problem::invalid(field, "so"), 3, "reserve").field;
+        assert_eq!(field("lines[0].units"), "items[3].reserve.lines[0].units");
+        assert_eq!(field("reservation_id"), "items[3].reservation_id");
+        assert_eq!(field(KEY_HEADER), "items[3].idempotency_key");
+        assert_eq!(field(""), "items[3]");
     }
 
     #[test]

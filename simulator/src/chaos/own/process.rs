@@ -63,8 +63,6 @@ impl NodeProcess {
             .arg(self.id.to_string())
             // It ends when the harness is gone, which keeps the other end open as long as it lives.
             .arg("--end-with-parent")
-            // Nodes in namespaces of their own are no loopback to one another.
-            .arg("--insecure")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(messages)
@@ -72,6 +70,10 @@ impl NodeProcess {
             .process_group(0)
             .kill_on_drop(true)
             .envs(start.environment.iter().map(|(name, value)| (name, value)));
+        // Nodes in namespaces of their own are no loopback to one another.
+        if !start.prefix.is_empty() {
+            command.arg("--insecure");
+        }
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOLDFAST_")) {
             command.env_remove(name);
         }
