@@ -73,6 +73,8 @@ function drawMarks(u, marks) {
     const width = ctx.measureText(what).width;
     const beside = x + 5 * devicePixelRatio;
     const text = Math.max(u.bbox.left, Math.min(beside, u.bbox.left + u.bbox.width - width));
+    // A phone has room for the lines alone.
+    if (u.width < 480) continue;
     ctx.textAlign = "left";
     ctx.fillText(what, text, u.bbox.top + (13 + (nth % 3) * 15) * devicePixelRatio);
   }

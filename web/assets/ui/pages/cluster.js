@@ -28,7 +28,7 @@ function render(root, _query, context) {
       ["units sold", (it) => number(it.totals.sold), "number"],
       ["held", (it) => number(it.totals.reserved), "number"],
       ["last audit here", (it) => (it.audited_at_ms ? `✓ ${clock(it.audited_at_ms)}` : "–")],
-      ["state", (it) => (it.halted ? h("span", { class: "bad-text" }, `halted: ${it.halted}`) : h("span", { class: "good-text" }, "takes commands"))],
+      ["state", (it) => (it.halted ? h("span", { class: "bad-text" }, `halted: ${it.halted}`) : h("span", { class: "good-text" }, "open"))],
     ], overview.shards, "The cluster is not founded yet."));
   });
   get("/ui/api/heads").then(({ heads: all }) => fill(heads,
