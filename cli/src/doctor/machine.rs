@@ -10,9 +10,8 @@ use rustix::fs::{Access, access, statvfs};
 use super::Finding;
 use crate::members::Members;
 
-/// Below these parts of a disk it is told.
+/// Below this part of a disk it is told.
 const LOW: f64 = 0.10;
-const FULL: f64 = 0.03;
 
 /// Looks at what the file says of the node, and at what of it lies on this machine. Gives the client addresses of the cluster too.
 pub async fn examine_machine(file: &Path, node: Option<u64>, findings: &mut Vec<Finding>) -> Vec<String> {
@@ -35,7 +34,7 @@ pub async fn examine_machine(file: &Path, node: Option<u64>, findings: &mut Vec<
     }
     let folder = config.node_dir();
     findings.push(examine_folder(&folder));
-    findings.extend(examine_disk(&folder));
+    findings.extend(examine_disk(&folder, config.limits.min_free_bytes));
     findings.extend(examine_ports(&config).await);
     config.nodes.into_iter().map(|node| node.client).collect()
 }
@@ -72,22 +71,21 @@ fn there(folder: &Path) -> PathBuf {
     there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-fn examine_disk(folder: &Path) -> Option<Finding> {
+fn examine_disk(folder: &Path, least: u64) -> Option<Finding> {
     let disk = statvfs(there(folder)).ok()?;
     let (free, size) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
-    Some(judge_disk(free, size, folder))
+    Some(judge_disk(free, size, least, folder))
 }
 
-fn judge_disk(free: u64, size: u64, folder: &Path) -> Finding {
+fn judge_disk(free: u64, size: u64, least: u64, folder: &Path) -> Finding {
     let part = free as f64 / size.max(1) as f64;
     let what =
         format!("{:.1} of {:.1} GiB are free", free as f64 / (1_u64 << 30) as f64, size as f64 / (1_u64 << 30) as f64);
     let next = format!("df -h {0}; du -sh {0}/*", folder.display());
-    match part {
-        part if part < FULL => Finding::problem("disk", what + ": a node whose disk is full ends itself", next),
-        part if part < LOW => Finding::warning("disk", what, next),
-        _ => Finding::ok("disk", what),
+    if free < least {
+        return Finding::problem("disk", what + ": less than limits.min_free_bytes, the node takes no commands", next);
     }
+    if part < LOW { Finding::warning("disk", what, next) } else { Finding::ok("disk", what) }
 }
 
 /// Whether the node could listen where it is to, or listens there already.
@@ -139,8 +137,8 @@ mod tests {
     use crate::doctor::State;
 
     #[test]
-    fn a_disk_is_low_below_a_tenth_and_a_problem_when_nearly_full() {
-        let state = |free| judge_disk(free, 1_000, Path::new("data/node-1")).state;
+    fn a_disk_is_low_below_a_tenth_and_a_problem_where_the_node_would_take_no_commands() {
+        let state = |free| judge_disk(free, 1_000, 30, Path::new("data/node-1")).state;
         assert_eq!((state(500), state(99), state(20)), (State::Ok, State::Warning, State::Problem));
     }
 
