@@ -1,7 +1,8 @@
 //! The first screen: how the cluster stands, and what it has sold.
 //!
 //! Responsible for looking each second at the nodes and at this node's own replicas, whether or not anybody watches, so that the curve has
-//! a past when somebody comes. Sums over all SKUs cost time: looks take at most a fiftieth of it, and come less often where there are many.
+//! a past when somebody comes. Sums over all SKUs keep a shard waiting while they are made: they take at most a tenth of the time, and where
+//! there are so many SKUs that this is long, they are made while somebody watches alone.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,6 +24,9 @@ use crate::reply::{Answered, Reply};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Of the time at most one part in so many is spent on reading sums.
 const SHARE: u32 = 10;
+/// Sums that took longer are made only where somebody has asked for them within [`WATCHED`].
+const CHEAP: Duration = Duration::from_millis(250);
+const WATCHED: Duration = Duration::from_secs(60);
 /// How often the routes are asked for while a shard has no leader, and for how long: the gap is told as closely as that.
 const GAP_EVERY: Duration = Duration::from_millis(100);
 const GAP_LOOKS: usize = 50;
@@ -121,9 +125,17 @@ struct Rates {
 pub(crate) struct Watcher {
     history: Mutex<History>,
     last: Mutex<Option<Arc<Overview>>>,
+    /// When somebody asked last.
+    asked: Mutex<Option<Instant>>,
 }
 
 impl Watcher {
+    /// Whether to look, where the last look took so long.
+    fn is_worth_it(&self, took: Duration) -> bool {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        took <= CHEAP || asked.is_some_and(|asked| asked.elapsed() <= WATCHED)
+    }
+
     fn last(&self) -> Option<Arc<Overview>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -144,13 +156,14 @@ impl Watcher {
 }
 
 async fn watch(web: &Weak<Web>) {
-    let mut sums = BTreeMap::new();
+    let (mut sums, mut reading) = (BTreeMap::new(), Duration::ZERO);
     loop {
         let begun = Instant::now();
-        let mut reading = Duration::ZERO;
         {
             let Some(web) = web.upgrade() else { return };
-            if let Ok(client) = web.client() {
+            if web.watcher.is_worth_it(reading)
+                && let Ok(client) = web.client()
+            {
                 let overview = look(&web, &client, &mut sums, &mut reading).await;
                 let is_serving = overview.serving;
                 *web.watcher.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(overview));
@@ -184,6 +197,7 @@ async fn wait_for_leaders(web: &Web, client: &Client) {
 /// `GET /ui/api/overview`.
 pub(super) async fn show(asked: Asked) -> Answered {
     asked.only_query(&[])?;
+    *asked.web.watcher.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     match asked.web.watcher.last() {
         Some(overview) => Ok(Reply::ok(&*overview)),
         None => Err(asked.client().err().unwrap_or_else(|| Problem::overloaded("the cluster is being looked at"))),
@@ -425,6 +439,18 @@ mod tests {
         let busy = rates(&Sums::new(), &[(1, sums(0, &[0, 0, 99, 0, 1]))].into());
         assert_eq!(busy.p99_ms, Some(0.2), "100 µs times the square root of 2 twice");
         assert_eq!(rates(&Sums::new(), &Sums::new()).refused, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sums_that_take_long_are_made_while_somebody_watches_alone() {
+        let watcher = Watcher::default();
+        assert!(watcher.is_worth_it(CHEAP));
+        assert!(!watcher.is_worth_it(CHEAP * 2));
+        *watcher.asked.lock().unwrap() = Some(Instant::now());
+        sleep(WATCHED).await;
+        assert!(watcher.is_worth_it(CHEAP * 2));
+        sleep(Duration::from_secs(1)).await;
+        assert!(!watcher.is_worth_it(CHEAP * 2));
     }
 
     #[test]
