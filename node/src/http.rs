@@ -54,7 +54,7 @@ pub(crate) async fn serve(
     routes: Router,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(core.config.limits.max_connections));
+    let places = Arc::new(Semaphore::new(core.config.http.max_connections));
     let listener = Bounded { listener: TcpListener::bind(address).await?, places };
     let router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))

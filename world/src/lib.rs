@@ -12,6 +12,7 @@ mod clock;
 mod disk;
 mod end;
 mod entropy;
+mod memory;
 mod network;
 #[cfg(feature = "sled")]
 mod sled_store;
@@ -24,6 +25,7 @@ pub use clock::{Clock, RealClock};
 pub use disk::{Disk, DiskFile, IoFuture, OpenMode, RealDisk};
 pub use end::{EndReason, ProcessEnd, RealEnd};
 pub use entropy::{Entropy, RealEntropy};
+pub use memory::resident_bytes;
 pub use network::{BoxError, ChannelError, GrpcChannel, Lane, Network, RealNetwork, ServeOptions, Serving, Shutdown};
 #[cfg(feature = "sled")]
 pub use sled_store::SledStores;

@@ -3,6 +3,7 @@
 //! Light on purpose: it shares the machine with the nodes that it measures.
 
 mod stages;
+pub mod subscribers;
 mod workload;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use clap::ValueEnum;
 use futures_util::stream::{StreamExt, TryStreamExt};
 use holdfast_client::ids::{ReservationId, slot_of};
 use holdfast_client::{Client, Command, CommandKey, PutItem, PutKit, Receive, Reserve};
@@ -25,7 +24,7 @@ const CART: usize = 10;
 const KITS: usize = 100;
 
 /// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
     /// Hold one unit of a SKU.
     Reserve,

@@ -2,13 +2,26 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures_util::future::try_join_all;
 
-use crate::bench::{self, Plan, Workload};
+use crate::bench::{self, Plan, Workload, subscribers};
 use crate::connect::ClusterFlags;
 use crate::failure::Failure;
 use crate::output::{Answer, Format};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measured {
+    /// Hold one unit of a SKU.
+    Reserve,
+    /// Hold 10 SKUs over all shards, drawn evenly; with `--hot` one of them is the same for all.
+    Carts,
+    /// Hold one of 100 kits of three SKUs, one of which is in all of them.
+    Kits,
+    /// A receipt now and then, of which readers of one node's live updates wait to hear: what they cost it, and how long the last one waits.
+    Subscribers,
+}
 
 /// Measure the cluster with a closed loop of reservations. Makes SKUs of its own, `BENCH-…`, with plenty of stock: not for
 /// a cluster in use.
@@ -16,7 +29,10 @@ use crate::output::{Answer, Format};
 pub struct Bench {
     /// What is asked.
     #[arg(long, value_enum, default_value = "reserve")]
-    workload: Workload,
+    workload: Measured,
+    /// Of `subscribers`: how many.
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    subscribers: u32,
     /// Clients that ask, wait for the answer, and ask again.
     #[arg(long, default_value_t = 64, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=16_384))]
     clients: u32,
@@ -48,9 +64,19 @@ pub struct Bench {
 impl Bench {
     /// Measures.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
+        let workload = match self.workload {
+            Measured::Reserve => Workload::Reserve,
+            Measured::Carts => Workload::Carts,
+            Measured::Kits => Workload::Kits,
+            Measured::Subscribers => {
+                let client = self.cluster.connect().await?;
+                Answer::record(&subscribers::run(&client, self.subscribers as usize).await?).print(format);
+                return Ok(());
+            }
+        };
         let clients = try_join_all((0..self.connections).map(|_| self.cluster.connect_by(self.unary))).await?;
         let plan = Plan {
-            workload: self.workload,
+            workload,
             clients: self.clients as usize,
             batch: self.batch as usize,
             unary: self.unary,

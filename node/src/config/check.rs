@@ -171,11 +171,18 @@ impl HttpConfig {
     fn check(&self) -> Result<(), ConfigError> {
         let shown = self.availability_shown.as_str();
         let is_cap = shown.strip_prefix("capped:").is_some_and(|most| matches!(most.parse::<u64>(), Ok(1..)));
-        if is_cap || matches!(shown, "exact" | "status") {
-            return Ok(());
+        if !is_cap && !matches!(shown, "exact" | "status") {
+            let hint = "choose exact, capped:N (such as capped:10) or status";
+            return Err(invalid("http.availability_shown", format!("is `{shown}`"), hint));
         }
-        let hint = "choose exact, capped:N (such as capped:10) or status";
-        Err(invalid("http.availability_shown", format!("is `{shown}`"), hint))
+        if self.max_connections == 0 {
+            return Err(invalid(
+                "http.max_connections",
+                "is 0",
+                "choose at least 1; 16384 serves thousands of readers",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -254,6 +261,7 @@ mod tests {
             refused(|config| config.alerts.corrections = 1_001),
             refused(|config| config.alerts.window_min = 0),
             refused(|config| config.http.availability_shown = "capped:0".into()),
+            refused(|config| config.http.max_connections = 0),
         ];
         insta::assert_snapshot!(lines.join("\n"));
     }

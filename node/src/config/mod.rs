@@ -222,13 +222,15 @@ impl AlertsConfig {
 pub struct HttpConfig {
     /// How much of a quantity the public is shown: `exact`, `capped:N` (it, up to N) or `status` (in stock, low, out).
     pub availability_shown: String,
+    /// Connections at once; each reader of live updates has one.
+    pub max_connections: usize,
     /// Names by which browsers may reach the node, beside addresses and `localhost`: a request with another `Host` is refused.
     pub hosts: Vec<String>,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { availability_shown: "status".to_owned(), hosts: Vec::new() }
+        Self { availability_shown: "status".to_owned(), max_connections: 16_384, hosts: Vec::new() }
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) fn observe(core: &Core) {
         metrics::gauge!(DISK_FREE).set(disk.f_bavail as f64 * disk.f_frsize as f64);
         metrics::gauge!(DISK_SIZE).set(disk.f_blocks as f64 * disk.f_frsize as f64);
     }
+    if let Some(bytes) = holdfast_world::resident_bytes() {
+        metrics::gauge!(RESIDENT).set(bytes as f64);
+    }
     core.groups().iter().for_each(|group| observe_group(core, group));
     core.shards().iter().for_each(|shard| observe_shard(core, shard));
     for (stage, total) in core.host.stages().totals() {

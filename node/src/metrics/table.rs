@@ -85,6 +85,7 @@ metrics_table! {
     CLOCK_OFFSET = Gauge "holdfast_clock_offset_seconds" in Seconds by [] "How far this node's wall clock is ahead of the median of the nodes'.";
     DISK_FREE = Gauge "holdfast_disk_free_bytes" in Bytes by [] "Free on the disk with the node's folder.";
     DISK_SIZE = Gauge "holdfast_disk_size_bytes" in Bytes by [] "The size of the disk with the node's folder.";
+    RESIDENT = Gauge "holdfast_process_resident_bytes" in Bytes by [] "Memory of the node's process, as Linux counts it.";
     REQUESTS = Counter "holdfast_requests_total" in None by ["request", "outcome"] "Commands, by their kind, and reads that this node answered, and how: `done`, or the reason as in docs/errors.md.";
     REQUEST_TIME = Histogram "holdfast_request_duration_seconds" in Seconds by ["request"] "How long a request of `commands` or a `read` took at this node.";
     HAS_LEADER = Gauge "holdfast_group_has_leader" in None by ["group"] "Whether this node has heard lately of a leader of the group that a majority confirms (0: the cluster's records; n + 1: shard n): 1 or 0.";
