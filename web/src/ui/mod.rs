@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Router<Arc<Web>> {
         .route("/", get(|| async { Redirect::temporary("/ui/") }))
         .route("/ui", get(|| async { Redirect::permanent("/ui/") }))
         .route("/ui/", get(assets::index))
+        .route("/favicon.ico", get(assets::icon))
         .route("/ui/{*file}", get(assets::file))
         .route("/ui/api/overview", get(overview::show))
         .route("/ui/api/heads", get(lists::heads))

@@ -4,7 +4,7 @@
 //! a past when somebody comes. Sums over all SKUs keep a shard waiting while they are made: they take at most a tenth of the time, and where
 //! there are so many SKUs that this is long, they are made while somebody watches alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,7 +29,7 @@ const CHEAP: Duration = Duration::from_millis(250);
 const WATCHED: Duration = Duration::from_secs(60);
 /// How often the routes are asked for while a shard has no leader, and for how long: the gap is told as closely as that.
 const GAP_EVERY: Duration = Duration::from_millis(100);
-const GAP_LOOKS: usize = 50;
+const GAP_FOR: Duration = Duration::from_secs(3);
 /// How long a node may take to say how it is: one that takes longer counts as down.
 const PATIENCE: Duration = Duration::from_millis(900);
 
@@ -178,16 +178,18 @@ async fn watch(web: &Weak<Web>) {
 
 /// Waits until every shard has a leader that lives, or for a while, and marks when that was.
 async fn wait_for_leaders(web: &Web, client: &Client) {
-    for _ in 0..GAP_LOOKS {
+    let until = Instant::now() + GAP_FOR;
+    while Instant::now() < until {
         sleep(GAP_EVERY).await;
         if timeout(PATIENCE, client.refresh_routing()).await.is_err() {
             continue;
         }
-        let (routing, last) = (client.routing(), web.watcher.last());
-        let is_up = |node: u64| {
-            last.as_ref().is_some_and(|last| last.nodes.iter().any(|shown| shown.node_id == node && shown.up))
-        };
-        if !routing.shards.is_empty() && routing.shards.iter().all(|(_, leader)| leader.is_some_and(is_up)) {
+        let routing = client.routing();
+        let leaders: Option<BTreeSet<u64>> = routing.shards.iter().map(|(_, leader)| *leader).collect();
+        let Some(leaders) = leaders.filter(|leaders| !leaders.is_empty()) else { continue };
+        // One that has died may be named yet, and one that was down may be back.
+        let alive = join_all(leaders.iter().map(|leader| timeout(PATIENCE, client.status(*leader)))).await;
+        if alive.iter().all(|said| matches!(said, Ok(Ok(_)))) {
             web.watcher.history.lock().unwrap_or_else(PoisonError::into_inner).serving(now_ms(), true);
             return;
         }
@@ -211,12 +213,12 @@ async fn look(web: &Web, client: &Client, sums: &mut Sums, reading: &mut Duratio
     // Where the leaders are told by nobody the last that was known stands, and says how old it is.
     let _unreachable = timeout(PATIENCE, client.refresh_routing()).await;
     let routing = client.routing();
-    let me = web.node_id(&routing);
     let asked = routing.members.iter().map(|member| async {
         let said = timeout(PATIENCE, client.status(member.node_id)).await;
         (member.node_id, said.ok().and_then(Result::ok))
     });
     let statuses: BTreeMap<u64, Option<v1::GetStatusResponse>> = join_all(asked).await.into_iter().collect();
+    let me = teller(web.node_id(&routing), &statuses);
     let began = Instant::now();
     let replicas = join_all(routing.shards.iter().map(|(shard, _)| replica(client, me, *shard))).await;
     *reading = began.elapsed();
@@ -240,6 +242,12 @@ async fn look(web: &Web, client: &Client, sums: &mut Sums, reading: &mut Duratio
     *sums = now;
     overview.rates.commands_per_s = overview.history.last().map_or(0.0, |last| last.commands_per_s);
     overview
+}
+
+/// Whose replicas are shown: this node's own; a demo's page outlives the node it began with, and shows another's then.
+fn teller(own: u64, statuses: &BTreeMap<u64, Option<v1::GetStatusResponse>>) -> u64 {
+    let is_up = |node: &u64| statuses.get(node).is_some_and(Option::is_some);
+    if is_up(&own) { own } else { statuses.keys().copied().find(is_up).unwrap_or(own) }
 }
 
 /// What was refused by the nodes that are up since they started, and how long answers took since the look before.
@@ -427,6 +435,11 @@ mod tests {
         let alone = of([Some(1), Some(2)], &[1]);
         assert_eq!((alone.serving, alone.can_lose, alone.age_ms), (false, 0, 4_000), "its own copy, and how old it is");
         assert_eq!(alone.shards[1].leader_node_id, 0, "who does not answer leads nothing");
+    }
+
+    #[test]
+    fn the_page_of_a_node_that_is_gone_shows_another_ones_copy() {
+        assert_eq!([statuses(&[1, 2]), statuses(&[2, 3]), statuses(&[])].map(|of| teller(1, &of)), [1, 2, 1]);
     }
 
     #[test]

@@ -32,8 +32,8 @@ function render(root, query) {
 function detail(it) {
   return [
     h("div", { class: "grid" },
-      card("Lines", "wide", table(LINE, it.lines, "No lines.")),
-      card("Of the whole", "third", h("p", null, h("span", { class: "pill" }, it.state)),
+      card("Lines", "", table(LINE, it.lines, "No lines.")),
+      card("Of the whole", "", h("p", null, h("span", { class: "pill" }, it.state)),
         h("p", { class: "soft" }, "order: ", it.order_ref || "none"), h("p", { class: "soft" }, "channel: ", it.channel_id || "none"), h("p", { class: "soft" }, "campaign: ", it.campaign_id || "none"),
         h("p", { class: "soft" }, "made: ", instant(it.created_at_ms)), it.expires_at_ms > 0 && h("p", { class: "soft" }, "ends: ", instant(it.expires_at_ms)))),
   ];
