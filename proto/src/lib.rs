@@ -32,4 +32,5 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holdfas
 
 pub mod checksummed;
 pub mod ids;
+mod operation_name;
 pub mod reason;
