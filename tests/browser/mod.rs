@@ -16,7 +16,7 @@ use crate::cluster::{PATIENCE, pause};
 
 /// Names of the browser's program, and the variable that names another.
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const PROGRAM: &str = "HOLDFAST_CHROMIUM";
+const PROGRAM: &str = "TEST_BROWSER";
 
 /// Sums how far things jump in a page (the field's "cumulative layout shift"); what moves because somebody typed or clicked is not
 /// counted, nor are lists of events, where the newest comes first.
