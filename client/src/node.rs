@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use holdfast_proto::v1::{self, CommandError, ConsistencyToken, ErrorReason};
 use holdfast_world::GrpcChannel;
+use holdfast_world::traces::{self, TraceContext};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Status};
@@ -68,8 +69,9 @@ impl Node {
         let count = commands.len();
         let answered = async {
             match options.transport {
-                Transport::Session => self.session(options, life).ask(commands, epoch).await,
-                Transport::Unary => self.unary(commands, epoch, ends).await,
+                // A session's requests have commands of several callers: what is in a trace goes by itself.
+                Transport::Session if !is_traced() => self.session(options, life).ask(commands, epoch).await,
+                Transport::Session | Transport::Unary => self.unary(commands, epoch, ends).await,
             }
         };
         let answered = match tokio::time::timeout_at(ends, answered).await {
@@ -113,6 +115,11 @@ impl Node {
         self.learned.learn(&tokens, log_time_ms);
         Ok(Answered { results, tokens: tokens.into() })
     }
+}
+
+/// Whether somebody keeps the trace in which this is asked.
+fn is_traced() -> bool {
+    traces::current().is_some_and(TraceContext::is_sampled)
 }
 
 /// A request that tells the node how long the caller will wait.

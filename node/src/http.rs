@@ -62,7 +62,7 @@ pub(crate) async fn serve(
         .route("/healthz/cluster", get(cluster_health))
         .route("/metrics", get(prometheus))
         .route("/metrics/detail", get(prometheus_detail))
-        .layer(axum::middleware::from_fn(traced))
+        .layer(axum::middleware::from_fn_with_state(core.world.tracer.clone(), traced))
         .with_state(core)
         // These have spans of their own.
         .merge(routes);

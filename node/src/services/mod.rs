@@ -83,7 +83,9 @@ pub(crate) fn client_routes(
         Ok(reflection) => routes = routes.add_service(reflection),
         Err(error) => tracing::warn!(%error, "the API does not describe itself by reflection"),
     }
-    Routes::from(routes.into_axum_router().layer(axum::middleware::from_fn(traced)))
+    Routes::from(
+        routes.into_axum_router().layer(axum::middleware::from_fn_with_state(core.world.tracer.clone(), traced)),
+    )
 }
 
 /// What other nodes are served beside Raft.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{Stream, StreamExt};
 use holdfast_proto::v1::{self, CommandError, SessionRequest, SessionResponse};
+use holdfast_world::traces::{current, within};
 use tonic::{Status, Streaming};
 use tracing::{Instrument, Span};
 
@@ -22,9 +23,10 @@ pub(super) type Replies = Pin<Box<dyn Stream<Item = Result<SessionResponse, Stat
 pub(super) fn session(core: Arc<Core>, requests: Streaming<SessionRequest>) -> Replies {
     let most = core.config.limits.session_in_flight;
     // What is decided after the answer has begun is of the trace all the same.
-    let span = Span::current();
-    let replies =
-        requests.map(move |request| reply(Arc::clone(&core), request).instrument(span.clone())).buffer_unordered(most);
+    let (span, context) = (Span::current(), current());
+    let replies = requests
+        .map(move |request| within(context, reply(Arc::clone(&core), request)).instrument(span.clone()))
+        .buffer_unordered(most);
     Box::pin(replies)
 }
 

@@ -374,7 +374,7 @@ async fn an_entry_of_a_later_version_stops_its_group_and_nothing_else() {
     let mut later = bytes::BytesMut::new();
     let entry = holdfast_proto::log::v1::Entry { schema: 1_000, time_ms: 1, commands: Vec::new() };
     prost::Message::encode(&entry, &mut later).unwrap();
-    let payload = Payload { bytes: later.freeze(), decoded: None };
+    let payload = Payload::of(later.freeze());
     // Asked again where whoever leads could not take it yet.
     let deadline = Instant::now() + Duration::from_secs(30);
     let leader = loop {
