@@ -170,7 +170,7 @@ fn one<'a>(spans: &'a [Told], name: &str, kind: SpanKind, parent: &str) -> &'a T
 }
 
 const REST: &str = "POST /v1/reservations";
-const EXECUTE: &str = "holdfast.v1.InventoryService/Execute";
+const EXECUTE: &str = "holdfast.v1.InventoryService/ExecuteBatch";
 const STAGES: [&str; 4] = ["shard queue", "raft commit", "raft append", "apply"];
 
 /// How often spans were dropped by a node, as its metrics tell.

@@ -26,7 +26,8 @@ use crate::planning::KnownKits;
 use crate::routing::Routes as ClusterRoutes;
 use crate::services::{Introduction, Lacking, client_routes, introduction_service};
 use crate::shard::ShardRecords;
-use crate::{balance, clocks, health, http, room, traced};
+use crate::traced::{Drawn, traced};
+use crate::{balance, clocks, health, http, room};
 
 /// The most readers that watch events or availability on a node.
 pub(crate) const MAX_READERS: usize = 16_384;
@@ -242,7 +243,7 @@ impl Node {
         let peers =
             core.host.peer_routes().add_service(introduction).add_service(orders::order_service(Arc::clone(core)));
         // What other nodes ask for a request that is in a trace.
-        let traced = axum::middleware::from_fn_with_state(core.world.tracer.clone(), traced::traced);
+        let traced = axum::middleware::from_fn_with_state((core.world.tracer.clone(), Drawn::None), traced);
         let peers = Routes::from(peers.into_axum_router().layer(traced));
         let options = ServeOptions { max_connections: PEER_CONNECTIONS, ..ServeOptions::default() };
         self.serve(&me.peer, "the other nodes", peers, options).await?;

@@ -61,15 +61,17 @@ pub struct StageTotal {
 /// and written again.
 #[derive(Debug, Default)]
 pub struct Passage {
-    appended: OnceLock<(Instant, Instant)>,
+    append_began: OnceLock<Instant>,
+    append_ended: OnceLock<Instant>,
     applied: OnceLock<(Instant, Instant)>,
 }
 
 impl Passage {
-    /// From its way to the log's writer until it was synced, on this node.
+    /// From its way to the log's writer until it was synced, on this node; without an end where a majority of the others was faster, and
+    /// it is under way.
     #[must_use]
-    pub fn appended(&self) -> Option<(Instant, Instant)> {
-        self.appended.get().copied()
+    pub fn appended(&self) -> Option<(Instant, Option<Instant>)> {
+        Some((*self.append_began.get()?, self.append_ended.get().copied()))
     }
 
     /// It was decided and its events recorded, on this node. What lies between its proposal and this is the way to its commit.
@@ -78,8 +80,12 @@ impl Passage {
         self.applied.get().copied()
     }
 
-    pub(crate) fn note_appended(&self, began: Instant) {
-        let _noted_before = self.appended.set((began, Instant::now()));
+    pub(crate) fn note_append_began(&self) {
+        let _noted_before = self.append_began.set(Instant::now());
+    }
+
+    pub(crate) fn note_append_ended(&self) {
+        let _noted_before = self.append_ended.set(Instant::now());
     }
 
     pub(crate) fn note_applied(&self, began: Instant) {

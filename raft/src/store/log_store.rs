@@ -11,7 +11,6 @@ use holdfast_mutation::{Mutation, is_on};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::type_config::alias::{EntryOf, LogIdOf, VoteOf};
 use openraft::{EntryPayload, OptionalSend, RaftLogReader};
-use tokio::time::Instant;
 
 use super::convert::{entry_from_record, from_log_id, from_vote, record_from_entry, to_log_id, to_vote};
 use crate::log::{AppendError, GroupId, Log, ReadError};
@@ -182,19 +181,18 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = EntryOf<Types>> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let began = Instant::now();
         // Empty, and nothing is allocated for it, but where somebody follows an entry.
         let mut followed = Vec::new();
         let records = entries
             .into_iter()
             .map(|entry| {
                 self.keep_decoded(&entry);
-                followed.extend(passage_of(&entry));
+                followed.extend(passage_of(&entry).inspect(|passage| passage.note_append_began()));
                 record_from_entry(entry)
             })
             .collect();
         let done = Box::new(move |result| {
-            followed.iter().for_each(|passage| passage.note_appended(began));
+            followed.iter().for_each(|passage| passage.note_append_ended());
             callback.io_completed(result);
         });
         self.log.append(self.group, records, done).await.map_err(append_error)

@@ -80,8 +80,8 @@ impl Sender {
         loop {
             tokio::select! {
                 biased;
-                taken = self.queue.spans.recv_many(&mut batch, BATCH_SPANS) => if taken == 0 { return },
                 _ = ending.wait_for(|is_over| *is_over), if !self.queue.spans.is_closed() => self.queue.spans.close(),
+                taken = self.queue.spans.recv_many(&mut batch, BATCH_SPANS) => if taken == 0 { return },
             }
             if !self.queue.spans.is_closed() {
                 self.gather(&mut batch).await;
