@@ -106,7 +106,7 @@ mod tests {
         let (without, seen) = channel(Tracer::default());
         ask(&without).await;
         assert_eq!(*seen.lock().expect("nothing panics"), [None]);
-        let parent = TraceContext::begun(&RealEntropy, RealEntropy.next_u64() % 2 == 0);
+        let parent = TraceContext::begun(&RealEntropy, RealEntropy.next_u64().is_multiple_of(2));
         within(Some(parent), ask(&without)).await;
         assert_eq!(seen.lock().expect("nothing panics").last(), Some(&Some(parent)), "it goes on as it is");
     }
