@@ -36,24 +36,10 @@ async fn kill_the_leader_of(cluster: &mut Cluster, sku: &str) -> Http {
     cluster.http(leader % 3 + 1)
 }
 
-/// Waits until a node's HTTP port serves the cluster.
-async fn serves(http: &Http) {
-    let deadline = std::time::Instant::now() + cluster::PATIENCE;
-    loop {
-        if let Ok(said) = http.try_ask("GET", "/v1/cluster", &[], "").await
-            && said.status == 200
-        {
-            return;
-        }
-        assert!(std::time::Instant::now() < deadline, "{} does not serve", http.address);
-        cluster::pause().await;
-    }
-}
-
 async fn shop(settings: &[&str]) -> Cluster {
     let cluster = Cluster::with_http(settings).await;
     for id in 1..=3 {
-        serves(&cluster.http(id)).await;
+        cluster.http(id).serves().await;
     }
     cluster
 }
@@ -109,7 +95,7 @@ async fn a_cart_is_held_sold_and_shipped_over_whichever_node_through_a_kill_of_t
     cluster.start_all();
     cluster.wait_ready().await;
     for node in 1..=3 {
-        serves(&cluster.http(node)).await;
+        cluster.http(node).serves().await;
         assert_eq!(cluster.http(node).get(&format!("/v1/reservations/{id}")).await.body, shown.body);
     }
     cluster.replicas_agree().await;
@@ -313,7 +299,7 @@ async fn a_token_reads_ones_own_writes_from_another_node() {
     assert_eq!(read.status, 200, "any replica that has come as far will do: {read:?}");
     cluster.start_all();
     cluster.wait_ready().await;
-    serves(&cluster.http(1)).await;
+    cluster.http(1).serves().await;
     let bad = cluster.http(1).ask("GET", "/v1/items/SKU-0", &[("Holdfast-At-Least", "soon")], "").await;
     assert_eq!(problem(&bad), is(400, "INVALID_ARGUMENT", "Holdfast-At-Least"));
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -531,7 +517,7 @@ async fn a_node_without_a_cluster_says_so_and_one_that_others_reach_is_not_start
     assert_eq!(problem(&alone), is(503, "UNAVAILABLE", ""));
     assert_eq!((alone.header("retry-after"), alone.json()["retry"].clone()), ("1", "same_key".into()));
     cluster.start_all();
-    serves(&http).await;
+    http.serves().await;
 
     let mut open = Cluster::prepared_with_http(&[]);
     let port = open.http(1).address.rsplit_once(':').expect("host:port").1.to_owned();

@@ -62,6 +62,20 @@ impl Http {
         tokio::time::timeout(PATIENCE, asking).await.map_err(std::io::Error::other)?
     }
 
+    /// Waits until a node's HTTP port serves the cluster.
+    pub async fn serves(&self) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            if let Ok(said) = self.try_ask("GET", "/v1/cluster", &[], "").await
+                && said.status == 200
+            {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{} does not serve", self.address);
+            super::pause().await;
+        }
+    }
+
     /// Asks what must be answered.
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Said {
         self.try_ask(method, path, headers, body).await.expect("the node answers")

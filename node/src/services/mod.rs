@@ -75,13 +75,17 @@ pub(crate) fn client_routes(
         .add_service(InterceptedService::new(alerts, of_this.clone()))
         .add_service(InterceptedService::new(endpoints, of_this))
         .add_service(health);
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1();
-    match reflection {
-        Ok(reflection) => routes = routes.add_service(reflection),
-        Err(error) => tracing::warn!(%error, "the API does not describe itself by reflection"),
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(holdfast_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // By its older name too: what Python's library of reflection and many tools ask for.
+    match (described().build_v1(), described().build_v1alpha()) {
+        (Ok(now), Ok(older)) => routes = routes.add_service(now).add_service(older),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(%error, "the API does not describe itself by reflection");
+        }
     }
     Routes::from(routes.into_axum_router().layer(axum::middleware::from_fn(traced)))
 }

@@ -289,8 +289,10 @@ fn told(
     standings: &[v1::ShardStanding],
 ) -> Overview {
     let is_up = |node: u64| statuses.get(&node).is_some_and(Option::is_some);
-    // A leader that does not answer leads nothing.
-    let leader = |known: Option<u64>| known.filter(|node| is_up(*node)).unwrap_or(0);
+    let (all, up) = (routing.members.len(), routing.members.iter().filter(|member| is_up(member.node_id)).count());
+    // A leader that does not answer leads nothing; nor does one without a majority behind it, though it may long not know.
+    let has_majority = up > all / 2;
+    let leader = |known: Option<u64>| known.filter(|node| has_majority && is_up(*node)).unwrap_or(0);
     let shards: Vec<ShardShown> = routing
         .shards
         .iter()
@@ -338,7 +340,6 @@ fn told(
             last_at_ms: sum.last_at_ms.max(last.map_or(0, |audit| audit.audited_at_ms)),
         }
     });
-    let (all, up) = (nodes.len(), nodes.iter().filter(|node| node.up).count());
     let newest = replicas.iter().flatten().map(|replica| replica.log_time_ms).max().unwrap_or(0);
     let serving = !shards.is_empty() && shards.iter().all(|shard| shard.leader_node_id != 0);
     Overview {
@@ -435,6 +436,11 @@ mod tests {
         let alone = of([Some(1), Some(2)], &[1]);
         assert_eq!((alone.serving, alone.can_lose, alone.age_ms), (false, 0, 4_000), "its own copy, and how old it is");
         assert_eq!(alone.shards[1].leader_node_id, 0, "who does not answer leads nothing");
+        let leads_all = of([Some(1), Some(1)], &[1]);
+        assert!(
+            !leads_all.serving,
+            "a leader without a majority decides nothing, though it still thinks that it leads"
+        );
     }
 
     #[test]

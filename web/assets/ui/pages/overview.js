@@ -9,7 +9,8 @@ const SHOWN = 40;
 export default { title: "Overview", render };
 
 function render(root, _query, context) {
-  const tiles = h("dl", { class: "tiles" });
+  // Places for what is not known yet: nothing below them moves when it comes.
+  const tiles = h("dl", { class: "tiles" }, tilesOf(NOTHING_YET));
   const curve = plot([["sold", "--plot-a", "units"], ["held", "--plot-b", "units"], ["commands/s", "--plot-c", "rate"]], "Units sold and held, and commands a second, over the last minutes");
   const legend = h("ul", { class: "legend" },
     h("li", null, h("span", { class: "swatch a" }), "units sold"),
@@ -41,14 +42,16 @@ function render(root, _query, context) {
   return () => { unfollow(); stop(); curve.close(); };
 }
 
+const NOTHING_YET = { totals: {}, rates: { refused: null, commands_per_s: null, p99_ms: null }, oversold: null };
+
 function tilesOf({ totals, rates, oversold }) {
   const tile = (name, value, small, kind) => h("div", { class: `tile ${kind ?? ""}` }, h("dt", null, name), h("dd", null, value), h("small", null, small));
   return [
     tile("Sold", number(totals.sold), "units, all time"),
     tile("Held", number(totals.reserved), "units, not paid yet"),
-    tile("Refused", number(rates.refused), rates.refused === null ? "" : "since the nodes started"),
-    tile("Oversold", number(oversold), "audited all the time", oversold === 0 ? "good" : "bad"),
-    tile("Commands/s", number(Math.round(rates.commands_per_s)), "decided, all shards"),
+    tile("Refused", number(rates.refused), rates.refused === null ? " " : "since the nodes started"),
+    tile("Oversold", number(oversold), "audited all the time", oversold === null ? "" : oversold === 0 ? "good" : "bad"),
+    tile("Commands/s", rates.commands_per_s === null ? "–" : number(Math.round(rates.commands_per_s)), "decided, all shards"),
     tile("p99", rates.p99_ms === null ? "–" : span(rates.p99_ms), "of the last answers"),
   ];
 }

@@ -16,10 +16,21 @@ function all(root, find) {
     event.preventDefault();
     location.hash = `#/stock?find=${encodeURIComponent(field.value)}`;
   } }, h("label", { for: "find" }, "SKU", field), h("button", { type: "submit" }, "Find"));
-  const list = h("div", null, h("p", { class: "empty" }, "…"));
-  const risk = h("div", null, h("p", { class: "empty" }, "…"));
-  fill(root, h("h1", null, "Stock"), form, h("div", { class: "grid" }, card("Quantities", "wide", list), card("Leaves sale within 30 days", "third", risk)));
-  const stop = poll(2000, () => get(`/ui/api/stock?find=${encodeURIComponent(find)}`), ({ levels, more }) => fill(list,
+  const list = h("div");
+  const risk = h("div");
+  const both = h("div", { class: "grid" }, card("Quantities", "wide", list), card("Leaves sale within 30 days", "third", risk));
+  const waits = h("p", { class: "empty" }, "…");
+  fill(root, h("h1", null, "Stock"), form, waits);
+  const atRisk = get("/ui/api/at-risk").then(({ lots }) => table([
+    ["SKU", (it) => link(it.sku)], ["lot", (it) => it.lot_id], ["leaves", (it) => instant(it.removal_at_ms).slice(0, 10)], ["units", (it) => number(it.on_hand), "number"],
+  ], lots, "Nothing does."), (problem) => problem.message);
+  // Both cards come at once: on a phone the one that is filled later would push the other away.
+  const show = async (shown) => {
+    fill(risk, await atRisk);
+    fill(list, shown);
+    if (waits.isConnected) waits.replaceWith(both);
+  };
+  return poll(2000, () => get(`/ui/api/stock?find=${encodeURIComponent(find)}`), ({ levels, more }) => show([
     table([
       ["SKU", (it) => link(it.sku)],
       ["location", (it) => it.location_id],
@@ -28,11 +39,7 @@ function all(root, find) {
       ["sold", (it) => number(it.committed), "number"],
       ["available", (it) => level(it), "number"],
     ], levels, "No SKU has that in its name."),
-    more && h("p", { class: "soft" }, "There are more: say more of the SKU.")), (problem) => fill(list, problem.message));
-  get("/ui/api/at-risk").then(({ lots }) => fill(risk, table([
-    ["SKU", (it) => link(it.sku)], ["lot", (it) => it.lot_id], ["leaves", (it) => instant(it.removal_at_ms).slice(0, 10)], ["units", (it) => number(it.on_hand), "number"],
-  ], lots, "Nothing does.")), (problem) => fill(risk, problem.message));
-  return stop;
+    more && h("p", { class: "soft" }, "There are more: say more of the SKU.")]), (problem) => show(problem.message));
 }
 
 const link = (sku) => h("a", { href: `#/stock?sku=${encodeURIComponent(sku)}` }, sku);
