@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::sync::Mutex;
 
-use page::{Ground, Manner, Mark, Outcome, Page, follow, pages_of, root};
+use page::{Ground, Manner, Mark, Outcome, Page, broken_in, follow, pages_of, root};
 
 /// Pages whose commands are those of contributors: they build, simulate and fuzz for hours; what of it is for CI stands in `.ci/run`.
 const OF_CONTRIBUTORS: [&str; 1] = ["docs/testing.md"];
@@ -84,6 +84,16 @@ fn concepts_can_be_tried() {
 #[test]
 fn what_runbooks_and_error_pages_ask_a_cluster_is_answered() {
     ask_all("docs/runbooks/ and docs/errors/", &[pages_of("docs/runbooks"), pages_of("docs/errors")].concat());
+}
+
+#[test]
+fn each_link_leads_to_a_page_and_its_heading() {
+    let folders = ["docs", "docs/howto", "docs/concepts", "docs/runbooks", "docs/errors", "docs/decisions"];
+    let pages = folders.map(pages_of).concat();
+    let names =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].into_iter().chain(pages.iter().map(|page| page.name.as_str()));
+    let broken: Vec<String> = names.flat_map(broken_in).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]

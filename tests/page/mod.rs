@@ -2,6 +2,7 @@
 //! output is what came. What a page may say about a block, in HTML comments on the lines above it, is told in docs/testing.md.
 
 mod ground;
+mod links;
 mod run;
 mod said;
 mod script;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 #[allow(unused_imports, reason = "what a test of a page needs")]
 pub use ground::Ground;
+pub use links::broken_in;
 pub use run::{Outcome, follow};
 pub use script::Manner;
 
