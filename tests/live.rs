@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, PATIENCE, Shop, pause};
 use futures_util::{SinkExt as _, StreamExt as _};
-use holdfast_client::{Client, PutItem, Receive, Reserve, v1};
+use holdfast_client::{Client, Grant, PutItem, Receive, Reserve, v1};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -20,9 +20,15 @@ const SKU: &str = "ROSE";
 
 /// An item that is low at two units, with five of it.
 async fn stocked(client: &Client) {
-    let item = v1::Item { sku: SKU.to_owned(), low_stock_threshold: 2, ..v1::Item::default() };
+    stocked_in(client, SKU, "").await;
+}
+
+/// The same of a SKU in a category.
+async fn stocked_in(client: &Client, sku: &str, category: &str) {
+    let (sku, category) = (sku.to_owned(), category.to_owned());
+    let item = v1::Item { sku: sku.clone(), category, low_stock_threshold: 2, ..v1::Item::default() };
     client.execute(PutItem::new(item)).await.expect("an item is put");
-    client.receive(Receive::of(SKU, 5)).await.expect("units are received");
+    client.receive(Receive::of(sku, 5)).await.expect("units are received");
 }
 
 /// One message of a stream: its kind, its id, its data.
@@ -82,6 +88,46 @@ impl Stream {
     }
 }
 
+/// A reader by WebSocket.
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    async fn say(&mut self, said: Value) {
+        self.0.send(Message::text(said.to_string())).await.expect("it is there");
+    }
+
+    /// The next message that is no sign of life.
+    async fn next(&mut self) -> Value {
+        loop {
+            let said = self.next_or_idle().await;
+            if said["type"] != "idle" {
+                return said;
+            }
+        }
+    }
+
+    async fn next_or_idle(&mut self) -> Value {
+        let message = timeout(PATIENCE, self.0.next()).await.expect("it is told in time");
+        let message = message.expect("the node stays").expect("a message");
+        serde_json::from_str(message.to_text().expect("text")).expect("JSON")
+    }
+
+    /// What is told of SKUs until those are told with these quantities.
+    async fn until(&mut self, wanted: &[(&str, u64)]) -> Vec<(String, u64)> {
+        let mut told = Vec::new();
+        while !wanted.iter().all(|(sku, units)| told.contains(&((*sku).to_owned(), *units))) {
+            told.push(quantity(&self.next().await));
+        }
+        told
+    }
+}
+
+/// What a message says of a SKU.
+fn quantity(said: &Value) -> (String, u64) {
+    assert_eq!(said["type"], "availability", "{said}");
+    (said["sku"].as_str().expect("a SKU").to_owned(), said["quantity"].as_u64().expect("a quantity"))
+}
+
 /// A WebSocket of a node, as soon as it serves one.
 async fn socket(cluster: &Cluster, node: u64, path: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
     let url = format!("ws://{}{path}", cluster.http(node).address);
@@ -105,7 +151,7 @@ async fn a_reader_of_events_that_goes_on_at_another_node_after_a_kill_sees_each_
     let mut cluster = Cluster::with_http(&[]).await;
     let client = Shop::client(&cluster).await;
     stocked(&client).await;
-    let mut stream = Stream::open_when_served(&cluster, 1, "/v1/events/stream?cursor=0%3D0", "").await;
+    let mut stream = Stream::open_when_served(&cluster, 1, "/v1/events?cursor=0%3D0", "").await;
     let (mut seen, mut last_id, mut repeats) = (Vec::new(), String::new(), 0);
     let mut made = 0;
     let mut is_killed = false;
@@ -121,13 +167,13 @@ async fn a_reader_of_events_that_goes_on_at_another_node_after_a_kill_sees_each_
         if made >= 20 && !is_killed {
             is_killed = true;
             cluster.kill(1);
-            stream = Stream::open_when_served(&cluster, 2, "/v1/events/stream", &last_id).await;
+            stream = Stream::open_when_served(&cluster, 2, "/v1/events", &last_id).await;
         }
         if let Some(told) = stream.next().await {
             match told.kind.as_str() {
                 "event" if seen.contains(&place(&told.data)) => repeats += 1,
                 "event" => seen.push(place(&told.data)),
-                "cursor" => last_id = told.id,
+                "cursor" | "idle" => last_id = told.id,
                 other => panic!("{other}: {told:?}"),
             }
         }
@@ -172,6 +218,121 @@ async fn a_customer_hears_of_the_last_items_that_they_are_gone_and_that_there_ar
     let mut stream = Stream::open_when_served(&cluster, 3, &format!("/v1/availability/stream?sku={SKU}"), "").await;
     let now = stream.next().await.expect("what there is now is told first");
     assert_eq!((now.kind.as_str(), &now.data["quantity"]), ("availability", &json!(4)));
+}
+
+/// What a stream of availability tells until it has nothing more to tell: the kinds, what it says of SKUs, the last id.
+async fn told_now(stream: &mut Stream) -> (Vec<String>, BTreeSet<(String, u64)>, String) {
+    let (mut kinds, mut quantities, mut last_id) = (Vec::new(), BTreeSet::new(), String::new());
+    loop {
+        let told = stream.next().await.expect("the node stays");
+        if !told.id.is_empty() {
+            last_id = told.id;
+        }
+        match told.kind.as_str() {
+            "idle" => return (kinds, quantities, last_id),
+            "availability" => drop(quantities.insert(quantity(&told.data))),
+            _ => kinds.push(told.kind),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_to_another_node_is_told_what_has_changed_since_and_everything_where_that_is_not_known() {
+    const PATH: &str = "/v1/availability/stream?sku=ROSE,LILY";
+    let mut cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    for sku in ["ROSE", "LILY"] {
+        stocked_in(&client, sku, "").await;
+    }
+    let both = |rose, lily| BTreeSet::from([("ROSE".to_owned(), rose), ("LILY".to_owned(), lily)]);
+    let mut stream = Stream::open_when_served(&cluster, 1, PATH, "").await;
+    let (kinds, quantities, last_id) = told_now(&mut stream).await;
+    assert_eq!((kinds, quantities), (Vec::new(), both(5, 5)));
+    assert!(last_id.contains('='), "{last_id}");
+
+    cluster.kill(1);
+    client.reserve(Reserve::new().line("ROSE", 2)).await.expect("two are there");
+    let mut stream = Stream::open_when_served(&cluster, 2, PATH, &last_id).await;
+    let (kinds, quantities, newer) = told_now(&mut stream).await;
+    assert_eq!((kinds, quantities), (Vec::new(), BTreeSet::from([("ROSE".to_owned(), 3)])), "of {last_id}");
+    client.reserve(Reserve::new().line("LILY", 1)).await.expect("one is there");
+    let told = loop {
+        match stream.next().await.expect("it is told") {
+            idle if idle.kind == "idle" => {}
+            told => break told,
+        }
+    };
+    assert_eq!(quantity(&told.data), ("LILY".to_owned(), 4));
+    drop(stream);
+    let mut stream = Stream::open_when_served(&cluster, 2, PATH, &told.id).await;
+    assert_eq!(told_now(&mut stream).await.1, BTreeSet::new(), "nothing has changed since {} of {newer}", told.id);
+
+    let another = "0=999999999,1=999999999";
+    let mut stream = Stream::open_when_served(&cluster, 3, PATH, another).await;
+    let (kinds, quantities, _) = told_now(&mut stream).await;
+    assert_eq!((kinds, quantities), (vec!["reset".to_owned()], both(3, 4)), "an id of another history");
+    for bad in ["x", "7=1"] {
+        let refused = cluster.http(3).ask("GET", PATH, &[("Last-Event-ID", bad)], "").await;
+        assert_eq!((refused.status, &refused.json()["field"]), (400, &json!("Last-Event-ID")), "{bad}");
+    }
+    let mut stream = Stream::open_when_served(&cluster, 3, &format!("/public{PATH}"), "").await;
+    assert_eq!(stream.next().await.expect("it is told").id, "", "customers are not told how much happens");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_by_socket_hears_of_categories_and_campaigns_until_it_says_that_it_does_not_want_to() {
+    let cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    for (sku, category) in [("ROSE", "flowers"), ("LILY", "flowers"), ("FERN", "plants"), ("MOSS", "plants")] {
+        stocked_in(&client, sku, category).await;
+    }
+    let now = client.cluster_time_ms();
+    let campaign = v1::Campaign {
+        campaign_id: "drop".to_owned(),
+        starts_at_ms: now + 600_000,
+        ends_at_ms: now + 1_200_000,
+        ..v1::Campaign::default()
+    };
+    client.open_campaign(campaign).await.expect("a campaign is opened");
+    client.execute(Grant::of("drop", "FERN", 2)).await.expect("it is given some");
+    let take = async |sku: &str| drop(client.reserve(Reserve::new().line(sku, 1)).await.expect("one is there"));
+
+    let mut reader = Socket(socket(&cluster, 1, "/v1/ws").await);
+    reader.say(json!({"subscribe": {"categories": ["flowers"]}})).await;
+    assert_eq!(reader.next().await, json!({"type": "subscribed", "skus": 2}));
+    let told = reader.until(&[("ROSE", 5), ("LILY", 5)]).await;
+    assert_eq!(told.len(), 2, "what there is now, once: {told:?}");
+    take("FERN").await;
+    take("ROSE").await;
+    let told = reader.until(&[("ROSE", 4)]).await;
+    assert!(told.iter().all(|(sku, _)| sku == "ROSE"), "it did not ask for others: {told:?}");
+
+    reader.say(json!({"subscribe": {"campaigns": ["nowhere"]}})).await;
+    let refused = reader.next().await;
+    assert_eq!((&refused["type"], &refused["problem"]["status"]), (&json!("problem"), &json!(404)), "{refused}");
+    reader.say(json!({"subscribe": {"campaigns": ["drop"]}})).await;
+    assert_eq!(reader.next().await, json!({"type": "subscribed", "skus": 3}), "what it had stays");
+    reader.until(&[("FERN", 2)]).await;
+    take("FERN").await;
+    reader.until(&[("FERN", 1)]).await;
+
+    reader.say(json!({"unsubscribe": {"categories": ["flowers"]}})).await;
+    assert_eq!(reader.next().await, json!({"type": "subscribed", "skus": 1}));
+    take("ROSE").await;
+    take("LILY").await;
+    take("FERN").await;
+    let mut told = Vec::new();
+    loop {
+        match reader.next_or_idle().await {
+            idle if idle["type"] == "idle" && !told.is_empty() => break,
+            idle if idle["type"] == "idle" => {}
+            said => told.push(quantity(&said)),
+        }
+    }
+    assert_eq!(told, [("FERN".to_owned(), 0)], "the flowers are not told any more");
+    reader.0.send(Message::binary(vec![1, 2])).await.expect("it is there");
+    let closed = timeout(PATIENCE, reader.0.next()).await.expect("in time").expect("a message").expect("a frame");
+    assert!(matches!(closed, Message::Close(Some(frame)) if frame.reason.contains("JSON")), "messages are text");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

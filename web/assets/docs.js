@@ -59,6 +59,11 @@ function drawOperation(method, path, operation) {
   }
   const body = operation.requestBody?.content?.["application/json"];
   if (body) drawn.append(element("h4", "Body"), element("p", "", [element("code", typeOf(body.schema))]));
+  const messages = operation["x-live"]?.messages;
+  if (messages) {
+    drawn.append(element("h4", "Messages"), table(["kind", "from", "data", ""], messages.map((it) =>
+      [it.name, it.from, typeOf(it.schema), it.description])));
+  }
   const answers = Object.entries(operation.responses || {});
   drawn.append(element("h4", "Answers"), table(["status", "", "body"], answers.map(([status, answer]) =>
     [status, answer.description, typeOf(Object.values(answer.content || {})[0]?.schema)])));

@@ -13,6 +13,7 @@ use utoipa::openapi::{
 };
 
 use crate::Web;
+use crate::live::LIVE;
 use crate::problem::{MEDIA_TYPE, Problem, reasons};
 
 /// The page is ours, and nothing in it comes from elsewhere.
@@ -84,8 +85,14 @@ const STYLE: &str = include_str!("../assets/docs.css");
         crate::cluster::put_location,
         crate::cluster::list_channels,
         crate::cluster::put_channel,
+        crate::live::events::stream_events,
+        crate::live::stream::back_office,
+        crate::live::stream::public,
+        crate::live::ws::back_office,
+        crate::live::ws::public,
     ),
-    components(schemas(Problem))
+    tags((name = "live", description = "Updates as they happen. These answers do not end: a program that reads a body to its end leaves them out.")),
+    components(schemas(Problem, crate::live::said::Said, crate::live::ws::Asks, crate::live::wanted::Wanted))
 )]
 struct Api;
 
@@ -141,8 +148,10 @@ fn described() -> utoipa::openapi::OpenApi {
             (HttpMethod::Patch, &mut item.patch),
         ];
         for (method, operation) in operations {
-            if let Some(operation) = operation {
-                describe_manners(path, &method, operation);
+            match operation {
+                Some(live) if live.tags.iter().flatten().any(|tag| tag == LIVE) => crate::live::describe(path, live),
+                Some(operation) => describe_manners(path, &method, operation),
+                None => {}
             }
         }
     }
@@ -298,6 +307,36 @@ mod tests {
         assert_eq!(names.len(), distinct.len(), "{names:?}");
         let reasons = said["components"]["schemas"]["Problem"]["properties"]["reason"]["enum"].as_array();
         assert!(reasons.is_some_and(|reasons| reasons.len() > 60), "{reasons:?}");
+    }
+
+    #[test]
+    fn what_does_not_end_says_so_and_what_comes_and_everything_that_it_names_is_there() {
+        let said: serde_json::Value = serde_json::from_str(&OPENAPI).expect("it is JSON");
+        let of_path = |path: &str| &said["paths"][path]["get"];
+        for path in [
+            "/v1/events/stream",
+            "/v1/availability/stream",
+            "/public/v1/availability/stream",
+            "/v1/ws",
+            "/public/v1/ws",
+        ] {
+            let live = &of_path(path)["x-live"];
+            assert_eq!(
+                (&of_path(path)["tags"], &live["endless"]),
+                (&serde_json::json!(["live"]), &true.into()),
+                "{path}"
+            );
+            let messages = live["messages"].as_array().expect("messages");
+            let named = messages.iter().filter_map(|message| message["schema"]["$ref"].as_str()).collect::<Vec<_>>();
+            assert!(!named.is_empty(), "{path}");
+            for name in named {
+                let name = name.rsplit('/').next().expect("a name");
+                assert!(said["components"]["schemas"][name].is_object(), "{path}: {name}");
+            }
+        }
+        let stream = &of_path("/v1/events/stream")["responses"]["200"]["content"];
+        assert!(stream["text/event-stream"].is_object() && stream.as_object().is_some_and(|all| all.len() == 1));
+        assert!(of_path("/v1/ws")["responses"]["101"].is_object());
     }
 
     #[test]

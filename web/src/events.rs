@@ -1,18 +1,19 @@
-//! What happened: `/v1/events`, a page at a time over all shards, or from a place of one.
+//! What happened: `/v1/events`, a page at a time over all shards, or from a place of one. Who takes server-sent events has those of
+//! [`crate::live`] instead.
 //!
-//! A cursor is the last event seen of each shard (`0=17,1=204`), as those of the watches are. Each event comes at least once, in order
-//! within its shard.
+//! Each event comes at least once, in order within its shard.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use holdfast_client::{EventPage, Read};
 use holdfast_proto::v1;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::accept::{EVENTS, JSON, preferred};
 use crate::asked::Asked;
+use crate::cursor::Cursor;
 use crate::event_subjects::EventSubject;
 use crate::limits::READS_AT_ONCE;
 use crate::paging::page_limit;
@@ -21,9 +22,6 @@ use crate::reply::{Answered, Reply};
 use crate::reservations::ReservationState;
 use crate::tokens::Tokens;
 use crate::wire::{FromWire, Hex, IdText, from_wire, reservation_id, shortened};
-
-/// The most shards that a cursor names.
-const MAX_SHARDS: usize = 4_096;
 
 /// What was added (above 0) or taken.
 #[derive(Debug, Serialize, ToSchema)]
@@ -147,32 +145,14 @@ pub(crate) struct EventGap {
     to_seq: u64,
 }
 
-/// The last event seen of each shard.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Cursor(BTreeMap<u32, u64>);
-
-impl Cursor {
-    fn read(text: &str) -> Result<Self, Problem> {
-        let refused =
-            || Problem::invalid("cursor", "is none of ours: send a next_cursor, SHARD=SEQ with commas between");
-        let mut seen = BTreeMap::new();
-        for place in text.split(',') {
-            let (shard, seq) = place.split_once('=').ok_or_else(refused)?;
-            let place = (shard.parse().map_err(|_| refused())?, seq.parse().map_err(|_| refused())?);
-            if seen.len() == MAX_SHARDS || seen.insert(place.0, place.1).is_some() {
-                return Err(refused());
-            }
-        }
-        Ok(Self(seen))
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for (shard, seq) in &self.0 {
-            let _infallible = write!(text, "{}{shard}={seq}", if text.is_empty() { "" } else { "," });
-        }
-        text
-    }
+/// A page of what happened, or all that happens, by `Accept`.
+pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
+    let mut response = match preferred(&asked.headers, &[JSON, EVENTS]) {
+        EVENTS => crate::live::stream_events(asked).await?,
+        _ => list_events(asked).await?.into_response(),
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
 }
 
 /// What happened, oldest first within each shard, after a cursor: the last events that were seen.
@@ -188,7 +168,9 @@ impl Cursor {
            ("from_ms" = Option<u64>, Query, description = "At this log time or later"),
            ("until_ms" = Option<u64>, Query, description = "Before this log time"),
            ("limit" = Option<u32>, Query, description = "Events of a page, 100 if not said", minimum = 1, maximum = 500)),
-    responses((status = 200, description = "A page", body = EventPageShown)))]
+    responses((status = 200,
+        description = "A page; to `Accept: text/event-stream` what `/v1/events/stream` answers, without an end",
+        body = EventPageShown)))]
 pub(crate) async fn list_events(asked: Asked) -> Answered {
     let known = ["cursor", "shard", "from_seq", "sku", "reservation_id", "actor", "reference", "kind", "from_ms"];
     asked.only_query(&[&known[..], &["until_ms", "limit"]].concat())?;
@@ -237,9 +219,7 @@ pub(crate) async fn list_events(asked: Asked) -> Answered {
 /// The shards that are read: one, or all; and where the one begins.
 fn shards_of(asked: &Asked, all: &[(u32, Option<u64>)], cursor: &mut Cursor) -> Result<Vec<u32>, Problem> {
     let all: Vec<u32> = all.iter().map(|(shard, _)| *shard).collect();
-    if let Some(unknown) = cursor.0.keys().find(|shard| !all.contains(shard)) {
-        return Err(Problem::invalid("cursor", format!("names shard {unknown}, which the cluster has not")));
-    }
+    cursor.only_of(&all)?;
     let from_seq = asked.query_number::<u64>("from_seq")?;
     let Some(shard) = asked.query_number::<u32>("shard")? else {
         return match from_seq {
@@ -247,9 +227,7 @@ fn shards_of(asked: &Asked, all: &[(u32, Option<u64>)], cursor: &mut Cursor) -> 
             Some(_) => Err(Problem::invalid("from_seq", "is of one shard: name it in `shard`")),
         };
     };
-    if !all.contains(&shard) {
-        return Err(Problem::invalid("shard", format!("the cluster has no shard {shard}")));
-    }
+    check_shard(shard, &all)?;
     if let Some(from_seq) = from_seq {
         if !cursor.0.is_empty() {
             return Err(Problem::invalid("from_seq", "and a cursor both say where to begin"));
@@ -259,7 +237,14 @@ fn shards_of(asked: &Asked, all: &[(u32, Option<u64>)], cursor: &mut Cursor) -> 
     Ok(vec![shard])
 }
 
-fn filter_of(asked: &Asked) -> Result<v1::EventFilter, Problem> {
+pub(crate) fn check_shard(shard: u32, all: &[u32]) -> Result<(), Problem> {
+    let last = all.iter().max().copied().unwrap_or(0);
+    let none = || Problem::invalid("shard", format!("the cluster has no shard {shard}: they are 0 to {last}"));
+    all.contains(&shard).then_some(()).ok_or_else(none)
+}
+
+/// Which events the query asks for.
+pub(crate) fn filter_of(asked: &Asked) -> Result<v1::EventFilter, Problem> {
     let text = |name| asked.query_text(name).unwrap_or_default().to_owned();
     let number = |name| Ok::<_, Problem>(asked.query_number::<u64>(name)?.unwrap_or(0));
     let id = asked.query_text("reservation_id").map(|id| reservation_id(id, "reservation_id")).transpose()?;
@@ -283,16 +268,6 @@ fn filter_of(asked: &Asked) -> Result<v1::EventFilter, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_is_read_as_it_was_written_and_nothing_else_is() {
-        let cursor = Cursor([(0, 17), (3, 204)].into());
-        assert_eq!(cursor.text(), "0=17,3=204");
-        assert_eq!(Cursor::read("0=17,3=204"), Ok(cursor));
-        for bad in ["", "3", "3=", "=1", "a=1", "0=1,0=2", "0=-1"] {
-            assert_eq!(Cursor::read(bad).unwrap_err().field, "cursor", "{bad}");
-        }
-    }
 
     #[test]
     fn an_event_names_what_it_is_about_as_the_proto_does() {

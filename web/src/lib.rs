@@ -6,6 +6,7 @@
 
 #![allow(clippy::result_large_err, reason = "a problem is a request's whole reply, made once and moved a few times")]
 
+mod accept;
 mod api;
 mod asked;
 mod audit;
@@ -15,6 +16,7 @@ mod changes;
 mod channels;
 mod cluster;
 mod counts;
+mod cursor;
 pub mod demo;
 mod event_subjects;
 mod events;
@@ -222,7 +224,7 @@ fn back_office_routes() -> Router<Arc<Web>> {
         .route("/v1/lots/{sku}/{lot_id}/trace", get(lots::trace_lot))
         .route("/v1/counts", get(counts::list_counts).post(counts::open_count))
         .route("/v1/counts/{count_id}", get(counts::get_count).post(counts::change_count))
-        .route("/v1/events", get(events::list_events))
+        .route("/v1/events", get(events::events))
         .route("/v1/audit/heads", get(audit::list_heads))
         .route("/v1/audit/proofs/{shard}/{seq}", get(audit::prove_event))
         .route("/v1/audit/stock/{sku}", get(audit::stock_as_of))

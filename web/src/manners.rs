@@ -33,7 +33,12 @@ pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Ne
     let mut response = match check_host(request.headers(), &web) {
         Err(problem) => problem.into_response(),
         Ok(()) => match web.places.try_acquire() {
-            Ok(_place) => within(traced.within, next.run(request)).instrument(line.clone()).await,
+            Ok(_place) => {
+                if ["/v1/", "/public/"].iter().any(|prefix| request.uri().path().starts_with(prefix)) {
+                    web.link.found().await;
+                }
+                within(traced.within, next.run(request)).instrument(line.clone()).await
+            }
             Err(_) => {
                 let detail = format!("{REQUESTS} requests are under way on this node: ask again a little later");
                 Problem::overloaded(detail).with("max_requests", REQUESTS).into_response()

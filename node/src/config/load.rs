@@ -13,7 +13,7 @@ const PREFIX: &str = "HOLDFAST_";
 
 /// Variables with our prefix that are not settings of a node: the command line reads them itself.
 const OF_THE_COMMAND_LINE: &[&str] =
-    &["addr", "config", "cluster", "nodes", "output", "timeout", "color", "color_mode", "insecure"];
+    &["addr", "config", "cluster", "nodes", "output", "timeout", "color", "color_mode", "insecure", "port_base"];
 
 /// What the command line says: the strongest word.
 #[derive(Clone, Debug, Default)]

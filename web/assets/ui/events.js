@@ -3,7 +3,7 @@ import { number } from "./dom.js";
 
 /** Calls `hear` with each event from now on, until the returned function is called. The browser goes on from the last cursor by itself. */
 export function watchEvents(hear, query = "") {
-  const source = new EventSource(`/v1/events/stream${query}`);
+  const source = new EventSource(`/v1/events${query}`);
   source.addEventListener("event", (message) => hear(JSON.parse(message.data)));
   return () => source.close();
 }

@@ -1,11 +1,11 @@
-//! `GET /v1/events/stream`: events by server-sent events.
+//! `GET /v1/events` as server-sent events, and `/v1/events/stream`, which is the same whatever is accepted.
 //!
 //! Each message of the kind `event` is one event; where a message carries an id it is the cursor over all shards behind all that was sent
 //! until then, which a browser sends back as `Last-Event-ID` by itself. So an event may come twice (shard and seq tell), and none is left
-//! out without a message of the kind `gap`.
+//! out without a message of the kind `gap`. A message of the kind `idle` says that there is no more up to its id.
 
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, Sse};
+use axum::response::sse::{Event as Message, Sse};
 use axum::response::{IntoResponse, Response};
 use holdfast_client::{Client, EventWatch};
 use holdfast_proto::v1;
@@ -13,41 +13,74 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cut::Teller;
+use super::described::StreamMessage;
 use crate::asked::Asked;
+use crate::cursor::Cursor;
+use crate::events::{Event, check_shard, filter_of};
 use crate::problem::Problem;
-use crate::ui::event::EventShown;
+use crate::wire::FromWire as _;
 
 /// The header in which a browser says where it was.
-pub(super) const LAST_ID: &str = "last-event-id";
-/// Longest cursor: 256 shards with a sequence each.
-const CURSOR_BYTES: usize = 8_192;
+const LAST_ID: &str = "last-event-id";
+/// Longest cursor.
+const CURSOR_BYTES: usize = 64 * 1_024;
 
-/// See the module.
-pub(super) async fn stream(asked: Asked) -> Result<Response, Problem> {
-    asked.only_query(&["cursor", "sku", "kind"])?;
+/// What happens, as server-sent events: each as a message of the kind `event`, in order within its shard. The id of a message is where to go
+/// on: browsers send it back as `Last-Event-ID` by themselves, to any node. The same is `/v1/events` to who accepts `text/event-stream`.
+#[utoipa::path(get, path = "/v1/events/stream", tag = "live", operation_id = "stream_events",
+    params(("cursor" = Option<String>, Query, description = "The id of a message or the `next_cursor` of a page; not said: from now on"),
+           ("shard" = Option<u32>, Query, description = "Only of this shard"),
+           ("sku" = Option<String>, Query, description = "Only of this SKU"),
+           ("reservation_id" = Option<String>, Query, description = "Only of this reservation"),
+           ("actor" = Option<String>, Query, description = "Only of what this actor did"),
+           ("reference" = Option<String>, Query, description = "Only with this document"),
+           ("kind" = Option<String>, Query, description = "Only of these kinds, with commas between; `stock.` is all that begin so"),
+           ("from_ms" = Option<u64>, Query, description = "At this log time or later"),
+           ("until_ms" = Option<u64>, Query, description = "Before this log time"),
+           ("Last-Event-ID" = Option<String>, Header, description = "The id of the last message; counts before `cursor`")),
+    responses((status = 200, description = "Messages, without an end", body = StreamMessage, content_type = "text/event-stream")))]
+pub(crate) async fn stream_events(asked: Asked) -> Result<Response, Problem> {
+    asked.only_query(&[
+        "cursor",
+        "shard",
+        "sku",
+        "reservation_id",
+        "actor",
+        "reference",
+        "kind",
+        "from_ms",
+        "until_ms",
+    ])?;
+    let filter = filter_of(&asked)?;
     let cursor = cursor(&asked.headers, asked.query_text("cursor"))?;
-    let kinds = asked.query_text("kind").map(|kinds| kinds.split(',').map(str::to_owned).collect());
-    let filter = v1::EventFilter {
-        sku: asked.query_text("sku").unwrap_or_default().to_owned(),
-        kinds: kinds.unwrap_or_default(),
-        ..v1::EventFilter::default()
-    };
     let client = asked.client()?;
+    let all: Vec<u32> = client.routing().shards.into_iter().map(|(shard, _)| shard).collect();
+    let shards: Vec<u32> = asked.query_number("shard")?.into_iter().collect();
+    if let [shard] = shards[..] {
+        check_shard(shard, &all)?;
+    }
+    if let Some(cursor) = &cursor {
+        cursor.only_of(if shards.is_empty() { &all } else { &shards })?;
+    }
     let place = asked.web.readers.event_reader()?;
     let (teller, told) = Teller::channel();
-    tokio::spawn(tell(client, EventWatch { cursor, shards: Vec::new(), filter }, teller, place));
+    let cursor = cursor.map(|cursor| cursor.text()).unwrap_or_default();
+    tokio::spawn(tell(client, EventWatch { cursor, shards, filter }, teller, place));
     Ok(Sse::new(told).into_response())
 }
 
 /// Where to go on: what a browser says counts, which has seen more than the address it was opened with.
-pub(super) fn cursor(headers: &HeaderMap, query: Option<&str>) -> Result<String, Problem> {
-    let told = headers.get(LAST_ID).map(|id| id.to_str().map_err(|_| bad_cursor())).transpose()?;
-    let cursor = told.or(query).unwrap_or_default();
-    if cursor.len() > CURSOR_BYTES { Err(bad_cursor()) } else { Ok(cursor.to_owned()) }
+fn cursor(headers: &HeaderMap, query: Option<&str>) -> Result<Option<Cursor>, Problem> {
+    last_id(headers)?.or(query).map(Cursor::read).transpose()
 }
 
-fn bad_cursor() -> Problem {
-    Problem::invalid("cursor", "is none: send the id of the last message, or nothing for what happens from now on")
+/// The id of the last message that a reader has.
+pub(super) fn last_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let told = headers.get(LAST_ID).map(|id| id.to_str()).transpose();
+    match told {
+        Ok(told) if told.is_none_or(|told| told.len() <= CURSOR_BYTES) => Ok(told.filter(|told| !told.is_empty())),
+        _ => Err(Problem::invalid("Last-Event-ID", "is none of ours: send the id of the last message, or nothing")),
+    }
 }
 
 async fn tell(client: Client, watch: EventWatch, teller: Teller, _place: OwnedSemaphorePermit) {
@@ -64,7 +97,7 @@ async fn tell(client: Client, watch: EventWatch, teller: Teller, _place: OwnedSe
             Err(error) => {
                 let problem = Problem::from(error);
                 let ends = problem.status == 400;
-                let told = Event::default().event("problem").data(String::from_utf8_lossy(&problem.body()));
+                let told = Message::default().event("problem").data(String::from_utf8_lossy(&problem.body()));
                 if !teller.tell(told).await || ends {
                     return;
                 }
@@ -79,17 +112,18 @@ async fn tell(client: Client, watch: EventWatch, teller: Teller, _place: OwnedSe
     }
 }
 
-fn messages(answer: v1::WatchEventsResponse) -> Vec<Event> {
+fn messages(answer: v1::WatchEventsResponse) -> Vec<Message> {
     let v1::WatchEventsResponse { events, cursor, gap } = answer;
     let mut messages = Vec::with_capacity(events.len() + 1);
     if let Some(v1::EventGap { shard, from_seq, to_seq }) = gap {
         let gap = json!({ "shard": shard, "from_seq": from_seq, "to_seq": to_seq });
-        messages.push(Event::default().event("gap").data(gap.to_string()));
+        messages.push(Message::default().event("gap").data(gap.to_string()));
     }
-    let shown = events.into_iter().map(EventShown::of);
-    messages.extend(shown.map(|event| Event::default().event("event").data(json!(event).to_string())));
+    let kind = if events.is_empty() && messages.is_empty() { "idle" } else { "cursor" };
+    let shown = events.into_iter().map(Event::from_wire);
+    messages.extend(shown.map(|event| Message::default().event("event").data(json!(event).to_string())));
     // Behind all of them: what is cut before it comes again.
-    messages.push(Event::default().event("cursor").id(cursor).data("{}"));
+    messages.push(Message::default().event(kind).id(cursor).data("{}"));
     messages
 }
 
@@ -102,10 +136,14 @@ mod tests {
     #[test]
     fn what_a_browser_has_seen_counts_before_the_address() {
         let headers: HeaderMap = [(LAST_ID.parse().unwrap(), HeaderValue::from_static("0=7"))].into_iter().collect();
-        assert_eq!(cursor(&headers, Some("0=3")), Ok("0=7".to_owned()));
-        assert_eq!(cursor(&HeaderMap::new(), Some("0=3")), Ok("0=3".to_owned()));
-        assert_eq!(cursor(&HeaderMap::new(), None), Ok(String::new()));
-        assert_eq!(cursor(&HeaderMap::new(), Some(&"9".repeat(9_000))).unwrap_err().field, "cursor");
+        let at = |seq| Ok(Some(Cursor([(0, seq)].into())));
+        assert_eq!(cursor(&headers, Some("0=3")), at(7));
+        assert_eq!(cursor(&HeaderMap::new(), Some("0=3")), at(3));
+        assert_eq!(cursor(&HeaderMap::new(), None), Ok(None));
+        assert_eq!(cursor(&HeaderMap::new(), Some("x")).unwrap_err().field, "cursor");
+        let long: HeaderMap =
+            [(LAST_ID.parse().unwrap(), HeaderValue::from_str(&"9".repeat(70_000)).unwrap())].into_iter().collect();
+        assert_eq!(cursor(&long, None).unwrap_err().field, "Last-Event-ID");
     }
 
     #[test]
@@ -116,6 +154,9 @@ mod tests {
         let text: Vec<String> = told.iter().map(|message| format!("{message:?}")).collect();
         assert_eq!(text.len(), 4);
         assert!(text[0].contains("gap") && text[3].contains("2=6"), "{text:?}");
+        assert!(text[3].contains("cursor"));
+        let idle = messages(v1::WatchEventsResponse { events: Vec::new(), cursor: "2=7".into(), gap: None });
+        assert!(idle.len() == 1 && format!("{idle:?}").contains("idle") && format!("{idle:?}").contains("2=7"));
         assert!(text[..3].iter().all(|message| !message.contains("id: ")), "{text:?}");
     }
 }

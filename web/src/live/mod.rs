@@ -5,12 +5,14 @@
 //! cursor it had. Leaves reading the change logs to the client's watches.
 
 mod cut;
-mod events;
+mod described;
+pub(crate) mod events;
 mod hub;
-mod said;
-mod stream;
-mod wanted;
-mod ws;
+pub(crate) mod said;
+mod since;
+pub(crate) mod stream;
+pub(crate) mod wanted;
+pub(crate) mod ws;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::Web;
 use crate::problem::Problem;
 
+pub(crate) use described::{LIVE, describe};
+pub(crate) use events::stream_events;
 pub(crate) use hub::Hub;
 
 /// Who takes nothing for so long is cut off.
@@ -37,16 +41,24 @@ const READERS: usize = 20_000;
 /// Readers of events at once: each reads the change logs by itself.
 const EVENT_READERS: usize = 256;
 
-/// Readers for readers.
+/// Readers that are told what they missed at once: each has a change log read over.
+const CATCHING_UP: usize = 64;
+
+/// Places for readers.
 #[derive(Debug)]
 pub(crate) struct Readers {
     readers: Arc<Semaphore>,
     event_readers: Arc<Semaphore>,
+    catching_up: Semaphore,
 }
 
 impl Default for Readers {
     fn default() -> Self {
-        Self { readers: Arc::new(Semaphore::new(READERS)), event_readers: Arc::new(Semaphore::new(EVENT_READERS)) }
+        Self {
+            readers: Arc::new(Semaphore::new(READERS)),
+            event_readers: Arc::new(Semaphore::new(EVENT_READERS)),
+            catching_up: Semaphore::new(CATCHING_UP),
+        }
     }
 }
 
@@ -69,7 +81,7 @@ fn take(places: &Arc<Semaphore>, most: usize, of: &str) -> Result<OwnedSemaphore
 /// The routes of live updates.
 pub(crate) fn routes() -> Router<Arc<Web>> {
     Router::new()
-        .route("/v1/events/stream", get(events::stream))
+        .route("/v1/events/stream", get(events::stream_events))
         .route("/v1/availability/stream", get(stream::back_office))
         .route("/public/v1/availability/stream", get(stream::public))
         .route("/v1/ws", get(ws::back_office))

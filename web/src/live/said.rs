@@ -2,6 +2,7 @@
 
 use holdfast_proto::v1;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Shown;
 
@@ -10,17 +11,20 @@ const LOW: &str = "Last items remaining";
 const BACK: &str = "Restocked";
 
 /// How much there is, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Level {
+#[schema(as = LiveLevel)]
+pub(crate) enum Level {
     InStock,
     Low,
     Out,
 }
 
 /// What may be promised of a SKU at a location now.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Said {
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = LiveAvailability)]
+pub(crate) struct Said {
+    /// `availability`.
     #[serde(rename = "type")]
     kind: &'static str,
     pub(super) sku: String,
@@ -28,11 +32,13 @@ pub(super) struct Said {
     status: Level,
     /// Not there where the audience is told the status alone.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     quantity: Option<u64>,
     /// It was out, and is back.
     back: bool,
     /// A sentence for a customer; empty: nothing to say.
     #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(required = false)]
     message: &'static str,
 }
 

@@ -18,7 +18,8 @@ const NAMES: usize = SKUS;
 /// What a reader subscribes to, or no longer does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Wanted {
+#[schema(as = LiveWanted)]
+pub(crate) struct Wanted {
     pub(super) skus: Vec<String>,
     /// The SKUs of items of these categories, as they are now.
     pub(super) categories: Vec<String>,

@@ -16,10 +16,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use utoipa::ToSchema;
 
 use super::hub::{Heard, Listener};
 use super::said::Said;
-use super::stream::now;
+use super::stream::{BEGINS, now};
 use super::wanted::Wanted;
 use super::{IDLE, SLOW};
 use crate::Shown;
@@ -30,20 +31,26 @@ use crate::problem::Problem;
 const MESSAGE_BYTES: usize = 128 * 1_024;
 
 /// What a reader says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Asks {
+#[schema(as = LiveAsk)]
+pub(crate) enum Asks {
     Subscribe(Wanted),
     Unsubscribe(Wanted),
 }
 
-/// For the back office.
-pub(super) async fn back_office(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Problem> {
+/// What may be promised, by WebSocket, for SKUs that come and go: a reader says of which it wants to hear, as often as it likes. A node takes
+/// nothing that a reader had before: it says again what it wants.
+#[utoipa::path(get, path = "/v1/ws", tag = "live", operation_id = "open_socket",
+    responses((status = 101, description = "A WebSocket, whose messages are JSON in text")))]
+pub(crate) async fn back_office(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Problem> {
     upgrade(web, request, Shown::Exact).await
 }
 
-/// For customers.
-pub(super) async fn public(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Problem> {
+/// The same for customers: of a quantity as much as the settings show.
+#[utoipa::path(get, path = "/public/v1/ws", tag = "live", operation_id = "open_public_socket",
+    responses((status = 101, description = "A WebSocket, whose messages are JSON in text")))]
+pub(crate) async fn public(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Problem> {
     let shown = web.shown;
     upgrade(web, request, shown).await
 }
@@ -86,6 +93,8 @@ struct Reader {
 
 impl Reader {
     async fn serve(mut self) {
+        // What is told of now is not older than what is heard from then on.
+        let _since = self.listener.begun(BEGINS).await;
         let mut idle = interval(IDLE);
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -98,11 +107,14 @@ impl Reader {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => false,
                 },
                 heard = self.listener.next() => {
-                    let news = match heard {
-                        Heard::Changes(changes) => changes,
-                        Heard::Missed => now(&self.client, &self.skus).await,
-                    };
-                    self.tell(&news, &self.skus.clone(), &mut idle).await
+                    let skus = self.skus.clone();
+                    match heard {
+                        Heard::Changes(news) => self.tell(&news.changes, &skus, &mut idle).await,
+                        Heard::Missed(_) => {
+                            let now = now(&self.client, &skus).await;
+                            self.tell(&now, &skus, &mut idle).await
+                        }
+                    }
                 }
                 _ = idle.tick() => self.send(json!({ "type": "idle" }).to_string()).await,
             };
