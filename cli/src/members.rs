@@ -9,8 +9,8 @@ use holdfast_proto::v1::cluster_service_client::ClusterServiceClient;
 use holdfast_proto::v1::inventory_service_client::InventoryServiceClient;
 use holdfast_proto::v1::shard_service_client::ShardServiceClient;
 use holdfast_proto::v1::{
-    AuditResult, AuditShardRequest, Cause, CommandError, GetReplicaRequest, GetReplicaResponse, GetRoutingRequest,
-    GetRoutingResponse, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse,
+    AuditResult, AuditShardRequest, Cause, CommandError, ErrorReason, GetReplicaRequest, GetReplicaResponse,
+    GetRoutingRequest, GetRoutingResponse, GetStatusRequest, GetStatusResponse, ListAlertsRequest, ListAlertsResponse,
     ListReservationsRequest, ListReservationsResponse, ListShardsRequest, ListStockRequest, ListStockResponse,
     ResumeShardRequest, ShardStanding,
 };
@@ -91,7 +91,7 @@ impl Members {
     pub async fn status(&self, id: u64) -> Result<GetStatusResponse, Failure> {
         let mut service = ClusterServiceClient::new(self.channel(id)?);
         let reply = service.get_status(within(GetStatusRequest {}, ANSWER_WITHIN)).await;
-        reply.map(tonic::Response::into_inner).map_err(|status| failed(id, &status))
+        reply.map(tonic::Response::into_inner).map_err(|status| unread(id, &status))
     }
 
     /// Does the node answer, and say that it is ready?
@@ -103,14 +103,14 @@ impl Members {
     pub async fn replica(&self, id: u64, request: GetReplicaRequest) -> Result<GetReplicaResponse, Failure> {
         let mut service = ClusterServiceClient::new(self.channel(id)?);
         let reply = service.get_replica(within(request, READ_WITHIN)).await;
-        reply.map(tonic::Response::into_inner).map_err(|status| failed(id, &status))
+        reply.map(tonic::Response::into_inner).map_err(|status| unread(id, &status))
     }
 
     /// A page of a node's stock of a shard.
     pub async fn stock(&self, id: u64, request: ListStockRequest) -> Result<ListStockResponse, Failure> {
         let mut service = InventoryServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
         let reply = service.list_stock(within(request, READ_WITHIN)).await;
-        reply.map(tonic::Response::into_inner).map_err(|status| failed(id, &status))
+        reply.map(tonic::Response::into_inner).map_err(|status| unread(id, &status))
     }
 
     /// A page of a node's reservations of a shard.
@@ -121,7 +121,7 @@ impl Members {
     ) -> Result<ListReservationsResponse, Failure> {
         let mut service = InventoryServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
         let reply = service.list_reservations(within(request, READ_WITHIN)).await;
-        reply.map(tonic::Response::into_inner).map_err(|status| failed(id, &status))
+        reply.map(tonic::Response::into_inner).map_err(|status| unread(id, &status))
     }
 }
 
@@ -130,21 +130,21 @@ impl Members {
     pub async fn shard_standings(&self, id: u64) -> Result<Vec<ShardStanding>, Failure> {
         let mut service = ShardServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
         let reply = service.list_shards(within(ListShardsRequest {}, ANSWER_WITHIN)).await;
-        reply.map(|reply| reply.into_inner().shards).map_err(|status| failed(id, &status))
+        reply.map(|reply| reply.into_inner().shards).map_err(|status| unread(id, &status))
     }
 
     /// What a node found abnormal, of a shard or of all.
     pub async fn alerts(&self, id: u64, shard: Option<u32>) -> Result<ListAlertsResponse, Failure> {
         let mut service = AlertServiceClient::new(self.channel(id)?).max_decoding_message_size(MAX_REPLY_BYTES);
         let reply = service.list_alerts(within(ListAlertsRequest { shard }, ANSWER_WITHIN)).await;
-        reply.map(tonic::Response::into_inner).map_err(|status| failed(id, &status))
+        reply.map(tonic::Response::into_inner).map_err(|status| unread(id, &status))
     }
 
     /// Has a node audit its replica of a shard.
     pub async fn audit_shard(&self, id: u64, shard: u32) -> Result<AuditResult, Failure> {
         let mut service = ShardServiceClient::new(self.channel(id)?);
         let reply = service.audit_shard(within(AuditShardRequest { shard }, READ_WITHIN)).await;
-        reply.map(|reply| reply.into_inner().audit.unwrap_or_default()).map_err(|status| failed(id, &status))
+        reply.map(|reply| reply.into_inner().audit.unwrap_or_default()).map_err(|status| unread(id, &status))
     }
 
     /// Has a halted shard take commands again: by the first node that can tell its leader.
@@ -168,6 +168,15 @@ fn within<T>(message: T, deadline: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(deadline);
     request
+}
+
+/// Of a question that changes nothing: no answer is no unknown outcome.
+fn unread(id: u64, status: &Status) -> Failure {
+    let error = CommandError::from(status);
+    if error.reason() == ErrorReason::OutcomeUnknown {
+        return Failure::unavailable(format!("node {id}: no answer: {}", status.message()));
+    }
+    Failure::from(error).about(format!("node {id}"))
 }
 
 fn failed(id: u64, status: &Status) -> Failure {

@@ -99,7 +99,7 @@ fn what_runbooks_and_error_pages_say_to_type_is_understood() {
 
 #[test]
 fn what_is_mentioned_anywhere_is_there() {
-    let own = [pages_of("runbooks"), pages_of("errors"), pages_of("")].concat();
+    let own = ["runbooks", "errors", "howto", "concepts", ""].map(pages_of).concat();
     let (mut looked_at, mut unknown) = (0, Vec::new());
     for (name, page) in own {
         for text in mentioned(&page).into_iter().chain(typed(&page)) {

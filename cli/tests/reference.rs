@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 fn holdfast(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.args(arguments).stdin(Stdio::null());
-    for name in ["HOLDFAST_ADDR", "HOLDFAST_TIMEOUT", "HOLDFAST_CONFIG"] {
+    for name in ["HOLDFAST_ADDR", "HOLDFAST_TIMEOUT", "HOLDFAST_CONFIG", "HOLDFAST_PORT_BASE"] {
         command.env_remove(name);
     }
     command.output().expect("the binary under test starts")

@@ -8,6 +8,9 @@ use tokio::sync::watch;
 /// Between two attempts to find the cluster.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// How long a request waits for the cluster to be found: a node is ready a moment before its HTTP interface has found it.
+const FOUND_WITHIN: Duration = Duration::from_secs(3);
+
 /// The client, once it is connected. The attempts end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Link(watch::Receiver<Option<Client>>);
@@ -34,6 +37,12 @@ impl Link {
     #[cfg(test)]
     pub(crate) fn to_nothing() -> Self {
         Self(watch::channel(None).1)
+    }
+
+    /// Waits until there is a cluster, but not for long.
+    pub(crate) async fn found(&self) {
+        let mut link = self.0.clone();
+        let _ = tokio::time::timeout(FOUND_WITHIN, link.wait_for(Option::is_some)).await;
     }
 
     /// The client, if there is a cluster.

@@ -13,6 +13,8 @@ use crate::members::Members;
 
 /// What clocks may differ by: the default of `raft.max_clock_offset_ms`, and the way to a node and back.
 const CLOCK_OFF_MS: u64 = 1_000;
+/// A node that has been up for less may still be given its share of the groups.
+const SETTLED_MS: u64 = 60_000;
 /// Stuck orders that are counted.
 const MOST_ORDERS: usize = 1_000;
 
@@ -134,7 +136,7 @@ fn judge_nodes(members: usize, told: &BTreeMap<u64, GetStatusResponse>) -> Vec<F
     let versions: BTreeSet<&str> = told.values().map(|status| status.version.as_str()).collect();
     if versions.len() > 1 {
         let what = format!("the nodes run {}", versions.into_iter().collect::<Vec<_>>().join(" and "));
-        let next = "start those of the older version anew with the later one, one after the other (docs/operators.md)";
+        let next = "start those of the older version anew with the later one, one after the other (docs/howto/upgrade-or-stop-a-node.md)";
         findings.push(Finding::warning("versions", what, next));
     }
     let leads = |status: &GetStatusResponse| {
@@ -154,8 +156,9 @@ fn judge_nodes(members: usize, told: &BTreeMap<u64, GetStatusResponse>) -> Vec<F
         let what = format!("nobody leads {}", leaderless.join(", "));
         findings.push(Finding::problem("leaders", what, "holdfast cluster status; then start the nodes that are down"));
     } else if let (Some(most), Some(least)) = (led.iter().max(), led.iter().min()) {
-        // With one group more than nodes somebody leads two.
-        let is_spread = led.len() < 2 || groups.len() < led.len() || *least > 0 || *most <= 2;
+        // With one group more than nodes somebody leads two. Who has just started is given its groups in a moment.
+        let is_new = told.values().any(|status| status.ready && leads(status) == 0 && status.uptime_ms < SETTLED_MS);
+        let is_spread = led.len() < 2 || groups.len() < led.len() || *least > 0 || *most <= 2 || is_new;
         findings.push(if is_spread {
             Finding::ok("leaders", format!("each group is led; a node leads {least} to {most}"))
         } else {
@@ -183,7 +186,7 @@ fn judge_quorum(members: usize, answering: usize) -> Finding {
         Some(0) => Finding::warning(
             "quorum",
             format!("{what}: it may not go"),
-            "add nodes: holdfast cluster replace, docs/operators.md",
+            "add nodes: holdfast cluster replace, docs/howto/replace-a-node.md",
         ),
         Some(spare) => Finding::ok("quorum", format!("{what}: {spare} may go")),
     }
@@ -249,7 +252,18 @@ mod tests {
         };
         let replicas = (0..4).map(replica).collect();
         let version = version.to_owned();
-        (id, GetStatusResponse { node_id: id, version, ready: true, replicas, ..GetStatusResponse::default() })
+        let uptime_ms = SETTLED_MS;
+        (
+            id,
+            GetStatusResponse {
+                node_id: id,
+                version,
+                ready: true,
+                uptime_ms,
+                replicas,
+                ..GetStatusResponse::default()
+            },
+        )
     }
 
     fn states(findings: &[Finding]) -> Vec<(&str, State)> {
@@ -277,8 +291,11 @@ mod tests {
 
     #[test]
     fn one_node_that_leads_everything_beside_one_that_leads_nothing_is_told() {
-        let told = BTreeMap::from([node(1, "0.1.0", &[0, 1, 2, 3]), node(2, "0.1.0", &[]), node(3, "0.1.0", &[])]);
+        let mut told = BTreeMap::from([node(1, "0.1.0", &[0, 1, 2, 3]), node(2, "0.1.0", &[]), node(3, "0.1.0", &[])]);
         assert_eq!(judge_nodes(3, &told)[1].state, State::Warning);
+        // Right after a start it is no finding.
+        told.get_mut(&2).expect("it is there").uptime_ms = SETTLED_MS - 1;
+        assert_eq!(judge_nodes(3, &told)[1].state, State::Ok);
     }
 
     #[test]

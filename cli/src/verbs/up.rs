@@ -25,7 +25,7 @@ pub struct Up {
     data: PathBuf,
     /// The first node's port for clients, 7400 for a new cluster; its peers use the next one, HTTP the one after. Each
     /// further node's are 10 higher.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, env = "HOLDFAST_PORT_BASE", value_name = "PORT")]
     port_base: Option<u16>,
 }
 

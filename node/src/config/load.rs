@@ -13,7 +13,7 @@ const PREFIX: &str = "HOLDFAST_";
 
 /// Variables with our prefix that are not settings of a node: the command line reads them itself.
 const OF_THE_COMMAND_LINE: &[&str] =
-    &["addr", "config", "cluster", "nodes", "output", "timeout", "color", "color_mode", "insecure"];
+    &["addr", "config", "cluster", "nodes", "output", "timeout", "color", "color_mode", "insecure", "port_base"];
 
 /// What the command line says: the strongest word.
 #[derive(Clone, Debug, Default)]
@@ -153,6 +153,7 @@ mod tests {
         assert_eq!(config.raft, super::super::RaftConfig::default());
         assert_eq!(config.limits, super::super::NodeLimits::default());
         assert_eq!(config.log, super::super::LogConfig::default());
+        assert_eq!(config.telemetry, super::super::TelemetryConfig::default());
         assert_eq!(config.shard_limits, holdfast_inventory::Limits::default());
     }
 
