@@ -123,6 +123,7 @@ fn begin_traces(config: &NodeConfig) -> Result<(Tracer, Option<Exporter>), Failu
     let exporter = exporter.map_err(|error| {
         Failure::usage(format!("telemetry.otlp_endpoint: {error}")).hint("write it as http://127.0.0.1:4317")
     })?;
+    tracing::info!(%address, sample_ratio = config.telemetry.sample_ratio, "spans of traces are sent to a collector");
     Ok((tracer, Some(exporter)))
 }
 
