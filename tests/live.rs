@@ -146,12 +146,52 @@ fn place(event: &Value) -> (u64, u64) {
     (event["shard"].as_u64().expect("a shard"), event["seq"].as_u64().expect("a sequence"))
 }
 
+/// A reader of events, of either kind.
+enum Follower {
+    Stream(Stream),
+    Socket(Box<Socket>),
+}
+
+impl Follower {
+    async fn open(cluster: &Cluster, node: u64, by_socket: bool, cursor: &str) -> Self {
+        if !by_socket {
+            let (path, last_id) =
+                if cursor == "0=0" { ("/v1/events?cursor=0%3D0", "") } else { ("/v1/events", cursor) };
+            return Self::Stream(Stream::open_when_served(cluster, node, path, last_id).await);
+        }
+        let mut socket = Socket(socket(cluster, node, "/v1/ws").await);
+        socket.say(json!({"follow": {"cursor": cursor}})).await;
+        Self::Socket(Box::new(socket))
+    }
+
+    /// The next message; `None`: its node is gone.
+    async fn next(&mut self) -> Option<Told> {
+        let socket = match self {
+            Self::Stream(stream) => return stream.next().await,
+            Self::Socket(socket) => socket,
+        };
+        let message = timeout(PATIENCE, socket.0.next()).await.expect("something is told in time")?.ok()?;
+        let said: Value = serde_json::from_str(message.to_text().ok()?).ok()?;
+        let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+        Some(Told { kind: text("type"), id: text("cursor"), data: said["event"].clone() })
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_events_that_goes_on_at_another_node_after_a_kill_sees_each_event_once_and_in_order() {
+    follows_through_a_kill(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_one_that_follows_them_by_websocket() {
+    follows_through_a_kill(true).await;
+}
+
+async fn follows_through_a_kill(by_socket: bool) {
     let mut cluster = Cluster::with_http(&[]).await;
     let client = Shop::client(&cluster).await;
     stocked(&client).await;
-    let mut stream = Stream::open_when_served(&cluster, 1, "/v1/events?cursor=0%3D0", "").await;
+    let mut stream = Follower::open(&cluster, 1, by_socket, "0=0").await;
     let (mut seen, mut last_id, mut repeats) = (Vec::new(), String::new(), 0);
     let mut made = 0;
     let mut is_killed = false;
@@ -167,12 +207,13 @@ async fn a_reader_of_events_that_goes_on_at_another_node_after_a_kill_sees_each_
         if made >= 20 && !is_killed {
             is_killed = true;
             cluster.kill(1);
-            stream = Stream::open_when_served(&cluster, 2, "/v1/events", &last_id).await;
+            stream = Follower::open(&cluster, 2, by_socket, &last_id).await;
         }
         if let Some(told) = stream.next().await {
             match told.kind.as_str() {
                 "event" if seen.contains(&place(&told.data)) => repeats += 1,
                 "event" => seen.push(place(&told.data)),
+                "cursor" | "idle" if told.id.is_empty() => {}
                 "cursor" | "idle" => last_id = told.id,
                 other => panic!("{other}: {told:?}"),
             }
@@ -333,6 +374,39 @@ async fn a_reader_by_socket_hears_of_categories_and_campaigns_until_it_says_that
     reader.0.send(Message::binary(vec![1, 2])).await.expect("it is there");
     let closed = timeout(PATIENCE, reader.0.next()).await.expect("in time").expect("a message").expect("a frame");
     assert!(matches!(closed, Message::Close(Some(frame)) if frame.reason.contains("JSON")), "messages are text");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_by_websocket_are_for_the_back_office_and_end_when_the_reader_says_so() {
+    let cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client).await;
+    let mut customer = Socket(socket(&cluster, 1, "/public/v1/ws").await);
+    customer.say(json!({"follow": {}})).await;
+    let refused = customer.next().await;
+    assert_eq!((&refused["type"], &refused["problem"]["status"]), (&json!("problem"), &json!(403)), "{refused}");
+
+    let mut reader = Socket(socket(&cluster, 2, "/v1/ws").await);
+    reader.say(json!({"follow": {"cursor": "none"}})).await;
+    let refused = reader.next().await;
+    assert_eq!(
+        (&refused["problem"]["status"], &refused["problem"]["field"]),
+        (&json!(400), &json!("cursor")),
+        "{refused}"
+    );
+    reader.say(json!({"follow": {"cursor": "0=0,1=0", "kinds": ["reservation."]}})).await;
+    client.reserve(Reserve::new().line(SKU, 1)).await.expect("one is there");
+    loop {
+        match reader.next().await {
+            said if said["type"] == "event" => break assert_eq!(said["event"]["kind"], "reservation.held", "{said}"),
+            said => assert_eq!(said["type"], "cursor", "{said}"),
+        }
+    }
+    reader.say(json!({"unfollow": {}})).await;
+    reader.say(json!({"subscribe": {"skus": [SKU]}})).await;
+    while reader.next().await["type"] != "subscribed" {}
+    client.receive(Receive::of(SKU, 1)).await.expect("units are received");
+    reader.until(&[(SKU, 5)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,6 +36,7 @@ mod verbs;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use holdfast_client::traces::{TraceContext, within};
 
 use verbs::Arguments;
 
@@ -55,7 +56,10 @@ fn main() -> ExitCode {
             return ExitCode::from(failure::EXIT_USAGE);
         }
     };
-    match runtime.block_on(arguments.verb.run(format)) {
+    // Whoever runs this within a trace finds what it asks of the cluster there.
+    let place = std::env::var("TRACEPARENT").ok().and_then(|told| TraceContext::read(&told));
+    let place = place.filter(|_| !arguments.verb.is_node());
+    match runtime.block_on(within(place, arguments.verb.run(format))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::say(&output::painted_failure(&failure.with_next_command(&verbs)));

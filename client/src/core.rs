@@ -272,13 +272,14 @@ pub(crate) fn channel(options: &ClientOptions, address: &str) -> Result<GrpcChan
     })
 }
 
-/// A channel whose requests name the cluster once it is known.
+/// A channel whose requests name the cluster once it is known, and go on in the trace of whoever asks.
 fn channel_of(
     cluster: &Arc<OnceLock<HeaderValue>>,
     options: &ClientOptions,
     address: &str,
 ) -> Result<GrpcChannel, Error> {
-    Ok(channel(options, address)?.saying(HeaderName::from_static(CLUSTER_HEADER), Arc::clone(cluster)))
+    let channel = channel(options, address)?.saying(HeaderName::from_static(CLUSTER_HEADER), Arc::clone(cluster));
+    Ok(channel.traced(options.world.tracer.clone()))
 }
 
 pub(crate) fn no_members() -> Error {

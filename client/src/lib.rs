@@ -19,6 +19,8 @@
 //! # }
 //! ```
 //!
+//! What is asked [within](traces::within) a trace (W3C Trace Context) says so to the node: `traces::within(TraceContext::read(header), …)`.
+//!
 //! Leaves to others what a command means (the node decides) and how bytes travel (`holdfast-world`).
 
 mod answer;
@@ -58,6 +60,7 @@ pub use command::{
 };
 pub use events::EventPage;
 pub use holdfast_proto::{ids, v1};
+pub use holdfast_world::traces;
 pub use listing::{Allocations, Backorders, Documents, Listed, Listing, Lots, Orders, Reservations};
 pub use of_order::OfOrderError;
 pub use options::{ClientOptions, ExecuteOptions, Transport};

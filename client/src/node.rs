@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use holdfast_proto::v1::{self, CommandError, ConsistencyToken, ErrorReason};
 use holdfast_world::GrpcChannel;
+use holdfast_world::traces::{self, TraceContext};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Status};
@@ -68,6 +69,8 @@ impl Node {
         let count = commands.len();
         let answered = async {
             match options.transport {
+                // A session's requests have commands of several callers: what is in a trace goes by itself.
+                Transport::Session if is_traced() => self.batch(commands, epoch, ends).await,
                 Transport::Session => self.session(options, life).ask(commands, epoch).await,
                 Transport::Unary => self.unary(commands, epoch, ends).await,
             }
@@ -94,25 +97,34 @@ impl Node {
     }
 
     async fn unary(&self, mut commands: Commands, route_epoch: u64, ends: Instant) -> Result<Answered, Error> {
-        let (results, tokens, log_time_ms) = if commands.len() == 1 {
-            let command = commands.pop().unwrap_or_default();
-            let request = within(wire::ExecuteRequest { command, route_epoch }, ends);
-            match wire::execute(self.channel.clone(), request).await {
-                Ok(reply) => {
-                    let reply = reply.into_inner();
-                    (reply.result.into_iter().collect(), reply.token.into_iter().collect(), reply.log_time_ms)
-                }
-                Err(status) => return Err(error_of(&status)),
-            }
-        } else {
-            let request = within(wire::ExecuteBatchRequest { commands, route_epoch }, ends);
-            let reply = wire::execute_batch(self.channel.clone(), request).await;
-            let reply = reply.map_err(|status| error_of(&status))?.into_inner();
-            (reply.results, reply.tokens, reply.log_time_ms)
-        };
-        self.learned.learn(&tokens, log_time_ms);
-        Ok(Answered { results, tokens: tokens.into() })
+        if commands.len() != 1 {
+            return self.batch(commands, route_epoch, ends).await;
+        }
+        let command = commands.pop().unwrap_or_default();
+        let request = within(wire::ExecuteRequest { command, route_epoch }, ends);
+        let reply = wire::execute(self.channel.clone(), request).await;
+        let reply = reply.map_err(|status| error_of(&status))?.into_inner();
+        Ok(self.learn(reply.result.into_iter().collect(), reply.token.into_iter().collect(), reply.log_time_ms))
     }
+
+    /// Each command's answer stands in the reply, as in a session's.
+    async fn batch(&self, commands: Commands, route_epoch: u64, ends: Instant) -> Result<Answered, Error> {
+        let request = within(wire::ExecuteBatchRequest { commands, route_epoch }, ends);
+        let reply = wire::execute_batch(self.channel.clone(), request).await;
+        let v1::ExecuteBatchResponse { results, tokens, log_time_ms } =
+            reply.map_err(|status| error_of(&status))?.into_inner();
+        Ok(self.learn(results, tokens, log_time_ms))
+    }
+
+    fn learn(&self, results: Vec<v1::CommandResult>, tokens: Vec<ConsistencyToken>, log_time_ms: u64) -> Answered {
+        self.learned.learn(&tokens, log_time_ms);
+        Answered { results, tokens: tokens.into() }
+    }
+}
+
+/// Whether somebody keeps the trace in which this is asked.
+fn is_traced() -> bool {
+    traces::current().is_some_and(TraceContext::is_sampled)
 }
 
 /// A request that tells the node how long the caller will wait.

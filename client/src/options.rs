@@ -11,7 +11,8 @@ use crate::reads::Consistency;
 /// How commands reach a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
-    /// One stream a node; what has gathered travels together. The default.
+    /// One stream a node; what has gathered travels together. The default. What is asked within a trace that is sampled goes by a call of
+    /// its own all the same.
     #[default]
     Session,
     /// A call of its own for each command, or for each batch.

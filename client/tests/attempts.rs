@@ -7,6 +7,7 @@ mod scripted;
 use std::time::Duration;
 
 use holdfast_client::ids::{CommandId, slot_of};
+use holdfast_client::traces::{self, TraceContext, Tracer};
 use holdfast_client::v1::{self, CommandError, ErrorReason};
 use holdfast_client::{Client, Command, Consistency, Receive, Reserve, Transport};
 use scripted::{Cluster, LOG_TIME_MS, Say};
@@ -265,4 +266,23 @@ async fn who_asks_again_for_a_replacement_asks_another_node_though_routes_are_as
     replacers.sort_unstable();
     replacers.dedup();
     assert_eq!(replacers, vec![2, 3]);
+}
+
+#[tokio::test]
+async fn each_attempt_of_what_is_asked_within_a_trace_is_a_call_of_its_own_with_a_span() {
+    let cluster = Cluster::of(|node, _, _| if node == 3 { Say::Done } else { not_leader("node-3:7400") });
+    let mut options = cluster.options();
+    let (tracer, mut queue) = Tracer::queued(options.world.entropy.clone(), 0.0);
+    options.world.tracer = tracer;
+    let parent = TraceContext::begun(&*options.world.entropy, true);
+    let client = Client::connect(options).await.unwrap();
+    reserve_one(&client).await.unwrap();
+    assert_eq!(queue.try_next(), None, "this one is in no trace");
+    let other = client.receive(Receive::of(sku_of_shard(1, 0), 5));
+    traces::within(Some(parent), other).await.unwrap();
+    let spans: Vec<_> = std::iter::from_fn(|| queue.try_next()).collect();
+    let told: Vec<_> = spans.iter().map(|span| (span.name.as_ref(), span.parent, span.context.trace_id)).collect();
+    let attempt = ("holdfast.v1.InventoryService/ExecuteBatch", Some(parent.span_id), parent.trace_id);
+    assert_eq!(told, [attempt, attempt]);
+    assert_ne!(spans[0].context.span_id, spans[1].context.span_id);
 }

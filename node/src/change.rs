@@ -38,8 +38,7 @@ pub(crate) enum ChangeError {
 /// Proposes a change under a new id; gives the revision of the records after it.
 pub(crate) async fn propose_change(core: &Core, meta: &Group, change: MetaChange) -> Result<u64, ChangeError> {
     let id = core.world.entropy.next_u128();
-    let payload =
-        Payload { bytes: encode_change(meta.schema(), core.world.clock.wall_ms(), id, &change), decoded: None };
+    let payload = Payload::of(encode_change(meta.schema(), core.world.clock.wall_ms(), id, &change));
     let applied = match meta.propose(payload).await {
         Ok(proposal) => proposal.applied().await,
         Err(error) => Err(error),

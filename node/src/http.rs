@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::core::Core;
-use crate::traced::traced;
+use crate::traced::{Drawn, traced};
 use crate::{health, metrics};
 
 /// The recorder of the process; the nodes of one process share it.
@@ -62,7 +62,7 @@ pub(crate) async fn serve(
         .route("/healthz/cluster", get(cluster_health))
         .route("/metrics", get(prometheus))
         .route("/metrics/detail", get(prometheus_detail))
-        .layer(axum::middleware::from_fn(traced))
+        .layer(axum::middleware::from_fn_with_state((core.world.tracer.clone(), Drawn::None), traced))
         .with_state(core)
         // These have spans of their own.
         .merge(routes);

@@ -41,6 +41,7 @@ impl Connections {
         channels.retain(|node, _| routes.members.contains_key(node));
         let made = core.world.network.channel(&member.peer_address, Lane::Control, CONNECT);
         let channel = made.map_err(|error| format!("node {node} has an address that cannot be used: {error}"))?;
+        let channel = channel.traced(core.world.tracer.clone());
         channels.insert(node, (member.peer_address.clone(), channel.clone()));
         Ok(channel)
     }

@@ -11,6 +11,7 @@ use holdfast_world::{ServeOptions, Shutdown, World};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
+use tonic::service::Routes;
 
 use crate::alerts::{Alerts, watch_movements};
 use crate::audit::{Audits, audit_replicas};
@@ -22,9 +23,10 @@ use crate::leaders::Connections;
 use crate::metrics::{Requests, Surveys, survey_shards};
 use crate::orders;
 use crate::planning::KnownKits;
-use crate::routing::Routes;
+use crate::routing::Routes as ClusterRoutes;
 use crate::services::{Introduction, Lacking, client_routes, introduction_service};
 use crate::shard::ShardRecords;
+use crate::traced::{Drawn, traced};
 use crate::{balance, clocks, health, http, room};
 
 /// The most readers that watch events or availability on a node.
@@ -240,6 +242,9 @@ impl Node {
         let introduction = introduction_service(Introduction::new(Arc::clone(core)));
         let peers =
             core.host.peer_routes().add_service(introduction).add_service(orders::order_service(Arc::clone(core)));
+        // What other nodes ask for a request that is in a trace.
+        let traced = axum::middleware::from_fn_with_state((core.world.tracer.clone(), Drawn::None), traced);
+        let peers = Routes::from(peers.into_axum_router().layer(traced));
         let options = ServeOptions { max_connections: PEER_CONNECTIONS, ..ServeOptions::default() };
         self.serve(&me.peer, "the other nodes", peers, options).await?;
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -266,7 +271,7 @@ impl Node {
         &self,
         address: &str,
         purpose: &'static str,
-        routes: tonic::service::Routes,
+        routes: Routes,
         options: ServeOptions,
     ) -> Result<(), StartError> {
         let mut end = self.listeners_end.subscribe();
@@ -411,7 +416,7 @@ async fn follow_records(
     loop {
         let seen = core.routes.borrow().as_ref().map_or(0, |routes| routes.revision);
         let changed = core.meta.get().and_then(|meta| {
-            meta.read_meta(|meta| if meta.revision() == seen { None } else { Routes::of(meta) }).flatten()
+            meta.read_meta(|meta| if meta.revision() == seen { None } else { ClusterRoutes::of(meta) }).flatten()
         });
         if let Some(routes) = changed {
             records.send_replace(Arc::clone(&routes.for_shards));

@@ -1,11 +1,13 @@
 //! Where the time of a command goes: for each stage of its way how often it was passed, and how long that took in all.
 //!
 //! Counters that only grow, so that whoever asks twice knows what was between. They cost two additions a passage; nothing is
-//! kept for a single command.
+//! kept for a single command, but where somebody follows its entry by a [`Passage`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A part of a command's way, in the order it is passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +55,42 @@ pub struct StageTotal {
     pub count: u64,
     /// Their time, in microseconds.
     pub total_us: u64,
+}
+
+/// When one entry passed the stages on the node that proposed it, for whoever follows it. Each is noted once: the entry may be read
+/// and written again.
+#[derive(Debug, Default)]
+pub struct Passage {
+    append_began: OnceLock<Instant>,
+    append_ended: OnceLock<Instant>,
+    applied: OnceLock<(Instant, Instant)>,
+}
+
+impl Passage {
+    /// From its way to the log's writer until it was synced, on this node; without an end where a majority of the others was faster, and
+    /// it is under way.
+    #[must_use]
+    pub fn appended(&self) -> Option<(Instant, Option<Instant>)> {
+        Some((*self.append_began.get()?, self.append_ended.get().copied()))
+    }
+
+    /// It was decided and its events recorded, on this node. What lies between its proposal and this is the way to its commit.
+    #[must_use]
+    pub fn applied(&self) -> Option<(Instant, Instant)> {
+        self.applied.get().copied()
+    }
+
+    pub(crate) fn note_append_began(&self) {
+        let _noted_before = self.append_began.set(Instant::now());
+    }
+
+    pub(crate) fn note_append_ended(&self) {
+        let _noted_before = self.append_ended.set(Instant::now());
+    }
+
+    pub(crate) fn note_applied(&self, began: Instant) {
+        let _noted_before = self.applied.set((began, Instant::now()));
+    }
 }
 
 #[derive(Debug, Default)]

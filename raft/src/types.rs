@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_inventory as inventory;
 
+use crate::stages::Passage;
+
 openraft::declare_raft_types!(
     /// One configuration for all groups: the meta group and the shards.
     pub Types:
@@ -46,6 +48,22 @@ pub struct Payload {
     pub bytes: Bytes,
     /// The same, decoded; only of a shard's entry and only where it was proposed.
     pub decoded: Option<Arc<inventory::Entry>>,
+    /// Where somebody follows it; only where it was proposed, and only beside what is decoded. It is no part of the log.
+    pub passage: Option<Arc<Passage>>,
+}
+
+impl Payload {
+    /// What others wrote, or nobody follows.
+    #[must_use]
+    pub fn of(bytes: Bytes) -> Self {
+        Self { bytes, decoded: None, passage: None }
+    }
+
+    /// The same, with what it decodes to.
+    #[must_use]
+    pub fn decoded(bytes: Bytes, entry: inventory::Entry) -> Self {
+        Self { bytes, decoded: Some(Arc::new(entry)), passage: None }
+    }
 }
 
 impl fmt::Debug for Payload {

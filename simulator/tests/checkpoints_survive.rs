@@ -111,7 +111,7 @@ impl Witness {
     fn digest_after(&mut self, index: u64) -> [u8; 32] {
         while self.digests.len() as u64 <= index {
             let next = self.digests.len() as u64;
-            let payload = Payload { bytes: entry(self.seed, next), decoded: None };
+            let payload = Payload::of(entry(self.seed, next));
             self.machine.apply(next, &payload, SCHEMA, &mut self.room).unwrap();
             self.digests.push(self.machine.digest());
         }
@@ -155,7 +155,7 @@ impl Shard {
     }
 
     async fn apply(&mut self, bytes: Bytes) {
-        self.machine.apply(self.next, &Payload { bytes, decoded: None }, SCHEMA, &mut self.room).unwrap();
+        self.machine.apply(self.next, &Payload::of(bytes), SCHEMA, &mut self.room).unwrap();
         let changes: ChangeLog = self.changes.present();
         for event in &self.room.events {
             changes.append(event.body.seq, event.encoded()).await.unwrap();

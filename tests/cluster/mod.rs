@@ -21,7 +21,8 @@ use holdfast_world::{GrpcChannel, Lane, Network, RealNetwork};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use ports::free_addresses;
+#[allow(unused_imports, reason = "each test uses its part of the harness")]
+pub use ports::free_addresses;
 
 #[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use damage::{amid_the_used, copy_folder, flip_amid, flip_in_every, last_written, truncate};

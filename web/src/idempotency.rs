@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use holdfast_client::ids::CommandId;
 use holdfast_client::{Command, CommandKey, Error, Success};
 use holdfast_proto::v1::{self, ErrorReason};
+use holdfast_world::traces::{current, within};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use crate::limits::{KEY_BYTES, KEYS};
 use crate::problem::Problem;
@@ -106,7 +108,9 @@ impl Keys {
             Came::First(first, waiting) => {
                 let carrying = carry_out();
                 // A task of its own: whoever asked may go away, and the ones that wait are still to be answered.
-                tokio::spawn(async move { first.tell(carrying.await) });
+                // It is of the same trace.
+                let carrying = within(current(), async move { first.tell(carrying.await) });
+                tokio::spawn(carrying.in_current_span());
                 Ok((waiting.answer().await, false))
             }
             Came::Another(waiting) => Ok((waiting.answer().await, true)),

@@ -51,6 +51,7 @@ use axum::routing::{any, get, post, put};
 use holdfast_client::{Client, ClientOptions, Routing};
 use holdfast_proto::v1::{self, ErrorReason};
 use holdfast_world::World;
+use holdfast_world::traces::Tracer;
 use tokio::sync::Semaphore;
 
 pub use public_availability::Shown;
@@ -75,6 +76,8 @@ pub struct WebOptions {
     pub shown: Shown,
     /// Set: this is a demo, with a shop and buttons of its own.
     pub desk: Option<Arc<dyn demo::Desk>>,
+    /// Where spans of traces go.
+    pub tracer: Tracer,
 }
 
 /// What all requests share.
@@ -143,8 +146,8 @@ impl Web {
 /// The routes of the API. Connects to the cluster in the background: until it has, requests are answered `UNAVAILABLE`. To be called
 /// within a tokio runtime.
 pub fn routes(options: WebOptions) -> Router {
-    let WebOptions { addresses, cluster_id, hosts, shown, desk } = options;
-    let world = World::real();
+    let WebOptions { addresses, cluster_id, hosts, shown, desk, tracer } = options;
+    let world = World { tracer, ..World::real() };
     let own_address = addresses.first().cloned().unwrap_or_default();
     let web = Web {
         link: Link::to(ClientOptions::in_world(addresses, world.clone()), cluster_id),

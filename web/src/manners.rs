@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use holdfast_world::World;
+use holdfast_world::traces::{OpenSpan, SpanKind, TraceContext, within};
 use tracing::Instrument as _;
 
 use crate::Web;
@@ -18,16 +20,14 @@ use crate::tokens::{TOKEN, Tokens};
 
 /// On a reply to what was decided before.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Nothing that a reply says is a page, a script or a frame.
 const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Wraps every route.
 pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
-    let trace = Trace::of(request.headers(), web.world.entropy.next_u128(), web.world.entropy.next_u64());
-    let span =
-        tracing::info_span!("http", trace_id = trace.id(), method = %request.method(), path = request.uri().path());
+    let traced = Traced::of(&request, &web.world);
+    let line = traced.line_span(&request);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let told = if is_read { request.headers().clone() } else { HeaderMap::new() };
     let mut response = match check_host(request.headers(), &web) {
@@ -37,7 +37,7 @@ pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Ne
                 if ["/v1/", "/public/"].iter().any(|prefix| request.uri().path().starts_with(prefix)) {
                     web.link.found().await;
                 }
-                next.run(request).instrument(span.clone()).await
+                within(traced.within, next.run(request)).instrument(line.clone()).await
             }
             Err(_) => {
                 let detail = format!("{REQUESTS} requests are under way on this node: ask again a little later");
@@ -51,7 +51,7 @@ pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Ne
         response.headers_mut().remove(header::CONTENT_TYPE);
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
-    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    line.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
     let usual = [
         (header::CONTENT_SECURITY_POLICY, NO_CONTENT),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -72,9 +72,8 @@ pub(crate) async fn keep(State(web): State<Arc<Web>>, request: Request, next: Ne
             }
         }
     }
-    if let Ok(parent) = HeaderValue::from_str(&trace.parent) {
-        headers.insert(TRACE_PARENT, parent);
-    }
+    headers.insert(TraceContext::HEADER, traced.place.header());
+    traced.end(&response);
     response
 }
 
@@ -104,63 +103,98 @@ fn is_known_host(told: &str, known: &[String]) -> bool {
         || known.iter().any(|name| name.eq_ignore_ascii_case(host))
 }
 
-/// A place in a trace (W3C Trace Context): the caller's, with a span of this node's, or a new one.
-#[derive(Debug, PartialEq, Eq)]
-struct Trace {
-    parent: String,
+/// Where a request stands: in the trace that it brought, or in one of its own.
+struct Traced {
+    /// What is told of it, where its trace is kept.
+    span: Option<OpenSpan>,
+    /// Where what it asks of the cluster stands; `None`: in no trace, since it brought none and none was drawn.
+    within: Option<TraceContext>,
+    /// What the reply and the log's lines say: the trace, with a span of this node's.
+    place: TraceContext,
 }
 
-impl Trace {
-    fn of(headers: &HeaderMap, new_trace: u128, span: u64) -> Self {
-        // All zeroes are no id.
-        let (new_trace, span) = (new_trace.max(1), span.max(1));
-        let told = headers.get(TRACE_PARENT).and_then(|told| told.to_str().ok()).and_then(read_parent);
-        let (trace, flags) = told.unwrap_or((new_trace, 0));
-        Self { parent: format!("00-{trace:032x}-{span:016x}-{flags:02x}") }
+impl Traced {
+    fn of(request: &Request, world: &World) -> Self {
+        let brought = TraceContext::of(request.headers());
+        let span = match brought {
+            // A name is made only where there is a span.
+            Some(parent) if parent.is_sampled() => world.tracer.open(parent, SpanKind::Server, name_of(request)),
+            Some(_) => None,
+            None => world.tracer.open_drawn(|| name_of(request).into()),
+        };
+        let told = span.as_ref().map(OpenSpan::context);
+        let entropy = &*world.entropy;
+        let own = || brought.map_or_else(|| TraceContext::begun(entropy, false), |brought| brought.next(entropy));
+        let place = told.unwrap_or_else(own);
+        // A span that nobody is told of is no parent. And a change within a sampled trace leaves the client's session for a call of its own:
+        // not where nothing is told of it.
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let goes_on = |brought: &TraceContext| world.tracer.is_on() || is_read || !brought.is_sampled();
+        Self { span, within: told.or(brought.filter(goes_on)), place }
     }
 
-    fn id(&self) -> &str {
-        self.parent.get(3..35).unwrap_or_default()
+    fn line_span(&self, request: &Request) -> tracing::Span {
+        let TraceContext { trace_id, span_id, .. } = self.place;
+        let path = request.uri().path();
+        tracing::info_span!("http", %trace_id, %span_id, method = %request.method(), path)
+    }
+
+    fn end(self, response: &Response) {
+        let Some(mut span) = self.span else { return };
+        let status = response.status();
+        span.say("http.response.status_code", u64::from(status.as_u16()));
+        if status.is_server_error() {
+            span.fail(format!("HTTP status {}", status.as_u16()));
+        }
+        span.end();
     }
 }
 
-/// The trace and the flags of a `traceparent`; `None` where it is none, or of a version that is forbidden.
-fn read_parent(text: &str) -> Option<(u128, u8)> {
-    let mut parts = text.split('-');
-    let is_hex = |part: &&str, digits: usize| {
-        part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let version = parts.next().filter(|part| is_hex(part, 2) && *part != "ff")?;
-    let trace = u128::from_str_radix(parts.next().filter(|part| is_hex(part, 32))?, 16).ok().filter(|id| *id != 0)?;
-    let _span = u64::from_str_radix(parts.next().filter(|part| is_hex(part, 16))?, 16).ok().filter(|id| *id != 0)?;
-    let flags = u8::from_str_radix(parts.next().filter(|part| is_hex(part, 2))?, 16).ok()?;
-    // Version 00 has these four parts; a later one may have more.
-    if version == "00" && parts.next().is_some() { None } else { Some((trace, flags)) }
+/// As OpenTelemetry calls a request: by its method and the pattern of its path, of which there are few.
+fn name_of(request: &Request) -> String {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    format!("{} {route}", request.method())
 }
 
 #[cfg(test)]
 mod tests {
+    use holdfast_world::traces::Tracer;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
     fn a_trace_goes_on_under_a_span_of_ones_own() {
-        let told = |text: &str| [(TRACE_PARENT, HeaderValue::from_str(text).expect("a value"))].into_iter().collect();
-        let trace = Trace::of(&told(PARENT), 7, 0xabc);
-        assert_eq!(trace.parent, "00-0af7651916cd43dd8448eb211c80319c-0000000000000abc-01");
-        assert_eq!(trace.id(), "0af7651916cd43dd8448eb211c80319c");
-        for bad in [
-            "",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-00",
-        ] {
-            let trace = Trace::of(&told(bad), 7, 1);
-            assert_eq!(trace.parent, "00-00000000000000000000000000000007-0000000000000001-00", "{bad}");
-        }
+        let world = World::real();
+        let by = |method: &str, told: &str| {
+            let request = Request::builder().method(method).uri("/v1/items").header("traceparent", told);
+            Traced::of(&request.body(Body::empty()).expect("a request"), &world)
+        };
+        let asked = |told: &str| by("GET", told);
+        let brought = TraceContext::read(PARENT).expect("a parent");
+        let traced = asked(PARENT);
+        assert_eq!((traced.place.trace_id, traced.place.is_sampled()), (brought.trace_id, true));
+        assert_ne!(traced.place.span_id, brought.span_id);
+        assert_eq!(traced.within, Some(brought), "nobody is told of the span: it is no parent");
+        assert_eq!(by("PUT", PARENT).within, None, "a change would go another way, and nobody is told of it");
+        let traced = asked(&PARENT.to_uppercase());
+        assert!(traced.within.is_none() && !traced.place.is_sampled());
+        assert_ne!(traced.place.trace_id, brought.trace_id, "what cannot be read is passed over");
+    }
+
+    #[test]
+    fn the_span_that_is_told_is_the_one_that_the_reply_names_and_that_the_cluster_is_asked_within() {
+        let (tracer, mut queue) = Tracer::queued(World::real().entropy, 0.0);
+        let world = World { tracer, ..World::real() };
+        let request = Request::builder().uri("/v1/items").header("traceparent", PARENT).body(Body::empty());
+        let traced = Traced::of(&request.expect("a request"), &world);
+        let place = traced.place;
+        assert_eq!(traced.within, Some(place));
+        traced.end(&StatusCode::BAD_GATEWAY.into_response());
+        let span = queue.try_next().expect("it is told");
+        assert_eq!((span.context, span.parent), (place, TraceContext::read(PARENT).map(|parent| parent.span_id)));
+        assert_eq!(span.failure.as_deref(), Some("HTTP status 502"));
     }
 
     #[tokio::test]

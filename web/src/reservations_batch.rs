@@ -5,8 +5,10 @@ use axum::http::StatusCode;
 use futures_util::future::join_all;
 use holdfast_client::{Client, Command, CommandKey};
 use holdfast_proto::v1::command::Operation;
+use holdfast_world::traces::{current, within};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use crate::asked::{Asked, read_item};
@@ -94,7 +96,7 @@ pub(crate) async fn batch_reservations(asked: Asked) -> Answered {
             Ok(UnderWay { answer, is_anothers, at, verb, status })
         }));
     }
-    tokio::spawn(carry_out(client, commands, firsts));
+    tokio::spawn(within(current(), carry_out(client, commands, firsts)).in_current_span());
     let answers = under_way.into_iter().map(|one| async move {
         let UnderWay { answer, is_anothers, at, verb, status } = one?;
         let success = success_of(answer.answer().await, is_anothers).map_err(|problem| in_place(problem, at, verb))?;

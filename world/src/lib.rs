@@ -1,5 +1,5 @@
-//! The seams between Holdfast and everything outside it: clock, randomness, network, disk, state store, threads and the
-//! end of the process.
+//! The seams between Holdfast and everything outside it: clock, randomness, network, disk, state store, threads, the end of
+//! the process, and the collector of traces.
 //!
 //! A node gets them in one [`World`] when it is built. `holdfast` passes [`World::real`]; the simulator passes its own,
 //! and otherwise runs the very same node. Nothing below `node` may read a clock, draw randomness, open a file or a socket
@@ -18,6 +18,7 @@ mod network;
 mod sled_store;
 mod state_store;
 mod threads;
+pub mod traces;
 
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ pub struct World {
     pub threads: Arc<dyn Threads>,
     /// How the process ends when it must not go on.
     pub end: Arc<dyn ProcessEnd>,
+    /// Where spans of traces go: nowhere, unless somebody sends them on.
+    pub tracer: traces::Tracer,
 }
 
 impl World {
@@ -67,6 +70,7 @@ impl World {
             states: Arc::new(state_store::NoStores),
             threads: Arc::new(RealThreads),
             end: Arc::new(RealEnd),
+            tracer: traces::Tracer::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use holdfast_client::{Client, Receive};
 use holdfast_web::demo::{Desk, Product};
 use holdfast_web::{Shown, WebOptions};
+use holdfast_world::traces::Tracer;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -118,6 +119,7 @@ pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Fa
         cluster_id: layout.cluster_id.clone(),
         hosts: Vec::new(),
         shown: Shown::Exact,
+        tracer: Tracer::default(),
         desk: if has_shop { Some(Arc::clone(&buttons) as Arc<dyn Desk>) } else { None },
     };
     let failed =

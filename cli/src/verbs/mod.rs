@@ -143,6 +143,11 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// True where the process becomes a node: what it does is of the traces of those who ask it.
+    pub const fn is_node(&self) -> bool {
+        matches!(self, Self::Start(_))
+    }
+
     /// Does it.
     pub async fn run(self, format: Format) -> Result<(), Failure> {
         match self {

@@ -1,12 +1,15 @@
 //! `holdfast start`: this process becomes a node.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use holdfast_node::config::{LogFormat, NodeConfig, Overrides};
 use holdfast_node::{Node, StartError};
 use holdfast_web::WebOptions;
 use holdfast_world::World;
+use holdfast_world::traces::Tracer;
+use holdfast_world::traces::otlp::Exporter;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -14,6 +17,9 @@ use tracing_subscriber::EnvFilter;
 use crate::exposure;
 use crate::failure::Failure;
 use crate::output::{Answer, Format};
+
+/// How long a node that has stopped waits for the collector to take its last spans.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// Run one node of a cluster until SIGTERM or Ctrl-C; then hand over its leaderships, finish what is under way, and end.
 #[derive(Debug, Args)]
@@ -52,11 +58,20 @@ impl Start {
         for line in open {
             tracing::warn!("{line}");
         }
+        let (tracer, exporter) = begin_traces(&config)?;
+        let ended = self.run_node(config, tracer).await;
+        if let Some(exporter) = exporter {
+            exporter.finish(LAST_SPANS).await;
+        }
+        ended
+    }
+
+    async fn run_node(&self, config: NodeConfig, tracer: Tracer) -> Result<(), Failure> {
         let mut end = EndRequest::listen(self.end_with_parent)?;
         let node = tokio::select! {
             biased;
             () = end.asked() => return Ok(()),
-            started = start(config) => started.map_err(|error| start_failure(&error))?,
+            started = start(config, tracer) => started.map_err(|error| start_failure(&error))?,
         };
         tokio::select! {
             biased;
@@ -85,15 +100,34 @@ impl Start {
 }
 
 /// Starts the node with the REST API on its HTTP port, if it has one.
-async fn start(config: NodeConfig) -> Result<Node, StartError> {
+async fn start(config: NodeConfig, tracer: Tracer) -> Result<Node, StartError> {
     let routes = match &config.me().http {
-        Some(_) => holdfast_web::routes(web_options(&config)),
+        Some(_) => holdfast_web::routes(web_options(&config, tracer.clone())),
         None => axum::Router::new(),
     };
-    Node::start_with(World::real(), config, routes).await
+    Node::start_with(World { tracer, ..World::real() }, config, routes).await
 }
 
-fn web_options(config: &NodeConfig) -> WebOptions {
+/// Sends spans of traces to the collector, if there is one.
+fn begin_traces(config: &NodeConfig) -> Result<(Tracer, Option<Exporter>), Failure> {
+    let Some(address) = config.telemetry.collector() else { return Ok((Tracer::default(), None)) };
+    let world = World::real();
+    let (tracer, queue) = Tracer::queued(world.entropy, config.telemetry.sample_ratio);
+    let resource = vec![
+        ("service.name", "holdfast".to_owned()),
+        ("service.namespace", config.cluster_id.clone()),
+        ("service.instance.id", config.node_id.to_string()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let exporter = Exporter::start(&*world.network, address, resource, queue);
+    let exporter = exporter.map_err(|error| {
+        Failure::usage(format!("telemetry.otlp_endpoint: {error}")).hint("write it as http://127.0.0.1:4317")
+    })?;
+    tracing::info!(%address, sample_ratio = config.telemetry.sample_ratio, "spans of traces are sent to a collector");
+    Ok((tracer, Some(exporter)))
+}
+
+fn web_options(config: &NodeConfig, tracer: Tracer) -> WebOptions {
     let me = &config.me().client;
     let others = config.nodes.iter().map(|node| &node.client).filter(|address| *address != me);
     WebOptions {
@@ -103,6 +137,7 @@ fn web_options(config: &NodeConfig) -> WebOptions {
         // The configuration was checked: what cannot be read is not shown.
         shown: config.http.availability_shown.parse().unwrap_or_default(),
         desk: None,
+        tracer,
     }
 }
 

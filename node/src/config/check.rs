@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AlertsConfig, AuditConfig, ConfigError, HttpConfig, NodeConfig, NodeLimits, RaftConfig};
+use super::{AlertsConfig, AuditConfig, ConfigError, HttpConfig, NodeConfig, NodeLimits, RaftConfig, TelemetryConfig};
 
 /// The most shards a cluster may be founded with.
 const MAX_SHARDS: u32 = 256;
@@ -42,6 +42,7 @@ impl NodeConfig {
         self.audit.check()?;
         self.alerts.check()?;
         self.http.check()?;
+        self.telemetry.check()?;
         super::shard_limits::check(&self.shard_limits)
     }
 
@@ -186,6 +187,20 @@ impl HttpConfig {
     }
 }
 
+impl TelemetryConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !self.otlp_endpoint.is_empty() && self.collector().is_none() {
+            let hint = "write http://host:port of a collector's OTLP gRPC port, such as http://127.0.0.1:4317; for TLS, run one beside the node";
+            return Err(invalid("telemetry.otlp_endpoint", format!("is `{}`", self.otlp_endpoint), hint));
+        }
+        if !(0.0..=1.0).contains(&self.sample_ratio) {
+            let problem = format!("is {}", self.sample_ratio);
+            return Err(invalid("telemetry.sample_ratio", problem, "choose 0.0 (none) to 1.0 (all)"));
+        }
+        Ok(())
+    }
+}
+
 impl NodeLimits {
     fn check(&self) -> Result<(), ConfigError> {
         let at_least = |key: &str, value: u64, least: u64| {
@@ -262,6 +277,8 @@ mod tests {
             refused(|config| config.alerts.window_min = 0),
             refused(|config| config.http.availability_shown = "capped:0".into()),
             refused(|config| config.http.max_connections = 0),
+            refused(|config| config.telemetry.otlp_endpoint = "https://collector:4317".into()),
+            refused(|config| config.telemetry.sample_ratio = f64::NAN),
         ];
         insta::assert_snapshot!(lines.join("\n"));
     }

@@ -153,6 +153,7 @@ mod tests {
         assert_eq!(config.raft, super::super::RaftConfig::default());
         assert_eq!(config.limits, super::super::NodeLimits::default());
         assert_eq!(config.log, super::super::LogConfig::default());
+        assert_eq!(config.telemetry, super::super::TelemetryConfig::default());
         assert_eq!(config.shard_limits, holdfast_inventory::Limits::default());
     }
 

@@ -47,6 +47,9 @@ pub struct NodeConfig {
     /// Where log lines go, and in which form.
     #[serde(default)]
     pub log: LogConfig,
+    /// Where traces of requests are sent.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
     /// The bounds of each shard that the cluster is founded with. Part of the replicated state, and so the same on every
     /// node: looked at once, when the cluster is founded.
     #[serde(default)]
@@ -260,6 +263,26 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Where traces of requests are sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// The collector, by OTLP over gRPC: `http://127.0.0.1:4317`. Empty: none, and no span is made.
+    pub otlp_endpoint: String,
+    /// Of requests that bring no `traceparent`, the share that is traced all the same: 0.0 to 1.0. Whether one that brings it is traced,
+    /// its caller has decided.
+    pub sample_ratio: f64,
+}
+
+impl TelemetryConfig {
+    /// Where the collector is reached, as `host:port`; `None`: there is none, or the endpoint cannot be used.
+    #[must_use]
+    pub fn collector(&self) -> Option<&str> {
+        let address = self.otlp_endpoint.strip_prefix("http://")?;
+        Some(address.strip_suffix('/').unwrap_or(address)).filter(|address| is_address(address))
+    }
 }
 
 fn schema_of_this_build() -> u32 {

@@ -31,6 +31,10 @@ pub(crate) fn observe(core: &Core) {
         metrics::counter!(STAGE_PASSED, "stage" => stage.name()).absolute(total.count);
     }
     observe_scrub(&core.host.scrub_status());
+    let spans = core.world.tracer.counts();
+    for (outcome, count) in [("sent", spans.sent), ("queue_full", spans.queue_full), ("not_taken", spans.not_taken)] {
+        metrics::counter!(TRACE_SPANS, "outcome" => outcome).absolute(count);
+    }
 }
 
 /// The times of the stages, as they are exposed: a counter of the exporter has whole numbers only.

@@ -134,6 +134,7 @@ metrics_table! {
     PEER_SESSIONS = Gauge "holdfast_peer_sessions" in None by [] "Open sessions to other nodes.";
     PEER_CONNECTIONS = Counter "holdfast_peer_connections_total" in None by [] "Streams made to other nodes.";
     PEER_BROKEN = Counter "holdfast_peer_connections_broken_total" in None by [] "Streams to other nodes that broke.";
+    TRACE_SPANS = Counter "holdfast_trace_spans_total" in None by ["outcome"] "Spans of traces: `sent` to the collector, or dropped because as many waited as may (`queue_full`), or because it did not take them (`not_taken`).";
     PEER_SNAPSHOTS = Counter "holdfast_peer_snapshots_sent_total" in None by ["done"] "Snapshots sent to other nodes, and whether to the end: yes or no.";
 }
 

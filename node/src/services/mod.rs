@@ -32,7 +32,7 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::config::MAX_REQUEST_BYTES;
 use crate::core::Core;
-use crate::traced::traced;
+use crate::traced::{Drawn, traced};
 
 use named::OfThisCluster;
 
@@ -87,7 +87,11 @@ pub(crate) fn client_routes(
             tracing::warn!(%error, "the API does not describe itself by reflection");
         }
     }
-    Routes::from(routes.into_axum_router().layer(axum::middleware::from_fn(traced)))
+    Routes::from(
+        routes
+            .into_axum_router()
+            .layer(axum::middleware::from_fn_with_state((core.world.tracer.clone(), Drawn::Calls), traced)),
+    )
 }
 
 /// What other nodes are served beside Raft.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use futures_util::stream::{Stream, StreamExt};
 use holdfast_proto::v1::{self, CommandError, SessionRequest, SessionResponse};
+use holdfast_world::traces::{TraceContext, current, within};
 use tonic::{Status, Streaming};
 use tracing::{Instrument, Span};
 
 use super::decide::{Results, decide};
 use crate::core::Core;
 use crate::to_proto;
+use crate::traced::drawn_of_session;
 
 /// The replies of a session.
 pub(super) type Replies = Pin<Box<dyn Stream<Item = Result<SessionResponse, Status>> + Send + 'static>>;
@@ -22,10 +24,23 @@ pub(super) type Replies = Pin<Box<dyn Stream<Item = Result<SessionResponse, Stat
 pub(super) fn session(core: Arc<Core>, requests: Streaming<SessionRequest>) -> Replies {
     let most = core.config.limits.session_in_flight;
     // What is decided after the answer has begun is of the trace all the same.
-    let span = Span::current();
-    let replies =
-        requests.map(move |request| reply(Arc::clone(&core), request).instrument(span.clone())).buffer_unordered(most);
+    let (span, context) = (Span::current(), current());
+    let replies = requests
+        .map(move |request| in_trace(Arc::clone(&core), request, context).instrument(span.clone()))
+        .buffer_unordered(most);
     Box::pin(replies)
+}
+
+async fn in_trace(
+    core: Arc<Core>,
+    request: Result<SessionRequest, Status>,
+    context: Option<TraceContext>,
+) -> Result<SessionResponse, Status> {
+    let tracer = core.world.tracer.clone();
+    match context {
+        Some(context) => within(Some(context), reply(core, request)).await,
+        None => drawn_of_session(&tracer, reply(core, request)).await,
+    }
 }
 
 async fn reply(core: Arc<Core>, request: Result<SessionRequest, Status>) -> Result<SessionResponse, Status> {

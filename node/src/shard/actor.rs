@@ -14,7 +14,7 @@ use holdfast_inventory::{BodyHash, Command, CommandId, Entry, Inventory, LogTime
 use holdfast_mutation::{Mutation, is_on};
 use holdfast_raft::encode::{EntryBuilder, encode_command};
 use holdfast_raft::host::{Group, ProposeError};
-use holdfast_raft::stages::Stage;
+use holdfast_raft::stages::{Passage, Stage};
 use holdfast_raft::types::{Payload, Reply};
 use holdfast_world::World;
 use kameo::Actor;
@@ -27,6 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::batch::Batch;
 use super::log_time::LogClock;
+use super::spans::Way;
 use super::submission::{Caller, Decided, NotDecided, Submit};
 use super::{Control, KnownCampaign, KnownChannel, ShardRecords};
 use crate::config::NodeLimits;
@@ -53,6 +54,7 @@ pub(crate) struct Parts {
 
 /// See the module.
 pub(crate) struct ShardActor {
+    shard: u32,
     group: Group,
     world: World,
     limits: NodeLimits,
@@ -74,7 +76,10 @@ pub(crate) struct ShardActor {
 /// An entry that came back.
 struct InFlight {
     callers: Vec<Caller>,
+    commands: usize,
     proposed_at: Instant,
+    /// Where a caller's trace is kept.
+    passage: Option<Arc<Passage>>,
     outcome: Result<Reply, ProposeError>,
 }
 
@@ -88,6 +93,7 @@ impl Actor for ShardActor {
 
     async fn on_start(parts: Parts, _: ActorRef<Self>) -> Result<Self, Infallible> {
         Ok(Self {
+            shard: parts.shard,
             metrics: ShardMetrics::new(parts.shard),
             log_clock: LogClock::new(Arc::clone(&parts.world.clock)),
             group: parts.group,
@@ -199,17 +205,22 @@ impl ShardActor {
         }
         let time = self.log_time();
         self.propose_limits(time).await;
-        let (payload, callers) = self.batch.close(time, self.group.schema(), self.group.stages());
+        let is_traced = self.world.tracer.is_on() && self.batch.is_traced();
+        let (mut payload, callers) = self.batch.close(time, self.group.schema(), self.group.stages());
+        payload.passage = is_traced.then(Arc::default);
         self.propose(payload, callers).await;
     }
 
     /// Puts an entry in line behind those before it.
     async fn propose(&mut self, payload: Payload, callers: Vec<Caller>) {
-        self.metrics.entry(payload.bytes.len(), payload.decoded.as_ref().map_or(0, |entry| entry.commands.len()));
-        let proposed_at = Instant::now();
+        let commands = payload.decoded.as_ref().map_or(0, |entry| entry.commands.len());
+        self.metrics.entry(payload.bytes.len(), commands);
+        let (proposed_at, passage) = (Instant::now(), payload.passage.clone());
         match self.group.propose(payload).await {
             Ok(proposal) => {
-                let done = async move { InFlight { callers, proposed_at, outcome: proposal.applied().await } };
+                let done = async move {
+                    InFlight { callers, commands, proposed_at, passage, outcome: proposal.applied().await }
+                };
                 self.in_flight.push(done.boxed());
             }
             Err(error) => self.came_to_nothing(callers, &error),
@@ -266,7 +277,7 @@ impl ShardActor {
         if self.next_due().is_some_and(|due| due <= now) {
             let entry = Entry { time: now, commands: Vec::new() };
             let bytes = EntryBuilder::new(now, self.group.schema()).finish();
-            self.propose(Payload { bytes, decoded: Some(Arc::new(entry)) }, Vec::new()).await;
+            self.propose(Payload::decoded(bytes, entry), Vec::new()).await;
             return true;
         }
         false
@@ -339,13 +350,16 @@ impl ShardActor {
             builder.push(&encode_command(&mut command));
             commands.push(command);
         }
-        Payload { bytes: builder.finish(), decoded: Some(Arc::new(Entry { time: now, commands })) }
+        Payload::decoded(builder.finish(), Entry { time: now, commands })
     }
 
     fn complete(&mut self, done: InFlight) {
         let took = done.proposed_at.elapsed();
         self.metrics.applied(took);
         self.group.stages().note(Stage::Commit, took);
+        if let Some(passage) = done.passage.as_deref() {
+            self.tell_traces(&done, passage);
+        }
         match done.outcome {
             Ok(Reply::Shard { index, log_time, answers }) => {
                 let mut answers = answers;
@@ -363,6 +377,24 @@ impl ShardActor {
                 refuse(done.callers, &NotDecided::unknown("the shard gave no answers"));
             }
             Err(error) => self.came_to_nothing(done.callers, &error),
+        }
+    }
+}
+
+impl ShardActor {
+    /// Tells each trace that is kept of the way of its commands.
+    fn tell_traces(&self, done: &InFlight, passage: &Passage) {
+        let way = Way {
+            shard: self.shard,
+            index: if let Ok(Reply::Shard { index, .. }) = &done.outcome { Some(*index) } else { None },
+            commands: done.commands,
+            proposed_at: done.proposed_at,
+            ended_at: Instant::now(),
+            passage,
+            failure: done.outcome.as_ref().err().map(ToString::to_string),
+        };
+        for (parent, submitted_at) in done.callers.iter().filter_map(Caller::trace) {
+            way.tell(&self.world.tracer, parent, submitted_at);
         }
     }
 }

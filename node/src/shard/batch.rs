@@ -90,6 +90,11 @@ impl Batch {
         self.parts.push(part);
     }
 
+    /// True where a caller's trace is kept.
+    pub(super) fn is_traced(&self) -> bool {
+        self.parts.iter().any(|part| part.caller.trace().is_some())
+    }
+
     /// The entry in this schema, and who waits for it. The batch is empty then.
     pub(super) fn close(&mut self, time: LogTime, schema: u32, stages: &Stages) -> (Payload, Vec<Caller>) {
         let now = Instant::now();
@@ -109,8 +114,7 @@ impl Batch {
         }
         self.commands = 0;
         self.bytes = 0;
-        let decoded = Arc::new(Entry { time, commands });
-        (Payload { bytes: entry.finish(), decoded: Some(decoded) }, callers)
+        (Payload::decoded(entry.finish(), Entry { time, commands }), callers)
     }
 
     /// Refuses all of it.

@@ -9,6 +9,7 @@ mod actor;
 mod batch;
 mod gate;
 mod log_time;
+mod spans;
 mod submission;
 mod supervisor;
 

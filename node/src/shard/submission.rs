@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use holdfast_inventory::{Answer, Command, LogTime};
 use holdfast_raft::types::NodeId;
+use holdfast_world::traces::{TraceContext, current};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -75,11 +76,17 @@ pub(super) struct Caller {
     sender: Option<oneshot::Sender<Outcome>>,
     is_proposed: bool,
     commands: usize,
+    /// Where it stands in a trace that somebody keeps, and since when it waits: remembered here alone, and no part of the log.
+    trace: Option<(TraceContext, Instant)>,
 }
 
 impl Caller {
     pub(super) fn commands(&self) -> usize {
         self.commands
+    }
+
+    pub(super) fn trace(&self) -> Option<(TraceContext, Instant)> {
+        self.trace
     }
 
     pub(super) fn mark_proposed(&mut self) {
@@ -126,9 +133,10 @@ impl Part {
         permit: Permit,
     ) -> (Self, (usize, oneshot::Receiver<Outcome>)) {
         let (sender, receiver) = oneshot::channel();
-        let count = commands.len();
-        let caller = Caller { sender: Some(sender), is_proposed: false, commands: count };
-        (Self { commands, bytes, deadline, caller, permit, submitted_at: Instant::now() }, (count, receiver))
+        let (count, submitted_at) = (commands.len(), Instant::now());
+        let trace = current().filter(|context| context.is_sampled()).map(|context| (context, submitted_at));
+        let caller = Caller { sender: Some(sender), is_proposed: false, commands: count, trace };
+        (Self { commands, bytes, deadline, caller, permit, submitted_at }, (count, receiver))
     }
 }
 

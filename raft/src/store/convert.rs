@@ -58,7 +58,7 @@ pub fn entry_from_record(record: LogRecord) -> io::Result<EntryOf<Types>> {
     let log_id = from_log_id(record.id());
     let payload = match record.kind {
         BLANK => EntryPayload::Blank,
-        NORMAL => EntryPayload::Normal(Payload { bytes: record.payload, decoded: None }),
+        NORMAL => EntryPayload::Normal(Payload::of(record.payload)),
         MEMBERSHIP => EntryPayload::Membership(decode_membership(&record.payload)?),
         other => {
             let message = format!("entry {} has kind {other}, which this version does not know", record.id());
@@ -120,7 +120,7 @@ mod tests {
         let membership = Membership::new(vec![BTreeSet::from([1, 2])], nodes).unwrap();
         for payload in [
             EntryPayload::Blank,
-            EntryPayload::Normal(Payload { bytes: Bytes::from_static(b"abc"), decoded: None }),
+            EntryPayload::Normal(Payload::of(Bytes::from_static(b"abc"))),
             EntryPayload::Membership(membership),
         ] {
             let before = entry(payload);

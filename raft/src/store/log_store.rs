@@ -14,6 +14,7 @@ use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 
 use super::convert::{entry_from_record, from_log_id, from_vote, record_from_entry, to_log_id, to_vote};
 use crate::log::{AppendError, GroupId, Log, ReadError};
+use crate::stages::Passage;
 use crate::types::Types;
 
 /// Bytes of entries given at once: with what surrounds them they fit a frame between nodes (4 MiB).
@@ -31,7 +32,14 @@ pub struct LogStore {
 }
 
 /// Decoded entries by index, each with the id it is of.
-type Decoded = BTreeMap<u64, (LogIdOf<Types>, Arc<inventory::Entry>)>;
+type Decoded = BTreeMap<u64, (LogIdOf<Types>, Kept)>;
+
+/// What the log has no place for of a payload that was proposed here.
+#[derive(Clone, Debug)]
+struct Kept {
+    decoded: Arc<inventory::Entry>,
+    passage: Option<Arc<Passage>>,
+}
 
 /// Reads the log of one group.
 pub type LogReader = LogStore;
@@ -46,8 +54,9 @@ impl LogStore {
     fn keep_decoded(&self, entry: &EntryOf<Types>) {
         let EntryPayload::Normal(payload) = &entry.payload else { return };
         let Some(decoded) = &payload.decoded else { return };
+        let one = Kept { decoded: decoded.clone(), passage: payload.passage.clone() };
         let mut kept = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(entry.log_id.index, (entry.log_id, decoded.clone()));
+        kept.insert(entry.log_id.index, (entry.log_id, one));
         while kept.len() > DECODED_ENTRIES {
             kept.pop_first();
         }
@@ -56,8 +65,9 @@ impl LogStore {
     fn give_decoded(&self, entry: &mut EntryOf<Types>) {
         let EntryPayload::Normal(payload) = &mut entry.payload else { return };
         let kept = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, decoded)) = kept.get(&entry.log_id.index).filter(|(id, _)| *id == entry.log_id) {
-            payload.decoded = Some(decoded.clone());
+        if let Some((_, kept)) = kept.get(&entry.log_id.index).filter(|(id, _)| *id == entry.log_id) {
+            payload.decoded = Some(kept.decoded.clone());
+            payload.passage = kept.passage.clone();
         }
     }
 
@@ -78,6 +88,13 @@ impl LogStore {
                 Ok(entry)
             })
             .collect()
+    }
+}
+
+fn passage_of(entry: &EntryOf<Types>) -> Option<Arc<Passage>> {
+    match &entry.payload {
+        EntryPayload::Normal(payload) => payload.passage.clone(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => None,
     }
 }
 
@@ -164,14 +181,20 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = EntryOf<Types>> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        // Empty, and nothing is allocated for it, but where somebody follows an entry.
+        let mut followed = Vec::new();
         let records = entries
             .into_iter()
             .map(|entry| {
                 self.keep_decoded(&entry);
+                followed.extend(passage_of(&entry).inspect(|passage| passage.note_append_began()));
                 record_from_entry(entry)
             })
             .collect();
-        let done = Box::new(move |result| callback.io_completed(result));
+        let done = Box::new(move |result| {
+            followed.iter().for_each(|passage| passage.note_append_ended());
+            callback.io_completed(result);
+        });
         self.log.append(self.group, records, done).await.map_err(append_error)
     }
 

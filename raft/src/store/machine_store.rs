@@ -209,6 +209,9 @@ impl MachineStore {
                     }
                     shared.stages.note(Stage::Record, decided.elapsed());
                 }
+                if let Some(passage) = &payload.passage {
+                    passage.note_applied(begun);
+                }
                 Ok(reply)
             }
         }
@@ -219,7 +222,7 @@ impl MachineStore {
 fn at_local_time(payload: &Payload, known: u32, wall_ms: u64) -> Payload {
     let decoded = payload.decoded.as_deref().cloned().or_else(|| decode_entry(&payload.bytes, known).ok());
     let here = decoded.map(|entry| Arc::new(inventory::Entry { time: inventory::LogTime(wall_ms), ..entry }));
-    Payload { bytes: payload.bytes.clone(), decoded: here }
+    Payload { decoded: here, ..payload.clone() }
 }
 
 impl Shared {

@@ -146,7 +146,7 @@ impl Node {
 impl Shard {
     /// Applies an entry.
     pub async fn apply(&mut self, bytes: Bytes) {
-        self.machine.apply(self.next, &Payload { bytes, decoded: None }, SCHEMA, &mut self.room).unwrap();
+        self.machine.apply(self.next, &Payload::of(bytes), SCHEMA, &mut self.room).unwrap();
         for event in &self.room.events {
             self.changes.append(event.body.seq, event.encoded()).await.unwrap();
         }

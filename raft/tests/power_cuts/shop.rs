@@ -125,7 +125,7 @@ impl States {
     pub fn digest_after(&mut self, index: u64) -> [u8; 32] {
         while self.digests.len() as u64 <= index {
             let next = self.digests.len() as u64;
-            let payload = Payload { bytes: entry(self.group, next), decoded: None };
+            let payload = Payload::of(entry(self.group, next));
             self.machine.apply(next, &payload, SCHEMA, &mut self.room).unwrap();
             self.digests.push(self.machine.digest());
         }

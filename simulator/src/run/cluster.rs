@@ -579,6 +579,7 @@ fn config(id: u64, members: &[HostId], setting: &Setting) -> NodeConfig {
             ..NodeLimits::default()
         },
         log: Default::default(),
+        telemetry: Default::default(),
         shard_limits: Default::default(),
         audit: AuditConfig { interval_s: AUDIT_INTERVAL_S, halts_writes: true },
         // They only read, and each read would cost simulated seconds.

@@ -48,6 +48,7 @@ impl Surroundings {
             disk: Arc::new(disk),
             threads: Arc::new(threads::SimThreads),
             end: Arc::new(end::SimEnd::new(life.clone(), self.trace.clone())),
+            tracer: holdfast_world::traces::Tracer::default(),
         }
     }
 }

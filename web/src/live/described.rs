@@ -30,7 +30,7 @@ pub(crate) struct StreamMessage {
 
 /// Says what comes, and what is refused.
 pub(crate) fn describe(path: &str, operation: &mut Operation) {
-    let said = if path.ends_with("/ws") { of_socket() } else { of_stream(path) };
+    let said = if path.ends_with("/ws") { of_socket(path) } else { of_stream(path) };
     operation.extensions.get_or_insert_default().merge([("x-live", said)].into_iter().collect::<Extensions>());
     let responses = &mut operation.responses.responses;
     for (status, what) in [
@@ -74,9 +74,9 @@ fn of_stream(path: &str) -> Value {
     json!({ "transport": "server-sent events", "endless": true, "messages": messages })
 }
 
-fn of_socket() -> Value {
-    let messages = [
-        message("subscribe, unsubscribe", "reader", Some("LiveAsk"), "Of which SKUs it wants to hear"),
+fn of_socket(path: &str) -> Value {
+    let mut messages = vec![
+        message("subscribe, unsubscribe", "reader", Some("LiveAsk"), "Of which SKUs it wants to hear, or no more"),
         message("subscribed", "node", None, "How many SKUs it hears of now: `{\"type\":\"subscribed\",\"skus\":3}`"),
         message("availability", "node", Some("LiveAvailability"), "What there is now of what is new, then each change"),
         message(
@@ -87,5 +87,28 @@ fn of_socket() -> Value {
         ),
         message("problem", "node", None, "What it said cannot be: `{\"type\":\"problem\",\"problem\":…}`; it stays"),
     ];
+    if !path.starts_with("/public/") {
+        messages.extend([
+            message("follow, unfollow", "reader", Some("LiveAsk"), "From where it wants to hear of events, or no more"),
+            message(
+                "event",
+                "node",
+                Some("Event"),
+                "What happened, as `event`; it may come twice: `shard` and `seq` tell",
+            ),
+            message(
+                "cursor",
+                "node",
+                None,
+                "Stands for all events before it: `{\"type\":\"cursor\",\"cursor\":\"0=7\"}`",
+            ),
+            message(
+                "gap",
+                "node",
+                Some("EventGap"),
+                "Events that are missing here, as `gap`: they are not kept any more",
+            ),
+        ]);
+    }
     json!({ "transport": "websocket", "endless": true, "messages": messages })
 }

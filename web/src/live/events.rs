@@ -8,17 +8,16 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, Sse};
 use axum::response::{IntoResponse, Response};
 use holdfast_client::{Client, EventWatch};
-use holdfast_proto::v1;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cut::Teller;
 use super::described::StreamMessage;
+use super::follow::{Followed, Told};
 use crate::asked::Asked;
 use crate::cursor::Cursor;
-use crate::events::{Event, check_shard, filter_of};
+use crate::events::{check_shard, filter_of};
 use crate::problem::Problem;
-use crate::wire::FromWire as _;
 
 /// The header in which a browser says where it was.
 const LAST_ID: &str = "last-event-id";
@@ -84,47 +83,30 @@ pub(super) fn last_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 async fn tell(client: Client, watch: EventWatch, teller: Teller, _place: OwnedSemaphorePermit) {
-    let mut watch = client.watch_events(watch);
+    let mut events = Followed::new(&client, watch);
     loop {
-        let answer = tokio::select! {
+        let told = tokio::select! {
             biased;
             () = teller.gone() => return,
-            answer = watch.next() => answer,
+            told = events.next() => told,
         };
-        let messages = match answer {
-            Ok(answer) => messages(answer),
-            // A cursor that is none, or no node that serves: the reader comes again from where it was.
-            Err(error) => {
-                let problem = Problem::from(error);
-                let ends = problem.status == 400;
-                let told = Message::default().event("problem").data(String::from_utf8_lossy(&problem.body()));
-                if !teller.tell(told).await || ends {
-                    return;
-                }
-                continue;
-            }
-        };
-        for message in messages {
-            if !teller.tell(message).await {
+        let Some(told) = told else { return };
+        for told in told {
+            if !teller.tell(message(told)).await {
                 return;
             }
         }
     }
 }
 
-fn messages(answer: v1::WatchEventsResponse) -> Vec<Message> {
-    let v1::WatchEventsResponse { events, cursor, gap } = answer;
-    let mut messages = Vec::with_capacity(events.len() + 1);
-    if let Some(v1::EventGap { shard, from_seq, to_seq }) = gap {
-        let gap = json!({ "shard": shard, "from_seq": from_seq, "to_seq": to_seq });
-        messages.push(Message::default().event("gap").data(gap.to_string()));
+fn message(told: Told) -> Message {
+    match told {
+        Told::Event(event) => Message::default().event("event").data(json!(event).to_string()),
+        Told::Gap(gap) => Message::default().event("gap").data(gap.to_string()),
+        Told::Cursor(cursor) => Message::default().event("cursor").id(cursor).data("{}"),
+        Told::Idle(cursor) => Message::default().event("idle").id(cursor).data("{}"),
+        Told::Problem(problem) => Message::default().event("problem").data(String::from_utf8_lossy(&problem.body())),
     }
-    let kind = if events.is_empty() && messages.is_empty() { "idle" } else { "cursor" };
-    let shown = events.into_iter().map(Event::from_wire);
-    messages.extend(shown.map(|event| Message::default().event("event").data(json!(event).to_string())));
-    // Behind all of them: what is cut before it comes again.
-    messages.push(Message::default().event(kind).id(cursor).data("{}"));
-    messages
 }
 
 #[cfg(test)]
@@ -144,19 +126,5 @@ mod tests {
         let long: HeaderMap =
             [(LAST_ID.parse().unwrap(), HeaderValue::from_str(&"9".repeat(70_000)).unwrap())].into_iter().collect();
         assert_eq!(cursor(&long, None).unwrap_err().field, "Last-Event-ID");
-    }
-
-    #[test]
-    fn the_cursor_comes_behind_all_that_it_stands_for() {
-        let event = |seq| v1::Event { shard: 2, seq, kind: "stock.received".to_owned(), ..v1::Event::default() };
-        let gap = Some(v1::EventGap { shard: 2, from_seq: 1, to_seq: 4 });
-        let told = messages(v1::WatchEventsResponse { events: vec![event(5), event(6)], cursor: "2=6".into(), gap });
-        let text: Vec<String> = told.iter().map(|message| format!("{message:?}")).collect();
-        assert_eq!(text.len(), 4);
-        assert!(text[0].contains("gap") && text[3].contains("2=6"), "{text:?}");
-        assert!(text[3].contains("cursor"));
-        let idle = messages(v1::WatchEventsResponse { events: Vec::new(), cursor: "2=7".into(), gap: None });
-        assert!(idle.len() == 1 && format!("{idle:?}").contains("idle") && format!("{idle:?}").contains("2=7"));
-        assert!(text[..3].iter().all(|message| !message.contains("id: ")), "{text:?}");
     }
 }

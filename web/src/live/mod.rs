@@ -7,6 +7,7 @@
 mod cut;
 mod described;
 pub(crate) mod events;
+mod follow;
 mod hub;
 pub(crate) mod said;
 mod since;

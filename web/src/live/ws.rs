@@ -1,7 +1,8 @@
 //! `GET /v1/ws` and the same of the public: what may be promised, by WebSocket.
 //!
 //! A reader says `{"subscribe": {"skus": […], "categories": […], "campaigns": […]}}` or `{"unsubscribe": {"skus": […]}}`, as often as it
-//! likes, and is told what there is now of what is new, then what changes.
+//! likes, and is told what there is now of what is new, then what changes. In the back office it may also say `{"follow": {"cursor": "…"}}`,
+//! and is told what happens, from there on.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,14 +11,15 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use holdfast_client::Client;
+use holdfast_client::{Client, EventWatch};
 use holdfast_proto::v1;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use utoipa::ToSchema;
 
+use super::follow::{Followed, Told};
 use super::hub::{Heard, Listener};
 use super::said::Said;
 use super::stream::{BEGINS, now};
@@ -25,6 +27,7 @@ use super::wanted::Wanted;
 use super::{IDLE, SLOW};
 use crate::Shown;
 use crate::Web;
+use crate::cursor::Cursor;
 use crate::problem::Problem;
 
 /// Longest message of a reader: a thousand SKUs.
@@ -37,14 +40,37 @@ const MESSAGE_BYTES: usize = 128 * 1_024;
 pub(crate) enum Asks {
     Subscribe(Wanted),
     Unsubscribe(Wanted),
+    /// In the back office alone; said again, it begins anew.
+    Follow(Follows),
+    /// No events any more.
+    Unfollow(Nothing),
 }
+
+/// Of which events a reader wants to hear.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = LiveFollow)]
+pub(crate) struct Follows {
+    /// The last one that it was told; empty: from now on.
+    cursor: String,
+    /// Only of this SKU.
+    sku: String,
+    /// Only of these kinds; `stock.` is all that begin so.
+    kinds: Vec<String>,
+}
+
+/// An object with nothing in it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LiveNothing)]
+pub(crate) struct Nothing {}
 
 /// What may be promised, by WebSocket, for SKUs that come and go: a reader says of which it wants to hear, as often as it likes. A node takes
 /// nothing that a reader had before: it says again what it wants.
 #[utoipa::path(get, path = "/v1/ws", tag = "live", operation_id = "open_socket",
     responses((status = 101, description = "A WebSocket, whose messages are JSON in text")))]
 pub(crate) async fn back_office(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Problem> {
-    upgrade(web, request, Shown::Exact).await
+    upgrade(web, request, Shown::Exact, true).await
 }
 
 /// The same for customers: of a quantity as much as the settings show.
@@ -52,10 +78,10 @@ pub(crate) async fn back_office(State(web): State<Arc<Web>>, request: Request) -
     responses((status = 101, description = "A WebSocket, whose messages are JSON in text")))]
 pub(crate) async fn public(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Problem> {
     let shown = web.shown;
-    upgrade(web, request, shown).await
+    upgrade(web, request, shown, false).await
 }
 
-async fn upgrade(web: Arc<Web>, request: Request, shown: Shown) -> Result<Response, Problem> {
+async fn upgrade(web: Arc<Web>, request: Request, shown: Shown, has_events: bool) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     check_origin(&parts.headers)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &web)
@@ -66,7 +92,8 @@ async fn upgrade(web: Arc<Web>, request: Request, shown: Shown) -> Result<Respon
     let listener = web.hub.listen(&client);
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES);
     Ok(upgrade.on_upgrade(move |socket| {
-        let reader = Reader { socket, client, listener, shown, skus: BTreeSet::new(), _place: place };
+        let skus = BTreeSet::new();
+        let reader = Reader { web, socket, client, listener, shown, has_events, skus, events: None, _place: place };
         reader.serve()
     }))
 }
@@ -83,11 +110,16 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 struct Reader {
+    web: Arc<Web>,
     socket: WebSocket,
     client: Client,
     listener: Listener,
     shown: Shown,
+    /// Events are not for everybody.
+    has_events: bool,
     skus: BTreeSet<String>,
+    /// The events that it follows.
+    events: Option<mpsc::Receiver<Told>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -116,6 +148,10 @@ impl Reader {
                         }
                     }
                 }
+                told = next_of(&mut self.events) => {
+                    idle.reset();
+                    self.tell_of_events(told).await
+                }
                 _ = idle.tick() => self.send(json!({ "type": "idle" }).to_string()).await,
             };
             if !is_there {
@@ -133,6 +169,11 @@ impl Reader {
                 let gone = wanted.skus(&self.client, &BTreeSet::new()).await;
                 gone.map(|gone| self.skus.retain(|sku| !gone.contains(sku))).map(|()| BTreeSet::new())
             }
+            Ok(Asks::Follow(follows)) => return self.follow(follows).await,
+            Ok(Asks::Unfollow(Nothing {})) => {
+                self.events = None;
+                return true;
+            }
             Err(problem) => Err(problem),
         };
         match new {
@@ -142,8 +183,54 @@ impl Reader {
                 let news = now(&self.client, &new).await;
                 is_told && self.tell_all(&news, &new).await
             }
-            Err(problem) => self.send(json!({ "type": "problem", "problem": problem }).to_string()).await,
+            Err(problem) => self.refuse(&problem).await,
         }
+    }
+
+    async fn refuse(&mut self, problem: &Problem) -> bool {
+        self.send(json!({ "type": "problem", "problem": problem }).to_string()).await
+    }
+
+    async fn follow(&mut self, follows: Follows) -> bool {
+        match self.followed(follows) {
+            Ok(events) => {
+                self.events = Some(events);
+                true
+            }
+            Err(problem) => self.refuse(&problem).await,
+        }
+    }
+
+    fn followed(&mut self, follows: Follows) -> Result<mpsc::Receiver<Told>, Problem> {
+        if !self.has_events {
+            let detail = "is for the back office: /v1/ws of an address that customers do not reach";
+            return Err(Problem::invalid("follow", detail).with_status(403));
+        }
+        let Follows { cursor, sku, kinds } = follows;
+        if !cursor.is_empty() {
+            let all: Vec<u32> = self.client.routing().shards.into_iter().map(|(shard, _)| shard).collect();
+            Cursor::read(&cursor)?.only_of(&all)?;
+        }
+        // What it followed before makes room.
+        self.events = None;
+        let place = self.web.readers.event_reader()?;
+        let filter = v1::EventFilter { sku, kinds, ..v1::EventFilter::default() };
+        let watch = EventWatch { cursor, shards: Vec::new(), filter };
+        Ok(Followed::new(&self.client, watch).told_by_a_task(place))
+    }
+
+    async fn tell_of_events(&mut self, told: Option<Told>) -> bool {
+        let said = match told {
+            Some(Told::Event(event)) => json!({ "type": "event", "event": event }),
+            Some(Told::Gap(gap)) => json!({ "type": "gap", "gap": gap }),
+            Some(Told::Cursor(cursor) | Told::Idle(cursor)) => json!({ "type": "cursor", "cursor": cursor }),
+            Some(Told::Problem(problem)) => return self.refuse(&problem).await,
+            None => {
+                self.events = None;
+                return true;
+            }
+        };
+        self.send(said.to_string()).await
     }
 
     async fn tell(
@@ -185,6 +272,14 @@ impl Reader {
     }
 }
 
+/// What is told next of events; `None`: no more. It never comes where nobody follows any.
+async fn next_of(events: &mut Option<mpsc::Receiver<Told>>) -> Option<Told> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,12 +302,22 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_says_is_one_of_two_things() {
+    fn what_a_reader_says_is_one_of_four_things() {
         assert!(
             matches!(serde_json::from_str(r#"{"subscribe":{"skus":["A"]}}"#), Ok(Asks::Subscribe(wanted)) if wanted.skus == ["A"])
         );
         assert!(matches!(serde_json::from_str(r#"{"unsubscribe":{"campaigns":["x"]}}"#), Ok(Asks::Unsubscribe(_))));
-        for other in ["{}", "[]", r#"{"subscribe":{"sku":["A"]}}"#, r#"{"subscribe":{},"unsubscribe":{}}"#] {
+        assert!(
+            matches!(serde_json::from_str(r#"{"follow":{"cursor":"0=7"}}"#), Ok(Asks::Follow(it)) if it.cursor == "0=7")
+        );
+        assert!(matches!(serde_json::from_str(r#"{"unfollow":{}}"#), Ok(Asks::Unfollow(Nothing {}))));
+        for other in [
+            r#"{"unfollow":{"a":1}}"#,
+            "{}",
+            "[]",
+            r#"{"subscribe":{"sku":["A"]}}"#,
+            r#"{"subscribe":{},"unsubscribe":{}}"#,
+        ] {
             assert!(serde_json::from_str::<Asks>(other).is_err(), "{other}");
         }
     }

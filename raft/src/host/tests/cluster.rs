@@ -464,6 +464,6 @@ impl Deliveries {
         for command in &mut commands {
             entry.push(&encode_command(command));
         }
-        Payload { bytes: entry.finish(), decoded: Some(std::sync::Arc::new(Entry { time, commands })) }
+        Payload::decoded(entry.finish(), Entry { time, commands })
     }
 }

@@ -1,6 +1,7 @@
 //! The life of a group: it commits, and goes on after its nodes were stopped.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use super::cluster::{Cluster, SHARD};
 use crate::host::registry::Registry;
 use crate::host::{ProposeError, Role};
+use crate::stages::Passage;
 use crate::transport::{GroupRegistry, NoReplica};
 use crate::types::{Payload, Reply};
 
@@ -20,6 +22,22 @@ async fn three_nodes_commit_and_come_to_the_same_state() {
     assert!(answers.iter().all(|answer| answer.outcome.is_ok()), "{answers:?}");
     cluster.deliver(1..50).await;
     assert!(cluster.agreed().await >= 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_follows_an_entry_knows_when_its_leader_synced_and_applied_it() {
+    let mut cluster = Cluster::founded().await;
+    let before = Instant::now();
+    let passage = Arc::<Passage>::default();
+    let mut payload = cluster.delivery(0);
+    payload.passage = Some(Arc::clone(&passage));
+    cluster.commit(payload).await;
+    let after = Instant::now();
+    let (append_began, append_ended) = passage.appended().expect("it was appended");
+    let (apply_began, applied) = passage.applied().expect("it was applied");
+    // A majority of the others may be faster than the leader's own disk.
+    assert!(append_ended.is_none_or(|ended| append_began <= ended));
+    assert!(before <= append_began && append_began <= apply_began && apply_began <= applied && applied <= after);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -374,7 +392,7 @@ async fn an_entry_of_a_later_version_stops_its_group_and_nothing_else() {
     let mut later = bytes::BytesMut::new();
     let entry = holdfast_proto::log::v1::Entry { schema: 1_000, time_ms: 1, commands: Vec::new() };
     prost::Message::encode(&entry, &mut later).unwrap();
-    let payload = Payload { bytes: later.freeze(), decoded: None };
+    let payload = Payload::of(later.freeze());
     // Asked again where whoever leads could not take it yet.
     let deadline = Instant::now() + Duration::from_secs(30);
     let leader = loop {

@@ -270,7 +270,7 @@ impl Cluster {
                 shard_limits: Default::default(),
             };
             let bytes = encode_change(SCHEMA, 0, u128::MAX, &MetaChange::Found(founding));
-            let found = Payload { bytes, decoded: None };
+            let found = Payload::of(bytes);
             // A fresh leader takes nothing before a majority has answered it.
             let deadline = Instant::now() + PATIENCE;
             while leader.raft(group).client_write(found.clone()).await.is_err() {
@@ -313,7 +313,7 @@ impl Cluster {
 pub(super) fn setting(number: u64, name: &str, value: &str) -> Payload {
     let spec = LocationSpec { name: value.to_owned(), ..LocationSpec::default() };
     let change = MetaChange::PutLocation { id: name.to_owned(), spec };
-    Payload { bytes: encode_change(SCHEMA, number, u128::from(number), &change), decoded: None }
+    Payload::of(encode_change(SCHEMA, number, u128::from(number), &change))
 }
 
 /// Writes a setting by the leader.
