@@ -220,6 +220,15 @@ async fn one_reserve_is_one_tree_over_all_nodes_that_took_part_and_a_collector_t
     let of_it: Vec<Value> = lines.filter(|line| line["span"]["trace_id"] == trace).collect();
     assert!(!of_it.is_empty() && of_it.iter().any(|line| line["span"]["span_id"] == served.id()), "{of_it:?}");
 
+    // What is refused again under its key is told as a repetition, as of what travels in a session.
+    let body = json!({"lines": [{"sku": "LIP", "units": 1_001}], "ttl_s": 900}).to_string();
+    let told = traceparent(&trace.replace('4', "7"), "01");
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "too much"), ("traceparent", &told)];
+    for replayed in ["", "true"] {
+        let said = http.ask("POST", "/v1/reservations", &headers, &body).await;
+        assert_eq!((said.status, said.header("idempotency-replayed")), (409, replayed), "{said:?}");
+    }
+
     // Nobody keeps this trace; it goes on all the same.
     let unkept = trace.replace('4', "5");
     let said = reserve(&http, &["LIP"], "order 2", &traceparent(&unkept, "00")).await;

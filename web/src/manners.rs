@@ -126,8 +126,11 @@ impl Traced {
         let entropy = &*world.entropy;
         let own = || brought.map_or_else(|| TraceContext::begun(entropy, false), |brought| brought.next(entropy));
         let place = told.unwrap_or_else(own);
-        // A span that nobody is told of is no parent.
-        Self { span, within: told.or(brought), place }
+        // A span that nobody is told of is no parent. And a change within a sampled trace leaves the client's session for a call of its own:
+        // not where nothing is told of it.
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let goes_on = |brought: &TraceContext| world.tracer.is_on() || is_read || !brought.is_sampled();
+        Self { span, within: told.or(brought.filter(goes_on)), place }
     }
 
     fn line_span(&self, request: &Request) -> tracing::Span {
@@ -164,15 +167,17 @@ mod tests {
     #[test]
     fn a_trace_goes_on_under_a_span_of_ones_own() {
         let world = World::real();
-        let asked = |told: &str| {
-            let request = Request::builder().uri("/v1/items").header("traceparent", told).body(Body::empty());
-            Traced::of(&request.expect("a request"), &world)
+        let by = |method: &str, told: &str| {
+            let request = Request::builder().method(method).uri("/v1/items").header("traceparent", told);
+            Traced::of(&request.body(Body::empty()).expect("a request"), &world)
         };
+        let asked = |told: &str| by("GET", told);
         let brought = TraceContext::read(PARENT).expect("a parent");
         let traced = asked(PARENT);
         assert_eq!((traced.place.trace_id, traced.place.is_sampled()), (brought.trace_id, true));
         assert_ne!(traced.place.span_id, brought.span_id);
         assert_eq!(traced.within, Some(brought), "nobody is told of the span: it is no parent");
+        assert_eq!(by("PUT", PARENT).within, None, "a change would go another way, and nobody is told of it");
         let traced = asked(&PARENT.to_uppercase());
         assert!(traced.within.is_none() && !traced.place.is_sampled());
         assert_ne!(traced.place.trace_id, brought.trace_id, "what cannot be read is passed over");

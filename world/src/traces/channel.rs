@@ -1,41 +1,71 @@
 //! A channel whose requests go on in the trace of whoever makes them.
 
-use tower::{Service as _, ServiceExt as _};
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tonic::body::Body;
+use tower::Service;
 
 use super::context::{TraceContext, current};
 use super::tracer::{OpenSpan, SpanKind, Tracer};
-use crate::GrpcChannel;
+use crate::{ChannelError, GrpcChannel};
 
 impl GrpcChannel {
     /// The same channel, with a `traceparent` in each request that is made within a trace, and a span of it where the trace is sampled.
-    /// A request in no trace says so where the tracer is on: whoever is asked does not draw again.
+    /// A request in no trace says so where the tracer draws: whoever is asked does not draw again.
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
-        Self::new(tower::service_fn(move |mut request: http::Request<tonic::body::Body>| {
-            let parent = current();
-            let mut span = parent.and_then(|parent| open(&tracer, parent, request.uri()));
-            let place = span.as_ref().map(OpenSpan::context).or(parent).or_else(|| tracer.place_of_none());
-            if let Some(place) = place {
-                request.headers_mut().insert(TraceContext::HEADER, place.header());
-            }
-            let mut channel = self.clone();
-            async move {
-                // A service is asked only when it is ready.
-                let answer = channel.ready().await?.call(request).await;
-                if let Some(mut span) = span.take() {
-                    match &answer {
-                        Ok(answer) => note_status(&mut span, answer.headers()),
-                        Err(error) => span.fail(error.to_string()),
-                    }
-                    span.end();
-                }
-                answer
-            }
-        }))
+        Self::new(Traced { channel: self, tracer })
     }
 }
 
+#[derive(Clone)]
+struct Traced {
+    channel: GrpcChannel,
+    tracer: Tracer,
+}
+
+impl Service<http::Request<Body>> for Traced {
+    type Response = http::Response<Body>;
+    type Error = ChannelError;
+    type Future = BoxFuture<'static, Result<http::Response<Body>, ChannelError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let parent = current();
+        let span = parent.and_then(|parent| open(&self.tracer, parent, request.uri()));
+        let place = span.as_ref().map(OpenSpan::context).or(parent).or_else(|| self.tracer.place_of_none());
+        if let Some(place) = place {
+            request.headers_mut().insert(TraceContext::HEADER, place.header());
+        }
+        let asked = self.channel.call(request);
+        match span {
+            None => asked,
+            Some(span) => async move { ended(span, asked.await) }.boxed(),
+        }
+    }
+}
+
+fn ended(
+    mut span: OpenSpan,
+    answer: Result<http::Response<Body>, ChannelError>,
+) -> Result<http::Response<Body>, ChannelError> {
+    match &answer {
+        Ok(answer) => note_status(&mut span, answer.headers()),
+        Err(error) => span.fail(error.to_string()),
+    }
+    span.end();
+    answer
+}
+
 fn open(tracer: &Tracer, parent: TraceContext, uri: &http::Uri) -> Option<OpenSpan> {
+    if !parent.is_sampled() || !tracer.is_on() {
+        return None;
+    }
     let name = uri.path().trim_start_matches('/').to_owned();
     let mut span = tracer.open(parent, SpanKind::Client, name)?;
     span.say("rpc.system", "grpc");
@@ -59,6 +89,8 @@ fn note_status(span: &mut OpenSpan, headers: &http::HeaderMap) {
 mod tests {
     use std::convert::Infallible;
     use std::sync::{Arc, Mutex};
+
+    use tower::ServiceExt as _;
 
     use super::*;
     use crate::traces::within;

@@ -1,7 +1,7 @@
 //! Sends spans to a collector by OTLP over gRPC.
 //!
 //! Responsible for batches, for trying again a little later, and for a bounded end. Promises that nobody who tells a span waits for the
-//! collector: what it does not take after [`TRIES`] is dropped and counted. The messages that are needed stand here, a dozen fields of
+//! collector: what it does not take after a few tries is dropped and counted. The messages that are needed stand here, a dozen fields of
 //! the protocol, as the client has those of commands that are encoded already; a test reads them by OpenTelemetry's own.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
