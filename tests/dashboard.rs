@@ -170,6 +170,25 @@ async fn look_into_one(browser: &mut Browser, window: &Window) {
     browser.wait(window, "document.querySelectorAll('.events li').length > 0", "what happened to the SKU").await;
 }
 
+/// A list is saved whole as one table: its pages are put together, and the names of the columns stand in it once.
+async fn save_a_list(browser: &mut Browser, window: &Window) {
+    click(browser, window, "#tabs a", "Stock").await;
+    browser.wait(window, "document.querySelector('a[href^=\"/v1/events?\"]')", "lists are offered").await;
+    // What would be a file is kept in the page.
+    let keep = "void (() => {
+        const [click, address] = [HTMLAnchorElement.prototype.click, URL.createObjectURL];
+        URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return address.call(URL, blob); };
+        HTMLAnchorElement.prototype.click = function () { if (this.download) window.savedAs = this.download; else click.call(this); };
+    })()";
+    browser.value(window, keep).await;
+    click(browser, window, "p a", "events").await;
+    browser.wait(window, "window.saved && window.savedAs", "the list is saved").await;
+    assert_eq!(browser.value(window, "window.savedAs").await, "holdfast-events.csv");
+    let rows = browser.number(window, "String(window.saved.trim().split('\\r\\n').length)").await;
+    let names = browser.number(window, "String(window.saved.split('shard,seq,time_ms').length - 1)").await;
+    assert!(rows > 10.0 && (names - 1.0).abs() < f64::EPSILON, "{rows} rows, {names} times the names");
+}
+
 /// Both windows want the last unit of a product in the same moment: one gets it, and the other is told.
 async fn race_for_the_last_unit(browser: &mut Browser, demo: &Demo, windows: [&Window; 2]) {
     browser.go(windows[0], &format!("{}/shop", demo.page)).await;
@@ -243,6 +262,7 @@ async fn every_page_shows_a_sale_and_the_node_that_is_killed_in_it_and_no_consol
     grows(&mut browser, &window, &tile("Sold"), "more is sold").await;
     walk(&mut browser, &window, "light").await;
     look_into_one(&mut browser, &window).await;
+    save_a_list(&mut browser, &window).await;
     browser.colours(&window, "dark").await;
     browser.resize(&window, 420).await;
     walk(&mut browser, &window, "dark, on a phone").await;
