@@ -149,7 +149,7 @@ fn place(event: &Value) -> (u64, u64) {
 /// A reader of events, of either kind.
 enum Follower {
     Stream(Stream),
-    Socket(Socket),
+    Socket(Box<Socket>),
 }
 
 impl Follower {
@@ -161,7 +161,7 @@ impl Follower {
         }
         let mut socket = Socket(socket(cluster, node, "/v1/ws").await);
         socket.say(json!({"follow": {"cursor": cursor}})).await;
-        Self::Socket(socket)
+        Self::Socket(Box::new(socket))
     }
 
     /// The next message; `None`: its node is gone.

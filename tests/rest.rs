@@ -501,6 +501,77 @@ async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_hap
     cluster.replicas_agree().await;
 }
 
+/// The rows of a table, as far as its links go on, without the names of the columns.
+async fn rows_of(http: &Http, path: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut next) = (Vec::new(), path.to_owned());
+    loop {
+        let page = http.get(&next).await;
+        assert_eq!(
+            (page.status, page.header("content-type")),
+            (200, "text/csv; charset=utf-8; header=present"),
+            "{page:?}"
+        );
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+        let mut table = csv::Reader::from_reader(page.body.as_slice());
+        rows.extend(table.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect::<Vec<_>>()));
+        match page.header("link").strip_prefix('<').and_then(|link| link.split_once(">; rel=\"next\"")) {
+            Some((link, _)) => link.clone_into(&mut next),
+            None => return rows,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_tables_to_who_asks_page_by_page_and_no_cell_is_a_formula() {
+    let cluster = shop(&[]).await;
+    let http = cluster.http(1);
+    for (sku, name) in [("A", "=1+1"), ("B", "-2"), ("C", "plain, \"quoted\""), ("D", ""), ("E", "@x")] {
+        item(&http, sku, 9).await;
+        let put = http.change("PUT", &format!("/v1/items/{sku}"), "", &json!({ "name": name }).to_string()).await;
+        assert_eq!(put.status, 200, "{put:?}");
+    }
+    let items = http.get("/v1/items?format=csv&limit=2").await;
+    assert_eq!(items.header("content-disposition"), "attachment; filename=\"holdfast-items.csv\"");
+    assert!(items.header("link").starts_with("</v1/items?limit=2&format=csv&cursor="), "{items:?}");
+    assert_eq!(items.header("vary"), "Accept");
+    let mut named: Vec<(String, String)> = rows_of(&http, "/v1/items?format=csv&limit=2")
+        .await
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    named.sort();
+    let named: Vec<&str> = named.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(named, ["'=1+1", "'-2", "plain, \"quoted\"", "", "'@x"]);
+
+    let less = http.post("/v1/stock:adjust", "less", r#"{"sku":"A","delta":-2,"cause":{"reason":"=broken"}}"#).await;
+    assert_eq!(less.status, 200, "{less:?}");
+    let stock = rows_of(&cluster.http(2), "/v1/stock?format=csv").await;
+    let of_a = stock.iter().find(|row| row[0] == "A").expect("a row of it");
+    assert_eq!((of_a[2].as_str(), stock.len()), ("7", 5));
+    let both = json!({"lines": [{"sku": "A", "units": 1}, {"sku": "A", "units": 2}]}).to_string();
+    assert_eq!(http.post("/v1/reservations", "both", &both).await.status, 201);
+    let accepted = http.ask("GET", "/v1/reservations", &[("Accept", "text/csv")], "").await;
+    let table = String::from_utf8(accepted.body).expect("it is text");
+    assert_eq!(table.lines().count(), 3, "a row for each line: {table}");
+    assert!(table.starts_with("reservation_id,state,"), "{table}");
+
+    let events = rows_of(&http, "/v1/events?format=csv&limit=3&sku=A").await;
+    let adjusted = events.iter().find(|row| row[3] == "stock.adjusted").expect("it happened");
+    assert!(adjusted.contains(&"-2".to_owned()) && adjusted.contains(&"'=broken".to_owned()), "{adjusted:?}");
+    let last = http.get("/v1/events?format=csv&limit=500").await;
+    assert_eq!(
+        (last.header("link"), last.header("holdfast-next-cursor").contains('=')),
+        ("", true),
+        "no more, for now"
+    );
+    for path in ["/v1/lots", "/v1/counts", "/v1/items/A/lots"] {
+        assert_eq!(rows_of(&http, &format!("{path}?format=csv")).await.len(), 0, "{path}");
+    }
+    assert_eq!(problem(&http.get("/v1/items?format=xlsx").await), is(400, "INVALID_ARGUMENT", "format"));
+    let browser = [("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
+    assert_eq!(http.ask("GET", "/v1/items", &browser, "").await.header("content-type"), "application/json");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_a_cluster_says_so_and_one_that_others_reach_is_not_started_by_accident() {
     let mut cluster = Cluster::prepared_with_http(&[]);

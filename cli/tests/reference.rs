@@ -37,7 +37,7 @@ fn reference(path: &[&str], pages: &mut Vec<String>) {
 
 /// The manual's page of it: each help as it is shown.
 fn manual(pages: &[String]) -> String {
-    let mut text = "# The command line\n\nEvery verb of `holdfast`, as `--help` shows it. docs/operators.md says what to do with them. This page is \
+    let mut text = "# The command line\n\nEvery verb of `holdfast`, as `--help` shows it. docs/README.md leads to what to do with them. This page is \
                     written by a test (`cli/tests/reference.rs`).\n"
         .to_owned();
     for page in pages {

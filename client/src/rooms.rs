@@ -48,7 +48,7 @@ impl Reader<'_> {
         let mut room = Room::default();
         loop {
             let after = room.tickets.last().map_or(0, |ticket| ticket.number);
-            let page = self.tickets(campaign_id, "", after).await?;
+            let page = self.tickets(campaign_id, "", after, 0).await?;
             let v1::ListTicketsResponse { tickets, more, draw, waiting, admitted, spent, freshness: _ } = page;
             let is_last = !more || tickets.is_empty();
             room.tickets.extend(tickets);
@@ -60,15 +60,28 @@ impl Reader<'_> {
 
     /// The same with the ticket of one customer, if there is one.
     pub async fn ticket(&self, campaign_id: &str, customer: &str) -> Result<Room, Error> {
-        let page = self.tickets(campaign_id, customer, 0).await?;
+        let page = self.tickets(campaign_id, customer, 0, 0).await?;
         let v1::ListTicketsResponse { tickets, draw, waiting, admitted, spent, .. } = page;
         Ok(Room { draw: draw.unwrap_or_default(), waiting, admitted, spent, tickets })
     }
 
-    async fn tickets(&self, campaign_id: &str, customer: &str, after: u32) -> Result<v1::ListTicketsResponse, Error> {
+    /// The same with at most so many of its tickets, those after a number; and whether there are more. 0: 1 000, which is also the most.
+    pub async fn some_tickets(&self, campaign_id: &str, after: u32, limit: u32) -> Result<(Room, bool), Error> {
+        let page = self.tickets(campaign_id, "", after, limit).await?;
+        let v1::ListTicketsResponse { tickets, more, draw, waiting, admitted, spent, freshness: _ } = page;
+        Ok((Room { draw: draw.unwrap_or_default(), waiting, admitted, spent, tickets }, more))
+    }
+
+    async fn tickets(
+        &self,
+        campaign_id: &str,
+        customer: &str,
+        after: u32,
+        limit: u32,
+    ) -> Result<v1::ListTicketsResponse, Error> {
         let (target, consistency) = self.how(self.core.shard_of(slot_of(campaign_id)));
         let (campaign_id, customer) = (campaign_id.to_owned(), customer.to_owned());
-        let question = v1::ListTicketsRequest { campaign_id, after, limit: 0, customer, consistency };
+        let question = v1::ListTicketsRequest { campaign_id, after, limit, customer, consistency };
         let ask = |channel, request| async move { inventory(channel).list_tickets(request).await };
         self.core.call(self.core.reading(target), question, ask).await
     }

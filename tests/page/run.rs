@@ -12,7 +12,7 @@ use super::script::{Manner, script, with_ports};
 use super::{Ground, Mark, Page, said};
 
 /// How long a page may take; far longer than it takes on a busy machine.
-const PAGE_WITHIN: Duration = Duration::from_secs(120);
+const PAGE_WITHIN: Duration = Duration::from_secs(240);
 /// How long what runs beside a page has to end.
 const END_WITHIN: Duration = Duration::from_secs(20);
 

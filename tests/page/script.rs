@@ -21,7 +21,8 @@ tell_errors() { trap 'echo "$PAGE:$LINENO: exit status $?: $BASH_COMMAND" >&2' E
 tell_errors
 begin() { exec >"$OUT/$1" 2>&1; echo "$1" >"$OUT/at"; }
 await() {
-  for _ in $(seq 600); do
+  if [ -z "$2" ]; then return 0; fi
+  for _ in $(seq 1500); do
     if grep -qF -- "$2" "$OUT/$1"; then return 0; fi
     sleep 0.1
   done

@@ -13,7 +13,7 @@ holdfast kit put GIFT-SET --component LIP-01 --component RIBBON --name "Gift set
 holdfast limit put two-each DROP-07 2
 holdfast channel put web --locations main,shop-7
 holdfast campaign open drop --starts-at 2027-05-31T09:00:00Z --ends-at 2027-05-31T12:00:00Z
-holdfast campaign grant drop LIP-01 100
+holdfast campaign grant drop LIP-01 100 || true # from its end on it is given nothing
 holdfast count open RIBBON --stocktake spring-27
 holdfast reserve LIP-01=2 --order-ref web-1001
 printf 'sku,on_hand\nLIP-01,490\n' >counts.csv

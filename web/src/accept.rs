@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, header};
 pub(crate) const JSON: &str = "application/json";
 /// As messages that go on.
 pub(crate) const EVENTS: &str = "text/event-stream";
+/// As a table.
+pub(crate) const CSV: &str = "text/csv";
 
 /// Of the forms offered the one that the caller likes best; of those that it likes the same the first. The first too where it takes none:
 /// an answer in another form says more than none.
@@ -72,7 +74,7 @@ mod tests {
         ] {
             assert_eq!(of(events), EVENTS, "{events}");
         }
-        assert_eq!(preferred(&HeaderMap::new(), &[JSON, EVENTS]), JSON);
+        assert_eq!(preferred(&HeaderMap::new(), &[JSON, CSV]), JSON);
     }
 
     #[test]

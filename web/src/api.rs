@@ -85,6 +85,38 @@ const STYLE: &str = include_str!("../assets/docs.css");
         crate::cluster::put_location,
         crate::cluster::list_channels,
         crate::cluster::put_channel,
+        crate::queues::get_queue,
+        crate::queues::list_tickets,
+        crate::queues::get_admission,
+        crate::queues::join,
+        crate::queues::admit,
+        crate::queues::commit_draw,
+        crate::queues::draw,
+        crate::customer_limits::list_limits,
+        crate::customer_limits::put_limit,
+        crate::customer_limits::list_shared_limits,
+        crate::customer_limits::put_shared_limit,
+        crate::orders::list_orders,
+        crate::orders::get_order,
+        crate::orders::start_order,
+        crate::orders::report_step,
+        crate::orders::confirm_order,
+        crate::orders::abort_order,
+        crate::endpoints::list_endpoints,
+        crate::endpoints::put_endpoint,
+        crate::endpoints::remove_endpoint,
+        crate::transfers::list_transfers,
+        crate::transfers::get_transfer,
+        crate::transfers::create_transfer,
+        crate::transfers::receive_transfer,
+        crate::transfers::lose_transfer,
+        crate::transfers::cancel_transfer,
+        crate::receipts::list_receipts,
+        crate::receipts::get_receipt,
+        crate::receipts::expect_receipt,
+        crate::receipts::close_receipt,
+        crate::backorders::list_backorders,
+        crate::stock::reconcile,
         crate::live::events::stream_events,
         crate::live::stream::back_office,
         crate::live::stream::public,
@@ -146,6 +178,7 @@ fn described() -> utoipa::openapi::OpenApi {
             (HttpMethod::Put, &mut item.put),
             (HttpMethod::Post, &mut item.post),
             (HttpMethod::Patch, &mut item.patch),
+            (HttpMethod::Delete, &mut item.delete),
         ];
         for (method, operation) in operations {
             match operation {
@@ -197,9 +230,13 @@ fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) 
     if *method == HttpMethod::Get {
         parameters.push(header_of("If-None-Match", false, None, "The ETag of a reply: 304 if nothing has changed"));
     }
+    let is_list = parameters.iter().any(|parameter| parameter.name == "format");
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             describe_headers(is_read, response);
+            if is_list {
+                describe_table(response);
+            }
         }
     }
     let responses = &mut operation.responses.responses;
@@ -231,8 +268,8 @@ fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) 
 /// Where a change may be made dependent on a revision; elsewhere the header is refused.
 fn honours_if_match(path: &str, method: &HttpMethod) -> bool {
     let is_record = ["/v1/items/", "/v1/kits/", "/v1/lots/"].iter().any(|record| path.starts_with(record));
-    let is_compared =
-        path.contains("{reservation_id}") || matches!(path, "/v1/stock:set" | "/v1/stock:set_safety_stock");
+    let is_compared = path.starts_with("/v1/reservations/{reservation_id}")
+        || matches!(path, "/v1/stock:set" | "/v1/stock:set_safety_stock");
     is_compared || (*method == HttpMethod::Put && is_record)
 }
 
@@ -245,6 +282,19 @@ fn describe_headers(is_read: bool, response: &mut Response) {
     say("ETag", "Begins with the revision, where it is of one record");
     if !is_read {
         say("Idempotency-Replayed", "true: it was decided before, by another attempt with this key");
+    }
+}
+
+/// A list may be a table, too.
+fn describe_table(response: &mut Response) {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    response.content.insert(crate::accept::CSV.to_owned(), Content::new(Some(Schema::Object(text.build()))));
+    for (name, what) in [
+        ("Link", "Of a table: the next page, as rel=\"next\""),
+        ("Holdfast-Next-Cursor", "Of a table: what `next_cursor` is in JSON"),
+        ("Content-Disposition", "Of a table: the name of its file"),
+    ] {
+        response.headers.insert(name.to_owned(), header_saying(what));
     }
 }
 

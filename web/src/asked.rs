@@ -1,5 +1,6 @@
 //! A request, read: its path, query, headers and body, each fault of which is a problem that names the field.
 
+use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::wire::shortened;
 pub(crate) struct Asked {
     pub(crate) web: Arc<Web>,
     pub(crate) headers: HeaderMap,
+    /// The path as it came, encoded.
+    at: String,
     path: Vec<(String, String)>,
     query: Vec<(String, String)>,
     body: Bytes,
@@ -37,14 +40,16 @@ impl FromRequest<Arc<Web>> for Asked {
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let Query(query) =
             Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| unreadable("query", "query"))?;
-        let has_body = !matches!(parts.method, Method::GET | Method::HEAD);
+        // No page of another site sends a DELETE without asking first, whatever its type.
+        let has_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
         let body = if has_body {
             check_media_type(&parts.headers)?;
             read(body, &parts.headers).await?
         } else {
             Bytes::new()
         };
-        Ok(Self { web: Arc::clone(web), headers: parts.headers, path, query, body })
+        let at = parts.uri.path().to_owned();
+        Ok(Self { web: Arc::clone(web), headers: parts.headers, at, path, query, body })
     }
 }
 
@@ -118,8 +123,22 @@ impl Asked {
         self.query_said(name).filter(|value| !value.is_empty())
     }
 
+    /// Whether the query says anything of that name.
+    pub(crate) fn has_query(&self, name: &str) -> bool {
+        self.query_said(name).is_some()
+    }
+
     fn query_said(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The address that goes on from a cursor, as a table.
+    pub(crate) fn at_cursor(&self, cursor: &str) -> String {
+        let kept = self.query.iter().filter(|(name, _)| !["cursor", "from_seq", "format"].contains(&name.as_str()));
+        let pairs = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        let pairs = pairs.chain([("format", "csv"), ("cursor", cursor)]);
+        let query: Vec<String> = pairs.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        format!("{}?{}", self.at, query.join("&"))
     }
 
     /// A number or another word of the query.
@@ -176,6 +195,17 @@ impl Asked {
     }
 }
 
+/// A text as a part of a query.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => drop(write!(encoded, "%{byte:02X}")),
+        }
+        encoded
+    })
+}
+
 /// One item of a batch, read on its own.
 pub(crate) fn read_item<T: DeserializeOwned>(item: serde_json::Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(item).map_err(|error| of_json(&error))
@@ -222,6 +252,7 @@ mod tests {
         Asked {
             web: Web::unconnected(),
             headers: HeaderMap::new(),
+            at: "/v1/lots".to_owned(),
             path: vec![("id".to_owned(), path.to_owned())],
             query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             body: Bytes::copy_from_slice(body.as_bytes()),
@@ -253,6 +284,13 @@ mod tests {
         assert_eq!(asked("0190:commit", "", "").path_and_verb("id"), Ok(("0190", "commit")));
         assert_eq!(asked("LOT:7:block", "", "").path_and_verb("id"), Ok(("LOT:7", "block")));
         assert_eq!(asked("0190", "", "").path_and_verb("id").unwrap_err().status, 404);
+    }
+
+    #[test]
+    fn the_address_that_goes_on_asks_for_the_same_from_there() {
+        let query = asked("", "sku=A&cursor=1.00&limit=7", "").at_cursor("0=17,1=2");
+        assert_eq!(query, "/v1/lots?sku=A&limit=7&format=csv&cursor=0%3D17%2C1%3D2");
+        assert_eq!(encoded("Crème & \r\n\"<>"), "Cr%C3%A8me%20%26%20%0D%0A%22%3C%3E");
     }
 
     #[test]

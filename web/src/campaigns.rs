@@ -13,6 +13,7 @@ use crate::asked::Asked;
 use crate::idempotency::{Change, Changed, id_of};
 use crate::limits::PAGE;
 use crate::problem::Problem;
+use crate::queues;
 use crate::reply::{Answered, Done, Reply};
 use crate::wire::{CauseSaid, FromWire, from_wire, said, shortened, words};
 
@@ -157,6 +158,10 @@ pub(crate) async fn change_campaign(asked: Asked) -> Answered {
         "close" => close_campaign(&asked, id).await,
         "grant" => grant(&asked, id).await,
         "revoke" => revoke(&asked, id).await,
+        "join" => queues::join(&asked, id).await,
+        "admit" => queues::admit(&asked, id).await,
+        "commit_draw" => queues::commit_draw(&asked, id).await,
+        "draw" => queues::draw(&asked, id).await,
         other => {
             let detail = format!("`{}` is nothing that is done to a campaign", shortened(other));
             Err(Problem::invalid("path", detail).with_status(404))

@@ -53,7 +53,10 @@ impl Asked {
     fn of_conditions(&self, problem: Problem) -> Problem {
         let has = |name| self.headers.contains_key(name);
         match problem.reason() {
-            ErrorReason::RevisionMismatch | ErrorReason::KitRevisionMismatch if !has(header::IF_MATCH) => {
+            // That there is none yet is a revision, too, where a limit is put.
+            ErrorReason::RevisionMismatch | ErrorReason::KitRevisionMismatch
+                if !has(header::IF_MATCH) && !has(header::IF_NONE_MATCH) =>
+            {
                 problem.with_status(409)
             }
             ErrorReason::Exists if has(header::IF_NONE_MATCH) => problem.with_status(412),
@@ -87,7 +90,12 @@ pub(crate) fn success_of(answer: Answer, is_anothers: bool) -> Result<Success, P
 
 /// The reply to a command that was done.
 pub(crate) fn reply_of(success: &Success, status: StatusCode) -> Reply {
-    let reply = Reply::of(status, &Done::from(success)).seen(success.token);
+    reply_with(success, status, &Done::from(success))
+}
+
+/// The same, which says more than most.
+pub(crate) fn reply_with(success: &Success, status: StatusCode, told: &impl Serialize) -> Reply {
+    let reply = Reply::of(status, told).seen(success.token);
     if success.revision > 0 { reply.tagged(success.revision) } else { reply }
 }
 

@@ -1,7 +1,6 @@
 //! Counts of stock while it is sold: `/v1/counts`, `/v1/counts/{count_id}` and what is done to one.
 
 use axum::http::{StatusCode, header};
-use holdfast_client::Documents;
 use holdfast_client::ids::CountId;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
@@ -10,10 +9,12 @@ use utoipa::ToSchema;
 
 use crate::asked::Asked;
 use crate::changes::reply_of;
+use crate::documents::documents;
 use crate::paging::{Page, page_of};
 use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
-use crate::wire::{CauseSaid, Condition, FromWire, IdText, from_wire, said, shortened, words};
+use crate::sheet::{Form, Sheet};
+use crate::wire::{CauseSaid, Condition, FromWire, IdText, from_wire, id_of_text, said, shortened, words};
 
 words! {
     /// Where a count stands.
@@ -137,24 +138,48 @@ pub(crate) struct EndCountRequest {
     cause: Option<CauseSaid>,
 }
 
+/// Counts as a table, a row for each line.
+pub(crate) const SHEET: Sheet = Sheet {
+    name: "counts",
+    each: Some("lines"),
+    columns: &[
+        "count_id",
+        "sku",
+        "location_id",
+        "reference",
+        "state",
+        "short_reservations",
+        "created_at_ms",
+        "ended_at_ms",
+        "revision",
+        "lines.lot_id",
+        "lines.condition",
+        "lines.at_opening",
+        "lines.is_counted",
+        "lines.counted",
+        "lines.on_hand",
+        "lines.found",
+        "lines.written_off",
+        "lines.contradicted",
+    ],
+};
+
 /// The counts, shard by shard, oldest first within a shard.
 #[utoipa::path(get, path = "/v1/counts", tag = "counts",
     params(("open_only" = Option<bool>, Query, description = "Only those that are open"),
            ("sku" = Option<String>, Query, description = "Only those of this SKU"),
            ("location_id" = Option<String>, Query, description = "Only those at this location"),
+           ("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
            ("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
            ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
     responses((status = 200, description = "A page", body = Page<Count>)))]
 pub(crate) async fn list_counts(asked: Asked) -> Answered {
-    asked.only_query(&["open_only", "sku", "location_id", "limit", "cursor"])?;
+    let form = asked.form()?;
+    asked.only_query(&["open_only", "sku", "location_id", "format", "limit", "cursor"])?;
     let client = asked.client()?;
-    let which = Documents {
-        open_only: asked.query_number("open_only")?.unwrap_or(false),
-        sku: asked.query_text("sku").map(str::to_owned),
-        location_id: asked.query_text("location_id").map(str::to_owned),
-    };
+    let which = documents(&asked)?;
     let (counts, next_cursor) = page_of(asked.reader(&client, None)?.counts(which), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Count>::from_wire(counts), next_cursor }))
+    form.page(&asked, &SHEET, &Page { items: Vec::<Count>::from_wire(counts), next_cursor })
 }
 
 /// A count.
@@ -240,5 +265,17 @@ pub(crate) async fn cancel_count(asked: &Asked, id: CountId) -> Answered {
 }
 
 fn id_of_path(text: &str) -> Result<CountId, Problem> {
-    text.parse().map_err(|error| Problem::invalid("count_id", format!("`{}` is {error}", shortened(text))))
+    id_of_text(text, "count_id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::has_every_field;
+
+    #[test]
+    fn a_table_has_every_field_but_the_reservations_that_became_short() {
+        let count = v1::Count { lines: vec![v1::CountLine::default()], ..v1::Count::default() };
+        has_every_field(&SHEET, &Count::from_wire(count), &["short"]);
+    }
 }

@@ -3,15 +3,16 @@
 //!
 //! Each event comes at least once, in order within its shard.
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use holdfast_client::{EventPage, Read};
 use holdfast_proto::v1;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::accept::{EVENTS, JSON, preferred};
+use crate::accept::{CSV, EVENTS, JSON, preferred};
 use crate::asked::Asked;
 use crate::cursor::Cursor;
 use crate::event_subjects::EventSubject;
@@ -20,6 +21,7 @@ use crate::paging::page_limit;
 use crate::problem::Problem;
 use crate::reply::{Answered, Reply};
 use crate::reservations::ReservationState;
+use crate::sheet::{Form, Sheet, next_page};
 use crate::tokens::Tokens;
 use crate::wire::{FromWire, Hex, IdText, from_wire, reservation_id, shortened};
 
@@ -145,12 +147,53 @@ pub(crate) struct EventGap {
     to_seq: u64,
 }
 
+/// Shards and sequences of events that are missing before a table.
+const GAPS: HeaderName = HeaderName::from_static("holdfast-gaps");
+
+/// Events as a table, a row for each change of quantities; `about` has what else an event is about, as JSON.
+const SHEET: Sheet = Sheet {
+    name: "events",
+    each: Some("changes"),
+    columns: &[
+        "shard",
+        "seq",
+        "time_ms",
+        "kind",
+        "command_id",
+        "cause.actor",
+        "cause.reason",
+        "cause.reference",
+        "reservation.reservation_id",
+        "reservation.state",
+        "reservation.revision",
+        "reservation.expires_at_ms",
+        "changes.sku",
+        "changes.location_id",
+        "changes.lot_id",
+        "changes.delta.on_hand",
+        "changes.delta.reserved",
+        "changes.delta.committed",
+        "changes.delta.damaged",
+        "changes.delta.quality_control",
+        "changes.after.on_hand",
+        "changes.after.reserved",
+        "changes.after.committed",
+        "changes.after.damaged",
+        "changes.after.quality_control",
+        "changes.atp_after",
+        "changes.revision",
+        "about",
+        "hash",
+        "prev_hash",
+    ],
+};
+
 /// A page of what happened, or all that happens, by `Accept`.
 pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
-    let mut response = match preferred(&asked.headers, &[JSON, EVENTS]) {
-        EVENTS => crate::live::stream_events(asked).await?,
-        _ => list_events(asked).await?.into_response(),
-    };
+    // A form that the address asks for is one of a page.
+    let is_live = !asked.has_query("format") && preferred(&asked.headers, &[JSON, EVENTS, CSV]) == EVENTS;
+    let mut response =
+        if is_live { crate::live::stream_events(asked).await? } else { list_events(asked).await?.into_response() };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
@@ -167,13 +210,15 @@ pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
            ("kind" = Option<String>, Query, description = "Only of these kinds, with commas between; `stock.` is all that begin so"),
            ("from_ms" = Option<u64>, Query, description = "At this log time or later"),
            ("until_ms" = Option<u64>, Query, description = "Before this log time"),
+           ("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
            ("limit" = Option<u32>, Query, description = "Events of a page, 100 if not said", minimum = 1, maximum = 500)),
     responses((status = 200,
         description = "A page; to `Accept: text/event-stream` what `/v1/events/stream` answers, without an end",
         body = EventPageShown)))]
 pub(crate) async fn list_events(asked: Asked) -> Answered {
+    let form = asked.form()?;
     let known = ["cursor", "shard", "from_seq", "sku", "reservation_id", "actor", "reference", "kind", "from_ms"];
-    asked.only_query(&[&known[..], &["until_ms", "limit"]].concat())?;
+    asked.only_query(&[&known[..], &["until_ms", "format", "limit"]].concat())?;
     let (client, limit, filter) = (asked.client()?, page_limit(&asked)?, filter_of(&asked)?);
     let mut cursor = asked.query_text("cursor").map(Cursor::read).transpose()?.unwrap_or_default();
     let shards = shards_of(&asked, &client.routing().shards, &mut cursor)?;
@@ -212,8 +257,35 @@ pub(crate) async fn list_events(asked: Asked) -> Answered {
         shown.items.extend(Vec::<Event>::from_wire(events));
     }
     shown.next_cursor = cursor.text();
-    let reply = Reply::ok(&shown);
+    let reply = match form {
+        Form::Json => Reply::ok(&shown),
+        Form::Csv => as_table(&shown, &asked),
+    };
     Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+}
+
+/// The page as a table. What is missing before it stands in a header, for a table has no place for it.
+fn as_table(page: &EventPageShown, asked: &Asked) -> Reply {
+    let entries: Vec<Value> = page.items.iter().map(with_one_place_for_subjects).collect();
+    let reply = next_page(SHEET.reply(&entries), asked, Some(&page.next_cursor), page.more);
+    let gap = |EventGap { shard, from_seq, to_seq }: &EventGap| format!("{shard}={from_seq}-{to_seq}");
+    let gaps: Vec<String> = page.gaps.iter().map(gap).collect();
+    if gaps.is_empty() { reply } else { reply.with(GAPS, gaps.join(",")) }
+}
+
+/// What an event is about is one of many things: in a table it stands in one column.
+fn with_one_place_for_subjects(event: &Event) -> Value {
+    let mut told = serde_json::to_value(event).expect("answers have text keys and finite numbers only");
+    let has_column = |name: &str| SHEET.columns.iter().any(|column| column.split('.').next() == Some(name));
+    if let Value::Object(fields) = &mut told {
+        let subjects: Vec<String> = fields.keys().filter(|name| !has_column(name)).cloned().collect();
+        let subjects: Map<String, Value> =
+            subjects.into_iter().filter_map(|name| Some((name.clone(), fields.remove(&name)?))).collect();
+        if !subjects.is_empty() {
+            fields.insert("about".to_owned(), Value::Object(subjects));
+        }
+    }
+    told
 }
 
 /// The shards that are read: one, or all; and where the one begins.
@@ -283,5 +355,27 @@ mod tests {
         let shown = serde_json::to_value(Event::from_wire(event)).expect("it is JSON");
         assert_eq!(shown["lot"]["status"], "on_hold");
         assert_eq!((&shown["hash"], shown.get("item")), (&"ab".into(), None));
+    }
+
+    #[test]
+    fn a_table_has_every_field_and_one_column_for_what_an_event_is_about() {
+        let change = v1::StockChange {
+            delta: Some(v1::StockDelta::default()),
+            after: Some(v1::StockQuantities::default()),
+            ..v1::StockChange::default()
+        };
+        let lot = v1::LotEvent { sku: "A".to_owned(), lot_id: "L1".to_owned(), status: 2, revision: 3 };
+        let event = v1::Event {
+            command_id: Some(v1::Id::default()),
+            cause: Some(v1::Cause::default()),
+            reservation: Some(v1::EventReservation::default()),
+            changes: vec![change],
+            subject: Some(v1::event::Subject::Lot(lot)),
+            ..v1::Event::default()
+        };
+        let mut told = with_one_place_for_subjects(&Event::from_wire(event));
+        assert_eq!(told["about"]["lot"]["lot_id"], "L1");
+        told["about"] = "as one".into();
+        crate::sheet::tests::has_every_field(&SHEET, &told, &[]);
     }
 }

@@ -78,6 +78,13 @@ pub(crate) struct PickedUnits {
     lot_id: String,
 }
 
+impl LineUnits {
+    pub(crate) fn wire(self) -> v1::LineUnits {
+        let Self { line, units } = self;
+        v1::LineUnits { line, units }
+    }
+}
+
 fn picked(lines: Vec<PickedUnits>) -> Vec<v1::PickedUnits> {
     let wire = |PickedUnits { line, units, lot_id }| v1::PickedUnits { line, units, lot_id };
     lines.into_iter().map(wire).collect()
@@ -189,10 +196,9 @@ pub(crate) struct CommitRequest {
 
 impl CommitRequest {
     pub(crate) fn wire(self, id: ReservationId) -> Operation {
-        let units = |LineUnits { line, units }| v1::LineUnits { line, units };
         Operation::Commit(v1::Commit {
             reservation_id: Some(id.into()),
-            lines: self.lines.into_iter().map(units).collect(),
+            lines: self.lines.into_iter().map(LineUnits::wire).collect(),
             r#final: self.r#final,
             if_expired: said(self.if_expired, IfExpired::wire),
             cancel_at_ms: self.cancel_at_ms,

@@ -11,6 +11,7 @@ use crate::asked::Asked;
 use crate::paging::{Page, page_of};
 use crate::reply::{Answered, Done, Reply};
 use crate::revisions::{if_absent, if_match};
+use crate::sheet::{Form, Sheet};
 use crate::wire::{CauseSaid, FromWire, from_wire, said, words};
 
 words! {
@@ -154,16 +155,47 @@ impl ItemSaid {
     }
 }
 
+/// Items as a table.
+pub(crate) const SHEET: Sheet = Sheet {
+    name: "items",
+    each: None,
+    columns: &[
+        "sku",
+        "name",
+        "brand",
+        "category",
+        "gtin",
+        "attributes_json",
+        "status",
+        "untracked",
+        "lot_tracked",
+        "shelf_life_days",
+        "removal_days",
+        "alert_days",
+        "pao_months",
+        "min_remaining_days",
+        "max_per_order",
+        "max_hold_s",
+        "low_stock_threshold",
+        "revision",
+        "backorder.cap",
+        "backorder.release_at_ms",
+        "kit",
+    ],
+};
+
 /// The items, shard by shard, in the order of their SKUs within a shard.
 #[utoipa::path(get, path = "/v1/items", tag = "items",
-    params(("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
+    params(("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
+           ("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
            ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
     responses((status = 200, description = "A page", body = Page<Item>)))]
 pub(crate) async fn list_items(asked: Asked) -> Answered {
-    asked.only_query(&["limit", "cursor"])?;
+    let form = asked.form()?;
+    asked.only_query(&["format", "limit", "cursor"])?;
     let client = asked.client()?;
     let (items, next_cursor) = page_of(asked.reader(&client, None)?.items(), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Item>::from_wire(items), next_cursor }))
+    form.page(&asked, &SHEET, &Page { items: Vec::<Item>::from_wire(items), next_cursor })
 }
 
 /// An item.
@@ -192,4 +224,16 @@ pub(crate) async fn put_item(asked: Asked) -> Answered {
         if_absent: if_absent(&asked.headers)?,
     };
     asked.execute(asked.key()?, Operation::PutItem(put), cause, StatusCode::OK).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::has_every_field;
+
+    #[test]
+    fn a_table_has_every_field() {
+        let item = v1::Item { backorder: Some(v1::BackorderTerms::default()), ..v1::Item::default() };
+        has_every_field(&SHEET, &Item::from_wire(item), &[]);
+    }
 }

@@ -11,13 +11,17 @@ mod api;
 mod asked;
 mod audit;
 mod availability;
+mod backorders;
 mod campaigns;
 mod changes;
 mod channels;
 mod cluster;
 mod counts;
 mod cursor;
+mod customer_limits;
 pub mod demo;
+mod documents;
+mod endpoints;
 mod event_subjects;
 mod events;
 mod holds;
@@ -29,16 +33,21 @@ mod link;
 mod live;
 mod lots;
 mod manners;
+mod orders;
 mod paging;
 mod problem;
 mod public_availability;
+mod queues;
 mod reasons;
+mod receipts;
 mod reply;
 mod reservations;
 mod reservations_batch;
 mod revisions;
+mod sheet;
 mod stock;
 mod tokens;
+mod transfers;
 mod ui;
 #[cfg(test)]
 mod untrusted;
@@ -203,6 +212,7 @@ fn back_office_routes() -> Router<Arc<Web>> {
         .route("/v1/stock:adjust", post(stock::adjust))
         .route("/v1/stock:set", post(stock::set))
         .route("/v1/stock:move", post(stock::move_units))
+        .route("/v1/stock:reconcile", post(stock::reconcile))
         .route("/v1/stock:set_safety_stock", post(stock::set_safety_stock))
         .route("/v1/availability/{sku}", get(availability::get_availability))
         .route("/v1/availability:batch", post(availability::batch_availability))
@@ -218,12 +228,20 @@ fn back_office_routes() -> Router<Arc<Web>> {
             "/v1/campaigns/{campaign_id}",
             get(campaigns::get_campaign).put(campaigns::open_campaign).post(campaigns::change_campaign),
         )
+        .route("/v1/campaigns/{campaign_id}/queue", get(queues::get_queue))
+        .route("/v1/campaigns/{campaign_id}/queue/tickets", get(queues::list_tickets))
+        .route("/v1/campaigns/{campaign_id}/queue/admission", get(queues::get_admission))
+        .route("/v1/items/{sku}/limits", get(customer_limits::list_limits))
+        .route("/v1/items/{sku}/limits/{limit_id}", put(customer_limits::put_limit))
+        .route("/v1/limits", get(customer_limits::list_shared_limits))
+        .route("/v1/limits/{limit_id}", put(customer_limits::put_shared_limit))
         .route("/v1/items/{sku}/lots", get(lots::list_lots_of_item))
         .route("/v1/lots", get(lots::list_lots))
         .route("/v1/lots/{sku}/{lot_id}", get(lots::get_lot).put(lots::put_lot).post(lots::change_lot))
         .route("/v1/lots/{sku}/{lot_id}/trace", get(lots::trace_lot))
         .route("/v1/counts", get(counts::list_counts).post(counts::open_count))
         .route("/v1/counts/{count_id}", get(counts::get_count).post(counts::change_count))
+        .merge(order_routes())
         .route("/v1/events", get(events::events))
         .route("/v1/audit/heads", get(audit::list_heads))
         .route("/v1/audit/proofs/{shard}/{seq}", get(audit::prove_event))
@@ -236,6 +254,20 @@ fn back_office_routes() -> Router<Arc<Web>> {
         .route("/v1/channels/{channel_id}", put(cluster::put_channel))
         .route("/v1/", any(|| async { no_path() }))
         .route("/v1/{*rest}", any(|| async { no_path() }))
+}
+
+/// Orders, and what goes from place to place.
+fn order_routes() -> Router<Arc<Web>> {
+    Router::new()
+        .route("/v1/orders", get(orders::list_orders).post(orders::start_order))
+        .route("/v1/orders/{reservation_id}", get(orders::get_order).post(orders::change_order))
+        .route("/v1/endpoints", get(endpoints::list_endpoints))
+        .route("/v1/endpoints/{endpoint_id}", put(endpoints::put_endpoint).delete(endpoints::remove_endpoint))
+        .route("/v1/transfers", get(transfers::list_transfers).post(transfers::create_transfer))
+        .route("/v1/transfers/{transfer_id}", get(transfers::get_transfer).post(transfers::change_transfer))
+        .route("/v1/receipts", get(receipts::list_receipts).post(receipts::expect_receipt))
+        .route("/v1/receipts/{receipt_id}", get(receipts::get_receipt).post(receipts::change_receipt))
+        .route("/v1/backorders", get(backorders::list_backorders))
 }
 
 fn no_path() -> Problem {

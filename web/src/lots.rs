@@ -13,6 +13,7 @@ use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
 use crate::reservations::Reservation;
 use crate::revisions::if_match;
+use crate::sheet::{Form, Sheet};
 use crate::wire::{CauseSaid, FromWire, bytes_of, from_wire, hex, said, shortened, words};
 
 words! {
@@ -119,14 +120,41 @@ pub(crate) struct LotRequest {
     cause: Option<CauseSaid>,
 }
 
+/// Lots as a table, a row for each place where units of one lie.
+pub(crate) const SHEET: Sheet = Sheet {
+    name: "lots",
+    each: Some("levels"),
+    columns: &[
+        "sku",
+        "lot_id",
+        "supplier_lot",
+        "manufactured_at_ms",
+        "best_before_ms",
+        "expires_at_ms",
+        "removal_at_ms",
+        "alert_at_ms",
+        "received_at_ms",
+        "status",
+        "revision",
+        "levels.location_id",
+        "levels.on_hand",
+        "levels.reserved",
+        "levels.committed",
+        "levels.damaged",
+        "levels.quality_control",
+    ],
+};
+
 /// The lots of a SKU, by their ids.
 #[utoipa::path(get, path = "/v1/items/{sku}/lots", tag = "lots",
     params(("sku" = String, Path, description = "The SKU, percent-encoded"),
+           ("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
            ("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
            ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
     responses((status = 200, description = "A page", body = Page<Lot>)))]
 pub(crate) async fn list_lots_of_item(asked: Asked) -> Answered {
-    asked.only_query(&["limit", "cursor"])?;
+    let form = asked.form()?;
+    asked.only_query(&["format", "limit", "cursor"])?;
     let (client, sku, limit) = (asked.client()?, asked.path("sku"), page_limit(&asked)? as usize);
     let after = asked
         .query_text("cursor")
@@ -140,21 +168,24 @@ pub(crate) async fn list_lots_of_item(asked: Asked) -> Answered {
     found.truncate(limit);
     let next_cursor = found.last().filter(|_| is_more).map(|last| hex(last.lot_id.as_bytes()));
     let page = Page { items: Vec::<Lot>::from_wire(found), next_cursor };
-    Ok(Reply::ok(&page).seen(read.freshness.token).tagged_as_shown(0))
+    let reply = form.page(&asked, &SHEET, &page)?;
+    Ok(reply.seen(read.freshness.token).tagged_as_shown(0))
 }
 
 /// The lots of which units lie somewhere, shard by shard.
 #[utoipa::path(get, path = "/v1/lots", tag = "lots",
     params(("removal_until_ms" = Option<u64>, Query, description = "Only those that leave sale then or before"),
+           ("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
            ("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
            ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
     responses((status = 200, description = "A page", body = Page<Lot>)))]
 pub(crate) async fn list_lots(asked: Asked) -> Answered {
-    asked.only_query(&["removal_until_ms", "limit", "cursor"])?;
+    let form = asked.form()?;
+    asked.only_query(&["removal_until_ms", "format", "limit", "cursor"])?;
     let client = asked.client()?;
     let which = Lots { removal_until_ms: asked.query_number("removal_until_ms")? };
     let (lots, next_cursor) = page_of(asked.reader(&client, None)?.all_lots(which), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Lot>::from_wire(lots), next_cursor }))
+    form.page(&asked, &SHEET, &Page { items: Vec::<Lot>::from_wire(lots), next_cursor })
 }
 
 /// A lot.
@@ -246,15 +277,29 @@ pub(crate) async fn recall_lot(asked: &Asked, lot_id: &str) -> Answered {
 #[utoipa::path(get, path = "/v1/lots/{sku}/{lot_id}/trace", tag = "lots",
     params(("sku" = String, Path, description = "The SKU, percent-encoded"),
            ("lot_id" = String, Path, description = "The lot, percent-encoded"),
+           ("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
            ("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
            ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
     responses((status = 200, description = "A page", body = Page<Reservation>)))]
 pub(crate) async fn trace_lot(asked: Asked) -> Answered {
-    asked.only_query(&["limit", "cursor"])?;
+    let form = asked.form()?;
+    asked.only_query(&["format", "limit", "cursor"])?;
     let (client, sku, lot_id) = (asked.client()?, asked.path("sku"), asked.path("lot_id"));
     let (limit, cursor) = (page_limit(&asked)?, asked.query_text("cursor").unwrap_or_default());
     let reader = asked.reader(&client, Some(client.shard_of(sku)))?;
     let (found, next) = reader.trace_lot_page(sku, lot_id, cursor, limit).await.map_err(of_cursor)?;
     let next_cursor = Some(next).filter(|next| !next.is_empty());
-    Ok(Reply::ok(&Page { items: Vec::<Reservation>::from_wire(found), next_cursor }))
+    form.page(&asked, &crate::reservations::SHEET, &Page { items: Vec::<Reservation>::from_wire(found), next_cursor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::has_every_field;
+
+    #[test]
+    fn a_table_has_every_field() {
+        let lot = v1::Lot { levels: vec![v1::LotLevel::default()], ..v1::Lot::default() };
+        has_every_field(&SHEET, &Lot::from_wire(lot), &[]);
+    }
 }

@@ -63,6 +63,14 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) count_id: Option<IdText>,
+    /// The same of a transfer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) transfer_id: Option<IdText>,
+    /// The same of an expected receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) receipt_id: Option<IdText>,
     #[serde(skip)]
     pub(crate) retry_after_s: Option<u64>,
     #[serde(skip)]
@@ -155,6 +163,8 @@ impl Problem {
             command_id: None,
             reservation_id: None,
             count_id: None,
+            transfer_id: None,
+            receipt_id: None,
             retry_after_s: wait.or(usual),
             replayed: false,
         }
@@ -181,6 +191,8 @@ impl From<Error> for Problem {
             command_id: id(failure.command_id.map(Into::into)),
             reservation_id: id(failure.reservation_id.map(Into::into)),
             count_id: id(failure.count_id.map(Into::into)),
+            transfer_id: id(failure.transfer_id.map(Into::into)),
+            receipt_id: id(failure.receipt_id.map(Into::into)),
             replayed: failure.replayed,
             ..Self::face(reason, message, retry, effect, retry_after)
         }

@@ -17,7 +17,7 @@ use crate::wire::{FromWire, IdText};
 /// What a handler answers.
 pub(crate) type Answered = Result<Reply, Problem>;
 
-/// A reply with a body of JSON.
+/// A reply with a body, of JSON where its headers say nothing else.
 #[derive(Debug)]
 pub(crate) struct Reply {
     status: StatusCode,
@@ -30,6 +30,11 @@ impl Reply {
     /// A reply of that status.
     pub(crate) fn of(status: StatusCode, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("answers have text keys and finite numbers only");
+        Self { status, body, headers: Vec::new(), tokens: Tokens::default() }
+    }
+
+    /// A reply of another type, which is told in its headers.
+    pub(crate) fn of_bytes(status: StatusCode, body: Vec<u8>) -> Self {
         Self { status, body, headers: Vec::new(), tokens: Tokens::default() }
     }
 
@@ -104,6 +109,14 @@ pub(crate) struct Done {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) count_id: Option<IdText>,
+    /// The same of a transfer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    transfer_id: Option<IdText>,
+    /// The same of an expected receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receipt_id: Option<IdText>,
     /// Of the reservation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -134,6 +147,8 @@ impl From<&Success> for Done {
             command_id: id(success.command_id.into()),
             reservation_id: success.reservation_id.map(|it| id(it.into())),
             count_id: success.count_id.map(|it| id(it.into())),
+            transfer_id: success.transfer_id.map(|it| id(it.into())),
+            receipt_id: success.receipt_id.map(|it| id(it.into())),
             state: state.map(|state| ReservationState::from_wire(state.into())),
             revision: success.revision,
             atp_after: success.atp_after,

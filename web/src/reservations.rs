@@ -17,6 +17,7 @@ use crate::paging::{Page, page_of};
 use crate::problem::{EffectOf, Problem};
 use crate::reply::{Answered, Done, Reply};
 use crate::revisions::if_match;
+use crate::sheet::{Form, Sheet};
 use crate::wire::{FromWire, IdText, from_wire, reservation_id, shortened, words};
 
 words! {
@@ -148,15 +149,52 @@ from_wire!(Reservation {
     asked,
 });
 
+/// Reservations as a table, a row for each line.
+pub(crate) const SHEET: Sheet = Sheet {
+    name: "reservations",
+    each: Some("lines"),
+    columns: &[
+        "reservation_id",
+        "state",
+        "expires_at_ms",
+        "created_at_ms",
+        "order_ref",
+        "revision",
+        "max_expires_at_ms",
+        "cancel_at_ms",
+        "ended_at_ms",
+        "channel_id",
+        "campaign_id",
+        "lines.sku",
+        "lines.location_id",
+        "lines.lot_id",
+        "lines.held",
+        "lines.backordered",
+        "lines.short",
+        "lines.committed",
+        "lines.fulfilled",
+        "lines.cancelled",
+        "lines.released",
+        "lines.returned",
+        "lines.expired",
+        "lines.optional",
+        "lines.short_sold",
+        "lines.backordered_sold",
+        "lines.of",
+    ],
+};
+
 /// The reservations, shard by shard, oldest first within a shard.
 #[utoipa::path(get, path = "/v1/reservations", tag = "reservations",
     params(("state" = Option<ReservationState>, Query, description = "Only those in this state"),
            ("order_ref" = Option<String>, Query, description = "Only those with this reference of the shop"),
+           ("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
            ("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
            ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
     responses((status = 200, description = "A page", body = Page<Reservation>)))]
 pub(crate) async fn list_reservations(asked: Asked) -> Answered {
-    asked.only_query(&["state", "order_ref", "limit", "cursor"])?;
+    let form = asked.form()?;
+    asked.only_query(&["state", "order_ref", "format", "limit", "cursor"])?;
     let client = asked.client()?;
     let state = asked.query_word::<ReservationState>("state")?.map(ReservationState::wire);
     let which = Reservations {
@@ -164,7 +202,7 @@ pub(crate) async fn list_reservations(asked: Asked) -> Answered {
         order_ref: asked.query_text("order_ref").map(str::to_owned),
     };
     let (found, next_cursor) = page_of(asked.reader(&client, None)?.reservations(which), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Reservation>::from_wire(found), next_cursor }))
+    form.page(&asked, &SHEET, &Page { items: Vec::<Reservation>::from_wire(found), next_cursor })
 }
 
 /// A reservation.
@@ -288,4 +326,17 @@ async fn check_revision(asked: &Asked, id: ReservationId) -> Result<(), Problem>
         format!("the reservation is at revision {actual}, not {wanted}; an earlier attempt may have been done");
     let problem = Problem::of(ErrorReason::RevisionMismatch, detail).with("actual", actual);
     Err(Problem { effect: EffectOf::Unknown, ..problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::has_every_field;
+
+    #[test]
+    fn a_table_has_every_field_but_what_is_a_list_in_a_line() {
+        let lines = vec![v1::ReservationLine::default()];
+        let reservation = v1::Reservation { lines, ..v1::Reservation::default() };
+        has_every_field(&SHEET, &Reservation::from_wire(reservation), &["lines.lots", "asked"]);
+    }
 }

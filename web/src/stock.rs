@@ -1,6 +1,7 @@
 //! Quantities: `/v1/stock`, `/v1/items/{sku}/stock`, and what changes them by hand.
 
 use axum::http::StatusCode;
+use holdfast_client::ids::ReceiptId;
 use holdfast_client::{CommandKey, Read, Stock};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
@@ -8,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
+use crate::event_subjects::Discrepancy;
 use crate::lots::LotSpec;
 use crate::paging::{Page, page_of};
 use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
 use crate::revisions::if_match;
-use crate::wire::{CauseSaid, Condition, FromWire, from_wire, said};
+use crate::sheet::{Form, Sheet};
+use crate::wire::{CauseSaid, Condition, FromWire, IdText, from_wire, id_of_text, said};
 
 /// Quantities of one SKU at one location. `on_hand` = `free` + `reserved` + `committed` + `damaged` + `quality_control`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,16 +96,48 @@ pub(crate) struct StockOfSku {
     kit_revision: u64,
 }
 
+/// Quantities as a table.
+pub(crate) const SHEET: Sheet = Sheet {
+    name: "stock",
+    each: None,
+    columns: &[
+        "sku",
+        "location_id",
+        "on_hand",
+        "reserved",
+        "committed",
+        "damaged",
+        "quality_control",
+        "free",
+        "atp",
+        "received",
+        "adjusted",
+        "fulfilled",
+        "returned",
+        "revision",
+        "short",
+        "safety_stock",
+        "in_transit",
+        "incoming",
+        "sent",
+        "arrived",
+        "backordered",
+        "allocated",
+    ],
+};
+
 /// The quantities of all SKUs, shard by shard.
 #[utoipa::path(get, path = "/v1/stock", tag = "stock",
-    params(("limit" = Option<u32>, Query, description = "SKUs of a page, 100 if not said", minimum = 1, maximum = 500),
+    params(("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
+           ("limit" = Option<u32>, Query, description = "SKUs of a page, 100 if not said", minimum = 1, maximum = 500),
            ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
     responses((status = 200, description = "A page; the levels of a SKU stand together", body = Page<StockLevel>)))]
 pub(crate) async fn list_stock(asked: Asked) -> Answered {
-    asked.only_query(&["limit", "cursor"])?;
+    let form = asked.form()?;
+    asked.only_query(&["format", "limit", "cursor"])?;
     let client = asked.client()?;
     let (levels, next_cursor) = page_of(asked.reader(&client, None)?.stocks(), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<StockLevel>::from_wire(levels), next_cursor }))
+    form.page(&asked, &SHEET, &Page { items: Vec::<StockLevel>::from_wire(levels), next_cursor })
 }
 
 /// The quantities of a SKU, at one location or at each.
@@ -142,6 +177,10 @@ pub(crate) struct ReceiveRequest {
     #[serde(default)]
     #[schema(nullable = false)]
     lot: Option<LotSpec>,
+    /// The receipt that they were expected with.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    receipt_id: Option<IdText>,
     #[serde(default)]
     #[schema(nullable = false)]
     cause: Option<CauseSaid>,
@@ -207,6 +246,28 @@ pub(crate) struct MoveRequest {
     cause: Option<CauseSaid>,
 }
 
+/// What another system says of a SKU at a location.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReconcileRequest {
+    sku: String,
+    #[serde(default)]
+    location_id: String,
+    /// Needed to repair an item that is tracked by lot.
+    #[serde(default)]
+    lot_id: String,
+    /// What the difference was found to be.
+    discrepancy: Discrepancy,
+    /// How many resellable units more (above 0) or fewer (below 0) it says are there; not 0.
+    delta: i64,
+    /// Have the books say the same; else it is only noted.
+    #[serde(default)]
+    repair: bool,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    cause: Option<CauseSaid>,
+}
+
 /// How many units of a SKU at a location are kept back from sale.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -230,9 +291,10 @@ pub(crate) struct SetSafetyStockRequest {
 pub(crate) async fn receive(asked: Asked) -> Answered {
     asked.no_conditions()?;
     let key = key_of_post(&asked)?;
-    let ReceiveRequest { sku, location_id, units, lot_id, lot, cause } = asked.body()?;
+    let ReceiveRequest { sku, location_id, units, lot_id, lot, receipt_id, cause } = asked.body()?;
     let lot = lot.map(LotSpec::wire);
-    let receive = v1::Receive { sku, location_id, units, lot_id, lot, receipt_id: None };
+    let receipt_id = receipt_id.map(|id| id_of_text::<ReceiptId>(&id.0, "receipt_id")).transpose()?.map(Into::into);
+    let receive = v1::Receive { sku, location_id, units, lot_id, lot, receipt_id };
     asked.execute(key, Operation::Receive(receive), cause, StatusCode::OK).await
 }
 
@@ -271,6 +333,18 @@ pub(crate) async fn move_units(asked: Asked) -> Answered {
     asked.execute(key, Operation::Move(move_units), cause, StatusCode::OK).await
 }
 
+/// Notes that another system's records differ, and has the books say the same if that is asked for.
+#[utoipa::path(post, path = "/v1/stock:reconcile", tag = "stock", request_body = ReconcileRequest,
+    responses((status = 200, description = "It is noted", body = Done)))]
+pub(crate) async fn reconcile(asked: Asked) -> Answered {
+    asked.no_conditions()?;
+    let key = key_of_post(&asked)?;
+    let ReconcileRequest { sku, location_id, lot_id, discrepancy, delta, repair, cause } = asked.body()?;
+    let discrepancy = discrepancy.wire();
+    let reconcile = v1::Reconcile { sku, location_id, lot_id, discrepancy, delta, repair };
+    asked.execute(key, Operation::Reconcile(reconcile), cause, StatusCode::OK).await
+}
+
 /// Keeps units back from sale.
 #[utoipa::path(post, path = "/v1/stock:set_safety_stock", tag = "stock", request_body = SetSafetyStockRequest,
     responses((status = 200, description = "They are kept back", body = Done)))]
@@ -293,5 +367,16 @@ fn one_revision(asked: &Asked, of_body: u64) -> Result<u64, Problem> {
         None => Ok(of_body),
         Some(of_header) if of_body == 0 || of_body == of_header => Ok(of_header),
         Some(of_header) => Err(Problem::invalid("if_revision", format!("is {of_body}, and If-Match says {of_header}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::has_every_field;
+
+    #[test]
+    fn a_table_has_every_field() {
+        has_every_field(&SHEET, &StockLevel::from_wire(v1::StockLevel::default()), &[]);
     }
 }

@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::Web;
 
-const BODIES: [(&str, &str, &str); 9] = [
+const BODIES: [(&str, &str, &str); 14] = [
     ("PUT", "/v1/items/A", r#"{"name":"x","status":"paused","backorder":{"cap":5},"cause":{"actor":"anna"}}"#),
     ("POST", "/v1/stock:receive", r#"{"sku":"A","units":7,"lot_id":"L1","lot":{"expires_on":"2027-05"}}"#),
     ("POST", "/v1/stock:adjust", r#"{"sku":"A","delta":-7,"condition":"quality_control"}"#),
@@ -36,6 +36,15 @@ const BODIES: [(&str, &str, &str); 9] = [
         "/v1/counts/0190f3c4-5b1e-8a2b-9c3d-0000000000a1:record",
         r#"{"lines":[{"lot_id":"L1","condition":"damaged","units":3}]}"#,
     ),
+    ("PUT", "/v1/items/A/limits/two", r#"{"units":2,"window_s":86400,"returns_restore":true}"#),
+    (
+        "POST",
+        "/v1/orders",
+        r#"{"reservation_id":"0190f3c4-5b1e-8a2b-9c3d-0000000000a1","steps":[{"name":"pay","endpoint":"pay","payload":"x"}]}"#,
+    ),
+    ("POST", "/v1/transfers", r#"{"sku":"A","to_location_id":"B","lines":[{"lot_id":"L1","units":3}]}"#),
+    ("POST", "/v1/receipts", r#"{"sku":"A","lines":[{"units":3}],"expected_at_ms":1790000000000}"#),
+    ("POST", "/v1/campaigns/drop:admit", r#"{"most":7,"valid_s":60}"#),
     ("POST", "/public/v1/availability:batch", r#"{"skus":["A","B"],"channel_id":"web"}"#),
 ];
 

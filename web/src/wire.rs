@@ -3,7 +3,8 @@
 //! Fields are named as in the protos; an id is the text that the command line prints; a value of an enum is its name in the proto,
 //! without the enum's own, in lower case. A field that comes to a proto does not compile here until it is shown or left out by name.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::str::FromStr;
 
 use holdfast_client::ids::{CommandId, ReservationId};
 use holdfast_proto::v1;
@@ -114,6 +115,22 @@ impl IdText {
 /// Reads a reservation's id; the field is named where it is none.
 pub(crate) fn reservation_id(text: &str, field: &str) -> Result<ReservationId, Problem> {
     text.parse().map_err(|error| Problem::invalid(field, format!("`{}` is {error}", shortened(text))))
+}
+
+/// Reads an id; the field is named where it is none.
+pub(crate) fn id_of_text<T: FromStr<Err: Display>>(text: &str, field: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| Problem::invalid(field, format!("`{}` is {error}", shortened(text))))
+}
+
+/// Bytes that are a text; what is none in them is shown as such (`\u{fffd}`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String)]
+pub(crate) struct Text(pub(crate) String);
+
+impl FromWire<Vec<u8>> for Text {
+    fn from_wire(wire: Vec<u8>) -> Self {
+        Self(String::from_utf8_lossy(&wire).into_owned())
+    }
 }
 
 /// Bytes, as hexadecimal digits.

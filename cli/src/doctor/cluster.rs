@@ -186,7 +186,7 @@ fn judge_quorum(members: usize, answering: usize) -> Finding {
         Some(0) => Finding::warning(
             "quorum",
             format!("{what}: it may not go"),
-            "add nodes: holdfast cluster replace, docs/howto/replace-a-node.md",
+            "found a cluster of three, and carry the stock over: docs/howto/back-up-and-check.md",
         ),
         Some(spare) => Finding::ok("quorum", format!("{what}: {spare} may go")),
     }

@@ -215,7 +215,7 @@ impl Ended {
                 ids.extend(count.count_id.filter(|_| count.reference == *name).map(CountId::from));
             }
             if ids.is_empty() {
-                let failure = Failure::usage(format!("no count under the name {name:?} is open"));
+                let failure = Failure::not_found(format!("no count under the name {name:?} is open"));
                 return Err(failure.hint("`holdfast count list` shows the counts there are"));
             }
         }

@@ -145,8 +145,12 @@ fn start_failure(error: &StartError) -> Failure {
     Failure::unavailable(format!("the node cannot start: {error}")).hint(error.hint())
 }
 
+/// openraft tells of every heartbeat, and of each one that does not reach a node that is down: dozens of lines a second.
+const DEFAULT_FILTER: &str = "info,openraft=warn,openraft::core::heartbeat=error,openraft::replication=error,\
+                              openraft::engine::handler::replication_handler=error";
+
 fn log_to_stderr(config: &NodeConfig) -> Result<(), Failure> {
-    let wanted = if config.log.filter.is_empty() { "info" } else { config.log.filter.as_str() };
+    let wanted = if config.log.filter.is_empty() { DEFAULT_FILTER } else { config.log.filter.as_str() };
     let filter = EnvFilter::try_new(wanted).map_err(|error| {
         Failure::usage(format!("log.filter: {error}")).hint("write it as `info` or `holdfast_raft=debug,info`")
     })?;

@@ -250,7 +250,7 @@ pub const MAX_CHAIN_BYTES: usize = 128 * 1_024;
 pub struct LogConfig {
     /// For people or for programs.
     pub format: LogFormat,
-    /// What is logged, as `tracing` filters read it: `info`, `holdfast_raft=debug,info`. Empty: `info`.
+    /// What is logged, as `tracing` filters read it: `info`, `holdfast_raft=debug,info`. Empty: `info`, and of the Raft library warnings alone.
     pub filter: String,
 }
 

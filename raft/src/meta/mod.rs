@@ -227,7 +227,11 @@ impl Meta {
         spec.validate().map_err(|error| format!("of campaign {id}: {error}"))?;
         if let Some(known) = self.campaigns.get(&id) {
             let is_same = CampaignSpec { closed: spec.closed, ..known.spec } == spec;
-            return if is_same { Ok(()) } else { Err(format!("campaign {id} is there already, with another window")) };
+            return if is_same {
+                Ok(())
+            } else {
+                Err(format!("campaign {id} is there already, with another window or admission"))
+            };
         }
         if self.campaigns.len() >= MAX_CAMPAIGNS {
             let closed = self.campaigns.iter().filter(|(_, known)| known.spec.closed);

@@ -26,7 +26,7 @@ pub(super) enum Told {
     /// The same, and there is no more.
     Idle(String),
     /// No node serves it just now; or, as the last thing, the cursor is none.
-    Problem(Problem),
+    Problem(Box<Problem>),
 }
 
 /// Events as they come.
@@ -50,7 +50,7 @@ impl Followed {
             Err(error) => {
                 let problem = Problem::from(error);
                 self.is_over = problem.status == 400;
-                vec![Told::Problem(problem)]
+                vec![Told::Problem(Box::new(problem))]
             }
         })
     }

@@ -33,6 +33,7 @@ assets! {
     "api.js": SCRIPT,
     "dom.js": SCRIPT,
     "events.js": SCRIPT,
+    "export.js": SCRIPT,
     "plot.js": SCRIPT,
     "pages/overview.js": SCRIPT,
     "pages/stock.js": SCRIPT,

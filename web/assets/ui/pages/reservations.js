@@ -1,6 +1,7 @@
 // Who holds what: the latest reservations, and one of them whole.
 import { h, fill, number, instant, card, table, span } from "../dom.js";
 import { get, path, poll } from "../api.js";
+import { exported } from "../export.js";
 
 export default { title: "Reservations", render };
 
@@ -19,7 +20,8 @@ function render(root, query) {
     location.hash = `#/reservations?id=${encodeURIComponent(field.value.trim())}`;
   } }, h("label", { for: "id" }, "Reservation", field), h("button", { type: "submit" }, "Show"));
   const place = h("div", null, h("p", { class: "empty" }, "…"));
-  fill(root, h("h1", null, "Reservations"), form, place);
+  const files = h("p", { class: "soft" }, "For a spreadsheet: ", exported("all reservations", "/v1/reservations"));
+  fill(root, h("h1", null, "Reservations"), form, !id && files, place);
   const failed = (problem) => fill(place, problem.message);
   if (id) return poll(1500, () => get(path("ui", "api", "reservations", id)), (it) => fill(place, detail(it)), failed);
   return poll(2000, () => get("/ui/api/reservations"), ({ reservations }) => fill(place, card("Alive, a page of each shard", "", table([

@@ -2,6 +2,7 @@
 import { h, fill, number, clock, instant, card, table } from "../dom.js";
 import { get, path, poll } from "../api.js";
 import { sentence } from "../events.js";
+import { exported } from "../export.js";
 
 export default { title: "Stock", render };
 
@@ -20,7 +21,9 @@ function all(root, find) {
   const risk = h("div");
   const both = h("div", { class: "grid" }, card("Quantities", "wide", list), card("Leaves sale within 30 days", "third", risk));
   const waits = h("p", { class: "empty" }, "…");
-  fill(root, h("h1", null, "Stock"), form, waits);
+  const files = h("p", { class: "soft" }, "For a spreadsheet: ", exported("quantities", "/v1/stock"), ", ", exported("items", "/v1/items"), ", ",
+    exported("lots", "/v1/lots"), ", ", exported("counts", "/v1/counts"), ", ", exported("events", "/v1/events"));
+  fill(root, h("h1", null, "Stock"), form, files, waits);
   const atRisk = get("/ui/api/at-risk").then(({ lots }) => table([
     ["SKU", (it) => link(it.sku)], ["lot", (it) => it.lot_id], ["leaves", (it) => instant(it.removal_at_ms).slice(0, 10)], ["units", (it) => number(it.on_hand), "number"],
   ], lots, "Nothing does."), (problem) => problem.message);
@@ -51,7 +54,9 @@ function level({ atp, low_stock_threshold: low }) {
 
 function one(root, sku) {
   const place = h("div", null, h("p", { class: "empty" }, "…"));
-  fill(root, h("p", null, h("a", { href: "#/stock" }, "← all SKUs")), place);
+  const files = h("p", { class: "soft" }, "For a spreadsheet: ", exported("lots", `${path("v1", "items", sku)}/lots`), ", ",
+    exported("what happened", `/v1/events?sku=${encodeURIComponent(sku)}`), ", ", exported("counts", `/v1/counts?sku=${encodeURIComponent(sku)}`));
+  fill(root, h("p", null, h("a", { href: "#/stock" }, "← all SKUs")), files, place);
   return poll(1500, () => get(path("ui", "api", "stock", sku)), ({ item, levels, lots, events }) => fill(place,
     h("h1", null, item.name ? `${sku} · ${item.name}` : sku, " ", item.status !== "active" && h("span", { class: "pill warn" }, item.status)),
     h("div", { class: "grid" },
