@@ -87,6 +87,22 @@ fn what_runbooks_and_error_pages_ask_a_cluster_is_answered() {
 }
 
 #[test]
+fn a_page_that_says_what_is_not_so_does_not_pass() {
+    let failed = |text: &str| follow(&Page::of("page", text), Manner::Followed, &Ground::bare()).failed;
+    let says = |text: &str, what: &str| failed(text).is_some_and(|said| said.contains(what));
+    // Variables stay from one block to the next.
+    let page = "# A page\n\n```sh\nx=1\n```\n\n```sh\necho \"x is $x\"\n```\n\n```text\n…\nx is 1\n```\n";
+    assert_eq!(failed(page), None);
+    assert!(says(&page.replace("x is 1", "x is 2"), "page:11: not in the output: x is 2"));
+    assert!(says(&page.replace("x=1", "false"), "page:4: exit status 1: false"));
+    assert!(says(&page.replace("echo", "false | echo"), "page:8: exit status 1"));
+    let refused = "# A page\n\n<!-- exit status: 5 -->\n```sh\nbash -c 'exit 5'\n```\n";
+    assert_eq!(failed(refused), None);
+    assert!(says(&refused.replace("exit 5", "exit 4"), "it ended with 4, not with 5"));
+    assert!(says(&refused.replace("exit 5", "exit 0"), "it ended with 0, not with 5"));
+}
+
+#[test]
 fn each_link_leads_to_a_page_and_its_heading() {
     let folders = ["docs", "docs/howto", "docs/concepts", "docs/runbooks", "docs/errors", "docs/decisions"];
     let pages = folders.map(pages_of).concat();

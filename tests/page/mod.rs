@@ -73,7 +73,12 @@ impl Page {
     /// Reads a page by its name from the root of the sources.
     pub fn read(name: &str) -> Self {
         let text = fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { name: name.to_owned(), blocks: blocks_of(&text) }
+        Self::of(name, &text)
+    }
+
+    /// A page of that text.
+    pub fn of(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), blocks: blocks_of(text) }
     }
 
     /// Does it start a cluster by itself?
