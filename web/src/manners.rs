@@ -116,12 +116,16 @@ struct Traced {
 impl Traced {
     fn of(request: &Request, world: &World) -> Self {
         let brought = TraceContext::of(request.headers());
-        let span = match brought {
+        let mut span = match brought {
             // A name is made only where there is a span.
             Some(parent) if parent.is_sampled() => world.tracer.open(parent, SpanKind::Server, name_of(request)),
             Some(_) => None,
             None => world.tracer.open_drawn(|| name_of(request).into()),
         };
+        if let Some(span) = &mut span {
+            span.say("http.request.method", request.method().to_string());
+            span.say("url.path", request.uri().path().to_owned());
+        }
         let told = span.as_ref().map(OpenSpan::context);
         let entropy = &*world.entropy;
         let own = || brought.map_or_else(|| TraceContext::begun(entropy, false), |brought| brought.next(entropy));
@@ -153,7 +157,7 @@ impl Traced {
 /// As OpenTelemetry calls a request: by its method and the pattern of its path, of which there are few.
 fn name_of(request: &Request) -> String {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    format!("{} {route}", request.method())
+    format!("{} {route}", request.method()).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -194,7 +198,7 @@ mod tests {
         traced.end(&StatusCode::BAD_GATEWAY.into_response());
         let span = queue.try_next().expect("it is told");
         assert_eq!((span.context, span.parent), (place, TraceContext::read(PARENT).map(|parent| parent.span_id)));
-        assert_eq!(span.failure.as_deref(), Some("HTTP status 502"));
+        assert_eq!((span.name.as_ref(), span.failure.as_deref()), ("GET", Some("HTTP status 502")), "no route had it");
     }
 
     #[tokio::test]

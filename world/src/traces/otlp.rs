@@ -391,6 +391,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_keeps_the_end_no_longer_than_it_may() {
+        let hangs = |_: http::Request<tonic::body::Body>| {
+            std::future::pending::<Result<http::Response<tonic::body::Body>, std::convert::Infallible>>()
+        };
+        let network = Only(GrpcChannel::new(tower::service_fn(hangs)));
+        let (tracer, queue) = Tracer::queued(Arc::new(RealEntropy), 1.0);
+        let exporter = Exporter::start(&network, "collector:4317", Vec::new(), queue).expect("an address");
+        tracer.open_drawn(|| "work".into()).expect("all are drawn").end();
+        let began = Instant::now();
+        exporter.finish(Duration::from_secs(2)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(2));
+        assert_eq!(tracer.counts(), TraceCounts::default(), "it is neither sent nor known to be lost");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_collector_that_is_away_for_a_moment_loses_nothing() {
         let (counts, asked) = told(&[Code::Unavailable, Code::Ok], 3).await;
         assert_eq!((counts, asked), (TraceCounts { sent: 3, ..TraceCounts::default() }, 2));
