@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
@@ -27,9 +27,33 @@ pub struct Outcome {
     pub failed: Option<String>,
 }
 
-/// Follows a page on its ground.
+/// What pages ask of a machine beside a shell, and how it is seen whether it is there.
+const NEEDED: [(&str, &[&str]); 3] = [
+    ("curl ", &["curl", "--version"]),
+    ("pgrep ", &["pgrep", "-V"]),
+    ("date -u -d ", &["date", "-u", "-d", "+1 hour"]),
+];
+
+/// What a page needs and this machine does not have.
+fn lacking(page: &Page) -> Option<&'static str> {
+    let runs = |what: &str| {
+        let blocks = page.blocks.iter().filter(|block| !matches!(block.mark, Mark::NotRun(_)));
+        blocks.flat_map(|block| &block.lines).any(|line| line.contains(what))
+    };
+    let is_there = |words: &[&str]| {
+        let tried = Command::new(words[0]).args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    NEEDED.iter().find(|(what, words)| runs(what) && !is_there(words)).map(|(what, _)| what.trim_end())
+}
+
+/// Follows a page on its ground; one that needs what this machine does not have is left out, which is told.
 pub fn follow(page: &Page, manner: Manner, ground: &Ground) -> Outcome {
     let mut outcome = Outcome::default();
+    if let Some(what) = lacking(page) {
+        outcome.not_run.push(format!("{}: LEFT OUT, all of it: this machine has no `{what}`", page.name));
+        return outcome;
+    }
     for block in &page.blocks {
         match &block.mark {
             Mark::NotRun(reason) => outcome.not_run.push(format!("{}:{}: {reason}", page.name, block.line)),
