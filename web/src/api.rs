@@ -124,7 +124,15 @@ const STYLE: &str = include_str!("../assets/docs.css");
         crate::live::ws::public,
     ),
     tags((name = "live", description = "Updates as they happen. These answers do not end: a program that reads a body to its end leaves them out.")),
-    components(schemas(Problem, crate::live::said::Said, crate::live::ws::Asks, crate::live::wanted::Wanted))
+    components(schemas(
+        Problem,
+        crate::live::said::Said,
+        crate::live::wanted::Wanted,
+        crate::live::ws::Asks,
+        crate::live::ws::Follows,
+        crate::live::ws::Nothing,
+        crate::sheet::Form,
+    ))
 )]
 struct Api;
 
@@ -357,6 +365,18 @@ mod tests {
         assert_eq!(names.len(), distinct.len(), "{names:?}");
         let reasons = said["components"]["schemas"]["Problem"]["properties"]["reason"]["enum"].as_array();
         assert!(reasons.is_some_and(|reasons| reasons.len() > 60), "{reasons:?}");
+    }
+
+    #[test]
+    fn everything_that_the_document_refers_to_is_in_it() {
+        let said: serde_json::Value = serde_json::from_str(&OPENAPI).expect("it is JSON");
+        let references: std::collections::BTreeSet<&str> =
+            OPENAPI.split("\"$ref\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(references.len() > 50, "{references:?}");
+        for reference in references {
+            let place = reference.strip_prefix('#').expect("it is of this document");
+            assert!(said.pointer(place).is_some(), "{reference} is not there");
+        }
     }
 
     #[test]
