@@ -65,8 +65,8 @@ pub(crate) struct Follows {
 #[schema(as = LiveNothing)]
 pub(crate) struct Nothing {}
 
-/// What may be promised, by WebSocket, for SKUs that come and go: a reader says of which it wants to hear, as often as it likes. A node takes
-/// nothing that a reader had before: it says again what it wants.
+/// What may be promised, and what happens, by WebSocket: a reader says of which SKUs it wants to hear, as often as it likes, and from which cursor
+/// on of events. A node takes nothing that a reader had before: it says again what it wants.
 #[utoipa::path(get, path = "/v1/ws", tag = "live", operation_id = "open_socket",
     responses((status = 101, description = "A WebSocket, whose messages are JSON in text")))]
 pub(crate) async fn back_office(State(web): State<Arc<Web>>, request: Request) -> Result<Response, Problem> {
