@@ -123,6 +123,8 @@ async fn grows(browser: &mut Browser, window: &Window, number: &str, what: &str)
 async fn walk(browser: &mut Browser, window: &Window, how: &str) {
     for (name, title, shown) in PAGES {
         let heading = format!("document.querySelector('h1')?.textContent === '{title}'");
+        // Each page's own: a sum over a whole walk would only tell how long it was.
+        browser.value(window, "window.jumps = []; window.jumped = 0").await;
         click(browser, window, "#tabs a", title).await;
         browser.wait(window, &heading, &format!("{how}: {title}")).await;
         browser.wait(window, shown, &format!("{how}: {title} shows what is so")).await;
