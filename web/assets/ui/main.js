@@ -56,9 +56,13 @@ function showStanding(overview) {
   fill(banner, said ?? "");
 }
 
+/** Looks in a row at which some shard had no leader: while one is handed over there is none for a moment, which is no news. */
+let leaderlessLooks = 0;
+
 function bannerOf(overview) {
   const leaderless = overview.shards.filter((shard) => !shard.leader_node_id).length;
-  if (leaderless > 0) return `${leaderless} of ${overview.shards.length} shards have no leader: nothing is sold there. What you see is this node's own copy, as it was ${Math.round(overview.age_ms / 1000)} s ago.`;
+  leaderlessLooks = leaderless > 0 ? leaderlessLooks + 1 : 0;
+  if (leaderlessLooks > 1) return `${leaderless} of ${overview.shards.length} shards have no leader: nothing is sold there. What you see is this node's own copy, as it was ${Math.round(overview.age_ms / 1000)} s ago.`;
   const halted = overview.shards.filter((shard) => shard.halted).map((shard) => shard.shard);
   if (halted.length > 0) return `An audit has halted shard ${halted.join(", ")}: see Problems.`;
   return null;
