@@ -198,6 +198,10 @@ pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
     Ok(response)
 }
 
+/// What a page and a stream of events may be asked for alike.
+pub(crate) const FILTERS: [&str; 8] =
+    ["shard", "sku", "reservation_id", "actor", "reference", "kind", "from_ms", "until_ms"];
+
 /// What happened, oldest first within each shard, after a cursor: the last events that were seen.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     params(("cursor" = Option<String>, Query, description = "The `next_cursor` of a page before; not said: from the first event that is kept"),
@@ -217,8 +221,7 @@ pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
         body = EventPageShown)))]
 pub(crate) async fn list_events(asked: Asked) -> Answered {
     let form = asked.form()?;
-    let known = ["cursor", "shard", "from_seq", "sku", "reservation_id", "actor", "reference", "kind", "from_ms"];
-    asked.only_query(&[&known[..], &["until_ms", "format", "limit"]].concat())?;
+    asked.only_query(&[&FILTERS[..], &["cursor", "from_seq", "format", "limit"]].concat())?;
     let (client, limit, filter) = (asked.client()?, page_limit(&asked)?, filter_of(&asked)?);
     let mut cursor = asked.query_text("cursor").map(Cursor::read).transpose()?.unwrap_or_default();
     let shards = shards_of(&asked, &client.routing().shards, &mut cursor)?;

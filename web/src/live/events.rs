@@ -16,7 +16,7 @@ use super::described::StreamMessage;
 use super::follow::{Followed, Told};
 use crate::asked::Asked;
 use crate::cursor::Cursor;
-use crate::events::{check_shard, filter_of};
+use crate::events::{FILTERS, check_shard, filter_of};
 use crate::problem::Problem;
 
 /// The header in which a browser says where it was.
@@ -39,17 +39,7 @@ const CURSOR_BYTES: usize = 64 * 1_024;
            ("Last-Event-ID" = Option<String>, Header, description = "The id of the last message; counts before `cursor`")),
     responses((status = 200, description = "Messages, without an end", body = StreamMessage, content_type = "text/event-stream")))]
 pub(crate) async fn stream_events(asked: Asked) -> Result<Response, Problem> {
-    asked.only_query(&[
-        "cursor",
-        "shard",
-        "sku",
-        "reservation_id",
-        "actor",
-        "reference",
-        "kind",
-        "from_ms",
-        "until_ms",
-    ])?;
+    asked.only_query(&[&FILTERS[..], &["cursor"]].concat())?;
     let filter = filter_of(&asked)?;
     let cursor = cursor(&asked.headers, asked.query_text("cursor"))?;
     let client = asked.client()?;
