@@ -4,18 +4,15 @@
 mod cluster;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
-use cluster::{Cluster, PATIENCE, Raw};
+use cluster::{Cluster, PATIENCE, Raw, python, root};
 use holdfast_client::ids::ReservationId;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
-
-/// Names a Python that has what tests/doors/requirements.txt lists.
-const PYTHON: &str = "TEST_PYTHON";
 
 /// What is asked by each door, of a SKU of its own: what goes well, and what is refused for each reason that few steps lead to.
 fn steps() -> Vec<Value> {
@@ -199,23 +196,6 @@ struct Python {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// A Python that has the packages; `None`, said aloud, where there is none.
-fn python() -> Option<PathBuf> {
-    let made = root().join("target/tools/python/bin/python");
-    let python = std::env::var_os(PYTHON).map(PathBuf::from).or_else(|| made.is_file().then_some(made));
-    if python.is_none() {
-        eprintln!(
-            "LEFT OUT: gRPC from Python. `python3 -m venv target/tools/python` and `target/tools/python/bin/pip install -r \
-             tests/doors/requirements.txt` make what it needs, or {PYTHON} names it"
-        );
-    }
-    python
-}
-
 impl Python {
     fn start(program: &Path, how: &str, cluster: &Cluster) -> Self {
         let (folder, protos) = (root().join("tests/doors"), root().join("proto"));
@@ -283,7 +263,7 @@ async fn every_door_gives_the_same_results_and_the_same_errors() {
     let mut rest = Rest { cluster: &cluster, raw: &raw, reservations: BTreeMap::new() };
     let mut typed = Typed { cluster: &cluster, raw: &raw, reservations: BTreeMap::new() };
     let mut pythons: Vec<(&str, Python)> = Vec::new();
-    if let Some(program) = python() {
+    if let Some(program) = python("gRPC from Python") {
         pythons =
             ["protos", "reflection"].map(|how| (how, Python::start(&program, how, &cluster))).into_iter().collect();
     }

@@ -63,28 +63,30 @@ impl Failure {
         self
     }
 
-    /// The same with a command to type next, where nothing better is known: `verbs` are those of the command line.
+    /// The same with a command to type next, where its hint names none: `verbs` are those of the command line.
     #[must_use]
     pub fn with_next_command(&self, verbs: &[String]) -> String {
-        if self.0.hint.is_some() {
-            return self.to_string();
+        let names_one = |hint: &String| hint.contains("`holdfast ") || hint.contains("`cargo ");
+        match &self.0.hint {
+            Some(hint) if names_one(hint) => self.to_string(),
+            Some(_) => format!("{self}; {}", self.next_command(verbs)),
+            None => format!("{self}\nhint: {}", self.next_command(verbs)),
         }
-        let path = verbs.join(" ");
-        let next = match (self.0.exit, self.0.reason) {
-            (EXIT_USAGE, _) => format!("`holdfast {path} --help` shows what it takes"),
-            (EXIT_CHECK_FAILED, _) => "`holdfast doctor` looks for what is wrong with the cluster".to_owned(),
-            (_, Some(reason)) if reason != ErrorReason::Unspecified => {
+    }
+
+    /// What to type next, by what is known of the failure: its reason before all, for each has a page.
+    fn next_command(&self, verbs: &[String]) -> String {
+        match (self.0.exit, self.0.reason) {
+            (_, Some(reason)) if ![ErrorReason::Unspecified, ErrorReason::InvalidArgument].contains(&reason) => {
                 format!("`holdfast errors explain {}` says what to do", reason.name())
             }
-            (exit, _) if exit == ErrorReason::ReservationNotFound.faces().exit => {
-                format!(
-                    "`holdfast {} --help` shows how to list what there is",
-                    verbs.first().map_or("", String::as_str)
-                )
+            (EXIT_USAGE, _) => format!("`holdfast {} --help` shows what it takes", verbs.join(" ")),
+            (exit, None) if exit == ErrorReason::ReservationNotFound.faces().exit => {
+                let verb = verbs.first().map_or("", String::as_str);
+                format!("`holdfast {verb} --help` shows how to list what there is")
             }
             _ => "`holdfast doctor` looks for what is wrong with the cluster".to_owned(),
-        };
-        format!("{self}\nhint: {next}")
+        }
     }
 
     /// What happened, without the hint.
@@ -282,12 +284,16 @@ mod tests {
         let others = [Failure::usage("x"), Failure::check("x"), Failure::unavailable("x"), Failure::not_found("x")];
         for failure in reasons.chain(others) {
             let said = failure.with_next_command(&verbs);
-            assert_eq!(said.matches("\nhint: ").count(), 1, "{said}");
+            let (_, hint) = said.split_once("\nhint: ").expect("a hint");
+            assert!(hint.contains("`holdfast ") && !hint.contains('\n'), "{said}");
         }
         assert!(
             Failure::usage("x").with_next_command(&verbs).ends_with("`holdfast stock get --help` shows what it takes")
         );
-        assert!(Failure::usage("x").hint("do y").with_next_command(&verbs).ends_with("hint: do y"));
+        let told = Failure::usage("x").hint("do y").with_next_command(&verbs);
+        assert!(told.ends_with("hint: do y; `holdfast stock get --help` shows what it takes"), "{told}");
+        let told = Failure::usage("x").hint("`holdfast y` does it").with_next_command(&verbs);
+        assert!(told.ends_with("hint: `holdfast y` does it"), "{told}");
     }
 
     #[test]

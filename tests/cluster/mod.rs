@@ -6,6 +6,7 @@
 mod damage;
 mod http;
 mod ports;
+mod python;
 mod raw;
 mod shop;
 
@@ -28,6 +29,8 @@ pub use ports::free_addresses;
 pub use damage::{amid_the_used, copy_folder, flip_amid, flip_in_every, last_written, truncate};
 #[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use http::{Http, Said};
+#[allow(unused_imports, reason = "each test uses its part of the harness")]
+pub use python::{python, root};
 #[allow(unused_imports, reason = "each test uses its part of the harness")]
 pub use raw::{Raw, put_item, receive, reserve};
 #[allow(unused_imports, reason = "each test uses its part of the harness")]

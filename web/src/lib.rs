@@ -44,7 +44,7 @@ mod reply;
 mod reservations;
 mod reservations_batch;
 mod revisions;
-mod sheet;
+pub mod sheet;
 mod stock;
 mod tokens;
 mod transfers;

@@ -121,9 +121,26 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// A text that no spreadsheet takes for a formula.
-fn defused(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text.to_owned() }
+/// A text that no spreadsheet takes for a formula: where it begins like one, or would behind a `;` or a tab, at which some spreadsheets
+/// divide, there is an apostrophe. [`as_meant`] takes it off.
+#[must_use]
+pub fn defused(text: &str) -> String {
+    parts(text).map(|part| if begins_like_a_formula(part) { format!("'{part}") } else { part.to_owned() }).collect()
+}
+
+/// What [`defused`] was given: a cell that was written by it and is read again.
+#[must_use]
+pub fn as_meant(cell: &str) -> String {
+    parts(cell).map(|part| part.strip_prefix('\'').filter(|text| begins_like_a_formula(text)).unwrap_or(part)).collect()
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive([';', '\t'])
+}
+
+/// Apostrophes before it change nothing, so that a text which has one of its own is told apart from one that was given it.
+fn begins_like_a_formula(text: &str) -> bool {
+    text.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
 }
 
 #[cfg(test)]
@@ -176,12 +193,14 @@ pub(crate) mod tests {
 
     #[test]
     fn what_a_spreadsheet_would_calculate_is_defused_and_numbers_stay_numbers() {
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=1", "\n=1"] {
+        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=1", "\n=1", "'=1"] {
             assert_eq!(defused(formula), format!("'{formula}"));
+            assert_eq!(as_meant(&defused(formula)), formula);
         }
-        for harmless in ["", "A-1", "1=2", "'=1", "é"] {
-            assert_eq!(defused(harmless), harmless);
+        for harmless in ["", "A-1", "1=2", "'A", "é", "a;b"] {
+            assert_eq!((defused(harmless).as_str(), as_meant(harmless).as_str()), (harmless, harmless));
         }
+        assert_eq!((defused("A;=1+1;-2"), as_meant("A;'=1+1;'-2")), ("A;'=1+1;'-2".to_owned(), "A;=1+1;-2".to_owned()));
         assert_eq!(cell(&json!(-7)), "-7");
         assert_eq!(cell(&json!("-7")), "'-7");
     }

@@ -100,7 +100,7 @@ const ABSENT: [(&str, &[&str]); 5] = [
     ),
     ("holdfast-raft", &["kameo", "holdfast-node", "holdfast-client", "clap"]),
     ("holdfast-client", &["kameo", "openraft", "sled", "holdfast-inventory", "holdfast-raft", "clap"]),
-    ("holdfast-node", &["clap", "indicatif", "holdfast-web", "utoipa"]),
+    ("holdfast-node", &["holdfast-client", "clap", "indicatif", "holdfast-web", "utoipa"]),
     ("holdfast-web", &["kameo", "openraft", "sled", "holdfast-inventory", "holdfast-raft", "holdfast-node", "clap"]),
 ];
 

@@ -117,7 +117,7 @@ fn check_header(file: &Path, text: &str, findings: &mut Vec<String>) {
 
 /// Each path in back quotes in a document must exist, where it looks like one of the tree.
 fn check_paths(root: &Path, file: &Path, text: &str, findings: &mut Vec<String>) {
-    const TOPS: [&str; 15] = [
+    const TOPS: [&str; 18] = [
         "inventory/",
         "world/",
         "raft/",
@@ -128,6 +128,9 @@ fn check_paths(root: &Path, file: &Path, text: &str, findings: &mut Vec<String>)
         "simulator/",
         "proto/",
         "xtask/",
+        "fuzz/",
+        "mangle/",
+        "mutation/",
         "docs/",
         "tests/",
         "deploy/",

@@ -55,6 +55,7 @@ fn hot_lipstick() -> Ware {
         category: "Makeup / Lips".to_owned(),
         gtin: gtin("Orvelle", HOT_SKU),
         attributes_json: attributes.to_string(),
+        low_stock_threshold: 50,
         ..Item::default()
     };
     Ware { item, demand: 0.0 }
@@ -94,6 +95,7 @@ fn range_of(brand: &(&str, &str), line: &str, product: &Product, random: &mut Ra
             category: product.category.to_owned(),
             attributes_json: attributes.to_string(),
             pao_months: product.pao_months,
+            low_stock_threshold: 5,
             ..Item::default()
         };
         wares.push(Ware { item, demand });

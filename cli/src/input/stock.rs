@@ -3,6 +3,7 @@
 use std::io::BufRead;
 
 use holdfast_proto::v1;
+use holdfast_web::sheet::as_meant;
 
 use super::{DirtKind, DirtyRow, Row, RowReader, Usable};
 use crate::failure::Failure;
@@ -42,7 +43,8 @@ impl<R: BufRead> StockReader<R> {
 
     fn units_of(&self, row: &Row) -> Usable<v1::Receive> {
         let dirty = |kind, detail: &str| DirtyRow::new(row.line, kind, detail);
-        let text = |column: Option<usize>| column.map_or("", |column| row.fields[column].trim()).to_owned();
+        let text =
+            |column: Option<usize>| column.map_or_else(String::new, |column| as_meant(row.fields[column].trim()));
         let sku = text(Some(self.sku));
         if sku.is_empty() {
             return Err(dirty(DirtKind::NoSku, &row.fields.join(",")));
@@ -72,6 +74,15 @@ mod tests {
         let cream = v1::Receive { sku, location_id, units: 12, lot_id, lot, receipt_id: None };
         let lip = v1::Receive { sku: "LIP".to_owned(), units: 3, ..v1::Receive::default() };
         assert_eq!(rows, [Ok((2, cream)), Ok((3, lip))]);
+    }
+
+    #[test]
+    fn a_name_that_an_export_kept_a_spreadsheet_from_taking_for_a_formula_is_as_it_was() {
+        for sku in ["=1+2", "-LIP", "@LIP", "'=LIP", "'LIP", "LIP"] {
+            let written = holdfast_web::sheet::defused(sku);
+            let rows = read(&format!("sku,quantity\n{written},1\n"));
+            assert_eq!(rows[0].as_ref().map(|(_, receive)| receive.sku.as_str()), Ok(sku), "{written}");
+        }
     }
 
     #[test]

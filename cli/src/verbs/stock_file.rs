@@ -10,6 +10,7 @@ use holdfast_client::ids::CommandId;
 use holdfast_client::v1::command::Operation;
 use holdfast_client::{Client, Command, CommandKey, ExecuteOptions, Lots, Success};
 use holdfast_proto::v1;
+use holdfast_web::sheet::defused;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -34,7 +35,8 @@ pub struct Import {
     cluster: ClusterFlags,
 }
 
-/// Write the stock to stdout as CSV, in the form that import reads: a row for each lot at each location.
+/// Write the stock to stdout as CSV, in the form that import reads: a row for each lot at each location. No cell is a formula for a
+/// spreadsheet: what begins like one has an apostrophe before it, which import takes off.
 #[derive(Debug, Args)]
 pub struct Export {
     #[command(flatten)]
@@ -141,7 +143,7 @@ impl Export {
 }
 
 fn write<const N: usize>(out: &mut csv::Writer<impl Write>, fields: [&str; N]) -> Result<(), Failure> {
-    out.write_record(fields).map_err(|error| unwritable(&error))
+    out.write_record(fields.map(defused)).map_err(|error| unwritable(&error))
 }
 
 fn unwritable(error: &impl std::fmt::Display) -> Failure {

@@ -152,6 +152,9 @@ mod tests {
         let config = load(include_str!("../../../cluster.toml"), &first()).unwrap();
         assert_eq!(config.raft, super::super::RaftConfig::default());
         assert_eq!(config.limits, super::super::NodeLimits::default());
+        assert_eq!(config.http, super::super::HttpConfig::default());
+        assert_eq!(config.audit, super::super::AuditConfig::default());
+        assert_eq!(config.alerts, super::super::AlertsConfig::default());
         assert_eq!(config.log, super::super::LogConfig::default());
         assert_eq!(config.telemetry, super::super::TelemetryConfig::default());
         assert_eq!(config.shard_limits, holdfast_inventory::Limits::default());

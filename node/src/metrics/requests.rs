@@ -14,7 +14,7 @@ use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 
 use super::hot::Hot;
-use super::table::{REQUEST_TIME, REQUESTS};
+use super::table::{DETAIL, REQUEST_TIME, REQUESTS};
 
 /// A read, among the kinds of requests.
 const READ: &str = "read";
@@ -163,11 +163,8 @@ impl Requests {
         let mut text = String::new();
         let Some(noted) = &self.noted else { return text };
         let now = Instant::now();
-        for (name, help, hot) in [
-            ("holdfast_hot_sku_reserves", "Reserves of the SKU", &noted.reserved),
-            ("holdfast_hot_sku_refusals", "Reserves of the SKU that were not done", &noted.refused),
-        ] {
-            let help = format!("{help} at this node in the last ten to twenty minutes, of those SKUs that have most.");
+        for (metric, hot) in DETAIL.iter().zip([&noted.reserved, &noted.refused]) {
+            let (name, help) = (metric.name, metric.help);
             let _infallible = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
             for (sku, count) in lock(hot).top(now) {
                 let sku = sku.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");

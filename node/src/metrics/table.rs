@@ -65,19 +65,21 @@ pub struct Metric {
 }
 
 macro_rules! metrics_table {
-    ($($constant:ident = $kind:ident $name:literal in $unit:ident by [$($label:literal),*] $help:literal;)*) => {
+    ($(#[doc = $doc:literal])+ $table:ident: $($constant:ident = $kind:ident $name:literal in $unit:ident by [$($label:literal),*] $help:literal;)*) => {
         $(
             #[doc = $help]
             pub const $constant: &str = $name;
         )*
-        /// Every metric, in the order in which they are listed.
-        pub const METRICS: &[Metric] = &[
+        $(#[doc = $doc])+
+        pub const $table: &[Metric] = &[
             $(Metric { name: $name, kind: Kind::$kind, unit: Unit::$unit, labels: &[$($label),*], help: $help },)*
         ];
     };
 }
 
 metrics_table! {
+    /// Every metric of `/metrics`, in the order in which they are listed.
+    METRICS:
     BUILD_INFO = Gauge "holdfast_build_info" in None by ["version", "node"] "1, with the version that runs and the node's id.";
     READY = Gauge "holdfast_ready" in None by [] "Whether this node is ready: 1 or 0.";
     WARNINGS = Gauge "holdfast_warnings" in None by [] "What this node warns of in `holdfast cluster status`.";
@@ -138,11 +140,26 @@ metrics_table! {
     PEER_SNAPSHOTS = Counter "holdfast_peer_snapshots_sent_total" in None by ["done"] "Snapshots sent to other nodes, and whether to the end: yes or no.";
 }
 
+metrics_table! {
+    /// What `/metrics/detail` has: for eyes, or scraped apart. They alone have a label of SKUs, of at most fifty each.
+    DETAIL:
+    HOT_RESERVES = Gauge "holdfast_hot_sku_reserves" in None by ["sku"]
+        "Reserves of the SKU at this node in the last ten to twenty minutes, of those SKUs that have most.";
+    HOT_REFUSALS = Gauge "holdfast_hot_sku_refusals" in None by ["sku"]
+        "Reserves of the SKU that were not done at this node in the last ten to twenty minutes, of those SKUs that have most.";
+}
+
+/// Every metric, with the path that serves it.
+pub fn every_metric() -> impl Iterator<Item = (&'static str, &'static Metric)> {
+    METRICS.iter().map(|metric| ("/metrics", metric)).chain(DETAIL.iter().map(|metric| ("/metrics/detail", metric)))
+}
+
 /// The table as docs/metrics.md has it.
 #[must_use]
 pub fn table_of_docs() -> String {
     let mut text = "| metric | kind | labels | what it tells |\n| --- | --- | --- | --- |\n".to_owned();
-    for Metric { name, kind, labels, help, .. } in METRICS {
+    for (path, Metric { name, kind, labels, help, .. }) in every_metric() {
+        let help = if path == "/metrics" { (*help).to_owned() } else { format!("At `{path}` alone: {help}") };
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
         text += &format!("| `{name}` | {} | {} | {help} |\n", kind.name(), labels.join(", "));
     }
@@ -158,7 +175,7 @@ mod tests {
     #[test]
     fn names_follow_the_rules_of_prometheus() {
         let mut names = BTreeSet::new();
-        for Metric { name, kind, unit, labels, help } in METRICS {
+        for (_, Metric { name, kind, unit, labels, help }) in every_metric() {
             assert!(names.insert(name), "{name} stands twice");
             assert!(name.starts_with("holdfast_"), "{name}");
             let is_plain = |text: &str| text.chars().all(|c| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -177,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn no_label_has_values_without_end() {
+    fn no_label_of_the_metrics_has_values_without_end() {
         for metric in METRICS {
             for label in metric.labels {
                 let endless = ["sku", "customer", "location", "lot", "reservation", "order", "campaign", "actor", "id"];
