@@ -24,6 +24,8 @@ use crate::shard::ShardHandle;
 
 /// Audits that may wait for their turn.
 const WAITING: usize = 4;
+/// A node that has just started is left alone for so long.
+const FIRST_AFTER: Duration = Duration::from_secs(5);
 /// Breaches of one audit that get a log line each.
 const LOGGED: usize = 10;
 /// How long the shard's leader is asked to halt it. Where that comes to nothing the next audit finds the breach again.
@@ -91,11 +93,12 @@ pub(crate) async fn audit_replicas(core: Arc<Core>, mut stopping: watch::Receive
     if interval.is_zero() {
         return;
     }
+    let mut wait = first_after(interval, core.config.node_id);
     loop {
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stopping| *stopping) => return,
-            () = sleep(interval) => {}
+            () = sleep(wait) => wait = interval,
         }
         for shard in core.shards().iter().filter(|shard| is_audited_here(shard.group())) {
             if *stopping.borrow() {
@@ -106,6 +109,12 @@ pub(crate) async fn audit_replicas(core: Arc<Core>, mut stopping: watch::Receive
             }
         }
     }
+}
+
+/// How long after its start a node audits first: soon, for until then nobody knows, but not while it is starting, nor all nodes at once.
+fn first_after(interval: Duration, node: u64) -> Duration {
+    let share = u32::try_from(1 + node % 4).unwrap_or(1);
+    (interval / 60 * share).max(FIRST_AFTER).min(interval)
 }
 
 /// The leader has enough to do, where somebody else has the same records.
@@ -180,6 +189,14 @@ fn bounded(finding: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_audits_soon_after_its_start_and_not_at_the_same_time_as_the_others() {
+        let after = |interval_s, node| first_after(Duration::from_secs(interval_s), node).as_secs();
+        assert_eq!([1, 2, 3, 4].map(|node| after(300, node)), [10, 15, 20, 5]);
+        assert_eq!((after(3, 1), after(30, 1), after(60, 3)), (3, 5, 5));
+        assert_eq!(first_after(Duration::from_secs(u64::MAX), u64::MAX), Duration::from_secs(u64::MAX) / 60 * 4);
+    }
 
     #[test]
     fn a_long_finding_is_cut_between_two_characters() {
