@@ -13,7 +13,7 @@ use holdfast_web::{Shown, WebOptions};
 use holdfast_world::traces::Tracer;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::customer::{Hall, shop_until_closing};
 use super::shop::{Shop, be_done};
@@ -37,6 +37,8 @@ const COME_IN: u32 = 300;
 const TRICKLE: u32 = 3;
 /// How long a node that was killed stays down.
 const DOWN: Duration = Duration::from_secs(6);
+/// How often it is looked whether something that a button began is over.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Longer than anybody leaves a demo running.
 const LONG: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The page's port is so much above the first node's for clients.
@@ -49,21 +51,38 @@ enum Ask {
     Kill,
 }
 
+/// What both sides know.
+#[derive(Debug, Default)]
+struct State {
+    /// Somebody does what is asked.
+    is_open: AtomicBool,
+    /// A sale was asked for and is not over.
+    has_sale: AtomicBool,
+    /// A node was asked to be killed, and none is ready again since.
+    has_node_down: AtomicBool,
+}
+
 /// The side of the page.
 #[derive(Debug)]
 struct Buttons {
     products: Vec<Product>,
     asks: mpsc::Sender<Ask>,
-    /// Somebody does what is asked.
-    is_open: Arc<AtomicBool>,
+    state: Arc<State>,
 }
 
 impl Buttons {
-    fn ask(&self, ask: Ask, told: &str) -> Result<String, String> {
-        if !self.is_open.load(Ordering::Relaxed) {
+    /// Asks for something that goes on until its flag is taken down; while it does, it is not asked for again.
+    fn ask(&self, ask: Ask, is_on: &AtomicBool, told: &str, goes_on: &str) -> Result<String, String> {
+        if !self.state.is_open.load(Ordering::Relaxed) {
             return Err("the first sale is being held and judged: ask again when its report is printed".to_owned());
         }
-        self.asks.try_send(ask).map(|()| told.to_owned()).map_err(|_| "something is being done just now".to_owned())
+        if is_on.swap(true, Ordering::Relaxed) {
+            return Err(goes_on.to_owned());
+        }
+        self.asks.try_send(ask).map(|()| told.to_owned()).map_err(|_| {
+            is_on.store(false, Ordering::Relaxed);
+            "something is being done just now: ask again".to_owned()
+        })
     }
 }
 
@@ -73,11 +92,15 @@ impl Desk for Buttons {
     }
 
     fn start_sale(&self) -> Result<String, String> {
-        self.ask(Ask::Sale, "new lipsticks come in, and hundreds of customers after them")
+        let told = "new lipsticks come in, and hundreds of customers after them";
+        self.ask(Ask::Sale, &self.state.has_sale, told, "a sale goes on: the next one when its customers have gone")
     }
 
     fn kill_node(&self) -> Result<String, String> {
-        self.ask(Ask::Kill, "the node that leads the most shards is killed, and comes back in some seconds")
+        let told = "the node that leads the most shards is killed, and comes back in some seconds";
+        let goes_on =
+            "a node is down or starting: the next one when it is ready, for with two of three down nothing is sold";
+        self.ask(Ask::Kill, &self.state.has_node_down, told, goes_on)
     }
 }
 
@@ -86,7 +109,7 @@ pub struct Page {
     /// Where it is.
     pub address: String,
     asks: mpsc::Receiver<Ask>,
-    is_open: Arc<AtomicBool>,
+    state: Arc<State>,
     has_shop: bool,
     /// Who asks, also where no page does.
     _buttons: Arc<Buttons>,
@@ -101,8 +124,9 @@ impl Drop for Page {
 
 /// Serves the page of a demo whose shop is made from that seed; with a shop and buttons where customers can go on shopping in it.
 pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Failure> {
-    let (asks, asked) = mpsc::channel(1);
-    let is_open = Arc::new(AtomicBool::new(false));
+    // One of each kind at most.
+    let (asks, asked) = mpsc::channel(2);
+    let state = Arc::<State>::default();
     let products = boutique::catalogue(seed).into_iter().enumerate();
     let products =
         products.filter(|(rank, _)| *rank == 0 || *rank >= FIRST_RANK).take(PRODUCTS).map(|(_, ware)| ware).map(
@@ -113,7 +137,7 @@ pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Fa
                 stock: 0,
             },
         );
-    let buttons = Arc::new(Buttons { products: products.collect(), asks, is_open: Arc::clone(&is_open) });
+    let buttons = Arc::new(Buttons { products: products.collect(), asks, state: Arc::clone(&state) });
     let options = WebOptions {
         addresses: layout.addresses(),
         cluster_id: layout.cluster_id.clone(),
@@ -136,47 +160,63 @@ pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Fa
             output::say(&format!("the page of the demo has ended: {error}"));
         }
     });
-    Ok(Page { address, asks: asked, is_open, has_shop, _buttons: buttons, serving })
+    Ok(Page { address, asks: asked, state, has_shop, _buttons: buttons, serving })
 }
 
-/// A node that is down, and when it comes back.
-type Down = Option<(u64, Instant)>;
+/// A node that was killed.
+#[derive(Clone, Copy, Debug)]
+enum Down {
+    Until(u64, Instant),
+    /// It is started again, and not ready yet.
+    Starting(u64),
+}
 
 /// Does what the page asks, and has some customers look by, until it is dropped.
 pub async fn attend(page: &mut Page, cluster: &mut DevelopmentCluster, seed: u64) -> Result<(), Failure> {
     let client = connect::client_at(cluster.layout().addresses()).await?;
     let shop = shop::as_it_was(seed);
-    page.is_open.store(true, Ordering::Relaxed);
+    let state = Arc::clone(&page.state);
+    state.is_open.store(true, Ordering::Relaxed);
     let trickle = Customers::come(&client, &shop, if page.has_shop { TRICKLE } else { 0 }, LONG, seed);
-    let (mut down, mut sale): (Down, Option<Customers>) = (None, None);
+    let (mut down, mut sale): (Option<Down>, Option<Customers>) = (None, None);
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let back_at = down.map_or_else(Instant::now, |(_, at)| at);
         tokio::select! {
             biased;
-            () = sleep_until(back_at), if down.is_some() => {
-                if let Some((victim, _)) = down.take() {
-                    cluster.bring_back(victim)?;
-                    output::say(&format!("node {victim} is started again"));
-                }
-            }
             asked = page.asks.recv() => match asked {
-                Some(Ask::Kill) if down.is_none() => {
+                Some(Ask::Kill) => {
                     let victim = sale::busiest(cluster).await?;
                     cluster.kill(victim).await?;
                     output::say(&format!("node {victim}, which leads the most shards, is killed (SIGKILL)"));
-                    down = Some((victim, Instant::now() + DOWN));
+                    down = Some(Down::Until(victim, Instant::now() + DOWN));
                 }
-                Some(Ask::Sale) if sale.as_ref().is_none_or(Customers::are_gone) => {
+                Some(Ask::Sale) => {
                     be_done(&client, Receive::of(boutique::HOT_SKU, COME_IN).into(), boutique::HOT_SKU).await?;
                     output::say(&format!("{COME_IN} lipsticks came in, and {CUSTOMERS} customers after them"));
                     let seed = Random::fresh_seed();
                     sale = Some(Customers::come(&client, &shop, CUSTOMERS, LASTS, seed));
                 }
-                // A node is down already, or a sale goes on: once more would be no more.
-                Some(Ask::Kill | Ask::Sale) => sleep(Duration::from_millis(10)).await,
                 None => {
                     drop(trickle);
                     return Ok(());
+                }
+            },
+            _ = looks.tick() => {
+                if sale.take_if(|sale| sale.are_gone()).is_some() {
+                    state.has_sale.store(false, Ordering::Relaxed);
+                }
+                match down {
+                    Some(Down::Until(victim, at)) if at <= Instant::now() => {
+                        cluster.bring_back(victim)?;
+                        output::say(&format!("node {victim} is started again"));
+                        down = Some(Down::Starting(victim));
+                    }
+                    Some(Down::Starting(victim)) if cluster.members().is_ready(victim).await => {
+                        down = None;
+                        state.has_node_down.store(false, Ordering::Relaxed);
+                    }
+                    Some(Down::Until(..) | Down::Starting(_)) | None => {}
                 }
             }
         }
@@ -212,5 +252,26 @@ impl Customers {
 impl Drop for Customers {
     fn drop(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_node_is_not_killed_while_one_is_down_and_the_button_says_why() {
+        let (asks, mut asked) = mpsc::channel(2);
+        let buttons = Buttons { products: Vec::new(), asks, state: Arc::default() };
+        assert!(buttons.kill_node().unwrap_err().contains("first sale"));
+        buttons.state.is_open.store(true, Ordering::Relaxed);
+        assert!(buttons.kill_node().is_ok());
+        assert!(buttons.kill_node().unwrap_err().contains("when it is ready"));
+        assert!(buttons.start_sale().is_ok(), "a sale is another thing");
+        assert!(buttons.start_sale().unwrap_err().contains("a sale goes on"));
+        assert!(matches!((asked.try_recv(), asked.try_recv()), (Ok(Ask::Kill), Ok(Ask::Sale))));
+        assert!(asked.try_recv().is_err(), "nothing is done that was refused");
+        buttons.state.has_node_down.store(false, Ordering::Relaxed);
+        assert!(buttons.kill_node().is_ok());
     }
 }
