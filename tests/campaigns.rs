@@ -111,7 +111,7 @@ async fn the_clusters_records_are_read_from_a_node_that_leads_them_for_sure() {
     announce(&client, "drop", now - 1_000, now + HOUR_MS).await;
     let (mut lists, mut refused) = (0, 0);
     for node in 1..=3 {
-        let request = v1::ListCampaignsRequest { campaign_id: "drop".to_owned() };
+        let request = v1::ListCampaignsRequest { campaign_id: "drop".to_owned(), stale: false };
         match cluster.cluster_service(node).list_campaigns(request).await {
             Ok(answer) => lists += answer.into_inner().campaigns.len(),
             Err(status) => {

@@ -101,7 +101,7 @@ impl Demo {
 /// Clicks the first element of a kind that says so; it is waited for.
 async fn click(browser: &mut Browser, window: &Window, kind: &str, says: &str) {
     let found = format!(
-        "[...document.querySelectorAll('{kind}')].find((it) => it.textContent.trim() === '{says}' && !it.disabled)"
+        "[...document.querySelectorAll('{kind}')].find((it) => it.textContent.trim() === '{says}' && !it.disabled && it.ariaDisabled !== 'true')"
     );
     browser.wait(window, &found, says).await;
     browser.value(window, &format!("{found}.click()")).await;
@@ -138,6 +138,148 @@ async fn walk(browser: &mut Browser, window: &Window, how: &str) {
         let complaints = browser.complaints().await;
         assert!(complaints.is_empty(), "{how}: {title}: {complaints:?}");
     }
+}
+
+/// Looks at the shop in the colours and the width the window has.
+async fn look_at_the_shop(browser: &mut Browser, window: &Window, page: &str, how: &str) {
+    browser.go(window, &format!("{page}/shop")).await;
+    browser.wait(window, "document.querySelectorAll('#shelf li').length === 23", "the shelf").await;
+    let told = "!document.getElementById('hot-left').textContent.includes('…') && !document.getElementById('shelf').textContent.includes('…')";
+    browser.wait(window, told, "what there is of everything").await;
+    let beyond = browser.value(window, "document.documentElement.scrollWidth - innerWidth").await;
+    assert!(beyond.as_f64() <= Some(0.0), "{how}: the shop is {beyond} pixels wider than the window");
+    let jumped = browser.value(window, "window.jumped").await;
+    let jumps = browser.value(window, "window.jumps").await;
+    assert!(jumped.as_f64() < Some(0.1), "{how}: the shop jumps: {jumps:#}");
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{how}: the shop: {complaints:?}");
+}
+
+/// Who presses slowly, and who presses twice, gets one unit as well, though what there is changes meanwhile; a screen reader is not told
+/// of every unit; and an answer that was not heard does not empty the bag.
+async fn press_slowly_in_the_shop(browser: &mut Browser, demo: &Demo, window: &Window) {
+    look_at_the_shop(browser, window, &demo.page, "a slow hand").await;
+    let products = "fetch('/shop/api/products').then((it) => it.json()).then((it) => it.products)";
+    let products = browser.value(window, products).await;
+    let hot = products.as_array().and_then(|all| all.iter().find(|it| it["hot"] == true)).expect("the hot one");
+    let hot = hot["sku"].as_str().expect("a SKU").to_owned();
+    let text = |id: &str| format!("document.getElementById('{id}').textContent");
+    let button = |id: &str| format!("document.getElementById('{id}')");
+    let (left, counts, said) = (text("hot-left"), text("bag-left"), text("said"));
+    let held = "!document.getElementById('bag-held').hidden";
+    let ready = "document.getElementById('hot-take').ariaDisabled === 'false'";
+    let more = async |units| drop(demo.client.receive(Receive::of(&*hot, units)).await.expect("more come in"));
+    more(20).await;
+    browser.wait(window, ready, "there is some").await;
+
+    // By mouse: between down and up what there is of it is another, and the bag counts down.
+    let at = browser.mouse_down(window, &button("hot-take")).await;
+    for _ in 0..2 {
+        let before = browser.value(window, &left).await;
+        more(1).await;
+        browser.wait(window, &format!("{left} !== {before}"), "what there is, is told").await;
+    }
+    browser.mouse_up(window, at).await;
+    browser.wait(window, held, "a slow press holds one").await;
+    let at = browser.mouse_down(window, &button("give-back")).await;
+    for _ in 0..2 {
+        let before = browser.value(window, &counts).await;
+        browser.wait(window, &format!("{counts} !== {before}"), "the bag counts down").await;
+    }
+    browser.mouse_up(window, at).await;
+    browser.wait(window, &format!("{said} === 'Given back.'"), "a slow press gives it back").await;
+
+    // By keyboard: the focus goes to the bag, and stays while it counts down.
+    browser.wait(window, ready, "there is some").await;
+    browser.value(window, "document.querySelector('.bar-link').focus()").await;
+    browser.press(window, "Tab").await;
+    let focused = "document.activeElement.id";
+    assert_eq!(browser.value(window, focused).await, "hot-take");
+    browser.press(window, "Enter").await;
+    browser.wait(window, &format!("{held} && {focused} === 'pay'"), "Enter holds one, and paying is next").await;
+    browser.press(window, "Tab").await;
+    for _ in 0..2 {
+        let before = browser.value(window, &counts).await;
+        browser.wait(window, &format!("{counts} !== {before}"), "the bag counts down").await;
+    }
+    assert_eq!(browser.value(window, focused).await, "give-back");
+    // The first answer is lost on its way: the hold stays in the bag, and the second press asks under the same key.
+    let lose_one = "void (() => {
+        const real = window.fetch;
+        window.asked = [];
+        window.fetch = (address, options) => {
+            if (options?.method === 'POST') window.asked.push([address, options.headers['Idempotency-Key']]);
+            if (!String(address).endsWith(':release') || window.asked.length > 1) return real(address, options);
+            return Promise.resolve(new Response('{\"detail\":\"lost\",\"retry\":\"same_key\",\"effect\":\"unknown\"}', { status: 503 }));
+        };
+    })()";
+    browser.value(window, lose_one).await;
+    browser.press(window, "Enter").await;
+    browser.wait(window, &format!("{said}.includes('press again')"), "it is not known yet").await;
+    assert_eq!(browser.value(window, held).await, true, "the bag keeps what may still be held");
+    browser.press(window, "Enter").await;
+    browser.wait(window, &format!("{said} === 'Given back.'"), "it is given back").await;
+    let same = "window.asked.length === 2 && window.asked[0].join() === window.asked[1].join()";
+    assert_eq!(browser.value(window, same).await, true, "under one key");
+    assert_eq!(browser.value(window, focused).await, "hot-take", "the focus goes back to where it came from");
+
+    // Two presses at once are one hold.
+    browser.wait(window, ready, "there is some").await;
+    browser
+        .value(
+            window,
+            "window.asked = []; for (let at = 0; at < 2; at += 1) document.getElementById('hot-take').click()",
+        )
+        .await;
+    browser.wait(window, held, "one is held").await;
+    assert_eq!(browser.value(window, "window.asked.length").await, 1);
+    let heard = "['bag-left', 'hot-left'].every((id) => !document.getElementById(id).closest('[aria-live], [role=status], [role=alert]'))";
+    assert_eq!(browser.value(window, heard).await, true, "what changes all the time is not read out");
+    click(browser, window, "#bag button", "Give back").await;
+    browser.wait(window, &format!("{said} === 'Given back.'"), "it is given back").await;
+    browser.complaints().await;
+}
+
+/// What is shown is renewed without taking the focus, the selection or the place where somebody has scrolled to.
+async fn read_a_table_while_it_changes(browser: &mut Browser, window: &Window) {
+    click(browser, window, "#tabs a", "Stock").await;
+    browser.wait(window, "document.querySelectorAll('tbody tr').length > 5", "the quantities").await;
+    let begin = "(() => {
+        const row = document.querySelectorAll('tbody tr')[3];
+        row.querySelector('a').focus({ preventScroll: true });
+        getSelection().selectAllChildren(row.cells[1]);
+        document.querySelector('.scroll').scrollLeft = 60;
+        window.before = [row, document.activeElement, document.querySelector('.scroll').scrollLeft, String(getSelection())];
+        performance.clearResourceTimings();
+    })()";
+    browser.value(window, begin).await;
+    let renewed =
+        "performance.getEntriesByType('resource').filter((it) => it.name.includes('/ui/api/stock')).length > 2";
+    browser.wait(window, renewed, "the quantities are asked for again").await;
+    let same = "(() => {
+        const [row, focused, scrolled, selected] = window.before;
+        return row.isConnected && document.activeElement === focused && document.querySelector('.scroll').scrollLeft === scrolled && scrolled > 0
+            && String(getSelection()) === selected && selected !== '';
+    })()";
+    assert_eq!(browser.value(window, same).await, true, "the reader stays where they were");
+    // Rows stay themselves where others come before them, go, or change places.
+    let moved = "import('/ui/dom.js').then(({ h, update }) => {
+        const list = document.body.appendChild(h('ul'));
+        const rows = (...keys) => keys.map((key) => h('li', { 'data-key': key }, h('button', null, key)));
+        const told = () => [...list.children].map((row) => row.textContent).join();
+        update(list, rows('a', 'b', 'c'));
+        const b = list.children[1];
+        b.firstChild.focus();
+        const seen = [['x', 'a', 'b'], ['b', 'a', 'x', 'y'], ['b']].map((keys) => {
+            update(list, rows(...keys));
+            return told() === keys.join() && b.isConnected && document.activeElement === b.firstChild;
+        });
+        update(list, 'none');
+        const none = list.textContent;
+        list.remove();
+        return [...seen, none].join();
+    })";
+    assert_eq!(browser.value(window, moved).await, "true,true,true,none");
 }
 
 /// A keyboard is enough: the first Tab offers to skip the header, and the pages' links are next.
@@ -196,13 +338,13 @@ async fn race_for_the_last_unit(browser: &mut Browser, demo: &Demo, windows: [&W
     browser.go(windows[0], &format!("{}/shop", demo.page)).await;
     let products = "fetch('/shop/api/products').then((it) => it.json()).then((it) => it.products)";
     let products = browser.value(windows[0], products).await;
-    let held = "!document.getElementById('bag').hidden";
-    let late = "document.getElementById('banner').textContent.includes('somebody was faster')";
+    let held = "!document.getElementById('bag-held').hidden";
+    let late = "document.getElementById('said').textContent.includes('somebody was faster')";
     // Customers look by meanwhile: where one of them took the last unit, the next product's is raced for.
     for product in products.as_array().expect("products").iter().rev() {
-        let (name, sku) = (&product["name"], product["sku"].as_str().expect("a SKU"));
-        let of_name = format!("(it) => it.querySelector('strong').textContent === {name}");
-        let place = format!("[...document.querySelectorAll('#shelf li')].find({of_name})");
+        // Not by name: two brands may call their products the same.
+        let sku = product["sku"].as_str().expect("a SKU");
+        let place = format!("document.querySelector('#shelf li[data-sku=\"{sku}\"]')");
         if !demo.leave(sku, 0).await {
             continue;
         }
@@ -218,6 +360,8 @@ async fn race_for_the_last_unit(browser: &mut Browser, demo: &Demo, windows: [&W
         }
         for window in windows {
             browser.wait(window, &format!("{place}.textContent.includes('Restocked')"), "it is there again").await;
+            let last = format!("{place}.textContent.toLowerCase().includes('last items remaining')");
+            browser.wait(window, &last, "and the last of its kind").await;
         }
         let at = browser.value(windows[0], "Date.now() + 1000").await;
         for window in windows {
@@ -236,7 +380,7 @@ async fn race_for_the_last_unit(browser: &mut Browser, demo: &Demo, windows: [&W
         let counts_down = "document.getElementById('bag').textContent.includes(' for 1:5')";
         browser.wait(winner, counts_down, "the hold counts down from two minutes").await;
         click(browser, winner, "#bag button", "Pay").await;
-        let paid = "document.getElementById('banner').textContent === 'Thank you: it is yours.'";
+        let paid = "document.getElementById('said').textContent === 'Thank you: it is yours.'";
         browser.wait(winner, paid, "it is paid").await;
         // To the one who came late a request was refused: the console says that too.
         let complaints = browser.complaints().await;
@@ -268,11 +412,26 @@ async fn every_page_shows_a_sale_and_the_node_that_is_killed_in_it_and_no_consol
     browser.colours(&window, "dark").await;
     browser.resize(&window, 420).await;
     walk(&mut browser, &window, "dark, on a phone").await;
+    read_a_table_while_it_changes(&mut browser, &window).await;
     walk_by_keyboard(&mut browser, &window, &demo.page).await;
+    browser.resize(&window, 1_280).await;
+    walk(&mut browser, &window, "dark").await;
+    browser.colours(&window, "light").await;
+    browser.resize(&window, 420).await;
+    walk(&mut browser, &window, "light, on a phone").await;
+    browser.value(&window, "location.hash = '#/constructor'").await;
+    browser.wait(&window, "document.title === 'Overview · Holdfast'", "what is no page leads to the first").await;
+    let audited = "document.body.innerText.includes('✓') && document.body.innerText.includes('nothing broken')";
+    browser.wait(&window, audited, "the node's replicas are audited soon after its start").await;
 
     browser.resize(&window, 1_280).await;
     click(&mut browser, &window, "#tabs a", "Overview").await;
     click(&mut browser, &window, "button", "Kill a node").await;
+    browser.wait(&window, "document.body.innerText.includes('is killed, and comes back')", "a node is killed").await;
+    let again = "fetch('/ui/api/demo/kill', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }).then(async (it) => `${it.status} ${(await it.json()).detail}`)";
+    let again = browser.value(&window, again).await.to_string();
+    assert!(again.contains("503 a node is down or starting"), "{again}");
+    browser.complaints().await;
     browser
         .wait(&window, &format!("{standing} === '2 of 3 nodes, can lose 0'"), "the page says that a node is down")
         .await;
@@ -289,6 +448,13 @@ async fn every_page_shows_a_sale_and_the_node_that_is_killed_in_it_and_no_consol
     assert!(marks.contains("node ") && marks.contains(" ms"), "the curve marks the kill and its gap: {marks}");
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:?}");
+
+    for (scheme, width) in [("light", 420), ("light", 1_280), ("dark", 420), ("dark", 1_280)] {
+        browser.colours(&window, scheme).await;
+        browser.resize(&window, width).await;
+        look_at_the_shop(&mut browser, &window, &demo.page, &format!("{scheme}, {width} wide")).await;
+    }
+    press_slowly_in_the_shop(&mut browser, &demo, &window).await;
 
     let other = browser.open(420).await;
     race_for_the_last_unit(&mut browser, &demo, [&window, &other]).await;
@@ -309,6 +475,14 @@ async fn a_page_whose_cluster_has_lost_its_quorum_shows_what_its_node_knows_and_
     let item = v1::Item { sku: "ROSE".to_owned(), name: "<b>Rose</b>".to_owned(), ..v1::Item::default() };
     client.execute(PutItem::new(item)).await.expect("an item is put");
     client.receive(Receive::of("ROSE", 5)).await.expect("units are received");
+    let now = client.cluster_time_ms();
+    let campaign = v1::Campaign {
+        campaign_id: "rose-week".to_owned(),
+        starts_at_ms: now,
+        ends_at_ms: now + 3_600_000,
+        ..v1::Campaign::default()
+    };
+    client.open_campaign(campaign).await.expect("a campaign is opened");
 
     let window = browser.open(1_280).await;
     let page = format!("http://{}", cluster.http(1).address);
@@ -321,6 +495,11 @@ async fn a_page_whose_cluster_has_lost_its_quorum_shows_what_its_node_knows_and_
         .await;
     let banner = "document.getElementById('banner').textContent";
     browser.wait(&window, &format!("{banner}.includes('nothing is sold there')"), "what that means").await;
+    let alert = "document.getElementById('alert').textContent";
+    assert!(
+        !browser.value(&window, alert).await.to_string().contains(" s ago"),
+        "an alert does not change each second"
+    );
     let age = format!("Number({banner}.match(/as it was (\\d+) s ago/)[1])");
     browser.wait(&window, &format!("{age} > 1"), "how old it is").await;
     browser.complaints().await;
@@ -329,6 +508,12 @@ async fn a_page_whose_cluster_has_lost_its_quorum_shows_what_its_node_knows_and_
         browser.wait(&window, &format!("document.querySelector('h1')?.textContent === '{title}'"), title).await;
         browser.wait(&window, "document.querySelectorAll('.card').length > 0", title).await;
     }
+    click(&mut browser, &window, "#tabs a", "Sales").await;
+    browser.wait(&window, "document.querySelector('main').textContent.includes('rose-week')", "the campaign").await;
+    click(&mut browser, &window, "#tabs a", "Problems").await;
+    browser
+        .wait(&window, "document.querySelector('main').textContent.includes('Node 2, 3 did not say')", "who is silent")
+        .await;
     click(&mut browser, &window, "#tabs a", "Stock").await;
     let units =
         "[...document.querySelectorAll('tbody tr')].find((it) => it.textContent.includes('ROSE')).cells[2].textContent";
@@ -344,9 +529,20 @@ async fn a_page_whose_cluster_has_lost_its_quorum_shows_what_its_node_knows_and_
         .wait(&window, "document.getElementById('standing').textContent === 'not reached'", "the node is gone")
         .await;
     browser.wait(&window, &format!("{banner}.includes('does not answer')"), "the page says so").await;
+    let kept = "document.querySelector('.as-of').textContent.startsWith('Not renewed since') && document.querySelector('h1').textContent.includes('<b>Rose</b>') && document.querySelector('tbody tr')";
+    browser.wait(&window, kept, "what was shown stays, and says since when").await;
+    click(&mut browser, &window, "#tabs a", "Overview").await;
+    let unheard = "document.body.innerText.includes('Not heard just now')";
+    browser.wait(&window, unheard, "events are not heard").await;
     cluster.start_all();
     browser
         .wait(&window, "document.getElementById('standing').textContent.startsWith('3 of 3')", "and goes on by itself")
         .await;
     browser.wait(&window, "document.getElementById('banner').hidden", "with nothing to say").await;
+    // A node that starts refuses the stream, which ends it for the browser.
+    browser.wait(&window, &format!("!{unheard}"), "events are heard again").await;
+    client.receive(Receive::of("ROSE", 3)).await.expect("units are received");
+    browser
+        .wait(&window, "document.querySelector('.events').textContent.includes('ROSE: 3 received')", "and told")
+        .await;
 }

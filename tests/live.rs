@@ -9,6 +9,7 @@ use std::time::Duration;
 use cluster::{Cluster, PATIENCE, Shop, pause};
 use futures_util::{SinkExt as _, StreamExt as _};
 use holdfast_client::{Client, Grant, PutItem, Receive, Reserve, v1};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -418,6 +419,8 @@ async fn the_dashboard_goes_on_from_its_own_copy_while_the_quorum_is_lost_and_sa
     client.commit(held.reservation_id.expect("a hold has an id")).await.expect("they are paid");
     let whole = overview(&cluster, |told| told["totals"]["sold"] == 2 && told["serving"] == true).await;
     assert_eq!((&whole["can_lose"], &whole["oversold"], &whole["age_ms"]), (&json!(1), &json!(0), &json!(0)));
+    open_sale(&client).await;
+    wait_for_sale(&cluster).await;
 
     cluster.kill(1);
     cluster.kill(2);
@@ -427,8 +430,75 @@ async fn the_dashboard_goes_on_from_its_own_copy_while_the_quorum_is_lost_and_sa
     assert_eq!(up, 1);
     let stock = cluster.http(3).get("/ui/api/stock/ROSE").await;
     assert_eq!((stock.status, &stock.json()["levels"][0]["on_hand"]), (200, &json!(5)));
+    wait_for_sale(&cluster).await;
     let page = cluster.http(3).get("/ui/").await;
     assert_eq!((page.status, page.header("content-security-policy").contains("default-src 'self'")), (200, true));
+}
+
+/// Others that hang keep their connections open and answer nothing: each question to one of them costs all the time that it is given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_of_the_dashboard_shows_the_nodes_own_copy_while_the_others_hang() {
+    let cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client).await;
+    open_sale(&client).await;
+    let held = client.reserve(Reserve::new().line(SKU, 4).ttl(Duration::from_secs(600))).await.expect("four are there");
+    let held = held.reservation_id.expect("a hold has an id");
+    overview(&cluster, |told| told["totals"]["reserved"] == 4 && told["serving"] == true).await;
+    wait_for_sale(&cluster).await;
+
+    cluster.signal(1, Signal::STOP);
+    cluster.signal(2, Signal::STOP);
+    let alone = overview(&cluster, |told| told["serving"] == false).await;
+    assert_eq!((&alone["totals"]["reserved"], &alone["oversold"]), (&json!(4), &json!(0)));
+    let shown = async |path: &str| {
+        let said = cluster.http(3).get(path).await;
+        assert_eq!(said.status, 200, "{path}: {}", String::from_utf8_lossy(&said.body));
+        said.json()
+    };
+    // Again and again: none of them may ask another node now and then.
+    for _ in 0..3 {
+        let levels = &shown("/ui/api/stock?find=RO").await["levels"];
+        let of_level = (&levels[0]["sku"], &levels[0]["atp"], &levels[0]["low_stock_threshold"]);
+        assert_eq!(of_level, (&json!(SKU), &json!(1), &json!(2)));
+        let one = shown("/ui/api/stock/ROSE").await;
+        let happened = one["events"].as_array().expect("a list of events");
+        assert!(happened.iter().any(|event| event["kind"] == "reservation.held"), "{one}");
+        assert_eq!(one["levels"][0]["reserved"], 4, "{one}");
+        assert_eq!(shown("/ui/api/reservations").await["reservations"][0]["reservation_id"], json!(held.to_string()));
+        assert_eq!(shown(&format!("/ui/api/reservations/{held}")).await["units"], 4);
+        assert_eq!(shown("/ui/api/sales").await["campaigns"][0]["campaign_id"], "drop");
+        assert!(shown("/ui/api/heads").await["heads"].as_array().is_some_and(|heads| !heads.is_empty()));
+        assert_eq!(shown("/ui/api/at-risk").await, json!({"lots": [], "more": false}));
+        let problems = shown("/ui/api/problems").await;
+        assert_eq!((&problems["silent"], &problems["stuck"]), (&json!([1, 2]), &json!([])), "{problems}");
+        assert_eq!((&problems["counts"], &problems["shortfalls"]), (&json!([]), &json!([])), "{problems}");
+    }
+}
+
+/// A campaign that runs.
+async fn open_sale(client: &Client) {
+    let now = client.cluster_time_ms();
+    let campaign = v1::Campaign {
+        campaign_id: "drop".to_owned(),
+        starts_at_ms: now,
+        ends_at_ms: now + 3_600_000,
+        ..v1::Campaign::default()
+    };
+    client.open_campaign(campaign).await.expect("a campaign is opened");
+}
+
+/// Waits until node 3 shows it.
+async fn wait_for_sale(cluster: &Cluster) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = cluster.http(3).get("/ui/api/sales").await;
+        if said.status == 200 && said.json()["campaigns"][0]["campaign_id"] == "drop" {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&said.body));
+        pause().await;
+    }
 }
 
 /// What node 3 tells, as soon as it is so.

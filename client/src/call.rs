@@ -76,7 +76,13 @@ impl Core {
             let error = match tokio::time::timeout_at(ends, asking).await {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),
                 Ok(Err(status)) => error_of(&status),
-                Err(_) => no_answer(&node.address),
+                Err(_) => {
+                    // Who asks one node may give it less time than it needs: that says nothing to those who ask any.
+                    if !matches!(calling.target, Target::Node(_)) {
+                        node.note_silence();
+                    }
+                    no_answer(&node.address)
+                }
             };
             let shard = match calling.target {
                 Target::Leader(shard) => Some(shard),

@@ -140,9 +140,19 @@ impl Client {
     pub async fn campaigns(&self, campaign_id: Option<&str>) -> Result<Vec<v1::Campaign>, Error> {
         let calling = self.core().reading(Target::MetaLeader);
         let ask = |channel, request| async move { cluster(channel).list_campaigns(request).await };
-        let question = v1::ListCampaignsRequest { campaign_id: campaign_id.unwrap_or_default().to_owned() };
+        let campaign_id = campaign_id.unwrap_or_default().to_owned();
+        let question = v1::ListCampaignsRequest { campaign_id, stale: false };
         let reply: v1::ListCampaignsResponse = self.core().call(calling, question, ask).await?;
         Ok(reply.campaigns)
+    }
+
+    /// All campaigns as that node has them, and how old that may be, in milliseconds; it asks no other. One attempt.
+    pub async fn campaigns_at(&self, node_id: u64) -> Result<(Vec<v1::Campaign>, u64), Error> {
+        let calling = self.core().reading(Target::Node(node_id));
+        let ask = |channel, request| async move { cluster(channel).list_campaigns(request).await };
+        let question = v1::ListCampaignsRequest { campaign_id: String::new(), stale: true };
+        let reply: v1::ListCampaignsResponse = self.core().call(calling, question, ask).await?;
+        Ok((reply.campaigns, reply.age_ms))
     }
 
     /// Creates a limit per customer over several SKUs, or replaces what is said of it.

@@ -53,6 +53,11 @@ impl Node {
         silent_at.is_some_and(|at| at.elapsed() < PASSED_OVER)
     }
 
+    /// It has left a question without an answer.
+    pub(crate) fn note_silence(&self) {
+        self.note(Some(Instant::now()));
+    }
+
     fn note(&self, silent_at: Option<Instant>) {
         *self.silent_at.lock().expect("nothing panics while it holds an instant") = silent_at;
     }

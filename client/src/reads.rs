@@ -22,6 +22,8 @@ pub enum Consistency {
     ReadYourWrites,
     /// Any replica, at once; the answer says how old it is.
     Stale,
+    /// That node's replica, at once and in one attempt; the answer says how old it is.
+    StaleAt(u64),
     /// Any replica that has applied at least this.
     AtLeast(ConsistencyToken),
 }
@@ -280,6 +282,7 @@ impl<'a> Reader<'a> {
                 })
             }
             Consistency::Stale => (Target::Any, Level::Stale(true)),
+            Consistency::StaleAt(node_id) => (Target::Node(node_id), Level::Stale(true)),
             // A token is of one shard; of the others it says nothing.
             Consistency::AtLeast(token) if token.shard != shard => (Target::Leader(shard), Level::Linearizable(true)),
             Consistency::AtLeast(token) => (Target::Any, Level::AtLeast(token)),

@@ -199,7 +199,7 @@ impl Core {
 
     /// How old, at most, a replica is that has that log time. Where it has heard from no leader yet only the log time tells, and
     /// overstates it.
-    fn age_ms(&self, age: Option<Duration>, log_time: LogTime) -> u64 {
+    pub(crate) fn age_ms(&self, age: Option<Duration>, log_time: LogTime) -> u64 {
         let known = age.and_then(|age| u64::try_from(age.as_millis()).ok());
         known.unwrap_or_else(|| self.world.clock.wall_ms().saturating_sub(log_time.0))
     }

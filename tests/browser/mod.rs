@@ -202,6 +202,28 @@ impl Browser {
         self.ask(window, "Input.dispatchKeyEvent", let_go).await;
     }
 
+    /// Puts the mouse's button down in the middle of the element that an expression gives, and leaves it down.
+    pub async fn mouse_down(&mut self, window: &Window, element: &str) -> (f64, f64) {
+        let middle = format!(
+            "(() => {{ const it = {element}; it.scrollIntoView({{ block: 'center' }}); const at = it.getBoundingClientRect(); \
+             return [at.x + at.width / 2, at.y + at.height / 2]; }})()"
+        );
+        let at = self.value(window, &middle).await;
+        let (x, y) = (at[0].as_f64().expect("a place"), at[1].as_f64().expect("a place"));
+        self.mouse(window, "mousePressed", (x, y)).await;
+        (x, y)
+    }
+
+    /// Lets the button go where it is.
+    pub async fn mouse_up(&mut self, window: &Window, at: (f64, f64)) {
+        self.mouse(window, "mouseReleased", at).await;
+    }
+
+    async fn mouse(&mut self, window: &Window, kind: &str, (x, y): (f64, f64)) {
+        let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+        self.ask(window, "Input.dispatchMouseEvent", event).await;
+    }
+
     /// What the consoles complained of since this was asked last.
     pub async fn complaints(&mut self) -> Vec<String> {
         // What was said before an answer comes is heard before it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_inventory::{CampaignId, Inventory, LocationId, Revision};
+use holdfast_inventory::{CampaignId, Inventory, LocationId, LogTime, Revision};
 use holdfast_proto::v1::cluster_service_server::ClusterService;
 use holdfast_proto::v1::{self, CommandError, ErrorReason};
 use holdfast_raft::host::{Group, GroupError, Role, ScrubStatus};
@@ -242,6 +242,7 @@ impl ClusterService for Cluster {
                 unsettled_parts: shard.unsettled_parts(),
                 chain_hash: Vec::new(),
                 root: Vec::new(),
+                age_ms: 0,
                 halted: shard
                     .halt()
                     .map(|halt| format!("[{}] {}", halt.invariant.id(), halt.finding))
@@ -258,6 +259,7 @@ impl ClusterService for Cluster {
             .read_shard_at(|shard, applied| (look(shard), shard.last_event(), applied))
             .ok_or_else(|| refusals::unavailable(request.shard, "its replica here has no state"))?;
         replica.applied_index = applied.map_or(0, |id| id.index);
+        replica.age_ms = self.core.age_ms(group.age(), LogTime(replica.log_time_ms));
         if request.verify_change_log {
             match group.verify_changes(last_event.0, last_event.1, deadline).await {
                 Ok(floor) => replica.change_log_floor = floor,
@@ -373,17 +375,24 @@ impl ClusterService for Cluster {
         &self,
         request: Request<v1::ListCampaignsRequest>,
     ) -> Result<Response<v1::ListCampaignsResponse>, Status> {
-        let routes = present_routes(&self.core, self.core.deadline(timeout_of(&request))).await?;
-        let only = match request.into_inner().campaign_id.as_str() {
+        let deadline = self.core.deadline(timeout_of(&request));
+        let request = request.into_inner();
+        let only = match request.campaign_id.as_str() {
             "" => None,
             text => Some(from_proto::campaign_id("campaign_id", text)?),
+        };
+        let (routes, age_ms) = if request.stale {
+            // Records have no log time: where no leader was heard, they are as old as can be.
+            (self.core.routes()?, self.core.age_ms(self.core.meta()?.age(), LogTime(0)))
+        } else {
+            (Arc::new(present_routes(&self.core, deadline).await?), 0)
         };
         let known = routes.for_shards.campaigns.iter().filter(|known| only.as_ref().is_none_or(|id| *id == known.id));
         let campaigns: Vec<_> = known.map(|known| to_proto::campaign(&known.id, &known.spec, known.revision)).collect();
         if let Some(unknown) = only.filter(|_| campaigns.is_empty()) {
             return Err(from_proto::unknown_campaign("campaign_id", &unknown).into());
         }
-        Ok(Response::new(v1::ListCampaignsResponse { campaigns }))
+        Ok(Response::new(v1::ListCampaignsResponse { campaigns, age_ms }))
     }
 
     async fn put_shared_limit(

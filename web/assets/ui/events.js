@@ -1,11 +1,60 @@
 // Events as they happen, and what they say in a sentence.
 import { number } from "./dom.js";
 
-/** Calls `hear` with each event from now on, until the returned function is called. The browser goes on from the last cursor by itself. */
-export function watchEvents(hear, query = "") {
-  const source = new EventSource(`/v1/events${query}`);
-  source.addEventListener("event", (message) => hear(JSON.parse(message.data)));
-  return () => source.close();
+/** After so long without a stream it begins with what happens from then on: nobody reads the replay of an hour. */
+const TOO_LONG_AGO_MS = 60_000;
+const PAUSES_MS = [1000, 2000, 5000, 10_000, 20_000];
+/** The rest of what came between two pictures is not shown. */
+const MOST = 100;
+
+/**
+ * Calls `hear` with the events that came since the last picture of the page, oldest first, and `told` with whether they can be heard,
+ * until the returned function is called. The browser goes on from the last cursor by itself after a break; where it gives up, since a node
+ * answered with a refusal, the stream is opened again here.
+ */
+export function watchEvents(hear, told) {
+  let [source, cursor, heardAt, failures, timer, picture, waiting, stopped] = [null, "", Date.now(), 0, 0, 0, [], false];
+  const show = () => {
+    picture = 0;
+    hear(waiting.splice(0));
+  };
+  const heard = ({ lastEventId }) => {
+    if (lastEventId) cursor = lastEventId;
+    heardAt = Date.now();
+  };
+  const open = () => {
+    const goesOn = cursor && Date.now() - heardAt < TOO_LONG_AGO_MS;
+    source = new EventSource(`/v1/events${goesOn ? `?cursor=${encodeURIComponent(cursor)}` : ""}`);
+    source.onopen = () => {
+      failures = 0;
+      heardAt = Date.now();
+      told(true);
+    };
+    for (const kind of ["cursor", "idle"]) source.addEventListener(kind, heard);
+    source.addEventListener("event", (message) => {
+      heard(message);
+      waiting.push(JSON.parse(message.data));
+      if (waiting.length > MOST) waiting.shift();
+      // A page that nobody sees has no pictures: what comes meanwhile waits, the latest of it.
+      picture ||= requestAnimationFrame(show);
+    });
+    source.onerror = () => {
+      told(false);
+      // Else the browser tries by itself: not when it was long away, though, for that would begin with what happened then.
+      if (source.readyState !== EventSource.CLOSED && Date.now() - heardAt < TOO_LONG_AGO_MS) return;
+      source.close();
+      clearTimeout(timer);
+      timer = setTimeout(() => stopped || open(), PAUSES_MS[Math.min(failures, PAUSES_MS.length - 1)]);
+      failures += 1;
+    };
+  };
+  open();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+    cancelAnimationFrame(picture);
+    source.close();
+  };
 }
 
 const WORDS = {

@@ -18,7 +18,7 @@ export function plot(lines, description) {
       scale, side, stroke: colour("--soft"), grid: { stroke: side === 3 ? colour("--line") : "transparent", width: 1 }, ticks: { show: false }, size: 58,
       values: (_, ticks) => ticks.map(number),
     });
-    const time = { stroke: colour("--soft"), grid: { show: false }, ticks: { show: false }, values: (_, ticks) => ticks.map((s) => clock(s * 1000)), space: 90 };
+    const time = { stroke: colour("--soft"), grid: { show: false }, ticks: { show: false }, values: (_, ticks) => ticks.map((s) => clock(s * 1000)), space: 90, size: 34 };
     const options = {
       width: Math.max(box.clientWidth, 200), height: box.clientHeight || 260, padding: [12, 8, 0, 0],
       cursor: { points: { size: 6 } }, legend: { show: false },
@@ -34,10 +34,11 @@ export function plot(lines, description) {
     build();
     if (data) drawn.setData(data);
   };
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
   const sized = new ResizeObserver(() => (drawn ? drawn.setSize({ width: Math.max(box.clientWidth, 200), height: box.clientHeight }) : build()));
   sized.observe(box);
   document.addEventListener("holdfast:theme", redraw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  scheme.addEventListener("change", redraw);
   return {
     element: box,
     show(times, values, happened) {
@@ -48,7 +49,7 @@ export function plot(lines, description) {
     close() {
       sized.disconnect();
       document.removeEventListener("holdfast:theme", redraw);
-      matchMedia("(prefers-color-scheme: dark)").removeEventListener("change", redraw);
+      scheme.removeEventListener("change", redraw);
       drawn?.destroy();
     },
   };
@@ -69,10 +70,10 @@ function drawMarks(u, marks) {
     ctx.moveTo(x, u.bbox.top);
     ctx.lineTo(x, u.bbox.top + u.bbox.height);
     ctx.stroke();
-    // Beside its line, and within the plot.
+    // Beside its line: behind it, or before it where that would be beyond the plot.
     const width = ctx.measureText(what).width;
     const beside = x + 5 * devicePixelRatio;
-    const text = Math.max(u.bbox.left, Math.min(beside, u.bbox.left + u.bbox.width - width));
+    const text = beside + width <= u.bbox.left + u.bbox.width ? beside : Math.max(u.bbox.left, x - (beside - x) - width);
     // A phone has room for the lines alone.
     if (u.width < 480) continue;
     ctx.textAlign = "left";

@@ -35,6 +35,7 @@ assets! {
     "events.js": SCRIPT,
     "export.js": SCRIPT,
     "plot.js": SCRIPT,
+    "renew.js": SCRIPT,
     "pages/overview.js": SCRIPT,
     "pages/stock.js": SCRIPT,
     "pages/reservations.js": SCRIPT,

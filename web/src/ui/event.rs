@@ -1,6 +1,6 @@
 //! Events as the pages show them.
 
-use holdfast_client::{Client, Consistency, Error};
+use holdfast_client::{Error, Reader};
 use holdfast_proto::v1;
 use serde::Serialize;
 
@@ -70,7 +70,7 @@ impl ChangeShown {
 
 /// The latest events of a shard up to `head` that the filter takes, newest first: of the last 20 000 at most.
 pub(crate) async fn latest(
-    client: &Client,
+    reader: Reader<'_>,
     shard: u32,
     head: u64,
     filter: &v1::EventFilter,
@@ -82,7 +82,7 @@ pub(crate) async fn latest(
         let from = head.saturating_sub(back).max(1);
         let (mut seq, mut older) = (from, Vec::new());
         for _ in 0..PAGES {
-            let page = client.reader(Consistency::Stale).events(shard, seq, filter).await?.value;
+            let page = reader.events(shard, seq, filter).await?.value;
             older.extend(page.events.into_iter().filter(|event| event.seq <= until).map(EventShown::of));
             match page.next_seq.filter(|next| *next <= until) {
                 Some(next) => seq = next,

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use holdfast_client::{Allocations, Consistency, Reservations};
+use holdfast_client::{Allocations, Error, Reader, Reservations};
 use holdfast_proto::v1;
 use serde::Serialize;
 
-use super::in_time;
+use super::{in_time, own_copy, teller};
 use crate::asked::Asked;
 use crate::reply::{Answered, Reply};
 use crate::wire::{FromWire, Hex, IdText, reservation_id};
 
 /// Reservations of one list.
 const ROWS: usize = 200;
+/// Reservations that are looked at for the newest ones: they are listed from the oldest on.
+const LOOKED_AT: usize = 4_000;
 /// Campaigns that are shown, the latest first.
 const CAMPAIGNS: usize = 20;
 
@@ -60,7 +62,10 @@ struct ReservationShown {
 
 #[derive(Debug, Serialize)]
 struct ReservationsShown {
+    /// The newest first.
     reservations: Vec<ReservationShown>,
+    /// Not all of them are shown; where so many are held that not all were looked at, newer ones may be among the others.
+    more: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,6 +98,8 @@ struct CampaignShown {
 #[derive(Debug, Serialize)]
 struct Sales {
     campaigns: Vec<CampaignShown>,
+    /// How old the node's own records of campaigns may be.
+    age_ms: u64,
 }
 
 /// `GET /ui/api/heads`.
@@ -101,7 +108,7 @@ pub(super) async fn heads(asked: Asked) -> Answered {
     let client = asked.client()?;
     in_time(async {
         let shards: Vec<u32> = client.routing().shards.iter().map(|(shard, _)| *shard).collect();
-        let reader = client.reader(Consistency::Stale);
+        let reader = own_copy(&asked, &client);
         let heads = join_all(shards.iter().map(|shard| reader.tree_head(*shard, 0))).await;
         let shown =
             |head: v1::TreeHead| HeadShown { shard: head.shard, size: head.size, root: Hex::from_wire(head.root) };
@@ -118,17 +125,26 @@ pub(super) async fn reservations(asked: Asked) -> Answered {
     in_time(async {
         let now_ms = client.cluster_time_ms();
         let shards: Vec<u32> = client.routing().shards.iter().map(|(shard, _)| *shard).collect();
-        let reader = client.reader(Consistency::Stale);
+        let reader = own_copy(&asked, &client);
+        let looked_at = LOOKED_AT.div_ceil(shards.len().max(1));
         let of_shard = |shard: &u32| {
             let which = Reservations { state: Some(v1::ReservationState::Held), order_ref: None };
-            reader.reservations(which).of_shard(*shard).take(ROWS / shards.len().max(1))
+            reader.reservations(which).of_shard(*shard).take(looked_at)
         };
         let lists = join_all(shards.iter().map(of_shard)).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut reservations: Vec<_> = lists.into_iter().flatten().map(|it| ReservationShown::of(it, now_ms)).collect();
-        reservations.sort_by_key(|it| std::cmp::Reverse(it.created_at_ms));
-        Ok(Reply::ok(&ReservationsShown { reservations }))
+        Ok(Reply::ok(&newest(lists, looked_at, now_ms)))
     })
     .await
+}
+
+/// The newest of what was looked at of each shard.
+fn newest(lists: Vec<Vec<v1::Reservation>>, looked_at: usize, now_ms: u64) -> ReservationsShown {
+    let is_cut = lists.iter().any(|list| list.len() == looked_at);
+    let mut found: Vec<v1::Reservation> = lists.into_iter().flatten().collect();
+    found.sort_by_key(|it| std::cmp::Reverse(it.created_at_ms));
+    let more = is_cut || found.len() > ROWS;
+    found.truncate(ROWS);
+    ReservationsShown { reservations: found.into_iter().map(|it| ReservationShown::of(it, now_ms)).collect(), more }
 }
 
 /// `GET /ui/api/reservations/{id}`.
@@ -136,43 +152,50 @@ pub(super) async fn reservation(asked: Asked) -> Answered {
     asked.only_query(&[])?;
     let (client, id) = (asked.client()?, reservation_id(asked.path("id"), "id")?);
     in_time(async {
-        let found = client.reader(Consistency::Stale).reservation(id).await?.value;
+        let found = own_copy(&asked, &client).reservation(id).await?.value;
         Ok(Reply::ok(&ReservationShown::of(found, client.cluster_time_ms())))
     })
     .await
 }
 
-/// `GET /ui/api/sales`.
+/// `GET /ui/api/sales`: the campaigns as this node's own records have them, so that they are seen without a quorum, too.
 pub(super) async fn sales(asked: Asked) -> Answered {
     asked.only_query(&[])?;
     let client = asked.client()?;
     in_time(async {
-        let mut campaigns = client.campaigns(None).await?;
+        let (mut campaigns, age_ms) = match teller(&asked, &client) {
+            0 => (client.campaigns(None).await?, 0),
+            node_id => client.campaigns_at(node_id).await?,
+        };
         campaigns.sort_by_key(|campaign| std::cmp::Reverse(campaign.starts_at_ms));
         campaigns.truncate(CAMPAIGNS);
-        let now_ms = client.cluster_time_ms();
-        let mut shown = Vec::new();
-        for campaign in campaigns {
-            let which = Allocations { campaign_id: Some(campaign.campaign_id.clone()), sku: None };
-            let allocations = client.reader(Consistency::Stale).allocations(which).take(ROWS).await?;
-            let room = match campaign.admission() {
-                v1::CampaignAdmission::Unspecified | v1::CampaignAdmission::None => None,
-                v1::CampaignAdmission::Queue | v1::CampaignAdmission::Lottery => {
-                    Some(RoomShown::of(&client.reader(Consistency::Stale).room(&campaign.campaign_id).await?.tickets))
-                }
-            };
-            shown.push(CampaignShown {
-                phase: phase(&campaign, now_ms),
-                campaign_id: campaign.campaign_id,
-                starts_at_ms: campaign.starts_at_ms,
-                ends_at_ms: campaign.ends_at_ms,
-                allocations: allocations.into_iter().map(AllocationShown::of).collect(),
-                room,
-            });
-        }
-        Ok(Reply::ok(&Sales { campaigns: shown }))
+        let (reader, now_ms) = (own_copy(&asked, &client), client.cluster_time_ms());
+        let shown = campaigns.into_iter().map(|campaign| CampaignShown::read(reader, campaign, now_ms));
+        let campaigns = join_all(shown).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Reply::ok(&Sales { campaigns, age_ms }))
     })
     .await
+}
+
+impl CampaignShown {
+    async fn read(reader: Reader<'_>, campaign: v1::Campaign, now_ms: u64) -> Result<Self, Error> {
+        let which = Allocations { campaign_id: Some(campaign.campaign_id.clone()), sku: None };
+        let allocations = reader.allocations(which).take(ROWS).await?;
+        let room = match campaign.admission() {
+            v1::CampaignAdmission::Unspecified | v1::CampaignAdmission::None => None,
+            v1::CampaignAdmission::Queue | v1::CampaignAdmission::Lottery => {
+                Some(RoomShown::of(&reader.room(&campaign.campaign_id).await?.tickets))
+            }
+        };
+        Ok(Self {
+            phase: phase(&campaign, now_ms),
+            campaign_id: campaign.campaign_id,
+            starts_at_ms: campaign.starts_at_ms,
+            ends_at_ms: campaign.ends_at_ms,
+            allocations: allocations.into_iter().map(AllocationShown::of).collect(),
+            room,
+        })
+    }
 }
 
 fn phase(campaign: &v1::Campaign, now_ms: u64) -> &'static str {
@@ -236,5 +259,21 @@ impl LineShown {
             backordered: line.backordered + line.backordered_sold,
             short: line.short + line.short_sold,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_reservations_are_shown_however_many_shards_there_are() {
+        let at = |created_at_ms| v1::Reservation { created_at_ms, ..v1::Reservation::default() };
+        let lists: Vec<Vec<v1::Reservation>> = (0..300).map(|shard| vec![at(shard), at(1_000 + shard)]).collect();
+        let shown = newest(lists, LOOKED_AT.div_ceil(300), 2_000);
+        let made: Vec<u64> = shown.reservations.iter().map(|it| it.created_at_ms).collect();
+        assert_eq!((made, shown.more), ((1_100..1_300).rev().collect(), true));
+        assert!(newest(vec![vec![at(1)]], 1, 2).more, "what was not looked at may be newer");
+        assert!(!newest(vec![vec![at(1)]], 2, 2).more);
     }
 }

@@ -1,7 +1,7 @@
 //! The dashboard at `/ui`: its files, and what its pages ask that is no resource of the REST API.
 //!
-//! Responsible for a page that works while the quorum is lost: what it shows of stock comes from this node's own replicas then, and says
-//! how old it is. Nothing is fetched from outside, nothing is built: the files are in the binary as they stand in `web/assets/ui/`.
+//! Responsible for a page that works while the quorum is lost: what it shows of the records comes from this node's own copy, always, so
+//! that numbers do not go to and fro between copies of different ages; how old that is, is said. Nothing is fetched from outside, nothing is built: the files are in the binary as they stand in `web/assets/ui/`.
 
 mod assets;
 pub(crate) mod event;
@@ -18,8 +18,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use holdfast_client::{Client, Consistency, Error, Reader};
 
 use crate::Web;
+use crate::asked::Asked;
 use crate::problem::Problem;
 use crate::reply::Answered;
 
@@ -29,8 +31,28 @@ pub(crate) use overview::Watcher;
 /// How long a page waits for an answer: long enough for an election, short enough to say that there is none.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long one part of a page that others can do without may take: who takes longer hangs.
+const PART: Duration = Duration::from_millis(900);
+
+/// The copy that the pages show: this node's own. A demo's page outlives the node it began with, and shows another's then.
+fn own_copy<'a>(asked: &Asked, client: &'a Client) -> Reader<'a> {
+    let node_id = teller(asked, client);
+    // An address that the cluster does not know is no member's: then any copy is as good.
+    client.reader(if node_id == 0 { Consistency::Stale } else { Consistency::StaleAt(node_id) })
+}
+
+/// The node whose copy is shown; 0: not known.
+fn teller(asked: &Asked, client: &Client) -> u64 {
+    asked.web.watcher.teller().unwrap_or_else(|| asked.web.node_id(&client.routing()))
+}
+
+/// What a part of a page says, if it comes in time.
+async fn part<T>(asked: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    tokio::time::timeout(PART, asked).await.ok().and_then(Result::ok)
+}
+
 /// What a page asked, or that it took too long.
-async fn in_time(work: impl Future<Output = Result<crate::reply::Reply, holdfast_client::Error>>) -> Answered {
+async fn in_time(work: impl Future<Output = Result<crate::reply::Reply, Error>>) -> Answered {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => done.map_err(Problem::from),
         Err(_) => Err(Problem::overloaded("no node answered in time; the page asks again")),

@@ -32,6 +32,8 @@ const GAP_EVERY: Duration = Duration::from_millis(100);
 const GAP_FOR: Duration = Duration::from_secs(3);
 /// How long a node may take to say how it is: one that takes longer counts as down.
 const PATIENCE: Duration = Duration::from_millis(900);
+/// How long what was read of a replica stands for it while it is not read again: longer, and it is not known.
+const STANDS_FOR: Duration = Duration::from_secs(15);
 
 /// What the dashboard's first screen shows.
 #[derive(Clone, Debug, Serialize)]
@@ -44,13 +46,14 @@ pub(crate) struct Overview {
     serving: bool,
     /// How many of the nodes that are up may fail, and every shard still goes on.
     can_lose: usize,
-    /// How old what is shown of the stock may be: 0 while this node hears from all leaders.
-    age_ms: u64,
+    /// How old what is shown of the shards without a leader may be, of the oldest; 0 while there are none, `null`: not known.
+    age_ms: Option<u64>,
     nodes: Vec<NodeShown>,
     shards: Vec<ShardShown>,
-    totals: Totals,
-    /// SKUs whose sums do not balance, and what audits found broken.
-    oversold: u64,
+    /// `null`: of some shard they are not known.
+    totals: Option<Totals>,
+    /// SKUs whose sums do not balance, and what audits found broken; `null`: not known.
+    oversold: Option<u64>,
     audit: AuditShown,
     rates: Rates,
     history: Vec<Sample>,
@@ -77,10 +80,11 @@ struct ShardShown {
     shard: u32,
     /// 0: none is known.
     leader_node_id: u64,
-    applied_index: u64,
-    totals: Totals,
+    /// `null`, as the two below: its replica could not be read for a while.
+    applied_index: Option<u64>,
+    totals: Option<Totals>,
     /// Empty: it takes commands.
-    halted: String,
+    halted: Option<String>,
     /// When this node's replica was audited last; 0: not since it started.
     audited_at_ms: u64,
     /// Its last event.
@@ -140,6 +144,11 @@ impl Watcher {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The node whose replicas were shown last; `None`: it has not looked yet, or knew of none.
+    pub(super) fn teller(&self) -> Option<u64> {
+        self.last().map(|overview| overview.node_id).filter(|node_id| *node_id != 0)
+    }
+
     /// The last event of a shard that this node has seen; 0: it has not looked yet.
     pub(super) fn head(&self, shard: u32) -> u64 {
         let of_shard = |overview: Arc<Overview>| {
@@ -156,7 +165,7 @@ impl Watcher {
 }
 
 async fn watch(web: &Weak<Web>) {
-    let (mut sums, mut reading) = (BTreeMap::new(), Duration::ZERO);
+    let (mut seen, mut reading) = (Seen::default(), Duration::ZERO);
     loop {
         let begun = Instant::now();
         {
@@ -164,7 +173,7 @@ async fn watch(web: &Weak<Web>) {
             if web.watcher.is_worth_it(reading)
                 && let Ok(client) = web.client()
             {
-                let overview = look(&web, &client, &mut sums, &mut reading).await;
+                let overview = look(&web, &client, &mut seen, &mut reading).await;
                 let is_serving = overview.serving;
                 *web.watcher.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(overview));
                 if !is_serving {
@@ -209,7 +218,44 @@ pub(super) async fn show(asked: Asked) -> Answered {
 /// What nodes said of the requests that they had.
 type Sums = BTreeMap<u64, v1::RequestSums>;
 
-async fn look(web: &Web, client: &Client, sums: &mut Sums, reading: &mut Duration) -> Overview {
+/// What the looks before have seen.
+#[derive(Debug, Default)]
+struct Seen {
+    sums: Sums,
+    /// The node whose replicas these are.
+    teller: u64,
+    replicas: BTreeMap<u32, (Instant, v1::GetReplicaResponse)>,
+    standings: Option<(Instant, Vec<v1::ShardStanding>)>,
+}
+
+impl Seen {
+    /// Takes in what a node said at this look; what it did not say stands as it was seen last, for a while.
+    fn take_in(
+        &mut self,
+        teller: u64,
+        replicas: impl IntoIterator<Item = (u32, Option<v1::GetReplicaResponse>)>,
+        standings: Option<Vec<v1::ShardStanding>>,
+    ) {
+        if self.teller != teller {
+            (self.teller, self.replicas, self.standings) = (teller, BTreeMap::new(), None);
+        }
+        let now = Instant::now();
+        self.replicas.extend(replicas.into_iter().filter_map(|(shard, said)| Some((shard, (now, said?)))));
+        self.replicas.retain(|_, (at, _)| at.elapsed() <= STANDS_FOR);
+        self.standings = standings.map(|said| (now, said)).or(self.standings.take());
+        self.standings.take_if(|(at, _)| at.elapsed() > STANDS_FOR);
+    }
+
+    fn replica(&self, shard: u32) -> Option<&v1::GetReplicaResponse> {
+        self.replicas.get(&shard).map(|(_, replica)| replica)
+    }
+
+    fn standings(&self) -> Option<&[v1::ShardStanding]> {
+        self.standings.as_ref().map(|(_, standings)| &standings[..])
+    }
+}
+
+async fn look(web: &Web, client: &Client, seen: &mut Seen, reading: &mut Duration) -> Overview {
     // Where the leaders are told by nobody the last that was known stands, and says how old it is.
     let _unreachable = timeout(PATIENCE, client.refresh_routing()).await;
     let routing = client.routing();
@@ -222,15 +268,16 @@ async fn look(web: &Web, client: &Client, sums: &mut Sums, reading: &mut Duratio
     let began = Instant::now();
     let replicas = join_all(routing.shards.iter().map(|(shard, _)| replica(client, me, *shard))).await;
     *reading = began.elapsed();
-    let standings = timeout(PATIENCE, client.shards_of(me)).await.ok().and_then(Result::ok).unwrap_or_default();
+    let standings = timeout(PATIENCE, client.shards_of(me)).await.ok().and_then(Result::ok);
     let at_ms = now_ms();
-    let mut overview = told(&routing, me, at_ms, &statuses, &replicas, &standings);
+    let is_whole = replicas.iter().all(Option::is_some);
+    seen.take_in(me, routing.shards.iter().map(|(shard, _)| *shard).zip(replicas), standings);
+    let mut overview = told(&routing, me, at_ms, &statuses, seen);
     let mut history = web.watcher.history.lock().unwrap_or_else(PoisonError::into_inner);
     history.nodes(at_ms, overview.nodes.iter().map(|node| (node.node_id, node.up)));
     history.serving(at_ms, overview.serving);
     // Without one of the replicas the sums are of something else.
-    if replicas.iter().all(Option::is_some) {
-        let Totals { sold, reserved, commands, .. } = overview.totals;
+    if let Some(Totals { sold, reserved, commands, .. }) = overview.totals.filter(|_| is_whole) {
         history.take_in(at_ms, sold, reserved, commands);
     }
     overview.demo = web.desk.is_some();
@@ -238,8 +285,8 @@ async fn look(web: &Web, client: &Client, sums: &mut Sums, reading: &mut Duratio
     overview.marks = history.marks();
     let now: Sums =
         statuses.iter().filter_map(|(node, said)| Some((*node, said.as_ref()?.requests.clone()?))).collect();
-    overview.rates = rates(sums, &now);
-    *sums = now;
+    overview.rates = rates(&seen.sums, &now);
+    seen.sums = now;
     overview.rates.commands_per_s = overview.history.last().map_or(0.0, |last| last.commands_per_s);
     overview
 }
@@ -285,29 +332,28 @@ fn told(
     me: u64,
     at_ms: u64,
     statuses: &BTreeMap<u64, Option<v1::GetStatusResponse>>,
-    replicas: &[Option<v1::GetReplicaResponse>],
-    standings: &[v1::ShardStanding],
+    seen: &Seen,
 ) -> Overview {
     let is_up = |node: u64| statuses.get(&node).is_some_and(Option::is_some);
     let (all, up) = (routing.members.len(), routing.members.iter().filter(|member| is_up(member.node_id)).count());
     // A leader that does not answer leads nothing; nor does one without a majority behind it, though it may long not know.
     let has_majority = up > all / 2;
     let leader = |known: Option<u64>| known.filter(|node| has_majority && is_up(*node)).unwrap_or(0);
+    let standings = seen.standings().unwrap_or_default();
     let shards: Vec<ShardShown> = routing
         .shards
         .iter()
-        .zip(replicas)
-        .map(|((shard, known), replica)| {
-            let replica = replica.clone().unwrap_or_default();
+        .map(|(shard, known)| {
+            let replica = seen.replica(*shard);
             let standing = standings.iter().find(|standing| standing.shard == *shard);
             let audit = standing.and_then(|standing| standing.last_audit.as_ref());
             ShardShown {
                 shard: *shard,
                 leader_node_id: leader(*known),
-                applied_index: replica.applied_index,
-                change_log_seq: replica.change_log_seq,
-                totals: replica.totals.map_or_else(Totals::default, Totals::of),
-                halted: replica.halted,
+                applied_index: replica.map(|replica| replica.applied_index),
+                change_log_seq: replica.map_or(0, |replica| replica.change_log_seq),
+                totals: replica.and_then(|replica| replica.totals).map(Totals::of),
+                halted: replica.map(|replica| replica.halted.clone()),
                 audited_at_ms: audit.map_or(0, |audit| audit.audited_at_ms),
             }
         })
@@ -331,7 +377,7 @@ fn told(
             }
         })
         .collect();
-    let totals = shards.iter().fold(Totals::default(), |sum, shard| sum.plus(&shard.totals));
+    let totals = shards.iter().try_fold(Totals::default(), |sum, shard| Some(sum.plus(&shard.totals?)));
     let audits = standings.iter().fold(AuditShown::default(), |sum, standing| {
         let last = standing.last_audit.as_ref();
         AuditShown {
@@ -340,7 +386,6 @@ fn told(
             last_at_ms: sum.last_at_ms.max(last.map_or(0, |audit| audit.audited_at_ms)),
         }
     });
-    let newest = replicas.iter().flatten().map(|replica| replica.log_time_ms).max().unwrap_or(0);
     let serving = !shards.is_empty() && shards.iter().all(|shard| shard.leader_node_id != 0);
     Overview {
         cluster_id: routing.cluster_id.clone(),
@@ -348,8 +393,8 @@ fn told(
         at_ms,
         serving,
         can_lose: up.saturating_sub(all / 2 + 1),
-        age_ms: if serving { 0 } else { at_ms.saturating_sub(newest) },
-        oversold: totals.unbalanced + audits.breaches,
+        age_ms: age_of(&shards, seen),
+        oversold: totals.zip(seen.standings()).map(|(totals, _)| totals.unbalanced + audits.breaches),
         nodes,
         shards,
         totals,
@@ -359,6 +404,16 @@ fn told(
         marks: Vec::new(),
         demo: false,
     }
+}
+
+/// How old the replicas of those shards are that have no leader, and hear nothing new.
+fn age_of(shards: &[ShardShown], seen: &Seen) -> Option<u64> {
+    let leaderless = shards.iter().filter(|shard| shard.leader_node_id == 0);
+    let ages = leaderless.map(|shard| {
+        let (at, replica) = seen.replicas.get(&shard.shard)?;
+        Some(replica.age_ms.saturating_add(u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    });
+    ages.collect::<Option<Vec<u64>>>().map(|ages| ages.into_iter().max().unwrap_or(0))
 }
 
 impl Totals {
@@ -420,27 +475,55 @@ mod tests {
         (1..=3).map(|node| (node, up.contains(&node).then(|| status(node)))).collect()
     }
 
-    fn replica(sold: u64, unbalanced: u64) -> Option<v1::GetReplicaResponse> {
+    fn replica(sold: u64, unbalanced: u64, age_ms: u64) -> Option<v1::GetReplicaResponse> {
         let totals = v1::ShardTotals { sold, unbalanced, ..Default::default() };
-        Some(v1::GetReplicaResponse { totals: Some(totals), log_time_ms: 1_000, ..Default::default() })
+        Some(v1::GetReplicaResponse { totals: Some(totals), age_ms, ..Default::default() })
     }
 
-    #[test]
-    fn a_cluster_of_three_can_lose_one_then_none_then_serves_no_more() {
-        let replicas = [replica(3, 0), replica(4, 0)];
-        let of = |leaders, up: &[u64]| told(&routing(leaders), 1, 5_000, &statuses(up), &replicas, &[]);
+    /// What node 1 said of its replicas of two shards.
+    fn seen(replicas: [Option<v1::GetReplicaResponse>; 2]) -> Seen {
+        let mut seen = Seen::default();
+        seen.take_in(1, (0..).zip(replicas), Some(Vec::new()));
+        seen
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_of_three_can_lose_one_then_none_then_serves_no_more() {
+        let seen = seen([replica(3, 0, 4_000), replica(4, 0, 20)]);
+        let of = |leaders, up: &[u64]| told(&routing(leaders), 1, 5_000, &statuses(up), &seen);
         let whole = of([Some(1), Some(2)], &[1, 2, 3]);
-        assert_eq!((whole.serving, whole.can_lose, whole.age_ms, whole.totals.sold), (true, 1, 0, 7));
+        assert_eq!((whole.serving, whole.can_lose, whole.age_ms), (true, 1, Some(0)));
+        assert_eq!(whole.totals.map(|totals| totals.sold), Some(7));
         let one_less = of([Some(1), Some(2)], &[1, 2]);
         assert_eq!((one_less.serving, one_less.can_lose), (true, 0));
+        let leaderless = of([Some(1), None], &[1, 2]);
+        assert_eq!(leaderless.age_ms, Some(20), "the shard that has a leader is as new as can be");
         let alone = of([Some(1), Some(2)], &[1]);
-        assert_eq!((alone.serving, alone.can_lose, alone.age_ms), (false, 0, 4_000), "its own copy, and how old it is");
+        assert_eq!((alone.serving, alone.can_lose), (false, 0));
+        assert_eq!(alone.age_ms, Some(4_000), "its own copy, and how old the oldest of it is");
         assert_eq!(alone.shards[1].leader_node_id, 0, "who does not answer leads nothing");
         let leads_all = of([Some(1), Some(1)], &[1]);
         assert!(
             !leads_all.serving,
             "a leader without a majority decides nothing, though it still thinks that it leads"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_is_not_read_stands_as_it_was_for_a_while_and_is_unknown_then_and_never_nothing() {
+        let mut seen = seen([replica(3, 0, 0), replica(4, 1, 0)]);
+        let of = |seen: &Seen| {
+            let told = told(&routing([Some(1); 2]), 1, 5_000, &statuses(&[1, 2, 3]), seen);
+            (told.totals.map(|totals| totals.sold), told.oversold, told.shards[1].halted.clone())
+        };
+        sleep(STANDS_FOR).await;
+        seen.take_in(1, [(0, replica(5, 0, 0)), (1, None)], Some(Vec::new()));
+        assert_eq!(of(&seen), (Some(9), Some(1), Some(String::new())));
+        sleep(Duration::from_secs(1)).await;
+        seen.take_in(1, [(0, replica(5, 0, 0)), (1, None)], Some(Vec::new()));
+        assert_eq!(of(&seen), (None, None, None));
+        seen.take_in(2, [(0, replica(5, 0, 0)), (1, replica(6, 0, 0))], None);
+        assert_eq!(of(&seen), (Some(11), None, Some(String::new())), "what audits of another node found is not known");
     }
 
     #[test]
@@ -474,7 +557,8 @@ mod tests {
 
     #[test]
     fn what_does_not_balance_is_told_as_oversold() {
-        let shown = told(&routing([Some(1); 2]), 1, 5_000, &statuses(&[1, 2, 3]), &[replica(0, 1), replica(0, 2)], &[]);
-        assert_eq!(shown.oversold, 3);
+        let seen = seen([replica(0, 1, 0), replica(0, 2, 0)]);
+        let shown = told(&routing([Some(1); 2]), 1, 5_000, &statuses(&[1, 2, 3]), &seen);
+        assert_eq!(shown.oversold, Some(3));
     }
 }

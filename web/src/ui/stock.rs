@@ -1,13 +1,15 @@
 //! The page of stock: quantities by SKU, and one SKU with its lots and what happened to it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use holdfast_client::{Consistency, Lots};
+use futures_util::StreamExt as _;
+use holdfast_client::{Error, Lots, Reader};
 use holdfast_proto::v1;
 use serde::Serialize;
 
 use super::event::EventShown;
-use super::in_time;
+use super::{in_time, own_copy};
 use crate::asked::Asked;
 use crate::reply::{Answered, Reply};
 
@@ -15,6 +17,8 @@ use crate::reply::{Answered, Reply};
 const ROWS: usize = 100;
 /// Quantities that one search looks at; more are found by more of the SKU.
 const LOOKED_AT: usize = 20_000;
+/// Items that are asked for at once, to say which quantities are low.
+const AT_ONCE: usize = 16;
 /// Events of one SKU.
 const EVENTS: usize = 50;
 /// What leaves sale within this time is at risk.
@@ -54,7 +58,10 @@ struct LotShown {
 
 #[derive(Debug, Serialize)]
 struct LotsShown {
+    /// The first to leave first.
     lots: Vec<LotShown>,
+    /// Not all of them are shown.
+    more: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,12 +85,13 @@ pub(super) async fn find(asked: Asked) -> Answered {
     let wanted = asked.query_text("find").unwrap_or_default().to_lowercase();
     let client = asked.client()?;
     in_time(async {
-        let mut listing = client.reader(Consistency::Stale).stocks();
+        let reader = own_copy(&asked, &client);
+        let mut listing = reader.stocks();
         let (mut levels, mut looked) = (Vec::new(), 0);
         while let Some(level) = listing.next().await? {
             looked += 1;
             if level.sku.to_lowercase().contains(&wanted) {
-                levels.push(LevelShown::of(level, 0));
+                levels.push(level);
             }
             if levels.len() > ROWS || looked == LOOKED_AT {
                 break;
@@ -92,9 +100,29 @@ pub(super) async fn find(asked: Asked) -> Answered {
         let more = levels.len() > ROWS || looked == LOOKED_AT;
         levels.truncate(ROWS);
         levels.sort_by(|a, b| a.sku.cmp(&b.sku));
-        Ok(Reply::ok(&Levels { levels, more }))
+        let thresholds = thresholds(reader, &levels).await?;
+        let threshold = |level: &v1::StockLevel| thresholds.get(&level.sku).copied().unwrap_or(0);
+        let shown = |level: v1::StockLevel| LevelShown::of(threshold(&level), level);
+        Ok(Reply::ok(&Levels { levels: levels.into_iter().map(shown).collect(), more }))
     })
     .await
+}
+
+/// At how many units each SKU of these is low.
+async fn thresholds(reader: Reader<'_>, levels: &[v1::StockLevel]) -> Result<BTreeMap<String, u64>, Error> {
+    let skus: BTreeSet<&str> = levels.iter().map(|level| level.sku.as_str()).collect();
+    let threshold = |sku: String| async move {
+        let item = reader.item(&sku).await?.value;
+        Ok::<_, Error>((sku, item.low_stock_threshold))
+    };
+    // As owned texts: a future that borrows from the list could not be told to live as long as the stream.
+    let skus: Vec<String> = skus.into_iter().map(str::to_owned).collect();
+    let mut found = futures_util::stream::iter(skus.into_iter().map(threshold)).buffer_unordered(AT_ONCE);
+    let mut thresholds = BTreeMap::new();
+    while let Some(one) = found.next().await {
+        thresholds.extend([one?]);
+    }
+    Ok(thresholds)
 }
 
 /// `GET /ui/api/stock/{sku}`.
@@ -102,7 +130,7 @@ pub(super) async fn one(asked: Asked) -> Answered {
     asked.only_query(&[])?;
     let (client, sku) = (asked.client()?, asked.path("sku").to_owned());
     in_time(async {
-        let reader = client.reader(Consistency::Stale);
+        let reader = own_copy(&asked, &client);
         let item = reader.item(&sku).await?.value;
         let levels = if item.kit { Vec::new() } else { reader.stock(&sku, None).await?.value.levels };
         let lots = if item.lot_tracked { reader.lots(&sku).await?.value } else { Vec::new() };
@@ -110,10 +138,10 @@ pub(super) async fn one(asked: Asked) -> Answered {
         let filter = v1::EventFilter { sku: sku.clone(), ..v1::EventFilter::default() };
         let shard = client.shard_of(&sku);
         let head = asked.web.watcher.head(shard);
-        let events = super::event::latest(&client, shard, head, &filter, EVENTS).await?;
+        let events = super::event::latest(reader, shard, head, &filter, EVENTS).await?;
         Ok(Reply::ok(&OneSku {
             item: ItemShown { status: status_of(&item), name: item.name, kit: item.kit },
-            levels: levels.into_iter().map(|level| LevelShown::of(level, threshold)).collect(),
+            levels: levels.into_iter().map(|level| LevelShown::of(threshold, level)).collect(),
             lots: lots.into_iter().map(LotShown::of).collect(),
             events,
         }))
@@ -127,17 +155,26 @@ pub(super) async fn at_risk(asked: Asked) -> Answered {
     let client = asked.client()?;
     in_time(async {
         let until = client.cluster_time_ms() + u64::try_from(AT_RISK.as_millis()).unwrap_or(u64::MAX);
-        let lots =
-            client.reader(Consistency::Stale).all_lots(Lots { removal_until_ms: Some(until) }).take(ROWS).await?;
-        let mut lots: Vec<LotShown> = lots.into_iter().map(LotShown::of).filter(|lot| lot.on_hand > 0).collect();
-        lots.sort_by_key(|lot| lot.removal_at_ms);
-        Ok(Reply::ok(&LotsShown { lots }))
+        let which = Lots { removal_until_ms: Some(until) };
+        // They come by shard and SKU: those that leave first are known once all were seen.
+        let lots = own_copy(&asked, &client).all_lots(which).take(LOOKED_AT).await?;
+        Ok(Reply::ok(&soonest(lots)))
     })
     .await
 }
 
+/// The lots of which there is something, the first to leave sale first.
+fn soonest(lots: Vec<v1::Lot>) -> LotsShown {
+    let looked = lots.len();
+    let mut lots: Vec<LotShown> = lots.into_iter().map(LotShown::of).filter(|lot| lot.on_hand > 0).collect();
+    lots.sort_by_key(|lot| lot.removal_at_ms);
+    let more = lots.len() > ROWS || looked == LOOKED_AT;
+    lots.truncate(ROWS);
+    LotsShown { lots, more }
+}
+
 impl LevelShown {
-    fn of(level: v1::StockLevel, low_stock_threshold: u64) -> Self {
+    fn of(low_stock_threshold: u64, level: v1::StockLevel) -> Self {
         Self {
             sku: level.sku,
             location_id: level.location_id,
@@ -176,5 +213,24 @@ fn status_of(item: &v1::Item) -> &'static str {
         v1::ItemStatus::Unspecified | v1::ItemStatus::Active => "active",
         v1::ItemStatus::Paused => "paused",
         v1::ItemStatus::Discontinued => "discontinued",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lots_that_leave_sale_first_are_shown_however_late_they_come_in_the_listing() {
+        let lot = |removal_at_ms, on_hand| v1::Lot {
+            removal_at_ms,
+            levels: vec![v1::LotLevel { on_hand, ..v1::LotLevel::default() }],
+            ..v1::Lot::default()
+        };
+        let lots = (1..=ROWS as u64 + 50).rev().map(|at| lot(at, 1)).chain([lot(1, 0)]).collect();
+        let shown = soonest(lots);
+        let leaves: Vec<u64> = shown.lots.iter().map(|lot| lot.removal_at_ms).collect();
+        assert_eq!((leaves, shown.more), ((1..=ROWS as u64).collect(), true));
+        assert!(!soonest(vec![lot(7, 2)]).more);
     }
 }

@@ -1,6 +1,7 @@
 // Who holds what: the latest reservations, and one of them whole.
-import { h, fill, number, instant, card, table, span } from "../dom.js";
-import { get, path, poll } from "../api.js";
+import { h, fill, update, number, instant, card, table, span } from "../dom.js";
+import { get, path } from "../api.js";
+import { asOf, renew } from "../renew.js";
 import { exported } from "../export.js";
 
 export default { title: "Reservations", render };
@@ -21,20 +22,20 @@ function render(root, query) {
   } }, h("label", { for: "id" }, "Reservation", field), h("button", { type: "submit" }, "Show"));
   const place = h("div", null, h("p", { class: "empty" }, "…"));
   const files = h("p", { class: "soft" }, "For a spreadsheet: ", exported("all reservations", "/v1/reservations"));
-  fill(root, h("h1", null, "Reservations"), form, !id && files, place);
-  const failed = (problem) => fill(place, problem.message);
-  if (id) return poll(1500, () => get(path("ui", "api", "reservations", id)), (it) => fill(place, detail(it)), failed);
-  return poll(2000, () => get("/ui/api/reservations"), ({ reservations }) => fill(place, card("Alive, a page of each shard", "", table([
+  const line = asOf();
+  fill(root, h("h1", null, "Reservations"), form, !id && files, line, place);
+  if (id) return renew(line, 1500, () => get(path("ui", "api", "reservations", id)), (it) => update(place, detail(it)));
+  return renew(line, 2000, () => get("/ui/api/reservations"), ({ reservations, more }) => update(place, card("Alive, the newest first", "", table([
     ["reservation", (it) => h("a", { class: "mono", href: `#/reservations?id=${it.reservation_id}` }, it.reservation_id)],
     ["state", (it) => it.state], ["order", (it) => it.order_ref || "–"], ["units", (it) => number(it.units), "number"], ["SKUs", (it) => number(it.lines.length), "number"],
     ["ends in", (it) => (it.expires_at_ms ? span(Math.max(0, it.expires_at_ms - it.now_ms)) : "–"), "number"],
-  ], reservations, "Nobody holds anything."))), failed);
+  ], reservations, "Nobody holds anything.", (it) => it.reservation_id), more && h("p", { class: "soft" }, "There are more; the whole list is the file above."))));
 }
 
 function detail(it) {
   return [
     h("div", { class: "grid" },
-      card("Lines", "", table(LINE, it.lines, "No lines.")),
+      card("Lines", "", table(LINE, it.lines, "No lines.", (line) => `${line.sku} ${line.location_id}`)),
       card("Of the whole", "", h("p", null, h("span", { class: "pill" }, it.state)),
         h("p", { class: "soft" }, "order: ", it.order_ref || "none"), h("p", { class: "soft" }, "channel: ", it.channel_id || "none"), h("p", { class: "soft" }, "campaign: ", it.campaign_id || "none"),
         h("p", { class: "soft" }, "made: ", instant(it.created_at_ms)), it.expires_at_ms > 0 && h("p", { class: "soft" }, "ends: ", instant(it.expires_at_ms)))),
