@@ -44,6 +44,20 @@ async fn shop(settings: &[&str]) -> Cluster {
     cluster
 }
 
+/// Every entry of a list, page by page.
+async fn every(http: &Http, path: &str) -> Vec<Value> {
+    let (mut found, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = http.get(&format!("{path}{next}")).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        found.extend(page.json()["items"].as_array().expect("items").iter().cloned());
+        match page.json()["next_cursor"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => return found,
+        }
+    }
+}
+
 fn problem(said: &Said) -> (u16, String, String) {
     assert_eq!(said.header("content-type"), "application/problem+json", "{said:?}");
     let body = said.json();
@@ -335,6 +349,31 @@ async fn a_list_is_read_page_by_page_over_all_shards() {
         skus.sort();
         assert_eq!(seen, skus, "{path}: each once");
     }
+    let mut held = Vec::new();
+    for number in 0..4 {
+        let cart = json!({"lines": [{"sku": "SKU-00", "units": 1}], "order_ref": "order 7"}).to_string();
+        let back = http.post("/v1/stock:receive", &format!("more {number}"), r#"{"sku":"SKU-00","units":1}"#).await;
+        assert_eq!(back.status, 200, "{back:?}");
+        held.push(http.post("/v1/reservations", &format!("hold {number}"), &cart).await.header("location").to_owned());
+    }
+    for released in &held[..2] {
+        assert_eq!(http.post(&format!("{released}:release"), released, "{}").await.status, 200);
+    }
+    let all = every(&http, "/v1/reservations?order_ref=order%207&limit=3").await;
+    assert_eq!(all.len(), 4, "those of one order on one shard are on some page each");
+    let live = every(&http, "/v1/reservations?order_ref=order%207&state=held&limit=1").await;
+    let ids = |found: &[Value]| found.iter().map(|it| it["reservation_id"].clone()).collect::<Vec<_>>();
+    let paths = ids(&live).iter().map(|id| format!("/v1/reservations/{}", id.as_str().unwrap_or_default()));
+    assert_eq!(paths.collect::<Vec<_>>(), held[2..], "the ones that were released are not in the way");
+    let client = Shop::client(&cluster).await;
+    let shard = client.shard_of("SKU-00").to_string();
+    let index = |said: &Said| {
+        let places = said.header("holdfast-token").split(',').filter_map(|place| place.split_once(':'));
+        places.filter(|(of, _)| *of == shard).find_map(|(_, index)| index.parse::<u64>().ok())
+    };
+    let written = index(&http.get(&held[3]).await);
+    let page = cluster.http(2).get("/v1/reservations?limit=500").await;
+    assert!(written.is_some() && index(&page) >= written, "a list says up to where it was read: {page:?}");
     for (query, field) in
         [("limit=501", "limit"), ("limit=0", "limit"), ("cursor=x", "cursor"), ("colour=red", "colour")]
     {

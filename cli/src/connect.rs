@@ -301,7 +301,7 @@ impl Reading {
         let reader = self.reader(&client);
         let mut heads = Vec::new();
         for shard in shards_of(&client, shard)? {
-            heads.push(reader.tree_head(shard, 0).await.map_err(failure_of)?);
+            heads.push(reader.tree_head(shard, 0).await.map_err(failure_of)?.value);
         }
         Ok(heads)
     }

@@ -49,12 +49,12 @@ impl Reader<'_> {
     }
 
     /// The signed root of the tree over a shard's first `size` events (0: all there are).
-    pub async fn tree_head(&self, shard: u32, size: u64) -> Result<v1::TreeHead, Error> {
+    pub async fn tree_head(&self, shard: u32, size: u64) -> Result<Read<v1::TreeHead>, Error> {
         let (target, consistency) = self.how(shard);
         let question = v1::GetTreeHeadRequest { shard, size, consistency };
         let ask = |channel, request| async move { events(channel).get_tree_head(request).await };
         let reply: v1::GetTreeHeadResponse = self.core.call(self.core.reading(target), question, ask).await?;
-        Ok(self.read(reply.head.unwrap_or_default(), reply.freshness).value)
+        Ok(self.read(reply.head.unwrap_or_default(), reply.freshness))
     }
 
     /// An event, with the proof that it is in the tree over the shard's first `size` events (0: all there are).

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::future::Future;
 
 use holdfast_proto::v1;
-use holdfast_proto::v1::ReservationState;
+use holdfast_proto::v1::{ConsistencyToken, ReservationState};
 
 use crate::answer::Error;
-use crate::reads::{Reader, inventory};
+use crate::reads::{Read, Reader, inventory};
 
 /// Which reservations are listed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,6 +69,15 @@ pub struct Page<T> {
     pub(crate) entries: Vec<T>,
     /// Where the next begins; `None`: this was the shard's last.
     pub(crate) next: Option<String>,
+    /// Up to where the replica that answered had applied its log.
+    pub(crate) token: Option<ConsistencyToken>,
+}
+
+impl Reader<'_> {
+    fn page<T>(&self, entries: Vec<T>, next: Option<String>, freshness: Option<v1::ReadFreshness>) -> Page<T> {
+        let Read { value: entries, freshness } = self.read(entries, freshness);
+        Page { entries, next, token: freshness.token }
+    }
 }
 
 /// What can be listed.
@@ -97,12 +106,14 @@ pub struct Listing<'a, T: Listed> {
     cursor: String,
     limit: u32,
     read: VecDeque<T>,
+    /// One a shard that was read, the last of each.
+    tokens: Vec<ConsistencyToken>,
 }
 
 impl<'a, T: Listed> Listing<'a, T> {
     pub(crate) fn new(reader: Reader<'a>, filter: T::Filter) -> Self {
         let shards = reader.core.with_routes(|routes| routes.shards.iter().copied().collect());
-        Self { reader, filter, shards, cursor: String::new(), limit: 0, read: VecDeque::new() }
+        Self { reader, filter, shards, cursor: String::new(), limit: 0, read: VecDeque::new(), tokens: Vec::new() }
     }
 
     /// Only of that shard.
@@ -132,6 +143,12 @@ impl<'a, T: Listed> Listing<'a, T> {
     #[must_use]
     pub fn position(&self) -> Option<(u32, &str)> {
         self.shards.front().map(|shard| (*shard, self.cursor.as_str()))
+    }
+
+    /// Up to where the shards' logs were applied where they were read so far: one a shard.
+    #[must_use]
+    pub fn tokens(&self) -> &[ConsistencyToken] {
+        &self.tokens
     }
 
     /// The next entry; `None` after the last. After an error the same page may be asked for again.
@@ -165,7 +182,14 @@ impl<'a, T: Listed> Listing<'a, T> {
 
     async fn fetch(&mut self) -> Result<Option<Vec<T>>, Error> {
         let Some(&shard) = self.shards.front() else { return Ok(None) };
-        let Page { entries, next } = T::page(self.reader, shard, self.cursor.clone(), self.limit, &self.filter).await?;
+        let Page { entries, next, token } =
+            T::page(self.reader, shard, self.cursor.clone(), self.limit, &self.filter).await?;
+        if let Some(token) = token {
+            match self.tokens.iter_mut().find(|seen| seen.shard == token.shard) {
+                Some(seen) => seen.applied_index = seen.applied_index.max(token.applied_index),
+                None => self.tokens.push(token),
+            }
+        }
         match next {
             Some(cursor) if cursor != self.cursor => self.cursor = cursor,
             _ => {
@@ -186,7 +210,7 @@ impl Listed for v1::Item {
         let ask = |channel, request| async move { inventory(channel).list_items(request).await };
         let reply: v1::ListItemsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = reply.items.last().filter(|_| reply.more).map(|item| item.sku.clone());
-        Ok(Page { next, entries: reader.read(reply.items, reply.freshness).value })
+        Ok(reader.page(reply.items, next, reply.freshness))
     }
 }
 
@@ -199,7 +223,7 @@ impl Listed for v1::StockLevel {
         let ask = |channel, request| async move { inventory(channel).list_stock(request).await };
         let reply: v1::ListStockResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = reply.more.then_some(reply.last_sku);
-        Ok(Page { next, entries: reader.read(reply.levels, reply.freshness).value })
+        Ok(reader.page(reply.levels, next, reply.freshness))
     }
 }
 
@@ -219,7 +243,7 @@ impl Listed for v1::Lot {
         let ask = |channel, request| async move { inventory(channel).list_lots(request).await };
         let reply: v1::ListLotsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-        Ok(Page { next, entries: reader.read(reply.lots, reply.freshness).value })
+        Ok(reader.page(reply.lots, next, reply.freshness))
     }
 }
 
@@ -245,7 +269,7 @@ impl Listed for v1::Reservation {
         let ask = |channel, request| async move { inventory(channel).list_reservations(request).await };
         let reply: v1::ListReservationsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-        Ok(Page { next, entries: reader.read(reply.reservations, reply.freshness).value })
+        Ok(reader.page(reply.reservations, next, reply.freshness))
     }
 }
 
@@ -275,7 +299,7 @@ macro_rules! listed_by_documents {
                 let ask = |channel, request| async move { inventory(channel).$call(request).await };
                 let reply: v1::$response = reader.core.call(reader.core.reading(target), question, ask).await?;
                 let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-                Ok(Page { next, entries: reader.read(reply.$entries, reply.freshness).value })
+                Ok(reader.page(reply.$entries, next, reply.freshness))
             }
         }
     };
@@ -301,7 +325,7 @@ impl Listed for v1::Order {
         let ask = |channel, request| async move { inventory(channel).list_orders(request).await };
         let reply: v1::ListOrdersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-        Ok(Page { next, entries: reader.read(reply.orders, reply.freshness).value })
+        Ok(reader.page(reply.orders, next, reply.freshness))
     }
 }
 
@@ -327,7 +351,7 @@ impl Listed for v1::Backorder {
         let ask = |channel, request| async move { inventory(channel).list_backorders(request).await };
         let reply: v1::ListBackordersResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
         let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
-        Ok(Page { next, entries: reader.read(reply.backorders, reply.freshness).value })
+        Ok(reader.page(reply.backorders, next, reply.freshness))
     }
 }
 
@@ -350,6 +374,6 @@ impl Listed for v1::Allocation {
         };
         let ask = |channel, request| async move { inventory(channel).list_allocations(request).await };
         let reply: v1::ListAllocationsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
-        Ok(Page { next: None, entries: reader.read(reply.allocations, reply.freshness).value })
+        Ok(reader.page(reply.allocations, None, reply.freshness))
     }
 }

@@ -141,7 +141,8 @@ impl<'a> Reader<'a> {
         lot_id: &str,
         page_token: &str,
     ) -> Result<(Vec<v1::Reservation>, String), Error> {
-        self.trace_lot_page(sku, lot_id, page_token, 0).await
+        let (page, next) = self.trace_lot_page(sku, lot_id, page_token, 0).await?;
+        Ok((page.value, next))
     }
 
     /// The same in pages of at most `limit`; 0: of 1 000.
@@ -151,14 +152,14 @@ impl<'a> Reader<'a> {
         lot_id: &str,
         page_token: &str,
         limit: u32,
-    ) -> Result<(Vec<v1::Reservation>, String), Error> {
+    ) -> Result<(Read<Vec<v1::Reservation>>, String), Error> {
         let (target, consistency) = self.how(self.core.shard_of(slot_of(sku)));
         let (sku, lot_id, page_token) = (sku.to_owned(), lot_id.to_owned(), page_token.to_owned());
         let question = v1::TraceLotRequest { sku, lot_id, page_token, limit, consistency };
         let calling = self.core.reading(target);
         let ask = |channel, request| async move { inventory(channel).trace_lot(request).await };
         let reply: v1::TraceLotResponse = self.core.call(calling, question, ask).await?;
-        Ok((self.read(reply.reservations, reply.freshness).value, reply.next_page_token))
+        Ok((self.read(reply.reservations, reply.freshness), reply.next_page_token))
     }
 
     /// One transfer. `TRANSFER_NOT_FOUND` where there is none.

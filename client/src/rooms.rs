@@ -31,6 +31,15 @@ pub struct Room {
     pub spent: u32,
     /// The tickets, in the order of their numbers.
     pub tickets: Vec<v1::Ticket>,
+    /// Up to where the log of the room's shard was applied where it was read.
+    pub token: Option<v1::ConsistencyToken>,
+}
+
+/// A page of tickets with the room that it is of; and whether there are more.
+fn room_of(page: v1::ListTicketsResponse) -> (Room, bool) {
+    let v1::ListTicketsResponse { tickets, more, draw, waiting, admitted, spent, freshness } = page;
+    let token = freshness.and_then(|freshness| freshness.token);
+    (Room { draw: draw.unwrap_or_default(), waiting, admitted, spent, tickets, token }, more)
 }
 
 /// What a customer who asks for admission is told.
@@ -45,31 +54,26 @@ pub struct Admission {
 impl Reader<'_> {
     /// A campaign's waiting room with all of its tickets. `UNKNOWN_CAMPAIGN` where there is no such campaign.
     pub async fn room(&self, campaign_id: &str) -> Result<Room, Error> {
-        let mut room = Room::default();
+        let mut tickets: Vec<v1::Ticket> = Vec::new();
         loop {
-            let after = room.tickets.last().map_or(0, |ticket| ticket.number);
-            let page = self.tickets(campaign_id, "", after, 0).await?;
-            let v1::ListTicketsResponse { tickets, more, draw, waiting, admitted, spent, freshness: _ } = page;
-            let is_last = !more || tickets.is_empty();
-            room.tickets.extend(tickets);
+            let after = tickets.last().map_or(0, |ticket| ticket.number);
+            let (page, more) = self.some_tickets(campaign_id, after, 0).await?;
+            let is_last = !more || page.tickets.is_empty();
+            tickets.extend(page.tickets);
             if is_last {
-                return Ok(Room { draw: draw.unwrap_or_default(), waiting, admitted, spent, tickets: room.tickets });
+                return Ok(Room { tickets, ..page });
             }
         }
     }
 
     /// The same with the ticket of one customer, if there is one.
     pub async fn ticket(&self, campaign_id: &str, customer: &str) -> Result<Room, Error> {
-        let page = self.tickets(campaign_id, customer, 0, 0).await?;
-        let v1::ListTicketsResponse { tickets, draw, waiting, admitted, spent, .. } = page;
-        Ok(Room { draw: draw.unwrap_or_default(), waiting, admitted, spent, tickets })
+        Ok(room_of(self.tickets(campaign_id, customer, 0, 0).await?).0)
     }
 
     /// The same with at most so many of its tickets, those after a number; and whether there are more. 0: 1 000, which is also the most.
     pub async fn some_tickets(&self, campaign_id: &str, after: u32, limit: u32) -> Result<(Room, bool), Error> {
-        let page = self.tickets(campaign_id, "", after, limit).await?;
-        let v1::ListTicketsResponse { tickets, more, draw, waiting, admitted, spent, freshness: _ } = page;
-        Ok((Room { draw: draw.unwrap_or_default(), waiting, admitted, spent, tickets }, more))
+        Ok(room_of(self.tickets(campaign_id, "", after, limit).await?))
     }
 
     async fn tickets(

@@ -380,26 +380,41 @@ impl Inventory {
         state: Option<ReservationState>,
         limit: usize,
     ) -> (Vec<Reservation>, Option<ReservationCursor>) {
+        self.page_of_reservations(self.state.reservations_from(ReservationNo(from.0)), state, limit)
+    }
+
+    /// The same with that order reference.
+    #[must_use]
+    pub fn reservations_of_order(
+        &self,
+        order_ref: &OrderRef,
+        from: ReservationCursor,
+        state: Option<ReservationState>,
+        limit: usize,
+    ) -> (Vec<Reservation>, Option<ReservationCursor>) {
+        let from = Bound::Included((order_ref.clone(), ReservationNo(from.0)));
+        let to = Bound::Included((order_ref.clone(), ReservationNo(u64::MAX)));
+        let of_order = self.state.indexes.by_order_ref.range((from, to)).map(|(_, no)| *no);
+        self.page_of_reservations(of_order.map(|no| (no, self.state.reservation(no))), state, limit)
+    }
+
+    fn page_of_reservations<'a>(
+        &self,
+        candidates: impl Iterator<Item = (ReservationNo, &'a ReservationRecord)>,
+        state: Option<ReservationState>,
+        limit: usize,
+    ) -> (Vec<Reservation>, Option<ReservationCursor>) {
         let mut page = Vec::new();
-        for (looked, (no, record)) in self.state.reservations_from(ReservationNo(from.0)).enumerate() {
+        for (looked, (no, record)) in candidates.enumerate() {
             if page.len() == limit || looked == limit.saturating_mul(LOOKS) {
                 return (page, Some(ReservationCursor(no.0)));
             }
+            // A part is shown by the shard that decides the whole.
             if record.part().is_none() && state.is_none_or(|state| record.state() == state) {
                 page.push(self.show_reservation(record));
             }
         }
         (page, None)
-    }
-
-    /// Up to `limit` reservations with that order reference, oldest first.
-    #[must_use]
-    pub fn reservations_of_order(&self, order_ref: &OrderRef, limit: usize) -> Vec<Reservation> {
-        let from = Bound::Included((order_ref.clone(), ReservationNo(0)));
-        let to = Bound::Included((order_ref.clone(), ReservationNo(u64::MAX)));
-        let found = self.state.indexes.by_order_ref.range((from, to)).map(|(_, no)| self.state.reservation(*no));
-        // A part is shown by the shard that decides the whole.
-        found.filter(|record| record.part().is_none()).take(limit).map(|record| self.show_reservation(record)).collect()
     }
 
     /// A campaign, as this shard knows it.

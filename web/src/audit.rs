@@ -9,6 +9,7 @@ use crate::events::{Event, StockQuantities};
 use crate::limits::READS_AT_ONCE;
 use crate::problem::Problem;
 use crate::reply::{Answered, Reply};
+use crate::tokens::Tokens;
 use crate::wire::{FromWire, Hex, from_wire, hex, shortened};
 
 /// The root of the Merkle tree over a shard's events (RFC 6962, with BLAKE3), signed: to be kept outside of the cluster.
@@ -85,7 +86,9 @@ pub(crate) async fn list_heads(asked: Asked) -> Answered {
     });
     let heads: Vec<_> = futures_util::stream::iter(heads).buffered(READS_AT_ONCE).collect().await;
     let heads = heads.into_iter().collect::<Result<Vec<_>, Problem>>()?;
-    Ok(Reply::ok(&TreeHeads { items: Vec::from_wire(heads) }))
+    let seen: Tokens = heads.iter().filter_map(|head| head.freshness.token).collect();
+    let items = heads.into_iter().map(|head| TreeHead::from_wire(head.value)).collect();
+    Ok(Reply::ok(&TreeHeads { items }).seen_all(seen))
 }
 
 /// An event, with the proof that it is in the history of its shard.

@@ -3,16 +3,21 @@
 //!
 //! Advice: reserving decides. Of a kit it is read from several shards, one after the other.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use holdfast_client::{Client, Consistency, Error, Read, Stock};
-use holdfast_proto::v1::{self, ConsistencyToken};
+use holdfast_proto::v1::{self, ConsistencyToken, ErrorReason};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
 use crate::changes::{BatchAnswer, Each};
-use crate::limits::{READS_AT_ONCE, check_batch};
+use crate::limits::{READS_AT_ONCE, READS_S, check_batch};
 use crate::problem::Problem;
 use crate::reply::{Answered, Reply};
 use crate::tokens::Tokens;
@@ -144,7 +149,7 @@ pub(crate) async fn batch_availability(asked: Asked) -> Answered {
     let (results, tokens) = look_at_many(&asked, Audience::BackOffice).await?;
     let results = results.into_iter().map(|result| Each::of(result, 200)).collect();
     let reply = Reply::ok(&BatchAnswer::<Availability> { results });
-    Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+    Ok(reply.seen_all(tokens))
 }
 
 /// The SKU that the path names.
@@ -170,17 +175,80 @@ pub(crate) async fn look_at_many(asked: &Asked, whose: Audience) -> Result<Looke
     let client = asked.client()?;
     let wanted = Wanted::of(asked, &client, whose, &location_id, &channel_id).await?;
     let (tokens, seen) = (Tokens::asked(&asked.headers)?, asked.web.seen());
-    let looks = skus.into_iter().enumerate().map(|(at, sku)| {
+    let look = |sku: String| {
         let (client, wanted) = (&client, &wanted);
         let consistency = tokens.of_shard(Some(client.shard_of(&sku)), &seen);
+        async move { look(client, consistency, &sku, wanted).await }
+    };
+    let looked = each_once(&skus, |sku| client.shard_of(sku), look).await;
+    let tokens = looked.values().flatten().filter_map(|(_, token)| *token).collect();
+    let answer = |(at, sku): (usize, &String)| match looked.get(sku) {
+        Some(Ok((shown, _))) => Ok(shown.clone()),
+        Some(Err(problem)) => Err(Problem { field: format!("skus[{at}]"), ..problem.clone() }),
+        None => Err(not_in_time(at)),
+    };
+    Ok((skus.iter().enumerate().map(answer).collect(), tokens))
+}
+
+fn not_in_time(at: usize) -> Problem {
+    let detail = format!("the batch was not looked at to its end within {READS_S} s: ask for this one again");
+    Problem { field: format!("skus[{at}]"), ..Problem::of(ErrorReason::Unavailable, detail) }
+}
+
+/// Looks each SKU up once, however often it stands there, some at once, and all within the time that a batch has: those that were not
+/// reached are not there. A shard that could not answer for one SKU is not asked for another.
+async fn each_once<T, F>(
+    skus: &[String],
+    shard_of: impl Fn(&str) -> u32,
+    look: impl Fn(String) -> F,
+) -> BTreeMap<String, Result<T, Problem>>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
+    let until = Instant::now() + Duration::from_secs(READS_S);
+    let silent = Mutex::new(BTreeMap::<u32, Problem>::new());
+    let distinct: BTreeSet<String> = skus.iter().cloned().collect();
+    let looks = distinct.into_iter().map(|sku| {
+        let (shard, looking, silent) = (shard_of(&sku), look(sku.clone()), &silent);
         async move {
-            let seen = look(client, consistency, &sku, wanted).await;
-            seen.map_err(|error| Problem { field: format!("skus[{at}]"), ..Problem::from(error) })
+            let known = silent.lock().unwrap_or_else(PoisonError::into_inner).get(&shard).cloned();
+            if let Some(problem) = known {
+                return Some((sku, Err(problem)));
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+            let seen = tokio::time::timeout_at(until, looking).await.ok()?;
+            let seen = seen.map_err(|Failed { error, is_of_shard }| {
+                let problem = Problem::from(error);
+                if is_of_shard && problem.status == 503 {
+                    silent.lock().unwrap_or_else(PoisonError::into_inner).insert(shard, problem.clone());
+                }
+                problem
+            });
+            Some((sku, seen))
         }
     });
-    let looked: Vec<_> = futures_util::stream::iter(looks).buffered(READS_AT_ONCE).collect().await;
-    let tokens = looked.iter().flatten().filter_map(|(_, token)| *token).collect();
-    Ok((looked.into_iter().map(|seen| seen.map(|(shown, _)| shown)).collect(), tokens))
+    futures_util::stream::iter(looks).buffered(READS_AT_ONCE).filter_map(std::future::ready).collect().await
+}
+
+/// Why a look at a SKU came to nothing.
+struct Failed {
+    error: Error,
+    /// It is the SKU's own shard that did not answer, not one of a kit's components.
+    is_of_shard: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, is_of_shard: false }
+    }
+}
+
+impl From<Failed> for Problem {
+    fn from(failed: Failed) -> Self {
+        failed.error.into()
+    }
 }
 
 /// What may be promised of a SKU.
@@ -189,9 +257,9 @@ async fn look(
     consistency: Consistency,
     sku: &str,
     wanted: &Wanted,
-) -> Result<(Availability, Option<ConsistencyToken>), Error> {
+) -> Result<(Availability, Option<ConsistencyToken>), Failed> {
     let reader = client.reader(consistency);
-    let item = reader.item(sku).await?.value;
+    let item = reader.item(sku).await.map_err(|error| Failed { error, is_of_shard: true })?.value;
     if item.kit {
         let locations = locations_of_kit(client, sku, wanted).await?;
         return Ok((judge(&item, locations, 0, client.cluster_time_ms()), None));
@@ -307,6 +375,56 @@ mod tests {
         let untracked = v1::Item { untracked: true, ..item };
         let shown = judge(&untracked, Vec::new(), 0, 0);
         assert_eq!((shown.status, shown.available), (Is::InStock, None));
+    }
+
+    fn unavailable() -> Failed {
+        let error = v1::CommandError::of(ErrorReason::Unavailable, "no quorum");
+        Failed { error: error.into(), is_of_shard: true }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_ends_in_time_whatever_does_not_answer_and_what_was_not_reached_is_not_there() {
+        let skus: Vec<String> = (0..200).map(|number| format!("SKU-{number:03}")).collect();
+        let asked = std::cell::Cell::new(0);
+        let began = Instant::now();
+        let looked = each_once(
+            &skus,
+            |_| 0,
+            async |sku: String| {
+                asked.set(asked.get() + 1);
+                if sku != "SKU-000" {
+                    tokio::time::sleep(Duration::from_secs(3_600)).await;
+                }
+                Ok::<_, Failed>(sku)
+            },
+        );
+        let looked = looked.await;
+        assert_eq!(began.elapsed(), Duration::from_secs(READS_S));
+        assert_eq!(looked.into_iter().collect::<Vec<_>>(), [("SKU-000".to_owned(), Ok("SKU-000".to_owned()))]);
+        assert_eq!(asked.get(), READS_AT_ONCE + 1);
+        let problem = not_in_time(7);
+        assert_eq!((problem.status, problem.reason, problem.field.as_str()), (503, "UNAVAILABLE", "skus[7]"));
+    }
+
+    #[tokio::test]
+    async fn a_sku_is_looked_up_once_and_a_shard_that_does_not_answer_is_not_asked_again() {
+        let skus: Vec<String> = (0..400).map(|number| format!("{}-{}", number % 2, number % 100)).collect();
+        let asked = std::cell::RefCell::new(Vec::new());
+        let shard_of = |sku: &str| u32::from(sku.starts_with('1'));
+        let looked = each_once(&skus, shard_of, |sku: String| {
+            let asked = &asked;
+            async move {
+                asked.borrow_mut().push(shard_of(&sku));
+                tokio::task::yield_now().await;
+                if shard_of(&sku) == 0 { Ok(sku) } else { Err(unavailable()) }
+            }
+        });
+        let looked = looked.await;
+        assert_eq!(looked.len(), 100, "each has its answer");
+        let of_shard = |shard| asked.borrow().iter().filter(|asked| **asked == shard).count();
+        assert_eq!(of_shard(0), 50);
+        assert!(of_shard(1) <= READS_AT_ONCE, "those that were under way already: {}", of_shard(1));
+        assert_eq!(looked["1-1"].as_ref().map_err(|problem| problem.status), Err(503));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use crate::asked::Asked;
 use crate::paging::{Page, page_of};
-use crate::reply::{Answered, Reply};
-use crate::wire::{FromWire, IdText, from_wire};
+use crate::reply::Answered;
+use crate::wire::{IdText, from_wire};
 
 /// Units of a SKU at a location that a reservation waits for. Instants are in milliseconds since the Unix epoch.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,6 +40,5 @@ pub(crate) async fn list_backorders(asked: Asked) -> Answered {
         location_id: asked.query_text("location_id").map(str::to_owned),
     };
     let client = asked.client()?;
-    let (found, next_cursor) = page_of(asked.reader(&client, None)?.backorders(which), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Backorder>::from_wire(found), next_cursor }))
+    Ok(page_of(asked.reader(&client, None)?.backorders(which), &asked).await?.reply::<Backorder>())
 }

@@ -178,8 +178,7 @@ pub(crate) async fn list_counts(asked: Asked) -> Answered {
     asked.only_query(&["open_only", "sku", "location_id", "format", "limit", "cursor"])?;
     let client = asked.client()?;
     let which = documents(&asked)?;
-    let (counts, next_cursor) = page_of(asked.reader(&client, None)?.counts(which), &asked).await?;
-    form.page(&asked, &SHEET, &Page { items: Vec::<Count>::from_wire(counts), next_cursor })
+    page_of(asked.reader(&client, None)?.counts(which), &asked).await?.in_form::<Count>(form, &asked, &SHEET)
 }
 
 /// A count.

@@ -264,7 +264,7 @@ pub(crate) async fn list_events(asked: Asked) -> Answered {
         Form::Json => Reply::ok(&shown),
         Form::Csv => as_table(&shown, &asked),
     };
-    Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+    Ok(reply.seen_all(tokens))
 }
 
 /// The page as a table. What is missing before it stands in a header, for a table has no place for it.

@@ -155,18 +155,33 @@ impl Waiting {
     }
 }
 
-/// What decides a change once: a UUID is the command's id, any other text a key of the caller's own. It may stand in quotes.
+/// What decides a change once: a UUID as it is usually written is the command's id, any other text a key of the caller's own. It may
+/// stand in quotes. 32 digits without hyphens are a key of one's own: a digest is no id, though one in 64 reads as one of some time.
 pub(crate) fn key_of(text: &str, field: &str) -> Result<CommandKey, Problem> {
     let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     if bare.is_empty() || bare.len() > KEY_BYTES {
         return Err(Problem::invalid(field, format!("a key is a UUID, or a text of 1 to {KEY_BYTES} bytes")));
     }
-    Ok(bare.parse().map_or_else(|_| CommandKey::Own(CommandId::of_key(bare)), CommandKey::Id))
+    let id = bare.parse().ok().filter(|_| is_written_as_uuid(bare));
+    Ok(id.map_or_else(|| CommandKey::Own(CommandId::of_key(bare)), CommandKey::Id))
 }
 
-/// The key of one of several things that are asked for under another.
+/// Whether the hyphens of 36 characters stand where those of a UUID do.
+fn is_written_as_uuid(text: &str) -> bool {
+    let hyphens = text.bytes().enumerate().filter(|(_, byte)| *byte == b'-').map(|(at, _)| at);
+    text.len() == 36 && hyphens.eq([8, 13, 18, 23])
+}
+
+/// The key of one of several things that are asked for under another. It is kept as long: where that one has a time, so has this.
 pub(crate) fn key_of_part(key: CommandKey, number: usize) -> CommandKey {
-    id_of(key).map_or(key, |id| CommandKey::Own(CommandId::of_key(&format!("{number} under {id}"))))
+    let Some(id) = id_of(key) else { return key };
+    let own = CommandId::of_key(&format!("{number} under {id}"));
+    match key {
+        CommandKey::Id(id) => {
+            id.time_ms().map_or(CommandKey::Own(own), |at| CommandKey::Id(CommandId::mint(at, own.0)))
+        }
+        CommandKey::Own(_) | CommandKey::Minted => CommandKey::Own(own),
+    }
 }
 
 /// The command's id, where it is known beforehand.
@@ -201,6 +216,32 @@ mod tests {
         let key = key_of("order 17", "k").unwrap();
         assert_ne!(key_of_part(key, 0), key_of_part(key, 1));
         assert_eq!(key_of_part(key, 1), key_of_part(key, 1));
+    }
+
+    #[test]
+    fn a_digest_is_a_key_of_ones_own_though_it_reads_as_an_id_of_the_future() {
+        let digest = "2d6759613d10776e89ccc8356e7d867c";
+        let read: CommandId = digest.parse().unwrap();
+        assert!(read.time_ms().is_some(), "it reads as one");
+        let hyphens_elsewhere = "2d67-59613d10-776e-89cc-c8356e7d867c";
+        for own in [digest, hyphens_elsewhere] {
+            assert_eq!(key_of(own, "k"), Ok(CommandKey::Own(CommandId::of_key(own))));
+        }
+        let upper = "0190F3C4-5B1E-7A2B-9C3D-000000000001";
+        assert_eq!(key_of(upper, "k"), key_of(&upper.to_lowercase(), "k"));
+    }
+
+    #[test]
+    fn a_part_of_what_has_a_time_has_the_same_time() {
+        let key = key_of("0190f3c4-5b1e-7a2b-9c3d-000000000001", "k").unwrap();
+        let parts = [0, 1].map(|number| key_of_part(key, number));
+        for part in parts {
+            let CommandKey::Id(id) = part else { panic!("{part:?} is an id") };
+            assert_eq!(id.time_ms(), id_of(key).and_then(CommandId::time_ms));
+        }
+        assert_ne!(parts[0], parts[1]);
+        let without = key_of("0190f3c4-5b1e-4a2b-9c3d-000000000001", "k").unwrap();
+        assert!(matches!(key_of_part(without, 0), CommandKey::Own(_)));
     }
 
     #[tokio::test]

@@ -194,8 +194,7 @@ pub(crate) async fn list_items(asked: Asked) -> Answered {
     let form = asked.form()?;
     asked.only_query(&["format", "limit", "cursor"])?;
     let client = asked.client()?;
-    let (items, next_cursor) = page_of(asked.reader(&client, None)?.items(), &asked).await?;
-    form.page(&asked, &SHEET, &Page { items: Vec::<Item>::from_wire(items), next_cursor })
+    page_of(asked.reader(&client, None)?.items(), &asked).await?.in_form::<Item>(form, &asked, &SHEET)
 }
 
 /// An item.

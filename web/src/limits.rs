@@ -21,6 +21,10 @@ pub(crate) const KEYS: usize = 16_384;
 pub(crate) const KEY_BYTES: usize = 255;
 /// How long the body of a request may take to come, in seconds.
 pub(crate) const BODY_S: u64 = 10;
+/// How long a page is filled, in seconds: then it is told as far as it has come.
+pub(crate) const PAGE_S: u64 = 2;
+/// How long the reads of one batch may take together, in seconds: as long as one read by itself.
+pub(crate) const READS_S: u64 = 10;
 /// How many reads of one batch are under way at once.
 pub(crate) const READS_AT_ONCE: usize = 32;
 

@@ -184,8 +184,7 @@ pub(crate) async fn list_lots(asked: Asked) -> Answered {
     asked.only_query(&["removal_until_ms", "format", "limit", "cursor"])?;
     let client = asked.client()?;
     let which = Lots { removal_until_ms: asked.query_number("removal_until_ms")? };
-    let (lots, next_cursor) = page_of(asked.reader(&client, None)?.all_lots(which), &asked).await?;
-    form.page(&asked, &SHEET, &Page { items: Vec::<Lot>::from_wire(lots), next_cursor })
+    page_of(asked.reader(&client, None)?.all_lots(which), &asked).await?.in_form::<Lot>(form, &asked, &SHEET)
 }
 
 /// A lot.
@@ -289,7 +288,8 @@ pub(crate) async fn trace_lot(asked: Asked) -> Answered {
     let reader = asked.reader(&client, Some(client.shard_of(sku)))?;
     let (found, next) = reader.trace_lot_page(sku, lot_id, cursor, limit).await.map_err(of_cursor)?;
     let next_cursor = Some(next).filter(|next| !next.is_empty());
-    form.page(&asked, &crate::reservations::SHEET, &Page { items: Vec::<Reservation>::from_wire(found), next_cursor })
+    let page = Page { items: Vec::<Reservation>::from_wire(found.value), next_cursor };
+    Ok(form.page(&asked, &crate::reservations::SHEET, &page)?.seen(found.freshness.token))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::event_subjects::{OrderState, StepState};
 use crate::paging::{Page, page_of};
 use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
-use crate::wire::{CauseSaid, FromWire, IdText, Text, from_wire, reservation_id, shortened};
+use crate::wire::{CauseSaid, IdText, Text, from_wire, reservation_id, shortened};
 
 /// A step as it was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -189,8 +189,7 @@ pub(crate) async fn list_orders(asked: Asked) -> Answered {
         stuck_only: asked.query_number("stuck_only")?.unwrap_or(false),
     };
     let client = asked.client()?;
-    let (found, next_cursor) = page_of(asked.reader(&client, None)?.orders(which), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Order>::from_wire(found), next_cursor }))
+    Ok(page_of(asked.reader(&client, None)?.orders(which), &asked).await?.reply::<Order>())
 }
 
 /// The order of a reservation.

@@ -1,13 +1,19 @@
 //! Lists page by page: a cursor says where the next page begins, and is of use on any node.
 
+use std::time::Duration;
+
 use holdfast_client::{Error, Listed, Listing};
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
-use crate::limits::{PAGE, USUAL_PAGE};
+use crate::limits::{PAGE, PAGE_S, USUAL_PAGE};
 use crate::problem::Problem;
-use crate::wire::{bytes_of, hex};
+use crate::reply::{Answered, Reply};
+use crate::sheet::{Form, Sheet};
+use crate::tokens::Tokens;
+use crate::wire::{FromWire, bytes_of, hex};
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,11 +63,31 @@ pub(crate) fn page_limit(asked: &Asked) -> Result<u32, Problem> {
     }
 }
 
-/// The page of a listing that the request asks for by `cursor` and `limit`.
-pub(crate) async fn page_of<T: Listed>(
-    mut listing: Listing<'_, T>,
-    asked: &Asked,
-) -> Result<(Vec<T>, Option<String>), Problem> {
+/// What was read for a page, and up to where of the shards' logs.
+#[derive(Debug)]
+pub(crate) struct Taken<W> {
+    entries: Vec<W>,
+    next_cursor: Option<String>,
+    seen: Tokens,
+}
+
+impl<W> Taken<W> {
+    /// As a reply.
+    pub(crate) fn reply<T: Serialize + FromWire<W>>(self) -> Reply {
+        let Self { entries, next_cursor, seen } = self;
+        Reply::ok(&Page { items: Vec::<T>::from_wire(entries), next_cursor }).seen_all(seen)
+    }
+
+    /// As a reply in the form that was asked for.
+    pub(crate) fn in_form<T: Serialize + FromWire<W>>(self, form: Form, asked: &Asked, sheet: &Sheet) -> Answered {
+        let Self { entries, next_cursor, seen } = self;
+        Ok(form.page(asked, sheet, &Page { items: Vec::<T>::from_wire(entries), next_cursor })?.seen_all(seen))
+    }
+}
+
+/// The page of a listing that the request asks for by `cursor` and `limit`. A node looks at some records at a time, and where few of
+/// them are asked for it takes many looks to fill a page: those of a few seconds are told, with where to go on.
+pub(crate) async fn page_of<T: Listed>(mut listing: Listing<'_, T>, asked: &Asked) -> Result<Taken<T>, Problem> {
     let limit = page_limit(asked)? as usize;
     if let Some(cursor) = asked.query_text("cursor") {
         let Position { shard, after } = Position::read(cursor)?;
@@ -70,15 +96,35 @@ pub(crate) async fn page_of<T: Listed>(
             return Err(no_cursor());
         }
     }
-    let mut taken = Vec::new();
-    while taken.len() < limit {
-        listing.set_page((limit - taken.len()) as u32);
+    let filling = Filling::begun(limit);
+    let mut entries = Vec::new();
+    while let Some(most) = filling.wants(entries.len()) {
+        listing.set_page(most);
         match listing.next_page().await.map_err(of_cursor)? {
-            Some(page) => taken.extend(page),
+            Some(page) => entries.extend(page),
             None => break,
         }
     }
-    Ok((taken, listing.position().map(|(shard, after)| Position::text(shard, after))))
+    let next_cursor = listing.position().map(|(shard, after)| Position::text(shard, after));
+    Ok(Taken { entries, next_cursor, seen: listing.tokens().iter().copied().collect() })
+}
+
+/// A page that is being filled: up to so many entries, as far as they come within [`PAGE_S`].
+struct Filling {
+    limit: usize,
+    until: Instant,
+}
+
+impl Filling {
+    fn begun(limit: usize) -> Self {
+        Self { limit, until: Instant::now() + Duration::from_secs(PAGE_S) }
+    }
+
+    /// How many more are asked for; `None`: it is told as it is.
+    fn wants(&self, taken: usize) -> Option<u32> {
+        let most = self.limit.saturating_sub(taken);
+        (most > 0 && Instant::now() < self.until).then_some(most as u32)
+    }
 }
 
 /// What a node says of a token that was none names the cursor that it came in.
@@ -93,6 +139,14 @@ pub(crate) fn of_cursor(error: Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_would_take_long_to_fill_is_told_as_far_as_it_has_come() {
+        let filling = Filling::begun(10);
+        assert_eq!([0, 7, 10, 11].map(|taken| filling.wants(taken)), [Some(10), Some(3), None, None]);
+        tokio::time::advance(Duration::from_secs(PAGE_S)).await;
+        assert_eq!(filling.wants(7), None);
+    }
 
     #[test]
     fn a_cursor_is_read_as_it_was_written_and_nothing_else_is() {

@@ -112,7 +112,7 @@ pub(crate) async fn batch_public_availability(asked: Asked) -> Answered {
     let shown = |seen| PublicAvailability::of(seen, asked.web.shown);
     let results = results.into_iter().map(|result| Each::of(result.map(shown), 200)).collect();
     let reply = Reply::ok(&BatchAnswer::<PublicAvailability> { results }).with(header::CACHE_CONTROL, CACHED);
-    Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+    Ok(reply.seen_all(tokens))
 }
 
 #[cfg(test)]

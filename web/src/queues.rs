@@ -130,10 +130,10 @@ pub(crate) async fn get_queue(asked: Asked) -> Answered {
         // Behind every number there are no tickets.
         None => reader.some_tickets(campaign, u32::MAX, 1).await?.0,
     };
-    let holdfast_client::Room { draw, waiting, admitted, spent, tickets } = room;
+    let holdfast_client::Room { draw, waiting, admitted, spent, tickets, token } = room;
     let ticket = tickets.into_iter().next().map(Ticket::from_wire);
     let shown = Queue { draw: CampaignDraw::from_wire(draw), waiting, admitted, spent, ticket };
-    Ok(Reply::ok(&shown).tagged_as_shown(0))
+    Ok(Reply::ok(&shown).seen(token).tagged_as_shown(0))
 }
 
 /// The tickets of a waiting room, in the order of their numbers.
@@ -149,7 +149,7 @@ pub(crate) async fn list_tickets(asked: Asked) -> Answered {
     let reader = asked.reader(&client, Some(client.shard_of(campaign)))?;
     let (room, is_more) = reader.some_tickets(campaign, after.unwrap_or(0), limit).await?;
     let next_cursor = room.tickets.last().filter(|_| is_more).map(|last| last.number.to_string());
-    Ok(Reply::ok(&Page { items: Vec::<Ticket>::from_wire(room.tickets), next_cursor }))
+    Ok(Reply::ok(&Page { items: Vec::<Ticket>::from_wire(room.tickets), next_cursor }).seen(room.token))
 }
 
 /// The admission token of a customer, where it is let in. Always of now.

@@ -13,7 +13,7 @@ use crate::documents::{DocumentLine, EndRequest, KNOWN, documents};
 use crate::paging::{Page, page_of};
 use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
-use crate::wire::{CauseSaid, FromWire, IdText, from_wire, id_of_text, shortened};
+use crate::wire::{CauseSaid, IdText, from_wire, id_of_text, shortened};
 
 /// Units of one lot that are expected.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,8 +86,7 @@ pub(crate) struct ExpectReceiptRequest {
 pub(crate) async fn list_receipts(asked: Asked) -> Answered {
     asked.only_query(&KNOWN)?;
     let (client, which) = (asked.client()?, documents(&asked)?);
-    let (found, next_cursor) = page_of(asked.reader(&client, None)?.receipts(which), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Receipt>::from_wire(found), next_cursor }))
+    Ok(page_of(asked.reader(&client, None)?.receipts(which), &asked).await?.reply::<Receipt>())
 }
 
 /// An expected receipt.

@@ -57,6 +57,11 @@ impl Reply {
         self
     }
 
+    /// The same, up to positions of several shards' logs.
+    pub(crate) fn seen_all(self, tokens: impl IntoIterator<Item = ConsistencyToken>) -> Self {
+        tokens.into_iter().fold(self, |reply, token| reply.seen(Some(token)))
+    }
+
     /// The same, which is a record at that revision and nothing else.
     pub(crate) fn tagged(self, revision: u64) -> Self {
         self.with(header::ETAG, tag(revision))

@@ -201,8 +201,9 @@ pub(crate) async fn list_reservations(asked: Asked) -> Answered {
         state: state.and_then(|state| v1::ReservationState::try_from(state).ok()),
         order_ref: asked.query_text("order_ref").map(str::to_owned),
     };
-    let (found, next_cursor) = page_of(asked.reader(&client, None)?.reservations(which), &asked).await?;
-    form.page(&asked, &SHEET, &Page { items: Vec::<Reservation>::from_wire(found), next_cursor })
+    page_of(asked.reader(&client, None)?.reservations(which), &asked)
+        .await?
+        .in_form::<Reservation>(form, &asked, &SHEET)
 }
 
 /// A reservation.

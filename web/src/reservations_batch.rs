@@ -114,7 +114,7 @@ pub(crate) async fn batch_reservations(asked: Asked) -> Answered {
         Err(problem) => Each::of(Err(without_condition(problem)), 0),
     });
     let reply = Reply::ok(&BatchAnswer { results: each.collect() }).replayed(are_replayed);
-    Ok(tokens.into_iter().fold(reply, |reply, token| reply.seen(Some(token))))
+    Ok(reply.seen_all(tokens))
 }
 
 /// An item that is under way: whose answer it waits for, and what it asks for.

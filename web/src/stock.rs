@@ -136,8 +136,7 @@ pub(crate) async fn list_stock(asked: Asked) -> Answered {
     let form = asked.form()?;
     asked.only_query(&["format", "limit", "cursor"])?;
     let client = asked.client()?;
-    let (levels, next_cursor) = page_of(asked.reader(&client, None)?.stocks(), &asked).await?;
-    form.page(&asked, &SHEET, &Page { items: Vec::<StockLevel>::from_wire(levels), next_cursor })
+    page_of(asked.reader(&client, None)?.stocks(), &asked).await?.in_form::<StockLevel>(form, &asked, &SHEET)
 }
 
 /// The quantities of a SKU, at one location or at each.

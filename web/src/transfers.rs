@@ -15,7 +15,7 @@ use crate::holds::LineUnits;
 use crate::paging::{Page, page_of};
 use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
-use crate::wire::{CauseSaid, Condition, FromWire, IdText, from_wire, id_of_text, said, shortened};
+use crate::wire::{CauseSaid, Condition, IdText, from_wire, id_of_text, said, shortened};
 
 /// Units of one lot in a transfer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -119,8 +119,7 @@ pub(crate) struct LoseTransferRequest {
 pub(crate) async fn list_transfers(asked: Asked) -> Answered {
     asked.only_query(&KNOWN)?;
     let (client, which) = (asked.client()?, documents(&asked)?);
-    let (found, next_cursor) = page_of(asked.reader(&client, None)?.transfers(which), &asked).await?;
-    Ok(Reply::ok(&Page { items: Vec::<Transfer>::from_wire(found), next_cursor }))
+    Ok(page_of(asked.reader(&client, None)?.transfers(which), &asked).await?.reply::<Transfer>())
 }
 
 /// A transfer.

@@ -391,6 +391,27 @@ mod tests {
     }
 
     #[test]
+    fn the_reservations_of_an_order_are_read_page_by_page_and_a_state_is_looked_for_on_all_of_them() {
+        let mut shop = Shop::with_rouge(9);
+        let order: OrderRef = "order-1".parse().unwrap();
+        for number in 1..=5 {
+            let Operation::Reserve(mut reserve) = reserve(number, &[("rouge", 1)]) else { unreachable!() };
+            reserve.order_ref = (number != 2).then(|| order.clone());
+            shop.run(Operation::Reserve(reserve)).unwrap();
+        }
+        shop.release(1).unwrap();
+        shop.release(3).unwrap();
+        let page = |from, state| shop.inventory.reservations_of_order(&order, from, state, 1);
+        let (first, next) = page(ReservationCursor::default(), None);
+        let (second, next) = page(next.unwrap(), None);
+        assert_eq!([&first[0].id, &second[0].id], [1, 3].map(crate::test_shop::id).each_ref());
+        let rest = shop.inventory.reservations_of_order(&order, next.unwrap(), None, 9);
+        assert_eq!((rest.0.len(), rest.1), (2, None));
+        let (held, next) = page(ReservationCursor::default(), Some(ReservationState::Held));
+        assert_eq!((held[0].id, next.is_some()), (crate::test_shop::id(4), true), "the first two are no more held");
+    }
+
+    #[test]
     fn a_refused_line_holds_nothing_of_the_others() {
         let mut shop = Shop::with_rouge(3);
         let before = shop.stock("rouge");

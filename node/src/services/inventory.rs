@@ -180,11 +180,7 @@ impl InventoryService for Inventory {
             })?),
         };
         let page = |shard: &holdfast_inventory::Inventory| match &order_ref {
-            Some(order_ref) => {
-                let mut found = shard.reservations_of_order(order_ref, limit);
-                found.retain(|reservation| state.is_none_or(|state| reservation.state == state));
-                (found, None)
-            }
+            Some(order_ref) => shard.reservations_of_order(order_ref, from, state, limit),
             None => shard.reservations(from, state, limit),
         };
         let read = self.core.read(request.shard, freshness(request.consistency), deadline, page).await?;

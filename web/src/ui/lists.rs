@@ -112,7 +112,7 @@ pub(super) async fn heads(asked: Asked) -> Answered {
         let heads = join_all(shards.iter().map(|shard| reader.tree_head(*shard, 0))).await;
         let shown =
             |head: v1::TreeHead| HeadShown { shard: head.shard, size: head.size, root: Hex::from_wire(head.root) };
-        let heads = heads.into_iter().map(|head| head.map(shown)).collect::<Result<Vec<_>, _>>()?;
+        let heads = heads.into_iter().map(|head| head.map(|head| shown(head.value))).collect::<Result<Vec<_>, _>>()?;
         Ok(Reply::ok(&Heads { heads }))
     })
     .await
