@@ -132,7 +132,16 @@ async fn a_customer_has_no_more_than_the_limits_say_and_can_be_told_what_is_left
     let told = done(cluster.http(3).get("/v1/items/LIP/limits?customer=ann").await);
     assert_eq!(told["items"][0]["count"], json!({"held": 2, "bought": 0, "remaining": 0}), "{told}");
 
-    done(http.change("PUT", "/v1/limits/both", "", r#"{"skus":["LIP","NAIL"],"units":3}"#).await);
+    let other = cluster.http(2);
+    let both = r#"{"skus":["LIP","NAIL"],"units":3}"#;
+    let (one, another) = tokio::join!(
+        http.change("PUT", "/v1/limits/both", "both", both),
+        http.change("PUT", "/v1/limits/both", "both", both),
+    );
+    assert_eq!((one.status, one.body), (another.status, another.body), "one key, one answer");
+    done(other.change("PUT", "/v1/limits/both", "both", both).await);
+    let endless = other.change("PUT", "/v1/limits/both", &"x".repeat(256), both).await;
+    assert_eq!(refused(&endless), is(400, "INVALID_ARGUMENT", "Idempotency-Key"));
     let shared = done(cluster.http(2).get("/v1/limits").await);
     assert_eq!((&shared["items"][0]["limit_id"], &shared["items"][0]["units"]), (&json!("both"), &json!(3)));
     let alone = http.change("PUT", "/v1/limits/alone", "", r#"{"skus":["LIP"],"units":3}"#).await;

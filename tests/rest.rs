@@ -274,6 +274,36 @@ async fn a_revision_is_a_tag_that_reads_and_changes_may_be_made_dependent_on() {
     let set = http.ask("POST", "/v1/stock:set", &headers, r#"{"sku":"LIP","on_hand":7}"#).await;
     assert_eq!((set.status, set.json()["atp_after"].clone()), (200, json!(7)), "{set:?}");
 
+    let lot = |condition: (&'static str, &'static str)| {
+        let http = http.clone();
+        async move { http.ask("PUT", "/v1/lots/LIP/L1", &[JSON, condition], "{}").await }
+    };
+    assert_eq!(problem(&lot(("If-None-Match", "*")).await), is(400, "INVALID_ARGUMENT", "If-None-Match"));
+    let set = [JSON, ("Idempotency-Key", "set 3"), ("If-None-Match", "*")];
+    let absent = http.ask("POST", "/v1/stock:set", &set, r#"{"sku":"LIP","on_hand":7}"#).await;
+    assert_eq!(problem(&absent), is(400, "INVALID_ARGUMENT", "If-None-Match"), "it is not passed over");
+
+    let put_place = |tag: String, body: &'static str| {
+        let http = http.clone();
+        async move { http.ask("PUT", "/v1/locations/LYO", &[JSON, ("If-Match", tag.as_str())], body).await }
+    };
+    let made = http.change("PUT", "/v1/locations/LYO", "lyon", r#"{"name":"Lyon"}"#).await;
+    let tag = made.header("etag").to_owned();
+    assert_eq!((made.status, put_place(tag.clone(), r#"{"name":"Lyon 2"}"#).await.status), (200, 200));
+    let stale = put_place(tag, r#"{"name":"Lyon 3"}"#).await;
+    assert_eq!(problem(&stale), is(412, "REVISION_MISMATCH", "If-Match"));
+    let wrong = http.change("PUT", "/v1/locations/LYO", "", r#"{"time_zone":"Mars/Olympus"}"#).await;
+    assert_eq!(problem(&wrong), is(400, "INVALID_ARGUMENT", "time_zone"), "by the name that the body has");
+    let open = http.post("/v1/counts", "count", r#"{"sku":"LIP"}"#).await;
+    let count = open.header("location").to_owned();
+    let tag = http.get(&count).await.header("etag").to_owned();
+    let cancel = |key: &'static str, tag: String| {
+        let (http, path) = (http.clone(), format!("{count}:cancel"));
+        async move { http.ask("POST", &path, &[JSON, ("Idempotency-Key", key), ("If-Match", &tag)], "{}").await }
+    };
+    assert_eq!(problem(&cancel("cancel 1", "\"999\"".to_owned()).await), is(412, "REVISION_MISMATCH", "If-Match"));
+    assert_eq!(cancel("cancel 2", tag).await.status, 200);
+
     let held = http.post("/v1/reservations", "hold", &cart("LIP", 1)).await;
     let path = held.header("location").to_owned();
     let amend = |key: &'static str, tag: String| {
@@ -363,7 +393,7 @@ async fn a_list_is_read_page_by_page_over_all_shards() {
     assert_eq!(all.len(), 4, "those of one order on one shard are on some page each");
     let live = every(&http, "/v1/reservations?order_ref=order%207&state=held&limit=1").await;
     let ids = |found: &[Value]| found.iter().map(|it| it["reservation_id"].clone()).collect::<Vec<_>>();
-    let paths = ids(&live).iter().map(|id| format!("/v1/reservations/{}", id.as_str().unwrap_or_default()));
+    let paths = ids(&live).into_iter().map(|id| format!("/v1/reservations/{}", id.as_str().unwrap_or_default()));
     assert_eq!(paths.collect::<Vec<_>>(), held[2..], "the ones that were released are not in the way");
     let client = Shop::client(&cluster).await;
     let shard = client.shard_of("SKU-00").to_string();
@@ -408,7 +438,16 @@ async fn what_a_request_has_too_much_or_wrong_of_is_named() {
     let key = ("Idempotency-Key", "k");
     let form = http.ask("POST", "/v1/reservations", &[("Content-Type", "text/plain"), key], "{}").await;
     assert_eq!(problem(&form), is(415, "INVALID_ARGUMENT", "Content-Type"));
-    assert_eq!(problem(&http.get("/v1/nothing").await), is(404, "INVALID_ARGUMENT", "path"));
+    for path in ["/v1/nothing", "/v1", "/public", "/public/v1/", "/nothing"] {
+        assert_eq!(problem(&http.get(path).await), is(404, "INVALID_ARGUMENT", "path"), "{path}");
+    }
+    let customer = http.get("/v1/items/LIP/limits?customer=%FF").await;
+    assert_eq!(problem(&customer), is(400, "INVALID_ARGUMENT", "query"));
+    let digest = r#"{"sku":"LIP","units":1}"#;
+    let kept = http.post("/v1/stock:receive", "2d6759613d10776e89ccc8356e7d867c", digest).await;
+    assert_eq!(kept.status, 200, "a digest is a text, not an id of the future: {kept:?}");
+    let late = http.post("/v1/stock:receive", "2d675961-3d10-776e-89cc-c8356e7d867c", digest).await;
+    assert_eq!(problem(&late), is(400, "ID_FROM_FUTURE", "Idempotency-Key"));
     assert_eq!(problem(&http.get("/v1/items/NONE").await).0, 404);
     assert_eq!(problem(&http.get("/v1/items/%FF").await), is(400, "INVALID_ARGUMENT", "path"));
     let deleted = http.ask("DELETE", "/v1/items/LIP", &[JSON], "").await;
@@ -459,7 +498,12 @@ async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_hap
     done(http.change("PUT", "/v1/items/CREAM", "", r#"{"lot_tracked":true,"removal_days":30}"#).await);
     let receive = r#"{"sku":"CREAM","units":4,"lot_id":"L1","lot":{"expires_on":"2999-05"}}"#;
     done(http.post("/v1/stock:receive", "cream", receive).await);
-    let lots = done(http.get("/v1/items/CREAM/lots").await);
+    let more = r#"{"sku":"CREAM","units":1,"lot_id":"L0","lot":{"expires_on":"2999-06"}}"#;
+    done(http.post("/v1/stock:receive", "more cream", more).await);
+    let each = every(&http, "/v1/items/CREAM/lots?limit=1").await;
+    assert_eq!(each.iter().filter_map(|lot| lot["lot_id"].as_str()).collect::<Vec<_>>(), ["L0", "L1"]);
+    done(http.post("/v1/stock:adjust", "less", r#"{"sku":"CREAM","delta":-1,"lot_id":"L0"}"#).await);
+    let lots = done(http.get("/v1/lots").await);
     assert_eq!((&lots["items"][0]["lot_id"], &lots["items"][0]["status"]), (&json!("L1"), &json!("approved")));
     let held = done(http.post("/v1/reservations", "cream 1", &cart("CREAM", 1)).await);
     let id = held["reservation_id"].as_str().expect("an id").to_owned();
@@ -501,6 +545,8 @@ async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_hap
     done(http.post("/v1/campaigns/drop:revoke", "revoke", r#"{"sku":"LIP","units":1}"#).await);
     let drop = done(cluster.http(2).get("/v1/campaigns/drop").await);
     assert_eq!((&drop["allocations"][0]["granted"], &drop["campaign"]["closed"]), (&json!(4), &json!(false)));
+    done(http.post("/v1/campaigns/drop:grant", "grant 2", r#"{"sku":"NAIL","units":1}"#).await);
+    has_been_given(&http, "drop", &["LIP", "NAIL"]).await;
     let closed = http.post("/v1/campaigns/drop:close", "close", "{}").await;
     assert_eq!(closed.json()["closed"], true);
     assert_eq!(http.post("/v1/campaigns/drop:close", "close", "{}").await.body, closed.body);
@@ -538,6 +584,17 @@ async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_hap
     let node = done(http.get("/v1/cluster/nodes/2").await);
     assert_eq!((node["node_id"].clone(), node["ready"].clone()), (json!(2), json!(true)));
     cluster.replicas_agree().await;
+}
+
+/// What a campaign has is listed page by page, as JSON and as a table.
+async fn has_been_given(http: &Http, campaign: &str, expected: &[&str]) {
+    let path = format!("/v1/campaigns/{campaign}/allocations");
+    let given = every(http, &format!("{path}?limit=1")).await;
+    let mut skus: Vec<&str> = given.iter().filter_map(|it| it["sku"].as_str()).collect();
+    skus.sort_unstable();
+    assert_eq!(skus, expected);
+    assert_eq!(rows_of(http, &format!("{path}?format=csv&limit=1")).await.len(), expected.len());
+    assert_eq!(every(http, "/v1/campaigns?limit=1").await.len(), 1);
 }
 
 /// The rows of a table, as far as its links go on, without the names of the columns.

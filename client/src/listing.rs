@@ -361,8 +361,8 @@ impl Listed for v1::Allocation {
     async fn page(
         reader: Reader<'_>,
         shard: u32,
-        _: String,
-        _: u32,
+        page_token: String,
+        limit: u32,
         filter: &Allocations,
     ) -> Result<Page<Self>, Error> {
         let (target, consistency) = reader.how(shard);
@@ -371,9 +371,12 @@ impl Listed for v1::Allocation {
             campaign_id: filter.campaign_id.clone().unwrap_or_default(),
             sku: filter.sku.clone().unwrap_or_default(),
             consistency,
+            limit,
+            page_token,
         };
         let ask = |channel, request| async move { inventory(channel).list_allocations(request).await };
         let reply: v1::ListAllocationsResponse = reader.core.call(reader.core.reading(target), question, ask).await?;
-        Ok(reader.page(reply.allocations, None, reply.freshness))
+        let next = Some(reply.next_page_token).filter(|token| !token.is_empty());
+        Ok(reader.page(reply.allocations, next, reply.freshness))
     }
 }

@@ -104,22 +104,34 @@ impl<'a> Reader<'a> {
 
     /// The lots of a SKU, by id. `UNKNOWN_SKU` where there is no such item.
     pub async fn lots(&self, sku: &str) -> Result<Read<Vec<v1::Lot>>, Error> {
-        self.lots_of(sku, "").await
+        Ok(self.lots_of(sku, "", "", 0).await?.0)
+    }
+
+    /// At most so many of them behind one, by id (empty: from the first); and whether there are more. 0: all.
+    pub async fn some_lots(&self, sku: &str, after: &str, limit: u32) -> Result<(Read<Vec<v1::Lot>>, bool), Error> {
+        self.lots_of(sku, "", after, limit).await
     }
 
     /// One lot of a SKU. `UNKNOWN_LOT` where there is none.
     pub async fn lot(&self, sku: &str, lot_id: &str) -> Result<Read<v1::Lot>, Error> {
-        let Read { mut value, freshness } = self.lots_of(sku, lot_id).await?;
+        let (Read { mut value, freshness }, _) = self.lots_of(sku, lot_id, "", 0).await?;
         Ok(Read { value: value.pop().unwrap_or_default(), freshness })
     }
 
-    async fn lots_of(&self, sku: &str, lot_id: &str) -> Result<Read<Vec<v1::Lot>>, Error> {
+    async fn lots_of(
+        &self,
+        sku: &str,
+        lot_id: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<(Read<Vec<v1::Lot>>, bool), Error> {
         let (target, consistency) = self.how(self.core.shard_of(slot_of(sku)));
-        let question = v1::GetLotsRequest { sku: sku.to_owned(), lot_id: lot_id.to_owned(), consistency };
+        let (sku, lot_id, after_lot_id) = (sku.to_owned(), lot_id.to_owned(), after.to_owned());
+        let question = v1::GetLotsRequest { sku, lot_id, consistency, after_lot_id, limit };
         let calling = self.core.reading(target);
         let ask = |channel, request| async move { inventory(channel).get_lots(request).await };
         let reply: v1::GetLotsResponse = self.core.call(calling, question, ask).await?;
-        Ok(self.read(reply.lots, reply.freshness))
+        Ok((self.read(reply.lots, reply.freshness), reply.more))
     }
 
     /// The limits per customer of a SKU, by age, with what that customer has under each; empty: nobody. `UNKNOWN_SKU` where there is

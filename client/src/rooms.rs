@@ -107,7 +107,7 @@ impl Reader<'_> {
         for shard in shards {
             let (target, consistency) = self.how(shard);
             let campaign_id = campaign_id.to_owned();
-            let question = v1::ListAllocationsRequest { shard, campaign_id, sku: String::new(), consistency };
+            let question = v1::ListAllocationsRequest { shard, campaign_id, consistency, ..Default::default() };
             let ask = |channel, request| async move { inventory(channel).list_allocations(request).await };
             let reply: v1::ListAllocationsResponse = self.core.call(self.core.reading(target), question, ask).await?;
             for of in reply.allocations.iter().filter(|of| !of.closed) {

@@ -86,7 +86,7 @@ pub use order::{
 };
 pub use parts::LineUnits;
 pub(crate) use parts::validate_parts;
-pub use queries::{Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
+pub use queries::{AllocationCursor, Channel, Counts, Item, Location, LotCursor, LotTrace, ReservationCursor};
 pub use refusal::{DifferentField, Refusal};
 pub use reservation::{LineCounts, LotUnits, Reservation, ReservationLine, ReservationState};
 pub use room::{

@@ -1,6 +1,8 @@
 //! Reads: what a node's services show. They change nothing.
 
+use std::fmt;
 use std::ops::Bound;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use holdfast_mutation::{Mutation, is_on};
@@ -77,6 +79,34 @@ const LOOKS: usize = 64;
 /// Where a list of lots goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LotCursor(pub u32);
+
+/// Where a list of a campaign's allocations goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AllocationCursor {
+    sku: u32,
+    location: u32,
+}
+
+impl fmt::Display for AllocationCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.sku, self.location)
+    }
+}
+
+/// What is no cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no place in a list of allocations")]
+pub struct NoAllocationCursor;
+
+impl FromStr for AllocationCursor {
+    type Err = NoAllocationCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoAllocationCursor> {
+        let (sku, location) = text.split_once('.').ok_or(NoAllocationCursor)?;
+        let number = |text: &str| text.parse().map_err(|_| NoAllocationCursor);
+        Ok(Self { sku: number(sku)?, location: number(location)? })
+    }
+}
 
 /// A page of the reservations that have to do with a lot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,6 +289,13 @@ impl Inventory {
     pub fn lots(&self, sku: &Sku) -> Option<Vec<Lot>> {
         let no = self.state.find_sku(sku)?;
         Some(self.state.lots_of(no).map(|(_, lot)| self.show_lot(lot)).collect())
+    }
+
+    /// Up to `limit` lots of the item behind that one, by id. `None` for an unknown item.
+    #[must_use]
+    pub fn lots_after(&self, sku: &Sku, after: Option<&LotId>, limit: usize) -> Option<Vec<Lot>> {
+        let behind = self.state.lots_after(self.state.find_sku(sku)?, after);
+        Some(behind.take(limit).map(|lot| self.show_lot(lot)).collect())
     }
 
     /// One lot of an item.
@@ -493,6 +530,21 @@ impl Inventory {
         let no = self.state.find_campaign(id)?;
         let places = self.state.places_of(no).into_iter();
         Some(places.filter_map(|(sku, location)| self.show_allocation(sku, location, no)).collect())
+    }
+
+    /// Up to `limit` of the same from the cursor on, as the places became known; and where to go on, if there are more.
+    #[must_use]
+    pub fn some_allocations_of_campaign(
+        &self,
+        id: &CampaignId,
+        from: AllocationCursor,
+        limit: usize,
+    ) -> Option<(Vec<Allocation>, Option<AllocationCursor>)> {
+        let no = self.state.find_campaign(id)?;
+        let mut places = self.state.places_from(no, (SkuNo(from.sku), LocationNo(from.location)));
+        let page = places.by_ref().take(limit);
+        let page = page.filter_map(|(sku, location)| self.show_allocation(sku, location, no)).collect();
+        Some((page, places.next().map(|(sku, location)| AllocationCursor { sku: sku.0, location: location.0 })))
     }
 
     /// What campaigns have of an item, or have had. `None` for an unknown item.

@@ -57,6 +57,7 @@ const STYLE: &str = include_str!("../assets/docs.css");
         crate::kits::put_kit,
         crate::campaigns::list_campaigns,
         crate::campaigns::get_campaign,
+        crate::campaigns::list_allocations,
         crate::campaigns::open_campaign,
         crate::campaigns::close_campaign,
         crate::campaigns::grant,
@@ -160,6 +161,12 @@ fn tell_the_truth(said: &mut serde_json::Value) {
     }
 }
 
+/// The document.
+#[cfg(test)]
+pub(crate) fn openapi() -> &'static str {
+    &OPENAPI
+}
+
 static REASONS: LazyLock<String> = LazyLock::new(crate::reasons::json);
 
 /// The routes of what the API says of itself.
@@ -218,8 +225,12 @@ fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) 
             what,
         ));
     } else {
-        let what =
-            "What decides the change once: a UUID, or a text of 1 to 255 bytes; the same again is answered the same";
+        let what = if is_of_the_clusters_own_records(path, method) {
+            "A UUID, or a text of 1 to 255 bytes: one that comes while the first is under way on the same node waits for its answer. It is \
+             not kept beyond that: the same again is the same"
+        } else {
+            "What decides the change once: a UUID, or a text of 1 to 255 bytes; the same again is answered the same"
+        };
         parameters.push(header_of(
             "Idempotency-Key",
             *method == HttpMethod::Post,
@@ -235,6 +246,9 @@ fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) 
             ));
         }
     }
+    if honours_if_absent(path, method) {
+        parameters.push(header_of("If-None-Match", false, Some("^\\*$"), "`*`: only if there is none"));
+    }
     if *method == HttpMethod::Get {
         parameters.push(header_of("If-None-Match", false, None, "The ETag of a reply: 304 if nothing has changed"));
     }
@@ -244,6 +258,9 @@ fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) 
             describe_headers(is_read, response);
             if is_list {
                 describe_table(response);
+            }
+            if path == "/v1/events" {
+                describe_stream(response);
             }
         }
     }
@@ -273,12 +290,34 @@ fn describe_manners(path: &str, method: &HttpMethod, operation: &mut Operation) 
     }
 }
 
+/// What no shard decides, so that nothing remembers a key.
+fn is_of_the_clusters_own_records(path: &str, method: &HttpMethod) -> bool {
+    const RECORDS: [&str; 5] = ["/v1/locations/", "/v1/channels/", "/v1/campaigns/", "/v1/limits/", "/v1/endpoints/"];
+    let is_put = matches!(method, HttpMethod::Put | HttpMethod::Delete);
+    path == "/v1/campaigns/{campaign_id}:close" || (is_put && RECORDS.iter().any(|record| path.starts_with(record)))
+}
+
 /// Where a change may be made dependent on a revision; elsewhere the header is refused.
 fn honours_if_match(path: &str, method: &HttpMethod) -> bool {
-    let is_record = ["/v1/items/", "/v1/kits/", "/v1/lots/"].iter().any(|record| path.starts_with(record));
-    let is_compared = path.starts_with("/v1/reservations/{reservation_id}")
-        || matches!(path, "/v1/stock:set" | "/v1/stock:set_safety_stock");
-    is_compared || (*method == HttpMethod::Put && is_record)
+    const COMPARED: [&str; 9] = [
+        "/v1/reservations/{reservation_id}",
+        "/v1/counts/{count_id}",
+        "/v1/orders/{reservation_id}",
+        "/v1/transfers/{transfer_id}",
+        "/v1/receipts/{receipt_id}",
+        "/v1/lots/{sku}/{lot_id}",
+        "/v1/campaigns/{campaign_id}:close",
+        "/v1/stock:set",
+        "/v1/stock:set_safety_stock",
+    ];
+    // Of an endpoint nobody counts revisions.
+    let is_record = *method == HttpMethod::Put && !path.starts_with("/v1/endpoints/");
+    is_record || COMPARED.iter().any(|compared| path.split(':').next() == Some(*compared) || path == *compared)
+}
+
+/// Where a change may be made dependent on that there is nothing yet; elsewhere the header is refused.
+fn honours_if_absent(path: &str, method: &HttpMethod) -> bool {
+    *method == HttpMethod::Put && ["/v1/items/", "/v1/kits/"].iter().any(|record| path.starts_with(record))
 }
 
 fn describe_headers(is_read: bool, response: &mut Response) {
@@ -304,6 +343,12 @@ fn describe_table(response: &mut Response) {
     ] {
         response.headers.insert(name.to_owned(), header_saying(what));
     }
+}
+
+/// The events of a page are told as they happen, too, to who accepts that.
+fn describe_stream(response: &mut Response) {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    response.content.insert(crate::accept::EVENTS.to_owned(), Content::new(Some(Schema::Object(text.build()))));
 }
 
 fn header_saying(what: &str) -> utoipa::openapi::Header {
@@ -348,6 +393,40 @@ mod tests {
                 let reply = routes.clone().oneshot(request.body(Body::from("{}")).expect("a request")).await;
                 let status = reply.expect("it is infallible").status().as_u16();
                 assert!(matches!(status, 400 | 503), "{method} {path}: {status}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_is_not_described_is_refused_and_one_that_is_is_not() {
+        let routes = crate::routes_of(Web::unconnected());
+        let said: serde_json::Value = serde_json::from_str(&OPENAPI).expect("it is JSON");
+        for (path, item) in said["paths"].as_object().expect("there are paths") {
+            for (method, operation) in item.as_object().expect("a path has methods") {
+                if method == "get" || path.contains("availability:batch") {
+                    continue;
+                }
+                for (condition, value) in [("If-Match", "\"1\""), ("If-None-Match", "*")] {
+                    let parameters = operation["parameters"].as_array().expect("there are some");
+                    let is_described = parameters.iter().any(|parameter| parameter["name"] == condition);
+                    // An id of the right form, that the condition is come to.
+                    let id = "0190f3c4-5b1e-8a2b-9c3d-0000000000a1";
+                    let named = |part: &str| match part.split_once('}') {
+                        Some((_, verb)) => format!("{id}{verb}"),
+                        None => part.to_owned(),
+                    };
+                    let request = Request::builder()
+                        .method(method.to_uppercase().as_str())
+                        .uri(path.split('/').map(named).collect::<Vec<_>>().join("/"))
+                        .header("content-type", "application/json")
+                        .header("idempotency-key", "k")
+                        .header(condition, value);
+                    let reply = routes.clone().oneshot(request.body(Body::from("{}")).expect("a request")).await;
+                    let body = reply.expect("it is infallible").into_body();
+                    let body = axum::body::to_bytes(body, 100_000).await.expect("a body");
+                    let problem: serde_json::Value = serde_json::from_slice(&body).expect("a problem");
+                    assert_eq!(problem["field"] != condition, is_described, "{method} {path}: {condition}: {problem}");
+                }
             }
         }
     }

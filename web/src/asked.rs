@@ -10,6 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request
 use axum::http::{HeaderMap, Method, header};
 use holdfast_client::{Client, CommandKey, Reader};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::Web;
 use crate::idempotency::{KEY_HEADER, key_of};
@@ -40,6 +41,9 @@ impl FromRequest<Arc<Web>> for Asked {
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let Query(query) =
             Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| unreadable("query", "query"))?;
+        if !is_utf8_decoded(parts.uri.query().unwrap_or_default()) {
+            return Err(unreadable("query", "query"));
+        }
         // No page of another site sends a DELETE without asking first, whatever its type.
         let has_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
         let body = if has_body {
@@ -51,6 +55,22 @@ impl FromRequest<Arc<Web>> for Asked {
         let at = parts.uri.path().to_owned();
         Ok(Self { web: Arc::clone(web), headers: parts.headers, at, path, query, body })
     }
+}
+
+/// Whether a query is UTF-8 once it is decoded. Whoever decodes it puts a sign for what is none: two customers could become one.
+fn is_utf8_decoded(query: &str) -> bool {
+    let mut rest = query.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    while let Some((first, behind)) = rest.split_first() {
+        let encoded = match rest {
+            [b'%', high, low, ..] => digit(*high).zip(digit(*low)).map(|(high, low)| (high * 16 + low) as u8),
+            _ => None,
+        };
+        decoded.push(encoded.unwrap_or(*first));
+        rest = if encoded.is_some() { &rest[3..] } else { behind };
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// A form of a web page cannot send JSON, nor a script of another site without asking first: nobody's browser changes anything here
@@ -170,10 +190,19 @@ impl Asked {
 
     /// Refuses conditions that what is asked for knows nothing of.
     pub(crate) fn no_conditions(&self) -> Result<(), Problem> {
-        for (name, shown) in [(header::IF_MATCH, "If-Match"), (header::IF_NONE_MATCH, "If-None-Match")] {
-            if self.headers.contains_key(name) {
-                return Err(Problem::invalid(shown, "is not decided here: this change knows no revision"));
-            }
+        if self.headers.contains_key(header::IF_MATCH) {
+            return Err(Problem::invalid("If-Match", "is not decided here: this change knows no revision"));
+        }
+        self.no_if_none_match()
+    }
+
+    /// Refuses the condition that there is nothing yet, where nothing decides it.
+    pub(crate) fn no_if_none_match(&self) -> Result<(), Problem> {
+        if self.headers.contains_key(header::IF_NONE_MATCH) {
+            return Err(Problem::invalid(
+                "If-None-Match",
+                "is not decided here: this change does not know whether there is one",
+            ));
         }
         Ok(())
     }
@@ -206,9 +235,10 @@ fn encoded(text: &str) -> String {
     })
 }
 
-/// One item of a batch, read on its own.
-pub(crate) fn read_item<T: DeserializeOwned>(item: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(item).map_err(|error| of_json(&error))
+/// One item of a batch, read on its own: as it stands there, for what was read once has lost that a field stood there twice.
+pub(crate) fn read_item<T: DeserializeOwned>(item: &RawValue) -> Result<T, Problem> {
+    let mut reading = serde_json::Deserializer::from_str(item.get());
+    serde_path_to_error::deserialize(&mut reading).map_err(|error| of_json(&error))
 }
 
 /// What is wrong with JSON, and where: `lines[0].units`.
@@ -262,6 +292,16 @@ mod tests {
     fn refused(body: &str) -> (u16, String) {
         let problem = asked("", "", body).body::<Cart>().unwrap_err();
         (problem.status, problem.field)
+    }
+
+    #[test]
+    fn a_query_that_is_no_utf_8_once_it_is_decoded_is_told_from_one_that_is() {
+        for good in ["", "customer=anna", "a=%C3%A9&b=%2F", "a=%", "a=%4", "a=%zz", "a=é", "a=+%20"] {
+            assert!(is_utf8_decoded(good), "{good}");
+        }
+        for bad in ["customer=%FF", "customer=%fe", "a=%C3", "a=%C3x", "a=%ED%A0%80"] {
+            assert!(!is_utf8_decoded(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! Flash sales: `/v1/campaigns`, `/v1/campaigns/{campaign_id}` and what is done to one.
 
 use axum::http::StatusCode;
-use holdfast_client::Allocations;
-use holdfast_client::ids::CommandId;
+use holdfast_client::{Allocations, Client, Error};
 use holdfast_proto::v1;
-use holdfast_proto::v1::ErrorReason;
 use holdfast_proto::v1::command::Operation;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
-use crate::idempotency::{Change, Changed, id_of};
 use crate::limits::PAGE;
+use crate::paging::{Page, Taken, page_from, page_of};
 use crate::problem::Problem;
 use crate::queues;
+use crate::records::Record;
 use crate::reply::{Answered, Done, Reply};
+use crate::sheet::{Form, Sheet};
 use crate::wire::{CauseSaid, FromWire, from_wire, said, shortened, words};
 
 words! {
@@ -60,15 +60,18 @@ pub(crate) struct CampaignShown {
     campaign: Campaign,
     /// At most 500.
     allocations: Vec<Allocation>,
-    /// How many more there are.
-    left_out: u64,
+    /// Where `/allocations` goes on; not there: these are all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_cursor: Option<String>,
 }
 
-/// All campaigns.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Campaigns {
-    items: Vec<Campaign>,
-}
+/// Allocations as a table.
+pub(crate) const SHEET: Sheet = Sheet {
+    name: "allocations",
+    each: None,
+    columns: &["campaign_id", "sku", "location_id", "granted", "held", "sold", "closed"],
+};
 
 /// When a campaign sells, and to whom.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -103,13 +106,15 @@ pub(crate) struct ShareRequest {
     cause: Option<CauseSaid>,
 }
 
-/// The campaigns.
+/// The campaigns, in the order of their ids.
 #[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns",
-    responses((status = 200, description = "All of them", body = Campaigns)))]
+    params(("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
+           ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
+    responses((status = 200, description = "A page", body = Page<Campaign>)))]
 pub(crate) async fn list_campaigns(asked: Asked) -> Answered {
-    asked.only_query(&[])?;
+    asked.only_query(&["limit", "cursor"])?;
     let items = asked.client()?.campaigns(None).await?;
-    Ok(Reply::ok(&Campaigns { items: Vec::from_wire(items) }).tagged_as_shown(0))
+    asked.page_of_records::<Campaign, _>(items, |it| &it.campaign_id)
 }
 
 /// A campaign with what it has of which SKU where.
@@ -121,12 +126,28 @@ pub(crate) async fn get_campaign(asked: Asked) -> Answered {
     let (client, id) = (asked.client()?, asked.path("campaign_id"));
     let campaign = client.campaigns(Some(id)).await?.into_iter().next().unwrap_or_default();
     let which = Allocations { campaign_id: Some(id.to_owned()), sku: None };
-    let mut found = asked.reader(&client, None)?.allocations(which).take(usize::MAX).await?;
-    let left_out = (found.len() as u64).saturating_sub(PAGE.into());
-    found.truncate(PAGE as usize);
+    let Taken { entries, next_cursor, seen } =
+        page_from(asked.reader(&client, None)?.allocations(which), None, PAGE).await?;
     let revision = campaign.revision;
-    let shown = CampaignShown { campaign: Campaign::from_wire(campaign), allocations: Vec::from_wire(found), left_out };
-    Ok(Reply::ok(&shown).tagged_as_shown(revision))
+    let (campaign, allocations) = (Campaign::from_wire(campaign), Vec::from_wire(entries));
+    let shown = CampaignShown { campaign, allocations, next_cursor };
+    Ok(Reply::ok(&shown).seen_all(seen).tagged_as_shown(revision))
+}
+
+/// What of which SKU where is kept for a campaign, shard by shard.
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}/allocations", tag = "campaigns",
+    params(("campaign_id" = String, Path, description = "Its id, percent-encoded"),
+           ("format" = Option<Form>, Query, description = "Else by `Accept`: JSON, or a table"),
+           ("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
+           ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
+    responses((status = 200, description = "A page", body = Page<Allocation>)))]
+pub(crate) async fn list_allocations(asked: Asked) -> Answered {
+    let form = asked.form()?;
+    asked.only_query(&["format", "limit", "cursor"])?;
+    let client = asked.client()?;
+    let which = Allocations { campaign_id: Some(asked.path("campaign_id").to_owned()), sku: None };
+    let found = page_of(asked.reader(&client, None)?.allocations(which), &asked).await?;
+    found.in_form::<Allocation>(form, &asked, &SHEET)
 }
 
 /// Makes a campaign known. The same again changes nothing.
@@ -135,7 +156,7 @@ pub(crate) async fn get_campaign(asked: Asked) -> Answered {
     request_body = CampaignSaid, responses((status = 200, description = "It is known", body = Campaign)))]
 pub(crate) async fn open_campaign(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let CampaignSaid { starts_at_ms, ends_at_ms, admission } = asked.body()?;
     let campaign = v1::Campaign {
         campaign_id: asked.path("campaign_id").to_owned(),
@@ -144,16 +165,23 @@ pub(crate) async fn open_campaign(asked: Asked) -> Answered {
         admission: said(admission, CampaignAdmission::wire),
         ..v1::Campaign::default()
     };
-    let known = asked.client()?.open_campaign(campaign).await?;
+    let id = campaign.campaign_id.clone();
+    asked.at_revision("campaign", |client| revision_of(client, id)).await?;
+    let (known, is_anothers) = asked.put_record::<v1::Campaign>(Record::Campaign(campaign)).await?;
     let revision = known.revision;
-    Ok(Reply::ok(&Campaign::from_wire(known)).tagged(revision))
+    Ok(Reply::ok(&Campaign::from_wire(known)).tagged(revision).replayed(is_anothers))
 }
 
 /// What is done to a campaign, by the verb behind its id.
 pub(crate) async fn change_campaign(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
     let (id, verb) = asked.path_and_verb("campaign_id")?;
+    // Of the others a shard decides, which knows no revision of the campaign.
+    if verb == "close" {
+        asked.no_if_none_match()?
+    } else {
+        asked.no_conditions()?
+    }
     match verb {
         "close" => close_campaign(&asked, id).await,
         "grant" => grant(&asked, id).await,
@@ -174,21 +202,18 @@ pub(crate) async fn change_campaign(asked: Asked) -> Answered {
     params(("campaign_id" = String, Path, description = "Its id, percent-encoded")),
     request_body = CloseRequest, responses((status = 200, description = "It is over", body = Campaign)))]
 pub(crate) async fn close_campaign(asked: &Asked, id: &str) -> Answered {
-    let key = id_of(asked.key_needed()?).unwrap_or_else(|| CommandId::of_key(id));
+    let key = asked.key_needed()?;
     let CloseRequest {} = asked.body()?;
-    let (client, campaign) = (asked.client()?, id.to_owned());
-    let change = Change::CloseCampaign(campaign.clone());
-    let carry_out = || async move { client.close_campaign(&campaign).await.map(Changed::Campaign) };
-    match asked.web.keys.once(key, change, carry_out).await? {
-        (Ok(Changed::Campaign(closed)), is_anothers) => {
-            let revision = closed.revision;
-            Ok(Reply::ok(&Campaign::from_wire(closed)).tagged(revision).replayed(is_anothers))
-        }
-        (Ok(Changed::Command(_)), _) => {
-            Err(Problem::of(ErrorReason::OutcomeUnknown, "the key was answered for something else"))
-        }
-        (Err(error), is_anothers) => Err(Problem { replayed: is_anothers, ..Problem::from(error) }),
-    }
+    asked.at_revision("campaign", |client| revision_of(client, id.to_owned())).await?;
+    let (closed, is_anothers) =
+        asked.put_record_under::<v1::Campaign>(Some(key), Record::CampaignEnd(id.to_owned())).await?;
+    let revision = closed.revision;
+    Ok(Reply::ok(&Campaign::from_wire(closed)).tagged(revision).replayed(is_anothers))
+}
+
+/// Of a campaign as it is known now.
+async fn revision_of(client: Client, campaign_id: String) -> Result<u64, Error> {
+    Ok(client.campaigns(Some(&campaign_id)).await?.first().map_or(0, |campaign| campaign.revision))
 }
 
 /// Keeps units for a campaign that could be promised to anybody.
@@ -211,4 +236,15 @@ pub(crate) async fn revoke(asked: &Asked, id: &str) -> Answered {
     let ShareRequest { sku, location_id, units, cause } = asked.body()?;
     let revoke = v1::Revoke { campaign_id: id.to_owned(), sku, location_id, units };
     asked.execute(Some(key), Operation::Revoke(revoke), cause, StatusCode::OK).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::has_every_field;
+
+    #[test]
+    fn a_table_has_every_field() {
+        has_every_field(&SHEET, &Allocation::from_wire(v1::Allocation::default()), &[]);
+    }
 }

@@ -50,10 +50,16 @@ impl Asked {
     }
 
     /// A condition that failed is 412 only where it came as a header.
-    fn of_conditions(&self, problem: Problem) -> Problem {
+    fn of_conditions(&self, mut problem: Problem) -> Problem {
         let has = |name| self.headers.contains_key(name);
-        match problem.reason() {
+        match problem.field.as_str() {
+            "if_revision" if has(header::IF_MATCH) => "If-Match".clone_into(&mut problem.field),
             // That there is none yet is a revision, too, where a limit is put.
+            "if_revision" if has(header::IF_NONE_MATCH) => "If-None-Match".clone_into(&mut problem.field),
+            "if_absent" => "If-None-Match".clone_into(&mut problem.field),
+            _ => {}
+        }
+        match problem.reason() {
             ErrorReason::RevisionMismatch | ErrorReason::KitRevisionMismatch
                 if !has(header::IF_MATCH) && !has(header::IF_NONE_MATCH) =>
             {
@@ -78,7 +84,7 @@ pub(crate) fn command_of(operation: Operation, cause: Option<CauseSaid>, key: Op
 pub(crate) fn success_of(answer: Answer, is_anothers: bool) -> Result<Success, Problem> {
     match answer {
         Ok(Changed::Command(success)) => Ok(*success),
-        Ok(Changed::Campaign(_)) => {
+        Ok(Changed::Record(_)) => {
             Err(CommandError::of(ErrorReason::OutcomeUnknown, "the key was answered for something else").into())
         }
         Err(error) => {

@@ -1,11 +1,14 @@
 //! The cluster: its nodes, shards, locations and channels.
 
+use holdfast_client::Client;
 use holdfast_proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
+use crate::paging::Page;
 use crate::problem::Problem;
+use crate::records::Record;
 use crate::reply::{Answered, Reply};
 use crate::wire::{FromWire, from_wire, said, shortened, words};
 
@@ -117,12 +120,6 @@ pub(crate) struct Location {
 
 from_wire!(Location { location_id, name, kind, time_zone, priority, inactive, revision });
 
-/// All locations.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Locations {
-    items: Vec<Location>,
-}
-
 /// What is said of a location.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -151,12 +148,6 @@ pub(crate) struct Channel {
 }
 
 from_wire!(Channel { channel_id, location_ids, buffer, inactive, revision });
-
-/// All channels.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Channels {
-    items: Vec<Channel>,
-}
 
 /// What is said of a channel.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -206,13 +197,15 @@ pub(crate) async fn get_node(asked: Asked) -> Answered {
     Ok(Reply::ok(&NodeStatus { node_id, version, ready, incarnation, uptime_ms, warnings, replicas }))
 }
 
-/// The locations.
+/// The locations, in the order of their ids.
 #[utoipa::path(get, path = "/v1/locations", tag = "cluster",
-    responses((status = 200, description = "All of them", body = Locations)))]
+    params(("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
+           ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
+    responses((status = 200, description = "A page", body = Page<Location>)))]
 pub(crate) async fn list_locations(asked: Asked) -> Answered {
-    asked.only_query(&[])?;
+    asked.only_query(&["limit", "cursor"])?;
     let items = asked.client()?.locations().await?;
-    Ok(Reply::ok(&Locations { items: Vec::from_wire(items) }).tagged_as_shown(0))
+    asked.page_of_records::<Location, _>(items, |it| &it.location_id)
 }
 
 /// Creates a location, or replaces what is known of it.
@@ -221,7 +214,7 @@ pub(crate) async fn list_locations(asked: Asked) -> Answered {
     request_body = LocationSaid, responses((status = 200, description = "It is so", body = Location)))]
 pub(crate) async fn put_location(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let LocationSaid { name, kind, time_zone, priority, inactive } = asked.body()?;
     let location = v1::Location {
         location_id: asked.path("location_id").to_owned(),
@@ -232,18 +225,26 @@ pub(crate) async fn put_location(asked: Asked) -> Answered {
         inactive,
         revision: 0,
     };
-    let known = asked.client()?.put_location(location).await?;
+    let id = location.location_id.clone();
+    let revision_of = |client: Client| async move {
+        let known = client.locations().await?;
+        Ok(known.iter().find(|known| known.location_id == id).map_or(0, |known| known.revision))
+    };
+    asked.at_revision("location", revision_of).await?;
+    let (known, is_anothers) = asked.put_record::<v1::Location>(Record::Location(location)).await?;
     let revision = known.revision;
-    Ok(Reply::ok(&Location::from_wire(known)).tagged(revision))
+    Ok(Reply::ok(&Location::from_wire(known)).tagged(revision).replayed(is_anothers))
 }
 
-/// The channels.
+/// The channels, in the order of their ids.
 #[utoipa::path(get, path = "/v1/channels", tag = "cluster",
-    responses((status = 200, description = "All of them", body = Channels)))]
+    params(("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
+           ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
+    responses((status = 200, description = "A page", body = Page<Channel>)))]
 pub(crate) async fn list_channels(asked: Asked) -> Answered {
-    asked.only_query(&[])?;
+    asked.only_query(&["limit", "cursor"])?;
     let items = asked.client()?.channels(None).await?;
-    Ok(Reply::ok(&Channels { items: Vec::from_wire(items) }).tagged_as_shown(0))
+    asked.page_of_records::<Channel, _>(items, |it| &it.channel_id)
 }
 
 /// Creates a channel, or replaces what is said of it.
@@ -252,11 +253,17 @@ pub(crate) async fn list_channels(asked: Asked) -> Answered {
     request_body = ChannelSaid, responses((status = 200, description = "It is so", body = Channel)))]
 pub(crate) async fn put_channel(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let ChannelSaid { location_ids, buffer, inactive } = asked.body()?;
     let channel_id = asked.path("channel_id").to_owned();
     let channel = v1::Channel { channel_id, location_ids, buffer, inactive, revision: 0 };
-    let known = asked.client()?.put_channel(channel).await?;
+    let id = channel.channel_id.clone();
+    let revision_of = |client: Client| async move {
+        let known = client.channels(None).await?;
+        Ok(known.iter().find(|known| known.channel_id == id).map_or(0, |known| known.revision))
+    };
+    asked.at_revision("channel", revision_of).await?;
+    let (known, is_anothers) = asked.put_record::<v1::Channel>(Record::Channel(channel)).await?;
     let revision = known.revision;
-    Ok(Reply::ok(&Channel::from_wire(known)).tagged(revision))
+    Ok(Reply::ok(&Channel::from_wire(known)).tagged(revision).replayed(is_anothers))
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use holdfast_client::ids::CountId;
+use holdfast_client::{Client, Consistency};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::paging::{Page, page_of};
 use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
 use crate::sheet::{Form, Sheet};
-use crate::wire::{CauseSaid, Condition, FromWire, IdText, from_wire, id_of_text, said, shortened, words};
+use crate::wire::{CauseSaid, Condition, IdText, from_wire, id_of_text, said, shortened, words};
 
 words! {
     /// Where a count stands.
@@ -211,9 +212,12 @@ pub(crate) async fn open_count(asked: Asked) -> Answered {
 /// What is done to a count, by the verb behind its id.
 pub(crate) async fn change_count(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let (id, verb) = asked.path_and_verb("count_id")?;
     let id = id_of_path(id)?;
+    let revision =
+        |client: Client| async move { Ok(client.reader(Consistency::Linearizable).count(id).await?.value.revision) };
+    asked.at_revision("count", revision).await?;
     match verb {
         "record" => record_count(&asked, id).await,
         "apply" => apply_count(&asked, id).await,
@@ -271,6 +275,7 @@ fn id_of_path(text: &str) -> Result<CountId, Problem> {
 mod tests {
     use super::*;
     use crate::sheet::tests::has_every_field;
+    use crate::wire::FromWire as _;
 
     #[test]
     fn a_table_has_every_field_but_the_reservations_that_became_short() {

@@ -1,12 +1,15 @@
 //! How many units one customer may have: of a SKU (`/v1/items/{sku}/limits`), or of several together (`/v1/limits`).
 
 use axum::http::StatusCode;
+use holdfast_client::Client;
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
+use crate::paging::Page;
+use crate::records::Record;
 use crate::reply::{Answered, Done, Reply};
 use crate::revisions::{if_absent, if_match};
 use crate::wire::{CauseSaid, FromWire, from_wire};
@@ -92,12 +95,6 @@ pub(crate) struct SharedLimit {
 
 from_wire!(SharedLimit { limit_id, skus, units, window_s, returns_restore, inactive, revision });
 
-/// All limits of several SKUs together.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SharedLimits {
-    items: Vec<SharedLimit>,
-}
-
 /// What is said of a limit of several SKUs together.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -152,13 +149,15 @@ pub(crate) async fn put_limit(asked: Asked) -> Answered {
     asked.execute(asked.key()?, Operation::PutLimit(put), cause, StatusCode::OK).await
 }
 
-/// The limits per customer of several SKUs together.
+/// The limits per customer of several SKUs together, in the order of their ids.
 #[utoipa::path(get, path = "/v1/limits", tag = "limits",
-    responses((status = 200, description = "All of them", body = SharedLimits)))]
+    params(("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
+           ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
+    responses((status = 200, description = "A page", body = Page<SharedLimit>)))]
 pub(crate) async fn list_shared_limits(asked: Asked) -> Answered {
-    asked.only_query(&[])?;
+    asked.only_query(&["limit", "cursor"])?;
     let items = asked.client()?.shared_limits().await?;
-    Ok(Reply::ok(&SharedLimits { items: Vec::from_wire(items) }).tagged_as_shown(0))
+    asked.page_of_records::<SharedLimit, _>(items, |it| &it.limit_id)
 }
 
 /// Creates a limit of several SKUs together, or replaces what is said of it. The same again changes nothing.
@@ -167,11 +166,17 @@ pub(crate) async fn list_shared_limits(asked: Asked) -> Answered {
     request_body = SharedLimitSaid, responses((status = 200, description = "It is so", body = SharedLimit)))]
 pub(crate) async fn put_shared_limit(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let SharedLimitSaid { skus, units, window_s, returns_restore, inactive } = asked.body()?;
     let limit_id = asked.path("limit_id").to_owned();
     let limit = v1::SharedLimit { limit_id, skus, units, window_s, returns_restore, inactive, revision: 0 };
-    let known = asked.client()?.put_shared_limit(limit).await?;
+    let id = limit.limit_id.clone();
+    let revision_of = |client: Client| async move {
+        let known = client.shared_limits().await?;
+        Ok(known.iter().find(|known| known.limit_id == id).map_or(0, |known| known.revision))
+    };
+    asked.at_revision("limit", revision_of).await?;
+    let (known, is_anothers) = asked.put_record::<v1::SharedLimit>(Record::SharedLimit(limit)).await?;
     let revision = known.revision;
-    Ok(Reply::ok(&SharedLimit::from_wire(known)).tagged(revision))
+    Ok(Reply::ok(&SharedLimit::from_wire(known)).tagged(revision).replayed(is_anothers))
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
+use crate::paging::Page;
+use crate::records::Record;
 use crate::reply::{Answered, Reply};
 use crate::wire::{FromWire, Text, from_wire, said, words};
 
@@ -29,12 +31,6 @@ pub(crate) struct Endpoint {
 }
 
 from_wire!(Endpoint { endpoint_id, url, timeout_ms, breaker_failures, breaker_open_ms, fallback, fallback_answer });
-
-/// All endpoints.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Endpoints {
-    items: Vec<Endpoint>,
-}
 
 /// What is said of an endpoint.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -68,13 +64,15 @@ pub(crate) struct EndpointRemoved {
     endpoint_id: String,
 }
 
-/// The endpoints.
+/// The endpoints, in the order of their ids.
 #[utoipa::path(get, path = "/v1/endpoints", tag = "orders",
-    responses((status = 200, description = "All of them", body = Endpoints)))]
+    params(("limit" = Option<u32>, Query, description = "Entries of a page, 100 if not said", minimum = 1, maximum = 500),
+           ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before")),
+    responses((status = 200, description = "A page", body = Page<Endpoint>)))]
 pub(crate) async fn list_endpoints(asked: Asked) -> Answered {
-    asked.only_query(&[])?;
+    asked.only_query(&["limit", "cursor"])?;
     let items = asked.client()?.endpoints(None).await?;
-    Ok(Reply::ok(&Endpoints { items: Vec::from_wire(items) }).tagged_as_shown(0))
+    asked.page_of_records::<Endpoint, _>(items, |it| &it.endpoint_id)
 }
 
 /// Creates an endpoint, or replaces what is said of it. The same again changes nothing.
@@ -95,18 +93,18 @@ pub(crate) async fn put_endpoint(asked: Asked) -> Answered {
         fallback: said(fallback, EndpointFallback::wire),
         fallback_answer: fallback_answer.0.into_bytes(),
     };
-    let known = asked.client()?.put_endpoint(endpoint).await?;
-    Ok(Reply::ok(&Endpoint::from_wire(known)).tagged_as_shown(0))
+    let (known, is_anothers) = asked.put_record::<v1::Endpoint>(Record::Endpoint(endpoint)).await?;
+    Ok(Reply::ok(&Endpoint::from_wire(known)).tagged_as_shown(0).replayed(is_anothers))
 }
 
-/// Has an endpoint called no more.
+/// Has an endpoint called no more. One that is gone already is 404.
 #[utoipa::path(delete, path = "/v1/endpoints/{endpoint_id}", tag = "orders",
     params(("endpoint_id" = String, Path, description = "Its id, percent-encoded")),
     responses((status = 200, description = "It is gone", body = EndpointRemoved)))]
 pub(crate) async fn remove_endpoint(asked: Asked) -> Answered {
     asked.only_query(&[])?;
     asked.no_conditions()?;
-    let endpoint_id = asked.path("endpoint_id").to_owned();
-    asked.client()?.remove_endpoint(&endpoint_id).await?;
-    Ok(Reply::ok(&EndpointRemoved { endpoint_id }))
+    let gone = Record::NoEndpoint(asked.path("endpoint_id").to_owned());
+    let (endpoint_id, is_anothers) = asked.put_record::<String>(gone).await?;
+    Ok(Reply::ok(&EndpointRemoved { endpoint_id }).replayed(is_anothers))
 }

@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use crate::limits::{KEY_BYTES, KEYS};
 use crate::problem::Problem;
+use crate::records::Record;
 
 /// The header that has the key.
 pub(crate) const KEY_HEADER: &str = "Idempotency-Key";
@@ -26,8 +27,8 @@ pub(crate) const KEY_HEADER: &str = "Idempotency-Key";
 pub(crate) enum Change {
     /// A command.
     Command(Box<Command>),
-    /// A campaign is ended, which is the same however often.
-    CloseCampaign(String),
+    /// One of the cluster's own records is changed, which is the same however often.
+    Record(Box<Record>),
 }
 
 /// What became of it.
@@ -35,8 +36,8 @@ pub(crate) enum Change {
 pub(crate) enum Changed {
     /// Of a command.
     Command(Box<Success>),
-    /// Of a campaign.
-    Campaign(v1::Campaign),
+    /// Of one of the cluster's own records: as it is now.
+    Record(Box<Record>),
 }
 
 /// What is answered.
@@ -197,11 +198,12 @@ mod tests {
     use super::*;
 
     fn close(campaign: &str) -> Change {
-        Change::CloseCampaign(campaign.to_owned())
+        Change::Record(Box::new(Record::CampaignEnd(campaign.to_owned())))
     }
 
     fn closed(campaign: &str) -> Answer {
-        Ok(Changed::Campaign(v1::Campaign { campaign_id: campaign.to_owned(), ..v1::Campaign::default() }))
+        let closed = v1::Campaign { campaign_id: campaign.to_owned(), ..v1::Campaign::default() };
+        Ok(Changed::Record(Box::new(Record::Campaign(closed))))
     }
 
     #[test]

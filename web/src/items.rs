@@ -12,7 +12,7 @@ use crate::paging::{Page, page_of};
 use crate::reply::{Answered, Done, Reply};
 use crate::revisions::{if_absent, if_match};
 use crate::sheet::{Form, Sheet};
-use crate::wire::{CauseSaid, FromWire, from_wire, said, words};
+use crate::wire::{CauseSaid, from_wire, said, words};
 
 words! {
     /// Whether an item is on sale.
@@ -229,6 +229,7 @@ pub(crate) async fn put_item(asked: Asked) -> Answered {
 mod tests {
     use super::*;
     use crate::sheet::tests::has_every_field;
+    use crate::wire::FromWire as _;
 
     #[test]
     fn a_table_has_every_field() {

@@ -24,6 +24,7 @@ mod documents;
 mod endpoints;
 mod event_subjects;
 mod events;
+mod field_names;
 mod holds;
 mod idempotency;
 mod items;
@@ -40,6 +41,7 @@ mod public_availability;
 mod queues;
 mod reasons;
 mod receipts;
+mod records;
 mod reply;
 mod reservations;
 mod reservations_batch;
@@ -56,7 +58,7 @@ mod wire;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::routing::{any, get, post, put};
+use axum::routing::{get, post, put};
 use holdfast_client::{Client, ClientOptions, Routing};
 use holdfast_proto::v1::{self, ErrorReason};
 use holdfast_world::World;
@@ -187,6 +189,7 @@ fn routes_of(web: Arc<Web>) -> Router {
         .merge(api::routes())
         .merge(live::routes())
         .merge(ui::routes())
+        .fallback(|| async { no_path() })
         .method_not_allowed_fallback(|| async { no_method() })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&web), manners::keep))
         .with_state(web)
@@ -197,8 +200,6 @@ fn public_routes() -> Router<Arc<Web>> {
     Router::new()
         .route("/public/v1/availability/{sku}", get(public_availability::get_public_availability))
         .route("/public/v1/availability:batch", post(public_availability::batch_public_availability))
-        .route("/public/", any(|| async { no_path() }))
-        .route("/public/{*rest}", any(|| async { no_path() }))
 }
 
 /// What the shop's own systems see and do.
@@ -228,6 +229,7 @@ fn back_office_routes() -> Router<Arc<Web>> {
             "/v1/campaigns/{campaign_id}",
             get(campaigns::get_campaign).put(campaigns::open_campaign).post(campaigns::change_campaign),
         )
+        .route("/v1/campaigns/{campaign_id}/allocations", get(campaigns::list_allocations))
         .route("/v1/campaigns/{campaign_id}/queue", get(queues::get_queue))
         .route("/v1/campaigns/{campaign_id}/queue/tickets", get(queues::list_tickets))
         .route("/v1/campaigns/{campaign_id}/queue/admission", get(queues::get_admission))
@@ -252,8 +254,6 @@ fn back_office_routes() -> Router<Arc<Web>> {
         .route("/v1/locations/{location_id}", put(cluster::put_location))
         .route("/v1/channels", get(cluster::list_channels))
         .route("/v1/channels/{channel_id}", put(cluster::put_channel))
-        .route("/v1/", any(|| async { no_path() }))
-        .route("/v1/{*rest}", any(|| async { no_path() }))
 }
 
 /// Orders, and what goes from place to place.

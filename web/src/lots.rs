@@ -1,20 +1,21 @@
 //! Lots: `/v1/items/{sku}/lots`, `/v1/lots`, `/v1/lots/{sku}/{lot_id}`, what is done to one, and who has units of it.
 
 use axum::http::StatusCode;
-use holdfast_client::Lots;
+use holdfast_client::{Client, Consistency, Lots};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asked::Asked;
-use crate::paging::{Page, no_cursor, of_cursor, page_limit, page_of};
+use crate::paging::{Page, no_cursor, page_limit, page_of};
 use crate::problem::Problem;
+use crate::records::last_of;
 use crate::reply::{Answered, Done, Reply};
 use crate::reservations::Reservation;
 use crate::revisions::if_match;
 use crate::sheet::{Form, Sheet};
-use crate::wire::{CauseSaid, FromWire, bytes_of, from_wire, hex, said, shortened, words};
+use crate::wire::{CauseSaid, FromWire, from_wire, hex, said, shortened, words};
 
 words! {
     /// Whether a lot is on sale.
@@ -155,21 +156,13 @@ pub(crate) const SHEET: Sheet = Sheet {
 pub(crate) async fn list_lots_of_item(asked: Asked) -> Answered {
     let form = asked.form()?;
     asked.only_query(&["format", "limit", "cursor"])?;
-    let (client, sku, limit) = (asked.client()?, asked.path("sku"), page_limit(&asked)? as usize);
-    let after = asked
-        .query_text("cursor")
-        .map(|text| bytes_of(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(no_cursor));
-    let after = after.transpose()?;
-    let read = asked.reader(&client, Some(client.shard_of(sku)))?.lots(sku).await?;
-    let is_behind = |lot: &v1::Lot| after.as_ref().is_none_or(|after| lot.lot_id > *after);
-    let mut found: Vec<v1::Lot> = read.value.into_iter().filter(is_behind).collect();
-    found.sort_by(|one, other| one.lot_id.cmp(&other.lot_id));
-    let is_more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| is_more).map(|last| hex(last.lot_id.as_bytes()));
-    let page = Page { items: Vec::<Lot>::from_wire(found), next_cursor };
-    let reply = form.page(&asked, &SHEET, &page)?;
-    Ok(reply.seen(read.freshness.token).tagged_as_shown(0))
+    let (client, sku, limit) = (asked.client()?, asked.path("sku"), page_limit(&asked)?);
+    let after = asked.query_text("cursor").map(|text| last_of(text).ok_or_else(no_cursor)).transpose()?;
+    let reader = asked.reader(&client, Some(client.shard_of(sku)))?;
+    let (found, is_more) = reader.some_lots(sku, after.as_deref().unwrap_or_default(), limit).await?;
+    let next_cursor = found.value.last().filter(|_| is_more).map(|last| hex(last.lot_id.as_bytes()));
+    let page = Page { items: Vec::<Lot>::from_wire(found.value), next_cursor };
+    Ok(form.page(&asked, &SHEET, &page)?.seen(found.freshness.token).tagged_as_shown(0))
 }
 
 /// The lots of which units lie somewhere, shard by shard.
@@ -208,6 +201,7 @@ pub(crate) async fn get_lot(asked: Asked) -> Answered {
     request_body = LotSaid, responses((status = 200, description = "It is known", body = Done)))]
 pub(crate) async fn put_lot(asked: Asked) -> Answered {
     asked.only_query(&[])?;
+    asked.no_if_none_match()?;
     let LotSaid { lot, location_id, cause } = asked.body()?;
     let put = v1::PutLot {
         sku: asked.path("sku").to_owned(),
@@ -222,8 +216,13 @@ pub(crate) async fn put_lot(asked: Asked) -> Answered {
 /// What is done to a lot, by the verb behind its id.
 pub(crate) async fn change_lot(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let (lot_id, verb) = asked.path_and_verb("lot_id")?;
+    let (sku, lot) = (asked.path("sku").to_owned(), lot_id.to_owned());
+    let revision = |client: Client| async move {
+        Ok(client.reader(Consistency::Linearizable).lot(&sku, &lot).await?.value.revision)
+    };
+    asked.at_revision("lot", revision).await?;
     match verb {
         "block" => block_lot(&asked, lot_id).await,
         "unblock" => unblock_lot(&asked, lot_id).await,
@@ -286,7 +285,7 @@ pub(crate) async fn trace_lot(asked: Asked) -> Answered {
     let (client, sku, lot_id) = (asked.client()?, asked.path("sku"), asked.path("lot_id"));
     let (limit, cursor) = (page_limit(&asked)?, asked.query_text("cursor").unwrap_or_default());
     let reader = asked.reader(&client, Some(client.shard_of(sku)))?;
-    let (found, next) = reader.trace_lot_page(sku, lot_id, cursor, limit).await.map_err(of_cursor)?;
+    let (found, next) = reader.trace_lot_page(sku, lot_id, cursor, limit).await?;
     let next_cursor = Some(next).filter(|next| !next.is_empty());
     let page = Page { items: Vec::<Reservation>::from_wire(found.value), next_cursor };
     Ok(form.page(&asked, &crate::reservations::SHEET, &page)?.seen(found.freshness.token))

@@ -1,8 +1,8 @@
 //! Orders with external steps: `/v1/orders`, `/v1/orders/{reservation_id}` and what is done to one.
 
 use axum::http::{StatusCode, header};
-use holdfast_client::Orders;
 use holdfast_client::ids::ReservationId;
+use holdfast_client::{Client, Consistency, Orders};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use holdfast_proto::v1::report_step::Report;
@@ -223,9 +223,12 @@ pub(crate) async fn start_order(asked: Asked) -> Answered {
 /// What is done to an order, by the verb behind its reservation's id.
 pub(crate) async fn change_order(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let (id, verb) = asked.path_and_verb("reservation_id")?;
     let id = reservation_id(id, "reservation_id")?;
+    let revision =
+        |client: Client| async move { Ok(client.reader(Consistency::Linearizable).order(id).await?.value.revision) };
+    asked.at_revision("order", revision).await?;
     match verb {
         "report" => report_step(&asked, id).await,
         "confirm" => confirm_order(&asked, id).await,

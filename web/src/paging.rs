@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Error, Listed, Listing};
+use holdfast_client::{Listed, Listing};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -66,9 +66,9 @@ pub(crate) fn page_limit(asked: &Asked) -> Result<u32, Problem> {
 /// What was read for a page, and up to where of the shards' logs.
 #[derive(Debug)]
 pub(crate) struct Taken<W> {
-    entries: Vec<W>,
-    next_cursor: Option<String>,
-    seen: Tokens,
+    pub(crate) entries: Vec<W>,
+    pub(crate) next_cursor: Option<String>,
+    pub(crate) seen: Tokens,
 }
 
 impl<W> Taken<W> {
@@ -87,20 +87,28 @@ impl<W> Taken<W> {
 
 /// The page of a listing that the request asks for by `cursor` and `limit`. A node looks at some records at a time, and where few of
 /// them are asked for it takes many looks to fill a page: those of a few seconds are told, with where to go on.
-pub(crate) async fn page_of<T: Listed>(mut listing: Listing<'_, T>, asked: &Asked) -> Result<Taken<T>, Problem> {
-    let limit = page_limit(asked)? as usize;
-    if let Some(cursor) = asked.query_text("cursor") {
+pub(crate) async fn page_of<T: Listed>(listing: Listing<'_, T>, asked: &Asked) -> Result<Taken<T>, Problem> {
+    page_from(listing, asked.query_text("cursor"), page_limit(asked)?).await
+}
+
+/// A page of that many entries from a cursor on.
+pub(crate) async fn page_from<T: Listed>(
+    mut listing: Listing<'_, T>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Taken<T>, Problem> {
+    if let Some(cursor) = cursor {
         let Position { shard, after } = Position::read(cursor)?;
         listing = listing.from_position(shard, after);
         if listing.position().is_none() {
             return Err(no_cursor());
         }
     }
-    let filling = Filling::begun(limit);
+    let filling = Filling::begun(limit as usize);
     let mut entries = Vec::new();
     while let Some(most) = filling.wants(entries.len()) {
         listing.set_page(most);
-        match listing.next_page().await.map_err(of_cursor)? {
+        match listing.next_page().await? {
             Some(page) => entries.extend(page),
             None => break,
         }
@@ -125,15 +133,6 @@ impl Filling {
         let most = self.limit.saturating_sub(taken);
         (most > 0 && Instant::now() < self.until).then_some(most as u32)
     }
-}
-
-/// What a node says of a token that was none names the cursor that it came in.
-pub(crate) fn of_cursor(error: Error) -> Problem {
-    let mut problem = Problem::from(error);
-    if matches!(problem.field.as_str(), "page_token" | "after_sku") {
-        "cursor".clone_into(&mut problem.field);
-    }
-    problem
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use holdfast_proto::v1::{self, CommandError, Effect, ErrorReason, Retry};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::field_names::said_of;
 use crate::manners::REPLAYED;
 use crate::wire::{FromWire, IdText};
 
@@ -133,6 +134,19 @@ impl Problem {
         Self::of(ErrorReason::Overloaded, detail)
     }
 
+    /// The same as the public is told it: where nothing is wrong with what was asked, which node or shard does not answer is not theirs to
+    /// know.
+    pub(crate) fn for_public(self) -> Self {
+        if self.status < 500 {
+            return self;
+        }
+        Self {
+            detail: "this cannot be told now: ask again a little later".to_owned(),
+            metadata: BTreeMap::new(),
+            ..self
+        }
+    }
+
     pub(crate) fn reason(&self) -> ErrorReason {
         ErrorReason::from_name(self.reason)
     }
@@ -175,8 +189,9 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         let (reason, retry, effect) = (error.reason(), error.retry(), error.effect());
         let wait = (error.retry_after_ms > 0).then(|| Duration::from_millis(error.retry_after_ms.into()));
-        let problem = Self::face(reason, error.message, retry, effect, wait);
-        Self { field: error.field, metadata: error.metadata, ..problem }
+        let (field, detail) = said_of(&error.field, error.message);
+        let problem = Self::face(reason, detail, retry, effect, wait);
+        Self { field, metadata: error.metadata, ..problem }
     }
 }
 
@@ -185,8 +200,9 @@ impl From<Error> for Problem {
         let failure = error.failure().clone();
         let Failure { reason, message, retry, effect, retry_after, .. } = failure;
         let id = |id: Option<v1::Id>| id.map(IdText::from_wire);
+        let (field, message) = said_of(&failure.field, message);
         Self {
-            field: failure.field,
+            field,
             metadata: failure.metadata,
             command_id: id(failure.command_id.map(Into::into)),
             reservation_id: id(failure.reservation_id.map(Into::into)),
@@ -256,6 +272,18 @@ mod tests {
         let said: serde_json::Value = serde_json::from_slice(&problem.body()).unwrap();
         assert_eq!((&said["field"], &said["metadata"]["available"]), (&"lines[1].units".into(), &"3".into()));
         assert_eq!(problem.into_response().headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn the_public_is_not_told_which_node_does_not_answer() {
+        let error = CommandError::of(ErrorReason::NotLeader, "10.0.0.7:7401 does not lead shard 3")
+            .with("leader", "10.0.0.8:7401");
+        let problem = Problem::from(Error::from(error));
+        let told = String::from_utf8(problem.clone().for_public().body()).expect("it is text");
+        assert!(!told.contains("10.0.0.") && told.contains("NOT_LEADER"), "{told}");
+        assert_eq!(problem.clone().for_public().retry_after_s, problem.retry_after_s);
+        let asked = Problem::invalid("limit", "is 501");
+        assert_eq!(asked.clone().for_public(), asked);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::asked::Asked;
 use crate::availability::{Audience, Availability, AvailabilityBatch, AvailabilityStatus, look_at_many, look_at_one};
 use crate::changes::{BatchAnswer, Each};
+use crate::problem::Problem;
 use crate::reply::{Answered, Reply};
 
 /// For a CDN: fresh for a second, and shown for five more while it is asked for anew.
@@ -99,7 +100,7 @@ impl PublicAvailability {
            ("channel_id" = Option<String>, Query, description = "As that channel sells")),
     responses((status = 200, description = "What may be had", body = PublicAvailability)))]
 pub(crate) async fn get_public_availability(asked: Asked) -> Answered {
-    let (seen, token) = look_at_one(&asked, Audience::Public).await?;
+    let (seen, token) = look_at_one(&asked, Audience::Public).await.map_err(Problem::for_public)?;
     let shown = PublicAvailability::of(seen, asked.web.shown);
     Ok(Reply::ok(&shown).seen(token).tagged_as_shown(0).with(header::CACHE_CONTROL, CACHED))
 }
@@ -108,9 +109,10 @@ pub(crate) async fn get_public_availability(asked: Asked) -> Answered {
 #[utoipa::path(post, path = "/public/v1/availability:batch", tag = "public", request_body = AvailabilityBatch,
     responses((status = 200, description = "What may be had of each, in order", body = BatchAnswer<PublicAvailability>)))]
 pub(crate) async fn batch_public_availability(asked: Asked) -> Answered {
-    let (results, tokens) = look_at_many(&asked, Audience::Public).await?;
+    let (results, tokens) = look_at_many(&asked, Audience::Public).await.map_err(Problem::for_public)?;
     let shown = |seen| PublicAvailability::of(seen, asked.web.shown);
-    let results = results.into_iter().map(|result| Each::of(result.map(shown), 200)).collect();
+    let each = |result: Result<_, Problem>| Each::of(result.map(shown).map_err(Problem::for_public), 200);
+    let results = results.into_iter().map(each).collect();
     let reply = Reply::ok(&BatchAnswer::<PublicAvailability> { results }).with(header::CACHE_CONTROL, CACHED);
     Ok(reply.seen_all(tokens))
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use holdfast_client::ids::ReceiptId;
+use holdfast_client::{Client, Consistency};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use serde::{Deserialize, Serialize};
@@ -120,9 +121,12 @@ pub(crate) async fn expect_receipt(asked: Asked) -> Answered {
 /// What is done to an expected receipt, by the verb behind its id.
 pub(crate) async fn change_receipt(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let (id, verb) = asked.path_and_verb("receipt_id")?;
     let id = id_of_text(id, "receipt_id")?;
+    let revision =
+        |client: Client| async move { Ok(client.reader(Consistency::Linearizable).receipt(id).await?.value.revision) };
+    asked.at_revision("receipt", revision).await?;
     match verb {
         "close" => close_receipt(&asked, id).await,
         other => {

@@ -2,9 +2,8 @@
 
 use axum::http::{StatusCode, header};
 use holdfast_client::ids::ReservationId;
-use holdfast_client::{Consistency, Reservations};
+use holdfast_client::{Client, Consistency, Reservations};
 use holdfast_proto::v1;
-use holdfast_proto::v1::ErrorReason;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,11 +13,10 @@ use crate::holds::{
     ReturnRequest,
 };
 use crate::paging::{Page, page_of};
-use crate::problem::{EffectOf, Problem};
+use crate::problem::Problem;
 use crate::reply::{Answered, Done, Reply};
-use crate::revisions::if_match;
 use crate::sheet::{Form, Sheet};
-use crate::wire::{FromWire, IdText, from_wire, reservation_id, shortened, words};
+use crate::wire::{IdText, from_wire, reservation_id, shortened, words};
 
 words! {
     /// Where a reservation stands, in one word; its lines say it in numbers.
@@ -241,6 +239,7 @@ pub(crate) async fn reserve(asked: Asked) -> Answered {
     request_body = AmendRequest, responses((status = 200, description = "It is amended", body = Done)))]
 pub(crate) async fn amend(asked: Asked) -> Answered {
     asked.only_query(&[])?;
+    asked.no_if_none_match()?;
     let key = asked.key()?;
     let mut request: AmendRequest = asked.body()?;
     let id = id_of_path(asked.path("reservation_id"))?;
@@ -252,6 +251,7 @@ pub(crate) async fn amend(asked: Asked) -> Answered {
 /// What is done to a reservation, by the verb behind its id.
 pub(crate) async fn change_reservation(asked: Asked) -> Answered {
     asked.only_query(&[])?;
+    asked.no_if_none_match()?;
     let (id, verb) = asked.path_and_verb("reservation_id")?;
     let id = id_of_path(id)?;
     match verb {
@@ -314,25 +314,19 @@ fn id_of_path(text: &str) -> Result<ReservationId, Problem> {
     reservation_id(text, "reservation_id")
 }
 
-/// Says that a reservation is at another revision than `If-Match` names. Its commands know no revision: it is compared right before,
-/// not in the decision, and what is repeated after it was done is told so too.
+/// What a reservation's commands decide knows no revision: it is compared right before.
 async fn check_revision(asked: &Asked, id: ReservationId) -> Result<(), Problem> {
-    let Some(wanted) = if_match(&asked.headers)? else { return Ok(()) };
-    let client = asked.client()?;
-    let actual = client.reader(Consistency::Linearizable).reservation(id).await?.value.revision;
-    if actual == wanted {
-        return Ok(());
-    }
-    let detail =
-        format!("the reservation is at revision {actual}, not {wanted}; an earlier attempt may have been done");
-    let problem = Problem::of(ErrorReason::RevisionMismatch, detail).with("actual", actual);
-    Err(Problem { effect: EffectOf::Unknown, ..problem })
+    let revision = |client: Client| async move {
+        Ok(client.reader(Consistency::Linearizable).reservation(id).await?.value.revision)
+    };
+    asked.at_revision("reservation", revision).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sheet::tests::has_every_field;
+    use crate::wire::FromWire as _;
 
     #[test]
     fn a_table_has_every_field_but_what_is_a_list_in_a_line() {

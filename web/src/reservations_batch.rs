@@ -7,7 +7,7 @@ use holdfast_client::{Client, Command, CommandKey};
 use holdfast_proto::v1::command::Operation;
 use holdfast_world::traces::{current, within};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tracing::Instrument as _;
 use utoipa::ToSchema;
 
@@ -63,7 +63,7 @@ pub(crate) struct BatchRequest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unread {
-    items: Vec<Value>,
+    items: Vec<Box<RawValue>>,
 }
 
 /// Asks for many things at once; each is answered by itself.
@@ -79,7 +79,7 @@ pub(crate) async fn batch_reservations(asked: Asked) -> Answered {
     let (mut firsts, mut commands) = (Vec::new(), Vec::new());
     let mut under_way: Vec<Result<UnderWay, Problem>> = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
-        let one = read_one(item, key_of_part(key, at)).map_err(|problem| problem.within(&format!("items[{at}]")));
+        let one = read_one(&item, key_of_part(key, at)).map_err(|problem| problem.within(&format!("items[{at}]")));
         under_way.push(one.and_then(|(key, command, status)| {
             let verb = command.verb();
             let change = Change::Command(Box::new(command.clone()));
@@ -149,7 +149,7 @@ fn without_condition(problem: Problem) -> Problem {
 }
 
 /// Reads one item: its key, its command, and the status of its success.
-fn read_one(item: Value, of_part: CommandKey) -> Result<(CommandKey, Command, u16), Problem> {
+fn read_one(item: &RawValue, of_part: CommandKey) -> Result<(CommandKey, Command, u16), Problem> {
     let item: BatchItem = read_item(item)?;
     let key = match &item.idempotency_key {
         Some(text) => key_of(text, "idempotency_key")?,
@@ -213,7 +213,7 @@ impl BatchItem {
 #[cfg(test)]
 mod tests {
     use holdfast_client::ids::CommandId;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -223,22 +223,33 @@ mod tests {
         CommandKey::Own(CommandId::of_key("0 under k"))
     }
 
-    fn refused(item: Value) -> (u16, String) {
-        let problem = read_one(item, of_part()).unwrap_err().within("items[3]");
+    fn read(item: &Value) -> Result<(CommandKey, Command, u16), Problem> {
+        read_one(&RawValue::from_string(item.to_string()).expect("it is JSON"), of_part())
+    }
+
+    fn refused(item: &Value) -> (u16, String) {
+        let problem = read(item).unwrap_err().within("items[3]");
         (problem.status, problem.field)
+    }
+
+    #[test]
+    fn a_field_that_stands_there_twice_is_refused() {
+        let twice = r#"{"reserve":{"lines":[{"sku":"A","units":1}],"ttl_s":60,"ttl_s":900}}"#;
+        let problem = read_one(&RawValue::from_string(twice.to_owned()).expect("it is JSON"), of_part()).unwrap_err();
+        assert_eq!((problem.status, problem.detail.contains("duplicate field")), (400, true), "{problem:?}");
     }
 
     #[test]
     fn an_item_has_one_verb_and_a_key_of_its_own() {
         let reserve = json!({"reserve": {"lines": [{"sku": "A", "units": 2}]}});
-        let (key, command, status) = read_one(reserve, of_part()).unwrap();
+        let (key, command, status) = read(&reserve).unwrap();
         assert_eq!((key, command.verb(), status), (of_part(), "reserve", 201));
         let commit = json!({"idempotency_key": "mine", "reservation_id": ID, "commit": {}});
-        let (key, command, status) = read_one(commit, of_part()).unwrap();
+        let (key, command, status) = read(&commit).unwrap();
         assert_eq!((key, command.verb(), status), (CommandKey::Own(CommandId::of_key("mine")), "commit", 200));
         for verb in ["release", "cancel", "fulfil"] {
             let item = json!({"reservation_id": ID, verb: {}});
-            assert_eq!(read_one(item, of_part()).unwrap().1.verb(), verb);
+            assert_eq!(read(&item).unwrap().1.verb(), verb);
         }
     }
 
@@ -254,15 +265,15 @@ mod tests {
     #[test]
     fn an_item_that_cannot_be_read_is_told_where() {
         let at = |field: &str| (400, field.to_owned());
-        assert_eq!(refused(json!({"commit": {}})), at("items[3].reservation_id"));
-        assert_eq!(refused(json!({"reservation_id": "x", "commit": {}})), at("items[3].reservation_id"));
-        assert_eq!(refused(json!({"reservation_id": ID, "commit": {}, "release": {}})), at("items[3]"));
-        assert_eq!(refused(json!({})), at("items[3]"));
-        assert_eq!(refused(json!(7)), at("items[3]"));
+        assert_eq!(refused(&json!({"commit": {}})), at("items[3].reservation_id"));
+        assert_eq!(refused(&json!({"reservation_id": "x", "commit": {}})), at("items[3].reservation_id"));
+        assert_eq!(refused(&json!({"reservation_id": ID, "commit": {}, "release": {}})), at("items[3]"));
+        assert_eq!(refused(&json!({})), at("items[3]"));
+        assert_eq!(refused(&json!(7)), at("items[3]"));
         let units = json!({"reserve": {"lines": [{"sku": "A", "units": "two"}]}});
-        assert_eq!(refused(units), at("items[3].reserve.lines[0].units"));
+        assert_eq!(refused(&units), at("items[3].reserve.lines[0].units"));
         let own = json!({"reservation_id": ID, "reserve": {"lines": []}});
-        assert_eq!(refused(own), at("items[3].reservation_id"));
-        assert_eq!(refused(json!({"idempotency_key": "", "reserve": {"lines": []}})), at("items[3].idempotency_key"));
+        assert_eq!(refused(&own), at("items[3].reservation_id"));
+        assert_eq!(refused(&json!({"idempotency_key": "", "reserve": {"lines": []}})), at("items[3].idempotency_key"));
     }
 }

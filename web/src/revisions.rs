@@ -4,7 +4,11 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use crate::problem::Problem;
+use holdfast_client::{Client, Error};
+use holdfast_proto::v1::ErrorReason;
+
+use crate::asked::Asked;
+use crate::problem::{EffectOf, Problem};
 
 /// The tag of a record at a revision.
 pub(crate) fn tag(revision: u64) -> String {
@@ -35,6 +39,27 @@ pub(crate) fn if_absent(headers: &HeaderMap) -> Result<bool, Problem> {
         None => Ok(false),
         Some("*") => Ok(true),
         Some(_) => Err(Problem::invalid("If-None-Match", "of a change is `*`, or is not there")),
+    }
+}
+
+impl Asked {
+    /// Says that a record is at another revision than `If-Match` names, where what changes it knows no revision: it is compared right
+    /// before, not in the decision, and what is repeated after it was done is told so too.
+    pub(crate) async fn at_revision<F>(&self, what: &str, revision: impl FnOnce(Client) -> F) -> Result<(), Problem>
+    where
+        F: Future<Output = Result<u64, Error>>,
+    {
+        let Some(wanted) = if_match(&self.headers)? else { return Ok(()) };
+        let actual = revision(self.client()?).await?;
+        if actual == wanted {
+            return Ok(());
+        }
+        let detail = match actual {
+            0 => format!("there is no such {what} yet, and none at revision {wanted}"),
+            _ => format!("the {what} is at revision {actual}, not {wanted}; an earlier attempt may have been done"),
+        };
+        let problem = Problem::of(ErrorReason::RevisionMismatch, detail).with("actual", actual);
+        Err(Problem { effect: EffectOf::Unknown, field: "If-Match".to_owned(), ..problem })
     }
 }
 

@@ -313,6 +313,7 @@ pub(crate) async fn adjust(asked: Asked) -> Answered {
 #[utoipa::path(post, path = "/v1/stock:set", tag = "stock", request_body = SetRequest,
     responses((status = 200, description = "It is set", body = Done)))]
 pub(crate) async fn set(asked: Asked) -> Answered {
+    asked.no_if_none_match()?;
     let key = key_of_post(&asked)?;
     let SetRequest { sku, location_id, on_hand, if_revision, lot_id, cause } = asked.body()?;
     let if_revision = one_revision(&asked, if_revision)?;
@@ -348,6 +349,7 @@ pub(crate) async fn reconcile(asked: Asked) -> Answered {
 #[utoipa::path(post, path = "/v1/stock:set_safety_stock", tag = "stock", request_body = SetSafetyStockRequest,
     responses((status = 200, description = "They are kept back", body = Done)))]
 pub(crate) async fn set_safety_stock(asked: Asked) -> Answered {
+    asked.no_if_none_match()?;
     let key = key_of_post(&asked)?;
     let SetSafetyStockRequest { sku, location_id, safety_stock, if_revision, cause } = asked.body()?;
     let if_revision = one_revision(&asked, if_revision)?;

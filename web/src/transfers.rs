@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use holdfast_client::ids::TransferId;
+use holdfast_client::{Client, Consistency};
 use holdfast_proto::v1;
 use holdfast_proto::v1::command::Operation;
 use serde::{Deserialize, Serialize};
@@ -153,9 +154,12 @@ pub(crate) async fn create_transfer(asked: Asked) -> Answered {
 /// What is done to a transfer, by the verb behind its id.
 pub(crate) async fn change_transfer(asked: Asked) -> Answered {
     asked.only_query(&[])?;
-    asked.no_conditions()?;
+    asked.no_if_none_match()?;
     let (id, verb) = asked.path_and_verb("transfer_id")?;
     let id = id_of_text(id, "transfer_id")?;
+    let revision =
+        |client: Client| async move { Ok(client.reader(Consistency::Linearizable).transfer(id).await?.value.revision) };
+    asked.at_revision("transfer", revision).await?;
     match verb {
         "receive" => receive_transfer(&asked, id).await,
         "lose" => lose_transfer(&asked, id).await,

@@ -253,6 +253,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_campaign_has_is_read_page_by_page() {
+        let mut shop = shop();
+        let id: CampaignId = "drop".parse().unwrap();
+        for sku in ["blush", "rouge", "mascara"] {
+            shop.put_item(sku, ItemSpec::default()).unwrap();
+            shop.receive(sku, "PAR", 5).unwrap();
+            shop.grant("drop", sku, 1).unwrap();
+        }
+        let page = |from, limit| shop.inventory.some_allocations_of_campaign(&id, from, limit).unwrap();
+        let (mut found, next) = page(AllocationCursor::default(), 2);
+        let next = next.unwrap();
+        assert_eq!((found.len(), next.to_string().parse()), (2, Ok(next)));
+        let (rest, last) = page(next, 2);
+        found.extend(rest);
+        assert_eq!((Some(found), last), (shop.inventory.allocations_of_campaign(&id), None));
+        assert!(["", "1", "1.x", "-1.2", "1.2.3"].iter().all(|bad| bad.parse::<AllocationCursor>().is_err()));
+    }
+
+    #[test]
     fn ended_by_hand_it_gives_back_at_once_and_its_name_may_be_given_to_another() {
         let mut shop = shop();
         shop.after_s(60);

@@ -213,7 +213,10 @@ mod tests {
         receive.lot = Some("A".parse().unwrap());
         receive.lot_spec = Some(Box::new(LotSpec { dates, ..LotSpec::default() }));
         shop.run(Operation::Receive(receive)).unwrap();
-        let lot = &shop.inventory.lots(&"cream".parse().unwrap()).unwrap()[0];
+        let cream: Sku = "cream".parse().unwrap();
+        let lot = &shop.inventory.lots(&cream).unwrap()[0];
+        assert_eq!(shop.inventory.lots_after(&cream, None, 9).as_deref(), Some(std::slice::from_ref(lot)));
+        assert_eq!(shop.inventory.lots_after(&cream, Some(&lot.id), 9), Some(vec![]), "it is behind none");
         let day = |days: u64| Some(LogTime(OPENING + days * DAY_S * 1_000));
         assert_eq!((lot.dates.expires_at, lot.removal_at, lot.alert_at), (day(100), day(70), day(60)));
     }

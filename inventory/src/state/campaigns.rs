@@ -148,9 +148,17 @@ impl State {
 
     /// Where a campaign has units, or had some.
     pub(crate) fn places_of(&self, campaign: CampaignNo) -> Vec<(SkuNo, LocationNo)> {
-        let from = (campaign, SkuNo(0), LocationNo(0));
-        let to = (campaign, SkuNo(u32::MAX), LocationNo(u32::MAX));
-        self.indexes.allocations.range(from..=to).map(|(_, sku, location)| (*sku, *location)).collect()
+        self.places_from(campaign, (SkuNo(0), LocationNo(0))).collect()
+    }
+
+    /// The same from one place on.
+    pub(crate) fn places_from(
+        &self,
+        campaign: CampaignNo,
+        (sku, location): (SkuNo, LocationNo),
+    ) -> impl Iterator<Item = (SkuNo, LocationNo)> {
+        let (from, to) = ((campaign, sku, location), (campaign, SkuNo(u32::MAX), LocationNo(u32::MAX)));
+        self.indexes.allocations.range(from..=to).map(|(_, sku, location)| (*sku, *location))
     }
 
     pub(crate) fn allocation_count(&self) -> usize {

@@ -48,6 +48,7 @@ use arena::Arena;
 use customer_limits::CounterRecord;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::{Limits, LineCounts, LocationId, LogTime, LotId, ReservationId, Sku, StockCounts};
 
@@ -194,6 +195,12 @@ impl State {
     /// The item's lots, by id.
     pub(crate) fn lots_of(&self, sku: SkuNo) -> impl Iterator<Item = (&LotId, LotNo)> {
         self.indexes.lots_by_sku[sku.0 as usize].iter().map(|(id, no)| (id, *no))
+    }
+
+    /// The same behind that one, by id.
+    pub(crate) fn lots_after(&self, sku: SkuNo, after: Option<&LotId>) -> impl Iterator<Item = LotNo> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.indexes.lots_by_sku[sku.0 as usize].range::<LotId, _>((from, Bound::Unbounded)).map(|(_, no)| *no)
     }
 
     /// Every lot from that one on, as they became known.

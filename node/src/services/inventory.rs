@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use holdfast_inventory::{
-    BackorderCursor, DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, Pass, ReservationCursor, Sku,
-    Ticket, TicketState, slot_of, slot_of_campaign,
+    AllocationCursor, BackorderCursor, DocumentCursor, LocationId, LogTime, LotCursor, LotId, OrderRef, Pass,
+    ReservationCursor, Sku, Ticket, TicketState, slot_of, slot_of_campaign,
 };
 use holdfast_proto::v1::command_result::Outcome;
 use holdfast_proto::v1::inventory_service_server::InventoryService;
@@ -200,14 +200,26 @@ impl InventoryService for Inventory {
             "" => None,
             text => Some(from_proto::lot_id(text)?),
         };
+        let after = match request.after_lot_id.as_str() {
+            "" => None,
+            text => Some(from_proto::lot_id(text)?),
+        };
+        let limit = (request.limit > 0).then(|| page_limit(request.limit)).transpose()?;
         let shard = self.core.routes()?.shard_of(slot_of(&sku));
         let look = |shard: &holdfast_inventory::Inventory| match &lot {
-            None => shard.lots(&sku).ok_or_else(|| unknown_sku(&sku)),
+            None => {
+                // One more tells whether there are more.
+                let most = limit.map_or(usize::MAX, |limit| limit + 1);
+                shard.lots_after(&sku, after.as_ref(), most).ok_or_else(|| unknown_sku(&sku))
+            }
             Some(lot) => shard.lot(&sku, lot).map(|lot| vec![lot]).ok_or_else(|| unknown_lot(shard, &sku, lot)),
         };
         let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
-        let lots = found?.iter().map(to_proto::lot).collect();
-        Ok(Response::new(v1::GetLotsResponse { lots, freshness: Some(freshness) }))
+        let mut found = found?;
+        let more = limit.is_some_and(|limit| found.len() > limit);
+        found.truncate(limit.unwrap_or(usize::MAX));
+        let lots = found.iter().map(to_proto::lot).collect();
+        Ok(Response::new(v1::GetLotsResponse { lots, freshness: Some(freshness), more }))
     }
 
     async fn get_limits(
@@ -433,13 +445,18 @@ impl InventoryService for Inventory {
             "" => None,
             text => Some(from_proto::sku("sku", text)?),
         };
+        let from = match request.page_token.as_str() {
+            "" => AllocationCursor::default(),
+            text => page_token(text)?,
+        };
+        let limit = if request.limit == 0 { usize::MAX } else { page_limit(request.limit)? };
         let look = |shard: &holdfast_inventory::Inventory| match (&sku, &campaign) {
-            (Some(sku), _) => shard.allocations_of(sku).ok_or_else(|| unknown_sku(sku)),
+            (Some(sku), _) => shard.allocations_of(sku).map(|found| (found, None)).ok_or_else(|| unknown_sku(sku)),
             (None, Some(id)) => {
-                let found = shard.allocations_of_campaign(id);
+                let found = shard.some_allocations_of_campaign(id, from, limit);
                 found.ok_or_else(|| from_proto::unknown_campaign("campaign_id", id))
             }
-            (None, None) => Ok(Vec::new()),
+            (None, None) => Ok((Vec::new(), None)),
         };
         let shard = match &sku {
             Some(sku) => self.core.routes()?.shard_of(slot_of(sku)),
@@ -451,10 +468,16 @@ impl InventoryService for Inventory {
             look(shard).map(|found| (found, spent.unwrap_or_default()))
         };
         let (found, freshness) = self.core.read(shard, freshness(request.consistency), deadline, look).await?;
-        let (mut found, spent_tickets) = found?;
+        let ((mut found, next), spent_tickets) = found?;
         found.retain(|of| campaign.as_ref().is_none_or(|id| *id == of.campaign));
         let allocations = found.iter().map(to_proto::allocation).collect();
-        Ok(Response::new(v1::ListAllocationsResponse { allocations, freshness: Some(freshness), spent_tickets }))
+        let next_page_token = next.map(|cursor| cursor.to_string()).unwrap_or_default();
+        Ok(Response::new(v1::ListAllocationsResponse {
+            allocations,
+            freshness: Some(freshness),
+            next_page_token,
+            spent_tickets,
+        }))
     }
 
     async fn list_tickets(
