@@ -97,8 +97,9 @@ impl Import {
     }
 }
 
-/// Whether a failure says something of the row rather than of the cluster: bad input, an unknown item, a lot with other dates.
-fn is_of_the_row(failure: &Failure) -> bool {
+/// Whether a failure says something of the row rather than of the cluster: bad input, an unknown item, an item or a lot that is
+/// otherwise already.
+pub(super) fn is_of_the_row(failure: &Failure) -> bool {
     const NOT_FOUND: u8 = 3;
     const REFUSED: u8 = 4;
     [EXIT_USAGE, NOT_FOUND, REFUSED].contains(&failure.exit())
