@@ -1,6 +1,7 @@
 //! What cannot work, said before anything is started.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use super::{AlertsConfig, AuditConfig, ConfigError, HttpConfig, NodeConfig, NodeLimits, RaftConfig, TelemetryConfig};
 
@@ -11,21 +12,28 @@ const MAX_NODES: usize = 9;
 /// The longest cluster id, in bytes.
 const MAX_CLUSTER_ID_BYTES: usize = 64;
 
-/// Slower than this, a pass over a node's disk takes days.
-const LEAST_SCRUB_BYTES_PER_S: u64 = 256 * 1_024;
-/// Faster than this is no background any more.
-const MOST_SCRUB_BYTES_PER_S: u64 = 1_024 * 1_024 * 1_024;
 /// So many corrections are told apart of each SKU and actor.
-const MOST_CORRECTIONS: u32 = 1_000;
-/// A day: a node that starts looks no further back.
-const MOST_WINDOW_MIN: u32 = 1_440;
+const MOST_CORRECTIONS: u64 = 1_000;
 /// What is audited less often is not looked after.
-const MOST_AUDIT_INTERVAL_S: u64 = 86_400;
-/// A week.
-const MOST_SCRUB_PAUSE_S: u64 = 604_800;
+const MOST_AUDIT_INTERVAL_S: u64 = DAY_S;
+
+const DAY_S: u64 = 86_400;
+const HOUR_MS: u64 = 3_600_000;
+const KIB: u64 = 1_024;
+const MIB: u64 = 1_024 * KIB;
+const GIB: u64 = 1_024 * MIB;
+const TIB: u64 = 1_024 * GIB;
 
 fn invalid(key: impl Into<String>, problem: impl Into<String>, hint: impl Into<String>) -> ConfigError {
     ConfigError::Invalid { key: key.into(), problem: problem.into(), hint: hint.into() }
+}
+
+/// A number within its bounds. Each has an upper one: times are added to others, and rooms are made of counts.
+fn within(key: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(invalid(key, format!("is {value}"), format!("choose {} to {}", range.start(), range.end())))
 }
 
 impl NodeConfig {
@@ -119,9 +127,9 @@ fn check_address(key: &str, address: &str) -> Result<(), ConfigError> {
 
 impl RaftConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.heartbeat_ms < 10 {
-            return Err(invalid("raft.heartbeat_ms", format!("is {}", self.heartbeat_ms), "choose at least 10"));
-        }
+        within("raft.heartbeat_ms", self.heartbeat_ms, 10..=60_000)?;
+        within("raft.election_max_ms", self.election_max_ms, 1..=600_000)?;
+        within("raft.max_clock_offset_ms", self.max_clock_offset_ms, 1..=24 * HOUR_MS)?;
         if self.election_min_ms < 2 * self.heartbeat_ms {
             return Err(invalid(
                 "raft.election_min_ms",
@@ -135,9 +143,6 @@ impl RaftConfig {
                 format!("is {}", self.election_max_ms),
                 format!("choose more than election_min_ms, which is {}", self.election_min_ms),
             ));
-        }
-        if self.max_clock_offset_ms == 0 {
-            return Err(invalid("raft.max_clock_offset_ms", "is 0", "no clock is exact: choose some 500"));
         }
         Ok(())
     }
@@ -155,16 +160,10 @@ impl AuditConfig {
 
 impl AlertsConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        let within = |key: &str, value: u32, least: u32, most: u32| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            let hint = format!("choose {least} to {most}");
-            Err(invalid(format!("alerts.{key}"), format!("is {value}"), hint))
-        };
-        within("percent", self.percent, 0, 1_000_000)?;
-        within("corrections", self.corrections, 0, MOST_CORRECTIONS)?;
-        within("window_min", self.window_min, 1, MOST_WINDOW_MIN)
+        within("alerts.percent", self.percent.into(), 0..=1_000_000)?;
+        within("alerts.corrections", self.corrections.into(), 0..=MOST_CORRECTIONS)?;
+        // A day: a node that starts looks no further back.
+        within("alerts.window_min", self.window_min.into(), 1..=1_440)
     }
 }
 
@@ -176,14 +175,7 @@ impl HttpConfig {
             let hint = "choose exact, capped:N (such as capped:10) or status";
             return Err(invalid("http.availability_shown", format!("is `{shown}`"), hint));
         }
-        if self.max_connections == 0 {
-            return Err(invalid(
-                "http.max_connections",
-                "is 0",
-                "choose at least 1; 16384 serves thousands of readers",
-            ));
-        }
-        Ok(())
+        within("http.max_connections", self.max_connections as u64, 1..=1_000_000)
     }
 }
 
@@ -203,41 +195,26 @@ impl TelemetryConfig {
 
 impl NodeLimits {
     fn check(&self) -> Result<(), ConfigError> {
-        let at_least = |key: &str, value: u64, least: u64| {
-            if value >= least {
-                return Ok(());
-            }
-            Err(invalid(format!("limits.{key}"), format!("is {value}"), format!("choose at least {least}")))
-        };
-        let at_most = |key: &str, value: u64, most: u64| {
-            if value <= most {
-                return Ok(());
-            }
-            Err(invalid(format!("limits.{key}"), format!("is {value}"), format!("choose at most {most}")))
-        };
-        at_least("max_connections", self.max_connections as u64, 1)?;
-        at_least("max_streams", self.max_streams.into(), 1)?;
+        let within = |key: &str, value: u64, range| within(&format!("limits.{key}"), value, range);
+        within("max_connections", self.max_connections as u64, 1..=1_000_000)?;
+        within("max_streams", self.max_streams.into(), 1..=1_000_000)?;
         // A whole request must fit, or it could never be admitted.
-        at_least("waiting_commands", self.waiting_commands as u64, super::MAX_BATCH_COMMANDS as u64)?;
-        at_least("waiting_bytes", self.waiting_bytes as u64, 2 * super::MAX_REQUEST_BYTES as u64)?;
-        at_least("entry_commands", self.entry_commands as u64, 1)?;
-        at_least("entry_bytes", self.entry_bytes as u64, 4_096)?;
-        at_least("entries_in_flight", self.entries_in_flight as u64, 1)?;
-        at_least("session_in_flight", self.session_in_flight as u64, 1)?;
-        at_least("request_timeout_ms", self.request_timeout_ms, 100)?;
-        at_least("segment_bytes", self.segment_bytes, 1_024 * 1_024)?;
-        at_least("checkpoint_bytes", self.checkpoint_bytes, 1_024 * 1_024)?;
-        at_least("checkpoint_age_s", self.checkpoint_age_s, 1)?;
-        // The scrubber is never off: what is seldom read would rot on several nodes unseen.
-        at_least("scrub_bytes_per_s", self.scrub_bytes_per_s, LEAST_SCRUB_BYTES_PER_S)?;
-        at_least("scrub_pause_s", self.scrub_pause_s, 1)?;
-        at_most("scrub_bytes_per_s", self.scrub_bytes_per_s, MOST_SCRUB_BYTES_PER_S)?;
-        at_most("scrub_pause_s", self.scrub_pause_s, MOST_SCRUB_PAUSE_S)?;
-        if self.entry_bytes > 1_024 * 1_024 {
-            let problem = format!("is {}", self.entry_bytes);
-            return Err(invalid("limits.entry_bytes", problem, "choose at most 1048576: peers read frames of 4 MiB"));
-        }
-        Ok(())
+        within("waiting_commands", self.waiting_commands as u64, super::MAX_BATCH_COMMANDS as u64..=100_000_000)?;
+        within("waiting_bytes", self.waiting_bytes as u64, 2 * super::MAX_REQUEST_BYTES as u64..=TIB)?;
+        within("entry_commands", self.entry_commands as u64, 1..=1_000_000)?;
+        // Peers read frames of 4 MiB.
+        within("entry_bytes", self.entry_bytes as u64, 4 * KIB..=MIB)?;
+        within("entries_in_flight", self.entries_in_flight as u64, 1..=4_096)?;
+        within("session_in_flight", self.session_in_flight as u64, 1..=65_536)?;
+        within("request_timeout_ms", self.request_timeout_ms, 100..=HOUR_MS)?;
+        within("drain_ms", self.drain_ms, 0..=HOUR_MS)?;
+        within("segment_bytes", self.segment_bytes, MIB..=GIB)?;
+        within("log_cache_bytes", self.log_cache_bytes as u64, 0..=TIB)?;
+        within("checkpoint_bytes", self.checkpoint_bytes, MIB..=TIB)?;
+        within("checkpoint_age_s", self.checkpoint_age_s, 1..=7 * DAY_S)?;
+        // The scrubber is never off, and no faster than what is done beside it: slower than this a pass over a disk takes days.
+        within("scrub_bytes_per_s", self.scrub_bytes_per_s, 256 * KIB..=GIB)?;
+        within("scrub_pause_s", self.scrub_pause_s, 1..=7 * DAY_S)
     }
 }
 
@@ -281,6 +258,23 @@ mod tests {
             refused(|config| config.telemetry.sample_ratio = f64::NAN),
         ];
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_number_beyond_all_bounds_is_refused_by_its_name_and_never_a_panic() {
+        let text = "node_id = 1\ncluster_id = \"shop\"\nnodes = [{ id = 1, client = \"h:1\", peer = \"h:2\" }]";
+        for key in [
+            "raft.heartbeat_ms",
+            "raft.election_max_ms",
+            "raft.max_clock_offset_ms",
+            "limits.request_timeout_ms",
+            "limits.max_connections",
+            "http.max_connections",
+        ] {
+            let settings = vec![(key.to_owned(), u64::MAX.to_string())];
+            let error = NodeConfig::from_text(text, &Overrides { settings, ..Overrides::default() }).unwrap_err();
+            assert_eq!(error.key(), Some(key));
+        }
     }
 
     #[test]

@@ -75,11 +75,11 @@ pub struct NodeConfig {
 pub struct NodeAddresses {
     /// The node's id, never given to another node again.
     pub id: u64,
-    /// For clients.
+    /// Where clients reach it, by gRPC.
     pub client: String,
-    /// For the other nodes.
+    /// Where the other nodes reach it.
     pub peer: String,
-    /// For the REST API, health checks and metrics; none: it serves no HTTP.
+    /// Where the REST API, the dashboard, health checks and metrics are; none: it serves no HTTP.
     #[serde(default)]
     pub http: Option<String>,
 }
@@ -90,10 +90,10 @@ pub struct NodeAddresses {
 pub struct RaftConfig {
     /// How often a leader is heard from.
     pub heartbeat_ms: u64,
-    /// A follower that has heard nothing stands for election after `election_max_ms`, for so long it grants nobody else a vote,
-    /// and then a time drawn anew between this
+    /// A follower that has heard nothing for `election_max_ms` waits for a time more, which is drawn anew and is at least this, and stands for
+    /// election.
     pub election_min_ms: u64,
-    /// and this.
+    /// How long a follower that hears nothing grants nobody else a vote; and the most that it then waits before it stands for election.
     pub election_max_ms: u64,
     /// A node whose wall clock is further than this from the median of its peers does not lead.
     pub max_clock_offset_ms: u64,
@@ -248,7 +248,7 @@ pub const MAX_CHAIN_BYTES: usize = 128 * 1_024;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// For people or for programs.
+    /// `text`, for people, or `json`, for programs.
     pub format: LogFormat,
     /// What is logged, as `tracing` filters read it: `info`, `holdfast_raft=debug,info`. Empty: `info`, and of the Raft library warnings alone.
     pub filter: String,
