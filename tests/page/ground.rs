@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::root;
 use super::script::{PRELUDE, with_ports};
 
 /// How long a cluster has to be up, and to stop.
@@ -40,14 +41,29 @@ impl Ground {
         for folder in ["bin", "out", "work"] {
             fs::create_dir(ground.dir.path().join(folder)).expect("a new folder");
         }
-        symlink(env!("CARGO_BIN_EXE_holdfast"), ground.bin().join("holdfast")).expect("a new link");
-        for (name, text) in [("cargo", CARGO), ("curl", CURL)] {
-            let path = ground.bin().join(name);
-            fs::write(&path, text).expect("a file is written");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it may be run");
+        let binary = Path::new(env!("CARGO_BIN_EXE_holdfast"));
+        for (name, path) in [("holdfast", binary.to_owned()), ("holdfast-sim", binary.with_file_name("holdfast-sim"))] {
+            if path.exists() {
+                symlink(path, ground.bin().join(name)).expect("a new link");
+            }
+        }
+        ground.has_program("cargo", CARGO);
+        ground.has_program("curl", CURL);
+        let made = root().join("target/tools/python/bin/python");
+        if let Some(python) =
+            std::env::var_os("TEST_PYTHON").map(PathBuf::from).or_else(|| made.exists().then_some(made))
+        {
+            // No link: an environment of Python's is found by the path that it is called by.
+            ground.has_program("python", &format!("#!/bin/sh\nexec '{}' \"$@\"\n", python.display()));
         }
         fs::write(ground.prelude(), PRELUDE).expect("a file is written");
         ground
+    }
+
+    fn has_program(&self, name: &str, text: &str) {
+        let path = self.bin().join(name);
+        fs::write(&path, text).expect("a file is written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it may be run");
     }
 
     /// The same with a cluster: what `holdfast up` makes of an empty folder.
@@ -79,6 +95,7 @@ impl Ground {
             .current_dir(self.work())
             .env("PATH", format!("{}:{path}", self.bin().display()))
             .env("NO_COLOR", "1")
+            .env("SOURCES", root())
             .env("HOLDFAST_PORT_BASE", self.port_base.to_string())
             .env("HOLDFAST_ADDR", with_ports("127.0.0.1:7400,127.0.0.1:7410,127.0.0.1:7420", self.port_base))
             .stdin(Stdio::null());

@@ -81,10 +81,14 @@ impl Page {
         Self { name: name.to_owned(), blocks: blocks_of(text) }
     }
 
-    /// Does it start a cluster by itself?
+    /// Does it start a cluster by itself, by one command or node by node?
     pub fn starts_a_cluster(&self) -> bool {
-        let run = self.blocks.iter().filter(|block| !matches!(block.mark, Mark::NotRun(_)));
-        run.flat_map(|block| &block.lines).any(|line| line.trim_start().starts_with("holdfast up"))
+        let is_start = |block: &Block, line: &str| {
+            let first = matches!(block.mark, Mark::Beside(_)) && line.contains("--node 1");
+            line.starts_with("holdfast up") || (first && line.starts_with("holdfast start"))
+        };
+        let mut run = self.blocks.iter().filter(|block| !matches!(block.mark, Mark::NotRun(_)));
+        run.any(|block| block.lines.iter().any(|line| is_start(block, line.trim_start())))
     }
 }
 
@@ -196,5 +200,15 @@ mod tests {
         assert_eq!(blocks[0].shown, Some(Shown { line: 7, lines: vec!["sku".to_owned()] }));
         assert!(blocks[1..].iter().all(|block| block.shown.is_none()), "{blocks:?}");
         assert_eq!((blocks[4].line, &blocks[4].lines), (31, &vec!["holdfast item put A".to_owned()]));
+    }
+
+    #[test]
+    fn a_page_has_a_cluster_of_its_own_where_it_starts_one_or_its_first_node() {
+        let starts = |text: &str| Page::of("page", text).starts_a_cluster();
+        let beside = "<!-- run beside what follows -->\n";
+        assert!(starts(PAGE) && starts(&format!("{beside}```sh\nholdfast start --node 1\n```\n")));
+        assert!(!starts(&format!("{beside}```sh\nholdfast start --node 4\n```\n")));
+        assert!(!starts("```sh\nholdfast start --node 1 --check\n```\n"));
+        assert!(!starts("<!-- not run: x -->\n```sh\nholdfast up\n```\n"));
     }
 }

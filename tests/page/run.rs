@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
@@ -27,32 +27,55 @@ pub struct Outcome {
     pub failed: Option<String>,
 }
 
-/// What pages ask of a machine beside a shell, and how it is seen whether it is there.
-const NEEDED: [(&str, &[&str]); 3] = [
-    ("curl ", &["curl", "--version"]),
-    ("pgrep ", &["pgrep", "-V"]),
-    ("date -u -d ", &["date", "-u", "-d", "+1 hour"]),
+/// What a page asks of a machine beside a shell.
+struct Need {
+    /// As it stands in commands.
+    typed: &'static str,
+    /// What is done where it is there.
+    tried: &'static [&'static str],
+    /// Whether every machine that runs the tests for all has it.
+    is_everywhere: bool,
+}
+
+const NEEDED: [Need; 6] = [
+    Need { typed: "curl ", tried: &["curl", "--version"], is_everywhere: true },
+    Need { typed: "pgrep ", tried: &["pgrep", "-V"], is_everywhere: true },
+    Need { typed: "date -u -d ", tried: &["date", "-u", "-d", "+1 hour"], is_everywhere: true },
+    Need { typed: "holdfast-sim ", tried: &["holdfast-sim", "--version"], is_everywhere: true },
+    Need { typed: "promtool ", tried: &["promtool", "--version"], is_everywhere: false },
+    Need { typed: "python ", tried: &["python", "-c", PACKAGES], is_everywhere: false },
 ];
+/// Those of tests/doors/requirements.txt.
+const PACKAGES: &str = "import grpc, grpc_tools, grpc_status, xxhash";
+
+/// Says `nothing` where a page may not be left out for want of what every machine can have.
+const LEAVE_OUT: &str = "LEAVE_OUT";
 
 /// What a page needs and this machine does not have.
-fn lacking(page: &Page) -> Option<&'static str> {
+fn lacking(page: &Page, ground: &Ground) -> Option<&'static Need> {
     let runs = |what: &str| {
         let blocks = page.blocks.iter().filter(|block| !matches!(block.mark, Mark::NotRun(_)));
         blocks.flat_map(|block| &block.lines).any(|line| line.contains(what))
     };
     let is_there = |words: &[&str]| {
-        let tried = Command::new(words[0]).args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let tried = ground.command(words[0]).args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         tried.is_ok_and(|status| status.success())
     };
-    NEEDED.iter().find(|(what, words)| runs(what) && !is_there(words)).map(|(what, _)| what.trim_end())
+    NEEDED.iter().find(|need| runs(need.typed) && !is_there(need.tried))
+}
+
+/// A page that is left out: that is told, or fails.
+fn left_out(page: &Page, need: &Need, may_be_left_out: bool) -> Outcome {
+    let said = format!("{}: LEFT OUT, all of it: this machine has no `{}`", page.name, need.typed.trim_end());
+    let failed = (need.is_everywhere && !may_be_left_out).then(|| format!("{said}, and {LEAVE_OUT}=nothing"));
+    Outcome { not_run: vec![said], failed, ..Outcome::default() }
 }
 
 /// Follows a page on its ground; one that needs what this machine does not have is left out, which is told.
 pub fn follow(page: &Page, manner: Manner, ground: &Ground) -> Outcome {
     let mut outcome = Outcome::default();
-    if let Some(what) = lacking(page) {
-        outcome.not_run.push(format!("{}: LEFT OUT, all of it: this machine has no `{what}`", page.name));
-        return outcome;
+    if let Some(need) = lacking(page, ground) {
+        return left_out(page, need, std::env::var(LEAVE_OUT).is_err());
     }
     for block in &page.blocks {
         match &block.mark {
@@ -135,4 +158,22 @@ fn last_words(page: &Page, ground: &Ground) -> String {
     let line: usize = at.trim().parse().unwrap_or_default();
     let bash = fs::read_to_string(ground.out().join("bash")).unwrap_or_default();
     format!("{}: the block at line {line}:\n{}{bash}{}", page.name, output_of(line, ground), ground.messages())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_machine_can_have_may_be_left_out_by_hand_and_not_where_nothing_may() {
+        let page = Page::of("page", "# A page\n\n```sh\ncurl x\n```\n");
+        let fails = |typed: &str, may_be_left_out| {
+            let need = NEEDED.iter().find(|need| need.typed == typed).expect("it is needed somewhere");
+            let outcome = left_out(&page, need, may_be_left_out);
+            assert!(outcome.not_run[0].starts_with("page: LEFT OUT, all of it"), "{outcome:?}");
+            outcome.failed.is_some()
+        };
+        assert_eq!((fails("curl ", true), fails("curl ", false)), (false, true));
+        assert_eq!((fails("promtool ", true), fails("promtool ", false)), (false, false));
+    }
 }

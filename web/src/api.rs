@@ -137,7 +137,7 @@ const STYLE: &str = include_str!("../assets/docs.css");
 )]
 struct Api;
 
-static OPENAPI: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static OPENAPI: LazyLock<String> = LazyLock::new(|| {
     let mut said =
         serde_json::to_value(described()).expect("an OpenAPI document has text keys and finite numbers only");
     tell_the_truth(&mut said);

@@ -36,6 +36,8 @@ mod lots;
 mod manners;
 mod orders;
 mod paging;
+#[cfg(test)]
+mod paths_in_docs;
 mod problem;
 mod public_availability;
 mod queues;
