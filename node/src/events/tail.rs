@@ -11,12 +11,17 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::Cursor;
+use crate::from_proto::invalid;
 use crate::refusals;
 
 /// The most events that are read at once.
 const AT_ONCE: usize = 256;
 /// The most bytes of events that are read at once, but for a single one that is larger.
 const BYTES_AT_ONCE: usize = 1 << 20;
+/// How often it is looked whether a cursor is still ahead of what is known here.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// By so much a replica may be older than it says it is, at most: by the way of what its leader told it.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// How long the events of an entry that is applied are waited for.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -45,6 +50,7 @@ pub(crate) struct Tail {
     shards: BTreeMap<u32, Followed>,
     /// Which shard was read from last: each has its turn.
     turn: u32,
+    began: Instant,
 }
 
 impl Tail {
@@ -60,7 +66,7 @@ impl Tail {
             };
             (shard, Followed { group, applied, seen, last })
         };
-        Self { shards: groups.into_iter().map(follow).collect(), turn: 0 }
+        Self { shards: groups.into_iter().map(follow).collect(), turn: 0, began: Instant::now() }
     }
 
     /// What was seen.
@@ -74,8 +80,14 @@ impl Tail {
     }
 
     /// The next events; `None`: there were none until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, or the cursor is of another history: it is ahead of everything that was decided before it was shown.
     pub(crate) async fn next(&mut self, until: Instant) -> Result<Option<Batch>, CommandError> {
         loop {
+            let is_ahead = self.is_ahead()?;
+            let look_again = if is_ahead { until.min(Instant::now() + LOOK_AGAIN) } else { until };
             if let Some(shard) = self.shard_with_more() {
                 self.turn = shard;
                 let Some(followed) = self.shards.get_mut(&shard) else { continue };
@@ -83,7 +95,8 @@ impl Tail {
             }
             // One of them applies something; it may have no events.
             let changes = self.shards.values_mut().map(|followed| Box::pin(followed.applied.changed()));
-            let (changed, ..) = match timeout_at(until, futures_util::future::select_all(changes)).await {
+            let (changed, ..) = match timeout_at(look_again, futures_util::future::select_all(changes)).await {
+                Err(_) if look_again < until => continue,
                 Err(_) => return Ok(None),
                 Ok(changed) => changed,
             };
@@ -91,6 +104,30 @@ impl Tail {
                 return Err(refusals::stopping());
             }
         }
+    }
+
+    /// Whether more was seen of a shard than has happened here. A replica may lag: so it is only when it is known to have all that its
+    /// shard had when the cursor was shown that nobody can have seen more.
+    fn is_ahead(&self) -> Result<bool, CommandError> {
+        let mut is_ahead = false;
+        for (shard, followed) in &self.shards {
+            if followed.seen <= followed.last {
+                continue;
+            }
+            // Asked first: what is read then has no less.
+            let age = followed.group.age();
+            let last = last_event(&followed.group);
+            if followed.seen <= last {
+                continue;
+            }
+            is_ahead = true;
+            if age.is_some_and(|age| age + ON_ITS_WAY < self.began.elapsed()) {
+                let problem = format!("is ahead of shard {shard}, whose last event is {last}");
+                let hint = "it is of another history, as of a cluster that was founded anew: begin without one";
+                return Err(invalid("cursor", &problem, hint));
+            }
+        }
+        Ok(is_ahead)
     }
 
     /// The next shard in turn of which there is something that was not seen.
