@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 use crate::core::Core;
 use crate::traced::{Drawn, traced};
@@ -36,6 +36,9 @@ const EXPOSITION: (HeaderName, &str) = (CONTENT_TYPE, "text/plain; version=0.0.4
 
 /// How often samples are taken into their buckets: where nobody asks for the metrics they would pile up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Who takes nothing of what is sent for so long has its connection ended. Longer than a WebSocket lets its reader be slow, which then says why.
+const UNTAKEN: Duration = Duration::from_secs(15);
 
 /// Records metrics from now on; without an HTTP port nobody asks for them.
 pub(crate) fn record_metrics() {
@@ -93,10 +96,27 @@ struct Bounded {
     places: Arc<Semaphore>,
 }
 
-/// A connection, and its place.
+/// A connection, and its place, which it does not keep when its reader takes nothing.
 struct Held {
     stream: TcpStream,
+    /// Set while there is something to be taken: when it is over.
+    until: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Held {
+    /// What came of writing; ends the connection where nothing was taken for too long.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.until = None;
+            return written;
+        }
+        let until = self.until.get_or_insert_with(|| Box::pin(sleep(UNTAKEN)));
+        ready!(until.as_mut().poll(cx));
+        metrics::count_slow_reader();
+        tracing::info!("a reader over HTTP took nothing, and its connection is ended");
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader took nothing for too long")))
+    }
 }
 
 impl Listener for Bounded {
@@ -106,7 +126,7 @@ impl Listener for Bounded {
     async fn accept(&mut self) -> (Held, Self::Addr) {
         let place = Arc::clone(&self.places).acquire_owned().await.expect("the places of a listener are never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Held { stream, _place: place }, address)
+        (Held { stream, until: None, _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -122,11 +142,13 @@ impl AsyncRead for Held {
 
 impl AsyncWrite for Held {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.in_time(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -173,4 +195,52 @@ async fn prometheus(State(core): State<Arc<Core>>) -> impl IntoResponse {
 
 async fn prometheus_detail(State(core): State<Arc<Core>>) -> impl IntoResponse {
     ([EXPOSITION], core.requests.detail())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    /// A listener with one place, that serves a stream without an end.
+    async fn endless() -> (Arc<Semaphore>, std::net::SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it has an address");
+        let places = Arc::new(Semaphore::new(1));
+        let bounded = Bounded { listener, places: Arc::clone(&places) };
+        let messages = || stream::repeat_with(|| Ok::<_, io::Error>(vec![b'x'; 8_192]));
+        let router = Router::new().route("/", get(move || async move { Body::from_stream(messages()) }));
+        tokio::spawn(async move { axum::serve(bounded, router).await });
+        (places, address)
+    }
+
+    async fn ask(address: std::net::SocketAddr) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4_096).expect("a small one");
+        let mut reader = socket.connect(address).await.expect("it listens");
+        reader.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it asks");
+        reader
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_loses_its_connection_makes_room_and_is_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _counted_here = ::metrics::set_default_local_recorder(&recorder);
+        let (places, address) = endless().await;
+        let mut slow = ask(address).await;
+        let mut head = [0; 12];
+        slow.read_exact(&mut head).await.expect("it is answered");
+        assert_eq!((&head, places.available_permits()), (b"HTTP/1.1 200", 0));
+        // The next one has its place.
+        let mut next = ask(address).await;
+        next.read_exact(&mut head).await.expect("it is answered, too");
+        assert_eq!(&head, b"HTTP/1.1 200");
+        let counted = format!("{} 1", metrics::SLOW_READERS);
+        let said = recorder.handle().render();
+        assert!(said.contains(&counted), "{said}");
+    }
 }

@@ -55,7 +55,7 @@ impl<T> Sender<T> {
                 let go_on =
                     if cursor.is_empty() { "begin anew".to_owned() } else { format!("go on with the cursor {cursor}") };
                 let message = format!("the reader has taken nothing for {} s and is let go; {go_on}", SLOW.as_secs());
-                metrics::counter!(crate::metrics::SLOW_READERS).increment(1);
+                crate::metrics::count_slow_reader();
                 self.end(CommandError::of(ErrorReason::Overloaded, message).with("cursor", cursor).after_ms(0));
                 Err(Gone)
             }

@@ -41,6 +41,11 @@ pub(crate) fn describe() {
     metrics::gauge!(PEER_SESSIONS).increment(0.0);
 }
 
+/// One reader more took nothing, and was let go.
+pub fn count_slow_reader() {
+    metrics::counter!(SLOW_READERS).increment(1);
+}
+
 /// Events that alerts watch: they begin at 0.
 const WATCHED_EVENTS: [EventKind; 8] = [
     EventKind::ReconciliationDrift,

@@ -120,7 +120,7 @@ metrics_table! {
     AUDIT_BREACHES = Counter "holdfast_audit_breaches_total" in None by ["shard"] "What audits found broken.";
     AUDIT_TOOK = Histogram "holdfast_audit_seconds" in Seconds by ["shard"] "How long an audit took.";
     OVERSOLD = Gauge "holdfast_oversold_units" in None by ["shard"] "Units that are promised beyond what lies there, by the last audit here: 0, always.";
-    SLOW_READERS = Counter "holdfast_slow_readers_total" in None by [] "Readers of events or availability that took nothing, and were let go.";
+    SLOW_READERS = Counter "holdfast_slow_readers_total" in None by [] "Readers of events, of availability or of an answer over HTTP that took nothing, and were let go.";
     CALLS = Counter "holdfast_endpoint_calls_total" in None by ["endpoint", "outcome"] "Attempts to call endpoints for orders' steps: done, refused, nothing, fallback or withdrawn.";
     BREAKER_OPEN = Gauge "holdfast_endpoint_breaker_open" in None by ["endpoint"] "Whether this node leaves the endpoint alone: 1 or 0.";
     STAGE_PASSED = Counter "holdfast_stage_passed_total" in None by ["stage"] "Passages of a stage of the way of commands: check, wait, commit, append, sync, apply, record.";
