@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, PATIENCE, Shop, pause};
 use futures_util::{SinkExt as _, StreamExt as _};
-use holdfast_client::{Client, Grant, PutItem, Receive, Reserve, v1};
+use holdfast_client::{Client, Grant, PutItem, PutKit, Receive, Reserve, v1};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -108,9 +108,12 @@ impl Socket {
     }
 
     async fn next_or_idle(&mut self) -> Value {
-        let message = timeout(PATIENCE, self.0.next()).await.expect("it is told in time");
-        let message = message.expect("the node stays").expect("a message");
-        serde_json::from_str(message.to_text().expect("text")).expect("JSON")
+        loop {
+            let message = timeout(PATIENCE, self.0.next()).await.expect("it is told in time");
+            if let Message::Text(text) = message.expect("the node stays").expect("a message") {
+                return serde_json::from_str(&text).expect("JSON");
+            }
+        }
     }
 
     /// What is told of SKUs until those are told with these quantities.
@@ -171,8 +174,12 @@ impl Follower {
             Self::Stream(stream) => return stream.next().await,
             Self::Socket(socket) => socket,
         };
-        let message = timeout(PATIENCE, socket.0.next()).await.expect("something is told in time")?.ok()?;
-        let said: Value = serde_json::from_str(message.to_text().ok()?).ok()?;
+        let said: Value = loop {
+            let message = timeout(PATIENCE, socket.0.next()).await.expect("something is told in time")?.ok()?;
+            if let Message::Text(text) = message {
+                break serde_json::from_str(&text).ok()?;
+            }
+        };
         let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
         Some(Told { kind: text("type"), id: text("cursor"), data: said["event"].clone() })
     }
@@ -232,19 +239,13 @@ async fn a_customer_hears_of_the_last_items_that_they_are_gone_and_that_there_ar
     let cluster = Cluster::with_http(&["http.availability_shown=exact"]).await;
     let client = Shop::client(&cluster).await;
     stocked(&client).await;
-    let mut socket = socket(&cluster, 2, "/public/v1/ws").await;
-    socket.send(Message::text(json!({"subscribe": {"skus": [SKU]}}).to_string())).await.expect("it is there");
-    let mut told = Vec::new();
+    let mut socket = Socket(socket(&cluster, 2, "/public/v1/ws").await);
+    socket.say(json!({"subscribe": {"skus": [SKU]}})).await;
     let mut heard = async |wanted: (&str, u64)| {
         loop {
-            let message = timeout(PATIENCE, socket.next()).await.expect("it is told in time");
-            let message = message.expect("the node stays").expect("a message");
-            let said: Value = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
-            if said["type"] == "availability" {
-                told.push(said.clone());
-                if said["status"] == wanted.0 && said["quantity"] == wanted.1 {
-                    return said;
-                }
+            let said = socket.next().await;
+            if said["type"] == "availability" && said["status"] == wanted.0 && said["quantity"] == wanted.1 {
+                return said;
             }
         }
     };
@@ -322,12 +323,88 @@ async fn who_comes_back_to_another_node_is_told_what_has_changed_since_and_every
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_by_socket_hears_of_categories_and_campaigns_until_it_says_that_it_does_not_want_to() {
-    let cluster = Cluster::with_http(&[]).await;
+async fn a_stream_is_of_categories_and_campaigns_whatever_their_names_and_of_no_kits() {
+    const PATH: &str = "/public/v1/availability/stream";
+    let cluster = Cluster::with_http(&["http.availability_shown=exact"]).await;
     let client = Shop::client(&cluster).await;
-    for (sku, category) in [("ROSE", "flowers"), ("LILY", "flowers"), ("FERN", "plants"), ("MOSS", "plants")] {
+    let long = "x".repeat(255);
+    for (sku, category) in [("ROSE", "flowers, cut"), ("FERN", long.as_str()), ("MOSS", "plants"), ("LILY", "")] {
         stocked_in(&client, sku, category).await;
     }
+    client.put_kit(PutKit::of("BUNCH").component("ROSE", 2).component("FERN", 1)).await.expect("a kit is put");
+    open_drop(&client, "LILY").await;
+    cluster.replicas_agree().await;
+
+    let query = format!("category=flowers%2C%20cut&category={long},none&campaign=drop");
+    let mut stream = Stream::open_when_served(&cluster, 1, &format!("{PATH}?{query}"), "").await;
+    let (kinds, quantities, _) = told_now(&mut stream).await;
+    let all = [("FERN", 5), ("LILY", 3), ("ROSE", 5)].map(|(sku, units)| (sku.to_owned(), units));
+    assert_eq!((kinds, quantities), (Vec::new(), BTreeSet::from(all)));
+
+    for (query, status, field) in [
+        ("sku=MOSS,BUNCH", 400, "skus[1]"),
+        ("sku=a%0Ab", 400, "skus[0]"),
+        ("campaign=nowhere", 404, "campaign_id"),
+        ("colour=red", 400, "colour"),
+    ] {
+        let refused = cluster.http(2).get(&format!("{PATH}?{query}")).await;
+        let told = refused.json();
+        assert_eq!((refused.status, told["field"].as_str().unwrap_or_default()), (status, field), "{query}: {told}");
+        if query.contains("BUNCH") {
+            let detail = told["detail"].as_str().expect("a detail");
+            assert!(detail.starts_with("skus[1] is BUNCH, a kit") && detail.contains("ROSE, FERN"), "{detail}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_leave_room_for_others_and_who_follows_other_events_keeps_its_place() {
+    // Six readers of availability, and one of events.
+    let cluster = Cluster::with_http(&["http.max_connections=8"]).await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client).await;
+    let mut reader = Socket(socket(&cluster, 1, "/v1/ws").await);
+    reader.say(json!({"follow": {"cursor": "0=0,1=0", "kinds": ["item."]}})).await;
+    while reader.next().await["type"] != "cursor" {}
+    let refused = cluster.http(1).ask("GET", "/v1/events", &[("Accept", "text/event-stream")], "").await;
+    assert_eq!((refused.status, &refused.json()["reason"]), (503, &json!("OVERLOADED")));
+    reader.say(json!({"follow": {"cursor": "0=0,1=0", "kinds": ["stock."]}})).await;
+    loop {
+        match reader.next().await {
+            said if said["type"] == "event" && said["event"]["kind"] == "stock.received" => break,
+            said => assert_ne!(said["type"], "problem", "{said}"),
+        }
+    }
+
+    let path = format!("/v1/availability/stream?sku={SKU}");
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        readers.push(Stream::open_when_served(&cluster, 1, &path, "").await);
+    }
+    let refused = cluster.http(1).get(&path).await;
+    assert_eq!((refused.status, &refused.json()["metadata"]["max_readers"]), (503, &json!("6")));
+    assert_eq!(cluster.http(1).get("/livez").await.status, 200, "a probe finds a connection");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_of_a_history_that_is_gone_is_refused_by_name() {
+    let cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    stocked(&client).await;
+    let mut stream = Stream::open_when_served(&cluster, 2, "/v1/events", "0=999999999,1=0").await;
+    let problem = loop {
+        match stream.next().await.expect("it is told before the stream ends") {
+            told if told.kind == "problem" => break told,
+            told => assert_ne!(told.kind, "gap", "{told:?}"),
+        }
+    };
+    assert_eq!((&problem.data["status"], &problem.data["field"]), (&json!(400), &json!("cursor")), "{problem:?}");
+    assert!(problem.data["detail"].as_str().is_some_and(|detail| detail.contains("ahead of shard 0")), "{problem:?}");
+    assert_eq!(problem.id, "", "a browser that comes again begins with what happens then");
+}
+
+/// A campaign to come that has two units of a SKU.
+async fn open_drop(client: &Client, sku: &str) {
     let now = client.cluster_time_ms();
     let campaign = v1::Campaign {
         campaign_id: "drop".to_owned(),
@@ -336,7 +413,19 @@ async fn a_reader_by_socket_hears_of_categories_and_campaigns_until_it_says_that
         ..v1::Campaign::default()
     };
     client.open_campaign(campaign).await.expect("a campaign is opened");
-    client.execute(Grant::of("drop", "FERN", 2)).await.expect("it is given some");
+    client.execute(Grant::of("drop", sku, 2)).await.expect("it is given some");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_by_socket_hears_of_categories_and_campaigns_until_it_says_that_it_does_not_want_to() {
+    let cluster = Cluster::with_http(&[]).await;
+    let client = Shop::client(&cluster).await;
+    for (sku, category) in [("ROSE", "flowers"), ("LILY", "flowers"), ("FERN", "plants"), ("MOSS", "plants")] {
+        stocked_in(&client, sku, category).await;
+    }
+    client.put_kit(PutKit::of("BUNCH").component("ROSE", 2)).await.expect("a kit is put");
+    open_drop(&client, "FERN").await;
+    cluster.replicas_agree().await;
     let take = async |sku: &str| drop(client.reserve(Reserve::new().line(sku, 1)).await.expect("one is there"));
 
     let mut reader = Socket(socket(&cluster, 1, "/v1/ws").await);
@@ -352,6 +441,13 @@ async fn a_reader_by_socket_hears_of_categories_and_campaigns_until_it_says_that
     reader.say(json!({"subscribe": {"campaigns": ["nowhere"]}})).await;
     let refused = reader.next().await;
     assert_eq!((&refused["type"], &refused["problem"]["status"]), (&json!("problem"), &json!(404)), "{refused}");
+    reader.say(json!({"subscribe": {"skus": ["MOSS", "BUNCH"]}})).await;
+    let refused = reader.next().await;
+    assert_eq!(
+        (&refused["problem"]["status"], &refused["problem"]["field"]),
+        (&json!(400), &json!("skus[1]")),
+        "a kit has nothing to tell of: {refused}"
+    );
     reader.say(json!({"subscribe": {"campaigns": ["drop"]}})).await;
     assert_eq!(reader.next().await, json!({"type": "subscribed", "skus": 3}), "what it had stays");
     reader.until(&[("FERN", 2)]).await;

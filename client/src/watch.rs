@@ -21,6 +21,8 @@ use crate::retry::Pacer;
 
 /// How often a node says where a watch is that has nothing to tell.
 const IDLE: Duration = Duration::from_secs(2);
+/// And how often at most it may be asked to.
+const LEAST_IDLE: Duration = Duration::from_millis(100);
 /// A node that says nothing for so long is taken for gone.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,8 @@ pub struct AvailabilityWatch {
     pub cursor: String,
     /// Changes within this time come together; zero: 250 ms.
     pub coalesce: Duration,
+    /// Where nothing changes, a cursor comes so often, between 100 ms and 2 s; zero: every 2 s.
+    pub idle: Duration,
 }
 
 /// What can be watched.
@@ -123,7 +127,15 @@ impl<T: Watched> Watch<T> {
                         answer.cursor().clone_into(T::cursor_of(&mut self.question));
                         return Ok(answer);
                     }
-                    Ok(Err(status)) => error_of(&status),
+                    Ok(Err(status)) => {
+                        let error = error_of(&status);
+                        if error.failure().reason == ErrorReason::InvalidArgument {
+                            // Every node would say so.
+                            self.stream = None;
+                            return Err(error);
+                        }
+                        error
+                    }
                     // The node stops, or says nothing.
                     Ok(Ok(None)) | Err(_) => {
                         CommandError::of(ErrorReason::Unavailable, "the nodes end the watch without a word").into()
@@ -157,8 +169,9 @@ impl Client {
     /// Watches what may be promised of SKUs.
     #[must_use]
     pub fn watch_availability(&self, watch: AvailabilityWatch) -> Watch<v1::WatchAvailabilityResponse> {
-        let AvailabilityWatch { skus, cursor, coalesce } = watch;
-        let question = v1::WatchAvailabilityRequest { skus, cursor, coalesce_ms: ms(coalesce), idle_ms: ms(IDLE) };
+        let AvailabilityWatch { skus, cursor, coalesce, idle } = watch;
+        let idle = if idle.is_zero() { IDLE } else { idle.clamp(LEAST_IDLE, IDLE) };
+        let question = v1::WatchAvailabilityRequest { skus, cursor, coalesce_ms: ms(coalesce), idle_ms: ms(idle) };
         Watch::new(self.clone(), question)
     }
 }

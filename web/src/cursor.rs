@@ -38,6 +38,11 @@ impl Cursor {
         text
     }
 
+    /// Whether everything that the other has seen was seen here.
+    pub(crate) fn covers(&self, seen: &Self) -> bool {
+        seen.0.iter().all(|(shard, seq)| self.0.get(shard).is_some_and(|here| here >= seq))
+    }
+
     /// Refuses a shard that is none of those.
     pub(crate) fn only_of(&self, shards: &[u32]) -> Result<(), Problem> {
         match self.0.keys().find(|shard| !shards.contains(shard)) {
@@ -61,6 +66,20 @@ mod tests {
         assert_eq!(Cursor::read("0=17,3=204"), Ok(cursor));
         for bad in ["", "3", "3=", "=1", "a=1", "0=1,0=2", "0=-1"] {
             assert_eq!(Cursor::read(bad).unwrap_err().field, "cursor", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_place_covers_another_that_is_ahead_of_it_in_no_shard() {
+        let here = Cursor([(0, 17), (3, 204)].into());
+        for (seen, is_covered) in [
+            (Cursor::default(), true),
+            (Cursor([(0, 17)].into()), true),
+            (Cursor([(0, 3), (3, 204)].into()), true),
+            (Cursor([(0, 3), (3, 205)].into()), false),
+            (Cursor([(5, 1)].into()), false),
+        ] {
+            assert_eq!(here.covers(&seen), is_covered, "{seen:?}");
         }
     }
 

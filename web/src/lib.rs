@@ -91,7 +91,14 @@ pub struct WebOptions {
     pub desk: Option<Arc<dyn demo::Desk>>,
     /// Where spans of traces go.
     pub tracer: Tracer,
+    /// Connections that the listener has at once: most of them may be readers of live updates.
+    pub max_connections: usize,
+    /// Counts a reader of live updates that took nothing, and was let go.
+    pub let_go: LetGo,
 }
+
+/// See [`WebOptions::let_go`].
+pub type LetGo = fn();
 
 /// What all requests share.
 #[derive(Debug)]
@@ -109,6 +116,7 @@ pub(crate) struct Web {
     own_address: String,
     desk: Option<Arc<dyn demo::Desk>>,
     readers: live::Readers,
+    let_go: LetGo,
     hub: live::Hub,
     watcher: ui::Watcher,
 }
@@ -149,7 +157,8 @@ impl Web {
             shown: Shown::Status,
             own_address: String::new(),
             desk: None,
-            readers: live::Readers::default(),
+            readers: live::Readers::new(REQUESTS),
+            let_go: || {},
             hub: live::Hub::default(),
             watcher: ui::Watcher::default(),
         })
@@ -159,7 +168,7 @@ impl Web {
 /// The routes of the API. Connects to the cluster in the background: until it has, requests are answered `UNAVAILABLE`. To be called
 /// within a tokio runtime.
 pub fn routes(options: WebOptions) -> Router {
-    let WebOptions { addresses, cluster_id, hosts, shown, desk, tracer } = options;
+    let WebOptions { addresses, cluster_id, hosts, shown, desk, tracer, max_connections, let_go } = options;
     let world = World { tracer, ..World::real() };
     let own_address = addresses.first().cloned().unwrap_or_default();
     let web = Web {
@@ -173,7 +182,8 @@ pub fn routes(options: WebOptions) -> Router {
         shown,
         own_address,
         desk,
-        readers: live::Readers::default(),
+        readers: live::Readers::new(max_connections),
+        let_go,
         hub: live::Hub::default(),
         watcher: ui::Watcher::default(),
     };

@@ -77,7 +77,7 @@ pub async fn run(client: &Client, subscribers: usize) -> Result<Report, Failure>
     while let Some(came) = coming.next().await {
         came.map_err(|error| {
             Failure::unavailable(format!("a subscriber finds no place at {address}: {error}"))
-                .hint("raise limits.max_connections of the node, and the open files (ulimit -n) of both processes")
+                .hint("raise http.max_connections of the node, of which three quarters are for readers, and the open files (ulimit -n) of both")
         })?;
         bar.inc(1);
     }

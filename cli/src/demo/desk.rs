@@ -122,6 +122,9 @@ impl Drop for Page {
     }
 }
 
+/// As a node has where nobody says: the page is for one person, and bounds readers by it.
+const MOST_CONNECTIONS: usize = 16_384;
+
 /// Serves the page of a demo whose shop is made from that seed; with a shop and buttons where customers can go on shopping in it.
 pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Failure> {
     // One of each kind at most.
@@ -144,6 +147,9 @@ pub async fn open(layout: &Layout, has_shop: bool, seed: u64) -> Result<Page, Fa
         hosts: Vec::new(),
         shown: Shown::Exact,
         tracer: Tracer::default(),
+        max_connections: MOST_CONNECTIONS,
+        // Nobody asks a demo for its metrics.
+        let_go: || {},
         desk: if has_shop { Some(Arc::clone(&buttons) as Arc<dyn Desk>) } else { None },
     };
     let failed =

@@ -138,6 +138,8 @@ fn web_options(config: &NodeConfig, tracer: Tracer) -> WebOptions {
         shown: config.http.availability_shown.parse().unwrap_or_default(),
         desk: None,
         tracer,
+        max_connections: config.http.max_connections,
+        let_go: holdfast_node::metrics::count_slow_reader,
     }
 }
 

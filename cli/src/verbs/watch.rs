@@ -117,8 +117,9 @@ impl Availability {
     async fn run(self, format: Format) -> Result<(), Failure> {
         let client = self.from.cluster.connect().await?;
         let coalesce = Duration::from_millis(self.coalesce);
+        let (skus, cursor) = (self.skus, self.from.cursor);
         let mut watch =
-            client.watch_availability(AvailabilityWatch { skus: self.skus, cursor: self.from.cursor, coalesce });
+            client.watch_availability(AvailabilityWatch { skus, cursor, coalesce, ..AvailabilityWatch::default() });
         let mut left = self.from.count.unwrap_or(u64::MAX);
         while left > 0 {
             let answer = tokio::select! {

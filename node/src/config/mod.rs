@@ -225,7 +225,7 @@ impl AlertsConfig {
 pub struct HttpConfig {
     /// How much of a quantity the public is shown: `exact`, `capped:N` (it, up to N) or `status` (in stock, low, out).
     pub availability_shown: String,
-    /// Connections at once; each reader of live updates has one.
+    /// Connections at once; each reader of live updates has one, and those of availability have three quarters at most.
     pub max_connections: usize,
     /// Names by which browsers may reach the node, beside addresses and `localhost`: a request with another `Host` is refused.
     pub hosts: Vec<String>,

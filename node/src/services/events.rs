@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_inventory::{EventHash, LogTime, Sku, slot_of};
+use holdfast_inventory::{EventHash, Kit, LogTime, Sku, SkuKind, slot_of};
 use holdfast_proto::v1;
 use holdfast_proto::v1::CommandError;
 use holdfast_proto::v1::event_service_server::EventService;
@@ -124,6 +124,12 @@ fn not_kept(shard: u32, group: &holdfast_raft::host::Group) -> CommandError {
 
 fn unreadable(shard: u32, fault: &holdfast_raft::store::ChangesFault) -> CommandError {
     refusals::unavailable(shard, &format!("its change log here: {fault}"))
+}
+
+/// What to watch instead of a kit.
+fn watch_instead(kit: &Kit) -> String {
+    let components: Vec<&str> = kit.components.iter().map(|component| component.sku.as_str()).collect();
+    format!("name its components: {}", components.join(", "))
 }
 
 /// What of a SKU lies where, and the last event that it is after.
@@ -265,10 +271,17 @@ impl EventService for Events {
             let problem = format!("names {}", skus.len());
             return Err(invalid("skus", &problem, "at most 1000, or none for every SKU").into());
         }
+        let routes = self.core.routes()?;
         let mut wanted = BTreeSet::new();
         for (at, sku) in skus.iter().enumerate() {
             let refused = |error| invalid(format!("skus[{at}]"), &format!("is refused: {error}"), SKU_HINT);
-            wanted.insert(Sku::new(sku).map_err(refused)?);
+            let sku = Sku::new(sku).map_err(refused)?;
+            let shard = self.core.shard(routes.shard_of(slot_of(&sku)), &routes)?;
+            if let Some(SkuKind::Kit(kit)) = shard.group().read_shard(|shard| shard.kind_of(&sku)) {
+                let problem = format!("is {sku}, a kit, which has no stock of its own");
+                return Err(invalid(format!("skus[{at}]"), &problem, &watch_instead(&kit)).into());
+            }
+            wanted.insert(sku);
         }
         let coalesce = match coalesce_ms {
             0 => COALESCE,
@@ -279,7 +292,6 @@ impl EventService for Events {
             }
         };
         let (cursor, idle) = (events::cursor_of(&cursor)?, idle_of(idle_ms)?);
-        let routes = self.core.routes()?;
         let of_skus: BTreeSet<u32> = wanted.iter().map(|sku| routes.shard_of(slot_of(sku))).collect();
         let shards: Vec<u32> = of_skus.into_iter().collect();
         let tail = self.tail(&shards, cursor.as_ref())?;

@@ -69,6 +69,12 @@ fn of_stream(path: &str) -> Value {
             message("availability", "node", Some("LiveAvailability"), "What may be promised of a SKU at a location"),
             message("reset", "node", None, "What happened meanwhile is not known: everything there is now follows"),
             message("idle", "node", None, "There is nothing more up to its id; after five seconds without news"),
+            message(
+                "problem",
+                "node",
+                Some("Problem"),
+                "What there is now cannot be read: it is told as soon as it can be",
+            ),
         ]
     };
     json!({ "transport": "server-sent events", "endless": true, "messages": messages })
@@ -78,14 +84,24 @@ fn of_socket(path: &str) -> Value {
     let mut messages = vec![
         message("subscribe, unsubscribe", "reader", Some("LiveAsk"), "Of which SKUs it wants to hear, or no more"),
         message("subscribed", "node", None, "How many SKUs it hears of now: `{\"type\":\"subscribed\",\"skus\":3}`"),
-        message("availability", "node", Some("LiveAvailability"), "What there is now of what is new, then each change"),
+        message(
+            "availability",
+            "node",
+            Some("LiveAvailability"),
+            "What there is now of what is new, then what differs",
+        ),
         message(
             "idle",
             "node",
             None,
             "There is nothing to tell: `{\"type\":\"idle\"}`, after five seconds without news",
         ),
-        message("problem", "node", None, "What it said cannot be: `{\"type\":\"problem\",\"problem\":…}`; it stays"),
+        message(
+            "problem",
+            "node",
+            None,
+            "What it said cannot be, or not now: `{\"type\":\"problem\",\"problem\":…}`; it stays",
+        ),
     ];
     if !path.starts_with("/public/") {
         messages.extend([

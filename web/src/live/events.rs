@@ -52,7 +52,7 @@ pub(crate) async fn stream_events(asked: Asked) -> Result<Response, Problem> {
         cursor.only_of(if shards.is_empty() { &all } else { &shards })?;
     }
     let place = asked.web.readers.event_reader()?;
-    let (teller, told) = Teller::channel();
+    let (teller, told) = Teller::channel(asked.web.let_go);
     let cursor = cursor.map(|cursor| cursor.text()).unwrap_or_default();
     tokio::spawn(tell(client, EventWatch { cursor, shards, filter }, teller, place));
     Ok(Sse::new(told).into_response())
@@ -95,7 +95,11 @@ fn message(told: Told) -> Message {
         Told::Gap(gap) => Message::default().event("gap").data(gap.to_string()),
         Told::Cursor(cursor) => Message::default().event("cursor").id(cursor).data("{}"),
         Told::Idle(cursor) => Message::default().event("idle").id(cursor).data("{}"),
-        Told::Problem(problem) => Message::default().event("problem").data(String::from_utf8_lossy(&problem.body())),
+        Told::Problem(problem) => {
+            let message = Message::default().event("problem").data(String::from_utf8_lossy(&problem.body()));
+            // A browser that comes again with the same id would be told the same: it forgets it.
+            if problem.field == "cursor" { message.id("") } else { message }
+        }
     }
 }
 

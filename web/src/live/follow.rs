@@ -3,6 +3,8 @@
 //! Promises that nothing is left out without a gap that is told, and that a cursor comes behind all that it stands for: who goes on from the
 //! last one it had hears some events twice, and none never.
 
+use std::sync::Arc;
+
 use holdfast_client::{Client, EventWatch, Watch};
 use holdfast_proto::v1;
 use serde_json::{Value, json};
@@ -56,7 +58,7 @@ impl Followed {
     }
 
     /// The same from a task of its own, which ends when nobody takes it any more: a wait for it may be broken off.
-    pub(super) fn told_by_a_task(mut self, place: OwnedSemaphorePermit) -> mpsc::Receiver<Told> {
+    pub(super) fn told_by_a_task(mut self, place: Arc<OwnedSemaphorePermit>) -> mpsc::Receiver<Told> {
         let (sender, receiver) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             let _place = place;

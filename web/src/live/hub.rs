@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdfast_client::{AvailabilityWatch, Client, EventWatch};
-use holdfast_proto::v1;
+use holdfast_client::{AvailabilityWatch, Client, EventWatch, Watch};
+use holdfast_proto::v1::{self, ErrorReason};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -35,8 +35,10 @@ pub(super) struct News {
 #[derive(Debug)]
 pub(super) enum Heard {
     Changes(Arc<News>),
-    /// Some were missed: what there is now is to be read. Nothing up to that position comes any more.
-    Missed(Position),
+    /// Some were missed: what there is now is to be read, no older than the position then.
+    Missed,
+    /// Nothing more is told here: the watch has ended.
+    Over,
 }
 
 #[derive(Clone, Debug)]
@@ -82,54 +84,53 @@ pub(super) struct Listener {
 impl Hub {
     /// Listens from now on.
     pub(super) fn listen(&self, client: &Client) -> Listener {
+        let (listener, new) = self.join();
+        if let Some(new) = new {
+            tokio::spawn(watch(client.clone(), new));
+        }
+        listener
+    }
+
+    /// A listener, and the channel of a watch that is to begin for it.
+    fn join(&self) -> (Listener, Option<Channel>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // A watch that saw nobody has ended, or is about to: its channel is left to it.
-        if let Some(running) = running.as_ref().filter(|running| running.news.receiver_count() > 0) {
-            return running.listener();
+        // A watch that saw nobody has ended, or is about to: its channel is left to it. Somebody beside this listener was there all along.
+        let joined = running.as_ref().map(|running| (running.listener(), running.news.receiver_count()));
+        if let Some((listener, 2..)) = joined {
+            return (listener, None);
         }
         let new = Channel::new();
         let listener = new.listener();
         *running = Some(new.clone());
-        tokio::spawn(watch(client.clone(), new));
-        listener
+        (listener, Some(new))
     }
 }
 
 impl Listener {
-    /// From where on changes are heard, once that is known; `None`: not within that time, and then the first that is heard is that some
-    /// were missed.
-    pub(super) async fn begun(&mut self, within: Duration) -> Option<Position> {
-        let known = timeout(within, self.position.wait_for(|position| !position.is_empty())).await.ok()?.ok()?.clone();
+    /// Where it is told up to where is heard; empty: not known yet.
+    pub(super) fn position(&self) -> watch::Receiver<Position> {
+        self.position.clone()
+    }
+
+    /// What there is now was read behind a position that was known: changes go on from there.
+    pub(super) const fn go_on(&mut self) {
         self.has_begun = true;
-        Some(known)
     }
 
-    /// Up to where is heard, as soon as that is no less than what a reader has seen; `None`: not within that time.
-    pub(super) async fn reaches(&mut self, seen: &Cursor, within: Duration) -> Option<Cursor> {
-        let mut reached = None;
-        let covers = |position: &Position| {
-            reached = Cursor::read(position).ok();
-            reached
-                .as_ref()
-                .is_some_and(|reached| seen.0.iter().all(|(at, seq)| reached.0.get(at).is_some_and(|it| it >= seq)))
-        };
-        timeout(within, self.position.wait_for(covers)).await.ok()?.ok()?;
-        reached
-    }
-
-    /// The next changes.
+    /// The next changes. Where it has not gone on from anywhere, the first that is heard is that some were missed.
     pub(super) async fn next(&mut self) -> Heard {
         if !self.has_begun {
-            let known = self.position.wait_for(|position| !position.is_empty()).await.map(|known| Arc::clone(&known));
-            let Ok(known) = known else { return std::future::pending().await };
+            if self.position.wait_for(|position| !position.is_empty()).await.is_err() {
+                return Heard::Over;
+            }
             self.has_begun = true;
-            return Heard::Missed(known);
+            return Heard::Missed;
         }
         match self.news.recv().await {
-            Ok(news) if news.changes.is_empty() => Heard::Missed(Arc::clone(&news.position)),
+            Ok(news) if news.changes.is_empty() => Heard::Missed,
             Ok(news) => Heard::Changes(news),
-            // The hub keeps a sender while anybody listens.
-            Err(RecvError::Lagged(_) | RecvError::Closed) => Heard::Missed(Arc::clone(&self.position.borrow())),
+            Err(RecvError::Lagged(_)) => Heard::Missed,
+            Err(RecvError::Closed) => Heard::Over,
         }
     }
 
@@ -141,24 +142,49 @@ impl Listener {
     }
 }
 
+/// Up to where is heard, once that is known; `None`: not within that time.
+pub(super) async fn known(position: &mut watch::Receiver<Position>, within: Duration) -> Option<Position> {
+    let known = timeout(within, position.wait_for(|position| !position.is_empty())).await.ok()?.ok()?;
+    Some(Arc::clone(&known))
+}
+
+/// Up to where is heard, as soon as that is no less than what a reader has seen; `None`: not within that time.
+pub(super) async fn reaches(
+    position: &mut watch::Receiver<Position>,
+    seen: &Cursor,
+    within: Duration,
+) -> Option<Position> {
+    let covers = |position: &Position| Cursor::read(position).is_ok_and(|reached| reached.covers(seen));
+    let reached = timeout(within, position.wait_for(covers)).await.ok()?.ok()?;
+    Some(Arc::clone(&reached))
+}
+
 /// Watches until nobody listens.
 async fn watch(client: Client, channel: Channel) {
     let Some(cursor) = from_now_on(&client, &channel).await else { return };
     channel.tell(Vec::new(), false, cursor.clone());
-    let mut watch = client.watch_availability(AvailabilityWatch { skus: Vec::new(), cursor, coalesce: COALESCE });
+    let mut watch = changes_after(&client, cursor);
     while channel.news.receiver_count() > 0 {
-        let Ok(answer) = watch.next().await else {
+        match watch.next().await {
+            Ok(v1::WatchAvailabilityResponse { changes, cursor, gaps }) if gaps.is_empty() => {
+                let is_news = !changes.is_empty();
+                channel.tell(changes, is_news, cursor);
+            }
+            Ok(answer) => channel.tell(Vec::new(), true, answer.cursor),
+            // The cursor is of a history that is gone.
+            Err(error) if error.failure().reason == ErrorReason::InvalidArgument => {
+                let Some(cursor) = from_now_on(&client, &channel).await else { return };
+                channel.tell(Vec::new(), true, cursor.clone());
+                watch = changes_after(&client, cursor);
+            }
             // No node serves it just now. It goes on from its cursor when one does.
-            continue;
-        };
-        let v1::WatchAvailabilityResponse { changes, cursor, gaps } = answer;
-        if !gaps.is_empty() {
-            channel.tell(Vec::new(), true, cursor);
-        } else {
-            let is_news = !changes.is_empty();
-            channel.tell(changes, is_news, cursor);
+            Err(_) => {}
         }
     }
+}
+
+fn changes_after(client: &Client, cursor: String) -> Watch<v1::WatchAvailabilityResponse> {
+    client.watch_availability(AvailabilityWatch { cursor, coalesce: COALESCE, ..AvailabilityWatch::default() })
 }
 
 /// The cursor of the present: without one a watch would tell all the stock there is first.
@@ -190,39 +216,55 @@ mod tests {
         let channel = small(2);
         channel.tell(Vec::new(), false, "0=1".to_owned());
         let mut listener = channel.listener();
-        assert_eq!(listener.begun(Duration::ZERO).await.as_deref(), Some("0=1"));
+        assert_eq!(known(&mut listener.position(), Duration::ZERO).await.as_deref(), Some("0=1"));
+        listener.go_on();
         for (sku, cursor) in [("A", "0=2"), ("B", "0=3"), ("C", "0=4")] {
             channel.tell(vec![change(sku)], true, cursor.to_owned());
         }
-        assert!(matches!(listener.next().await, Heard::Missed(until) if &*until == "0=4"));
+        assert!(matches!(listener.next().await, Heard::Missed));
         assert!(matches!(listener.next().await, Heard::Changes(news) if news.changes[0].sku == "B"));
         channel.tell(Vec::new(), true, "0=9".to_owned());
         assert!(matches!(listener.next().await, Heard::Changes(_)));
-        assert!(
-            matches!(listener.next().await, Heard::Missed(until) if &*until == "0=9"),
-            "the watch itself missed some"
-        );
+        assert!(matches!(listener.next().await, Heard::Missed), "the watch itself missed some");
+        drop(channel);
+        assert!(matches!(listener.next().await, Heard::Over), "nobody waits for what never comes");
     }
 
     #[tokio::test]
     async fn all_is_heard_only_when_nothing_waits_to_be_taken() {
         let channel = small(4);
         let mut listener = channel.listener();
-        assert_eq!(listener.begun(Duration::ZERO).await, None);
+        let mut position = listener.position();
+        assert_eq!(known(&mut position, Duration::ZERO).await, None);
         assert_eq!(listener.heard_all_until(), None, "it is not known from where on");
         channel.tell(Vec::new(), false, "0=1".to_owned());
-        assert!(matches!(listener.next().await, Heard::Missed(from) if &*from == "0=1"));
+        assert!(matches!(listener.next().await, Heard::Missed));
         channel.tell(vec![change("A")], true, "0=2".to_owned());
         assert_eq!(listener.heard_all_until(), None);
         assert!(matches!(listener.next().await, Heard::Changes(_)));
         channel.tell(Vec::new(), false, "0=5".to_owned());
         let seen = |seq| Cursor([(0, seq)].into());
-        assert_eq!(listener.reaches(&seen(4), Duration::ZERO).await, Some(seen(5)));
+        assert_eq!(reaches(&mut position, &seen(4), Duration::ZERO).await.as_deref(), Some("0=5"));
         assert_eq!(
-            listener.reaches(&seen(6), Duration::ZERO).await,
+            reaches(&mut position, &seen(6), Duration::ZERO).await,
             None,
             "another history, or another node was faster"
         );
         assert_eq!(listener.heard_all_until().as_deref(), Some("0=5"));
+    }
+
+    #[tokio::test]
+    async fn who_comes_as_the_last_one_goes_is_not_left_with_a_watch_that_ends() {
+        let hub = Hub::default();
+        let (first, ended) = hub.join();
+        let ended = ended.expect("a watch begins");
+        let (second, joined) = hub.join();
+        assert!(joined.is_none(), "one watch is shared");
+        drop((first, second));
+        // The watch may have looked by now whether anybody listens, or look later.
+        let (listener, new) = hub.join();
+        let new = new.expect("another watch begins");
+        assert_eq!((ended.news.receiver_count(), new.news.receiver_count()), (0, 1));
+        drop(listener);
     }
 }

@@ -29,13 +29,13 @@ pub(crate) struct Said {
     kind: &'static str,
     pub(super) sku: String,
     pub(super) location_id: String,
-    status: Level,
+    pub(super) status: Level,
     /// Not there where the audience is told the status alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    quantity: Option<u64>,
+    pub(super) quantity: Option<u64>,
     /// It was out, and is back.
-    back: bool,
+    pub(super) back: bool,
     /// A sentence for a customer; empty: nothing to say.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(required = false)]

@@ -4,9 +4,10 @@
 //! likes, and is told what there is now of what is new, then what changes. In the back office it may also say `{"follow": {"cursor": "…"}}`,
 //! and is told what happens, from there on.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, header};
@@ -19,12 +20,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use utoipa::ToSchema;
 
+use super::IDLE;
+use super::feed::{Feed, Next};
 use super::follow::{Followed, Told};
-use super::hub::{Heard, Listener};
 use super::said::Said;
-use super::stream::{BEGINS, now};
 use super::wanted::Wanted;
-use super::{IDLE, SLOW};
 use crate::Shown;
 use crate::Web;
 use crate::cursor::Cursor;
@@ -32,6 +32,11 @@ use crate::problem::Problem;
 
 /// Longest message of a reader: a thousand SKUs.
 const MESSAGE_BYTES: usize = 128 * 1_024;
+
+/// Who takes nothing for so long is cut off: before the node's listener ends its connection, so that it may be told why.
+const SLOW: Duration = Duration::from_secs(10);
+/// How long it is tried to tell that.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What a reader says.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -89,11 +94,10 @@ async fn upgrade(web: Arc<Web>, request: Request, shown: Shown, has_events: bool
         .map_err(|error| Problem::invalid("Upgrade", format!("this is for WebSockets: {error}")))?;
     let client = web.client()?;
     let place = web.readers.reader()?;
-    let listener = web.hub.listen(&client);
+    let feed = Feed::new(&web, client.clone(), shown);
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES);
     Ok(upgrade.on_upgrade(move |socket| {
-        let skus = BTreeSet::new();
-        let reader = Reader { web, socket, client, listener, shown, has_events, skus, events: None, _place: place };
+        let reader = Reader { web, socket, client, feed, has_events, events: None, events_place: None, _place: place };
         reader.serve()
     }))
 }
@@ -113,20 +117,18 @@ struct Reader {
     web: Arc<Web>,
     socket: WebSocket,
     client: Client,
-    listener: Listener,
-    shown: Shown,
+    feed: Feed,
     /// Events are not for everybody.
     has_events: bool,
-    skus: BTreeSet<String>,
     /// The events that it follows.
     events: Option<mpsc::Receiver<Told>>,
+    /// Its place among those who follow some: the one that it has serves for what it follows next.
+    events_place: Option<Arc<OwnedSemaphorePermit>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Reader {
     async fn serve(mut self) {
-        // What is told of now is not older than what is heard from then on.
-        let _since = self.listener.begun(BEGINS).await;
         let mut idle = interval(IDLE);
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -138,21 +140,20 @@ impl Reader {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => true,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => false,
                 },
-                heard = self.listener.next() => {
-                    let skus = self.skus.clone();
-                    match heard {
-                        Heard::Changes(news) => self.tell(&news.changes, &skus, &mut idle).await,
-                        Heard::Missed(_) => {
-                            let now = now(&self.client, &skus).await;
-                            self.tell(&now, &skus, &mut idle).await
-                        }
-                    }
+                next = self.feed.next() => {
+                    idle.reset();
+                    self.tell(next).await
                 }
                 told = next_of(&mut self.events) => {
                     idle.reset();
                     self.tell_of_events(told).await
                 }
-                _ = idle.tick() => self.send(json!({ "type": "idle" }).to_string()).await,
+                // What there is now is being read: there is something to tell.
+                _ = idle.tick() => if self.feed.has_told_all() {
+                    self.send(json!({ "type": "idle" }).to_string()).await
+                } else {
+                    self.send_message(Message::Ping(Bytes::new())).await
+                },
             };
             if !is_there {
                 return;
@@ -163,31 +164,30 @@ impl Reader {
     /// Does what the reader says; what it cannot be is told, and the reader stays.
     async fn heed(&mut self, text: &str) -> bool {
         let asks = serde_json::from_str::<Asks>(text).map_err(|error| Problem::invalid("", error.to_string()));
-        let new = match asks {
-            Ok(Asks::Subscribe(wanted)) => wanted.skus(&self.client, &self.skus).await,
+        let changed = match asks {
+            Ok(Asks::Subscribe(wanted)) => {
+                let new = wanted.new_skus(&self.web.readers, &self.client, self.feed.skus()).await;
+                new.map(|new| self.feed.add(new, None))
+            }
             Ok(Asks::Unsubscribe(wanted)) => {
-                let gone = wanted.skus(&self.client, &BTreeSet::new()).await;
-                gone.map(|gone| self.skus.retain(|sku| !gone.contains(sku))).map(|()| BTreeSet::new())
+                let gone = wanted.skus(&self.web.readers, &self.client).await;
+                gone.map(|gone| self.feed.remove(&gone))
             }
             Ok(Asks::Follow(follows)) => return self.follow(follows).await,
             Ok(Asks::Unfollow(Nothing {})) => {
-                self.events = None;
+                (self.events, self.events_place) = (None, None);
                 return true;
             }
             Err(problem) => Err(problem),
         };
-        match new {
-            Ok(new) => {
-                self.skus.extend(new.iter().cloned());
-                let is_told = self.send(json!({ "type": "subscribed", "skus": self.skus.len() }).to_string()).await;
-                let news = now(&self.client, &new).await;
-                is_told && self.tell_all(&news, &new).await
-            }
-            Err(problem) => self.refuse(&problem).await,
+        match changed {
+            Ok(()) => self.send(json!({ "type": "subscribed", "skus": self.feed.skus().count() }).to_string()).await,
+            Err(problem) => self.refuse(problem).await,
         }
     }
 
-    async fn refuse(&mut self, problem: &Problem) -> bool {
+    async fn refuse(&mut self, problem: Problem) -> bool {
+        let problem = if self.has_events { problem } else { problem.for_public() };
         self.send(json!({ "type": "problem", "problem": problem }).to_string()).await
     }
 
@@ -197,7 +197,7 @@ impl Reader {
                 self.events = Some(events);
                 true
             }
-            Err(problem) => self.refuse(&problem).await,
+            Err(problem) => self.refuse(problem).await,
         }
     }
 
@@ -211,9 +211,11 @@ impl Reader {
             let all: Vec<u32> = self.client.routing().shards.into_iter().map(|(shard, _)| shard).collect();
             Cursor::read(&cursor)?.only_of(&all)?;
         }
-        // What it followed before makes room.
-        self.events = None;
-        let place = self.web.readers.event_reader()?;
+        let place = match &self.events_place {
+            Some(place) => Arc::clone(place),
+            None => Arc::new(self.web.readers.event_reader()?),
+        };
+        self.events_place = Some(Arc::clone(&place));
         let filter = v1::EventFilter { sku, kinds, ..v1::EventFilter::default() };
         let watch = EventWatch { cursor, shards: Vec::new(), filter };
         Ok(Followed::new(&self.client, watch).told_by_a_task(place))
@@ -224,30 +226,26 @@ impl Reader {
             Some(Told::Event(event)) => json!({ "type": "event", "event": event }),
             Some(Told::Gap(gap)) => json!({ "type": "gap", "gap": gap }),
             Some(Told::Cursor(cursor) | Told::Idle(cursor)) => json!({ "type": "cursor", "cursor": cursor }),
-            Some(Told::Problem(problem)) => return self.refuse(&problem).await,
+            Some(Told::Problem(problem)) => return self.refuse(*problem).await,
             None => {
-                self.events = None;
+                (self.events, self.events_place) = (None, None);
                 return true;
             }
         };
         self.send(said.to_string()).await
     }
 
-    async fn tell(
-        &mut self,
-        news: &[v1::AvailabilityChange],
-        skus: &BTreeSet<String>,
-        idle: &mut tokio::time::Interval,
-    ) -> bool {
-        if news.iter().any(|change| skus.contains(&change.sku)) {
-            idle.reset();
+    async fn tell(&mut self, next: Next) -> bool {
+        match next {
+            Next::News { says, .. } => self.tell_all(&says).await,
+            Next::Unread(problem) | Next::Refused(problem) => self.refuse(problem).await,
+            Next::Over => self.close(close_code::AGAIN, "nothing more is heard here: come again").await,
         }
-        self.tell_all(news, skus).await
     }
 
-    async fn tell_all(&mut self, news: &[v1::AvailabilityChange], skus: &BTreeSet<String>) -> bool {
-        for change in news.iter().filter(|change| skus.contains(&change.sku)) {
-            if !self.send(json!(Said::of(change, self.shown)).to_string()).await {
+    async fn tell_all(&mut self, says: &[Said]) -> bool {
+        for said in says {
+            if !self.send(json!(said).to_string()).await {
                 return false;
             }
         }
@@ -256,18 +254,25 @@ impl Reader {
 
     /// Sends one message; false: the reader is gone, or takes nothing.
     async fn send(&mut self, text: String) -> bool {
-        match timeout(SLOW, self.socket.send(Message::Text(text.into()))).await {
+        self.send_message(Message::Text(text.into())).await
+    }
+
+    async fn send_message(&mut self, message: Message) -> bool {
+        match timeout(SLOW, self.socket.send(message)).await {
             Ok(sent) => sent.is_ok(),
             Err(_) => {
                 tracing::info!("a reader of live updates took nothing, and was cut off");
-                false
+                (self.web.let_go)();
+                self.close(close_code::AGAIN, "you took nothing for 10 s: come again, and go on with the last cursor")
+                    .await
             }
         }
     }
 
+    /// Says why it ends, as far as that is taken.
     async fn close(&mut self, code: u16, reason: &'static str) -> bool {
         let frame = CloseFrame { code, reason: reason.into() };
-        let _gone = timeout(SLOW, self.socket.send(Message::Close(Some(frame)))).await;
+        let _gone = timeout(GOODBYE, self.socket.send(Message::Close(Some(frame)))).await;
         false
     }
 }
