@@ -265,6 +265,14 @@ impl Simulation {
         self.hosts.get(&id).is_some_and(|host| host.process.as_ref().is_some_and(|process| process.life.is_alive()))
     }
 
+    /// Looks at what a host's process knows, by the process's own clock: outside of its runtime tokio would answer with the real time, and
+    /// what is asked how old it is would depend on how fast this machine is. `None`: the host has no process.
+    pub fn within<T>(&self, id: HostId, look: impl FnOnce() -> T) -> Option<T> {
+        let process = self.hosts.get(&id)?.process.as_ref()?;
+        let _entered = process.runtime.enter();
+        Some(look())
+    }
+
     /// How many polls the tasks of a host's process have had: while it stays the same nothing has changed in the process.
     /// `None`: it has none.
     #[must_use]

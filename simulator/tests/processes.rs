@@ -19,6 +19,21 @@ fn simulation(seed: u64) -> Simulation {
 }
 
 #[test]
+fn how_old_something_is_in_a_process_is_told_by_its_own_clock_also_to_who_looks_from_outside() {
+    let mut simulation = simulation(1);
+    let heard = Arc::new(Mutex::new(None));
+    let note = heard.clone();
+    simulation.start(ONE, |_world| async move {
+        *note.lock().unwrap() = Some(tokio::time::Instant::now());
+        std::future::pending::<()>().await;
+    });
+    simulation.run_for(Duration::from_secs(100));
+    let age = || heard.lock().unwrap().map(|at| at.elapsed());
+    assert_eq!(simulation.within(ONE, age).flatten(), Some(Duration::from_secs(100)));
+    assert_eq!(simulation.within(OTHER, age), None, "it has no process");
+}
+
+#[test]
 fn a_crash_ends_also_what_a_library_has_spawned() {
     struct Mark(Arc<AtomicBool>);
     impl Drop for Mark {

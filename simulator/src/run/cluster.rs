@@ -421,11 +421,11 @@ impl Cluster {
         (0..SHARDS).map(|shard| (shard, of_shard(shard))).collect()
     }
 
-    /// What a node lacks to be ready; empty: nothing.
-    pub(super) fn lacks(&self, host: HostId) -> Vec<String> {
+    /// What a node lacks to be ready; empty: nothing. How long it has heard of nobody is a matter of its own clock.
+    pub(super) fn lacks(&self, simulation: &Simulation, host: HostId) -> Vec<String> {
         let nodes = self.nodes.lock().expect("no panic happens while the nodes are locked");
-        match nodes.get(&host) {
-            Some(node) => node.not_ready(),
+        match nodes.get(&host).and_then(|node| simulation.within(host, || node.not_ready())) {
+            Some(lacks) => lacks,
             None => vec![self.left_out.get(&host).cloned().unwrap_or_else(|| "it does not run".to_owned())],
         }
     }

@@ -383,7 +383,7 @@ impl Stage {
             is_ready = self.wait_for_nodes();
         }
         for host in self.cluster.hosts().to_vec() {
-            let lacks = self.cluster.lacks(host);
+            let lacks = self.cluster.lacks(&self.simulation, host);
             if !lacks.is_empty() {
                 self.findings.push(format!("node {} is not ready in the end: {}", host.0, lacks.join("; ")));
             }
@@ -394,7 +394,7 @@ impl Stage {
     fn replace_what_lacks(&mut self) -> usize {
         // All at one moment: while a node is replaced leaders change, and the others may lack one.
         let lacking: Vec<(HostId, Vec<String>)> =
-            self.cluster.hosts().iter().map(|host| (*host, self.cluster.lacks(*host))).collect();
+            self.cluster.hosts().iter().map(|host| (*host, self.cluster.lacks(&self.simulation, *host))).collect();
         let mut replaced = 0;
         for (host, lacks) in lacking.into_iter().filter(|(_, lacks)| !lacks.is_empty()) {
             if !self.storm.spoiled().may_lose(host) {
@@ -417,7 +417,7 @@ impl Stage {
                 continue;
             }
             let mut expected = self.cluster.hosts().iter().filter(|host| !self.cluster.is_left_out(**host));
-            if expected.all(|host| self.cluster.lacks(*host).is_empty()) {
+            if expected.all(|host| self.cluster.lacks(&self.simulation, *host).is_empty()) {
                 return true;
             }
         }
@@ -466,14 +466,14 @@ impl Stage {
     }
 
     fn judge(&mut self, report: &mut Report) {
-        let is_whole = |stage: &Self, host: &HostId| stage.cluster.lacks(*host).is_empty();
+        let is_whole = |stage: &Self, host: &HostId| stage.cluster.lacks(&stage.simulation, *host).is_empty();
         // A leader may be handed over, or a frame late, at this very moment.
         self.wait(AT_REST, |stage| stage.cluster.hosts().iter().all(|host| is_whole(stage, host)));
         let (whole, lacking): (Vec<HostId>, Vec<HostId>) =
             self.cluster.hosts().iter().copied().partition(|host| is_whole(self, host));
         // One that has lost something may learn only now from a peer that it may not take part: an operator would replace it.
         for host in lacking.into_iter().filter(|host| !self.storm.spoiled().may_lose(*host)) {
-            let lacks = self.cluster.lacks(host).join("; ");
+            let lacks = self.cluster.lacks(&self.simulation, host).join("; ");
             self.findings.push(format!("node {} is not whole when the customers have left: {lacks}", host.0));
         }
         let nodes: Vec<u64> = whole.iter().map(|host| host.0).collect();
