@@ -3,6 +3,7 @@
 
 mod cluster;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use cluster::{Cluster, Http, PATIENCE, Said, Shop, pause};
@@ -270,4 +271,110 @@ async fn what_is_on_its_way_arrives_is_lost_or_expected_and_what_lacks_is_told()
     let after = done(http.get("/v1/items/LIP/stock?location_id=main").await)["levels"][0]["on_hand"].as_u64();
     assert_eq!(before.map(|units| units - 1), after);
     cluster.replicas_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_happened() {
+    let cluster = shop().await;
+    let http = cluster.http(1);
+    done(http.change("PUT", "/v1/items/CREAM", "", r#"{"lot_tracked":true,"removal_days":30}"#).await);
+    let receive = r#"{"sku":"CREAM","units":4,"lot_id":"L1","lot":{"expires_on":"2999-05"}}"#;
+    done(http.post("/v1/stock:receive", "cream", receive).await);
+    let more = r#"{"sku":"CREAM","units":1,"lot_id":"L0","lot":{"expires_on":"2999-06"}}"#;
+    done(http.post("/v1/stock:receive", "more cream", more).await);
+    let each = http.every("/v1/items/CREAM/lots?limit=1").await;
+    assert_eq!(each.iter().filter_map(|lot| lot["lot_id"].as_str()).collect::<Vec<_>>(), ["L0", "L1"]);
+    done(http.post("/v1/stock:adjust", "less", r#"{"sku":"CREAM","delta":-1,"lot_id":"L0"}"#).await);
+    let lots = done(http.get("/v1/lots").await);
+    assert_eq!((&lots["items"][0]["lot_id"], &lots["items"][0]["status"]), (&json!("L1"), &json!("approved")));
+    let held = done(http.post("/v1/reservations", "cream 1", r#"{"lines":[{"sku":"CREAM","units":1}]}"#).await);
+    let id = held["reservation_id"].as_str().expect("an id").to_owned();
+    done(http.post(&format!("/v1/reservations/{id}:commit"), "cream 1 paid", "{}").await);
+    done(http.post("/v1/lots/CREAM/L1:block", "block", r#"{"status":"quarantined"}"#).await);
+    assert_eq!(done(cluster.http(2).get("/v1/lots/CREAM/L1").await)["status"], "quarantined");
+    assert_eq!(done(http.get("/v1/availability/CREAM").await)["available"], 0);
+    done(http.post("/v1/lots/CREAM/L1:unblock", "unblock", "{}").await);
+    let trace = done(http.get("/v1/lots/CREAM/L1/trace").await);
+    assert_eq!(trace["items"][0]["reservation_id"], id.as_str());
+    done(http.post("/v1/lots/CREAM/L1:recall", "recall", "{}").await);
+
+    item(&http, "LIP", 10, json!({})).await;
+    let count = done(http.post("/v1/counts", "count", r#"{"sku":"LIP","reference":"autumn"}"#).await);
+    let path = format!("/v1/counts/{}", count["count_id"].as_str().expect("an id"));
+    done(http.post(&format!("{path}:record"), "record", r#"{"lines":[{"units":8}]}"#).await);
+    done(http.post(&format!("{path}:apply"), "apply", "{}").await);
+    let count = done(cluster.http(3).get(&path).await);
+    assert_eq!((&count["state"], &count["lines"][0]["written_off"]), (&json!("applied"), &json!(2)));
+    assert_eq!(done(http.get("/v1/counts?sku=LIP&open_only=false").await)["items"][0]["count_id"], count["count_id"]);
+
+    item(&http, "NAIL", 9, json!({})).await;
+    let recipe = r#"{"name":"A set","components":[{"sku":"LIP","units":1},{"sku":"NAIL","units":2}]}"#;
+    done(http.change("PUT", "/v1/kits/SET", "", recipe).await);
+    let kit = done(http.get("/v1/kits/SET").await);
+    assert_eq!((&kit["kit"]["revision"], &kit["availability"][0]["available"]), (&json!(1), &json!(4)), "{kit}");
+    assert_eq!(done(http.get("/v1/availability/SET").await)["available"], 4);
+    done(http.change("PUT", "/v1/channels/web", "", r#"{"location_ids":["main"],"buffer":1}"#).await);
+    let location = done(http.get("/v1/cluster").await)["default_location_id"].clone();
+    let channel = json!({"location_ids": [location], "buffer": 1}).to_string();
+    done(http.change("PUT", "/v1/channels/web", "", &channel).await);
+    assert_eq!(done(http.get("/v1/availability/NAIL?channel_id=web").await)["available"], 8);
+    assert_eq!(done(http.get("/v1/availability/SET?channel_id=web").await)["available"], 4);
+
+    let now = done(http.get("/v1/cluster").await)["log_time_ms"].as_u64().expect("a time");
+    let window = json!({"starts_at_ms": now - 1_000, "ends_at_ms": now + 3_600_000}).to_string();
+    done(http.change("PUT", "/v1/campaigns/drop", "", &window).await);
+    done(http.post("/v1/campaigns/drop:grant", "grant", r#"{"sku":"LIP","units":5}"#).await);
+    done(http.post("/v1/campaigns/drop:revoke", "revoke", r#"{"sku":"LIP","units":1}"#).await);
+    let drop = done(cluster.http(2).get("/v1/campaigns/drop").await);
+    assert_eq!((&drop["allocations"][0]["granted"], &drop["campaign"]["closed"]), (&json!(4), &json!(false)));
+    done(http.post("/v1/campaigns/drop:grant", "grant 2", r#"{"sku":"NAIL","units":1}"#).await);
+    has_been_given(&http, "drop", &["LIP", "NAIL"]).await;
+    let closed = http.post("/v1/campaigns/drop:close", "close", "{}").await;
+    assert_eq!(closed.json()["closed"], true);
+    assert_eq!(http.post("/v1/campaigns/drop:close", "close", "{}").await.body, closed.body);
+
+    let mut seen = BTreeMap::<u64, Vec<u64>>::new();
+    let mut kinds = BTreeSet::new();
+    let mut cursor = String::new();
+    loop {
+        let page = done(http.get(&format!("/v1/events?limit=7&cursor={cursor}")).await);
+        for event in page["items"].as_array().expect("events") {
+            seen.entry(event["shard"].as_u64().expect("a shard")).or_default().push(event["seq"].as_u64().unwrap_or(0));
+            kinds.insert(event["kind"].as_str().unwrap_or_default().to_owned());
+        }
+        page["next_cursor"].as_str().expect("a cursor").clone_into(&mut cursor);
+        if page["more"] == false {
+            break;
+        }
+    }
+    for (shard, seqs) in &seen {
+        assert_eq!(*seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "shard {shard}: each once, in order");
+    }
+    for kind in
+        ["stock.received", "reservation.held", "lot.blocked", "lot.recalled", "count.applied", "campaign.closed"]
+    {
+        assert!(kinds.contains(kind), "{kind} in {kinds:?}");
+    }
+    let of_lip = done(http.get("/v1/events?sku=LIP&kind=stock.received").await);
+    assert_eq!(of_lip["items"].as_array().map(Vec::len), Some(1));
+    let heads = done(http.get("/v1/audit/heads").await);
+    let shard = &heads["items"][0];
+    let proof = done(http.get(&format!("/v1/audit/proofs/{}/1?size={}", shard["shard"], shard["size"])).await);
+    assert_eq!((&proof["event"]["seq"], &proof["head"]["root"]), (&json!(1), &shard["root"]));
+    let before = done(http.get(&format!("/v1/audit/stock/LIP?as_of_ms={}", now + 3_000_000)).await);
+    assert_eq!(before["levels"][0]["quantities"]["on_hand"], 8, "{before}");
+    let node = done(http.get("/v1/cluster/nodes/2").await);
+    assert_eq!((node["node_id"].clone(), node["ready"].clone()), (json!(2), json!(true)));
+    cluster.replicas_agree().await;
+}
+
+/// What a campaign has is listed page by page, as JSON and as a table.
+async fn has_been_given(http: &Http, campaign: &str, expected: &[&str]) {
+    let path = format!("/v1/campaigns/{campaign}/allocations");
+    let given = http.every(&format!("{path}?limit=1")).await;
+    let mut skus: Vec<&str> = given.iter().filter_map(|it| it["sku"].as_str()).collect();
+    skus.sort_unstable();
+    assert_eq!(skus, expected);
+    assert_eq!(http.rows_of(&format!("{path}?format=csv&limit=1")).await.len(), expected.len());
+    assert_eq!(http.every("/v1/campaigns?limit=1").await.len(), 1);
 }

@@ -130,14 +130,19 @@ async fn walk(browser: &mut Browser, window: &Window, how: &str) {
         browser.wait(window, shown, &format!("{how}: {title} shows what is so")).await;
         assert_eq!(browser.value(window, "document.title").await, format!("{title} · Holdfast"));
         assert_eq!(browser.value(window, "location.hash").await, format!("#/{name}"));
-        let beyond = browser.value(window, "document.documentElement.scrollWidth - innerWidth").await;
-        assert!(beyond.as_f64() <= Some(0.0), "{how}: {title} is {beyond} pixels wider than the window");
-        let jumped = browser.value(window, "window.jumped").await;
-        let jumps = browser.value(window, "window.jumps").await;
-        assert!(jumped.as_f64() < Some(0.1), "{how}: {title}: the layout jumps: {jumps:#}");
-        let complaints = browser.complaints().await;
-        assert!(complaints.is_empty(), "{how}: {title}: {complaints:?}");
+        is_calm(browser, window, &format!("{how}: {title}")).await;
     }
+}
+
+/// What is in the window is no wider than it, has not jumped, and the console is silent.
+async fn is_calm(browser: &mut Browser, window: &Window, what: &str) {
+    let beyond = browser.value(window, "document.documentElement.scrollWidth - innerWidth").await;
+    assert!(beyond.as_f64() <= Some(0.0), "{what} is {beyond} pixels wider than the window");
+    let jumped = browser.value(window, "window.jumped").await;
+    let jumps = browser.value(window, "window.jumps").await;
+    assert!(jumped.as_f64() < Some(0.1), "{what}: the layout jumps: {jumps:#}");
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{what}: {complaints:?}");
 }
 
 /// Looks at the shop in the colours and the width the window has.
@@ -146,13 +151,7 @@ async fn look_at_the_shop(browser: &mut Browser, window: &Window, page: &str, ho
     browser.wait(window, "document.querySelectorAll('#shelf li').length === 23", "the shelf").await;
     let told = "!document.getElementById('hot-left').textContent.includes('…') && !document.getElementById('shelf').textContent.includes('…')";
     browser.wait(window, told, "what there is of everything").await;
-    let beyond = browser.value(window, "document.documentElement.scrollWidth - innerWidth").await;
-    assert!(beyond.as_f64() <= Some(0.0), "{how}: the shop is {beyond} pixels wider than the window");
-    let jumped = browser.value(window, "window.jumped").await;
-    let jumps = browser.value(window, "window.jumps").await;
-    assert!(jumped.as_f64() < Some(0.1), "{how}: the shop jumps: {jumps:#}");
-    let complaints = browser.complaints().await;
-    assert!(complaints.is_empty(), "{how}: the shop: {complaints:?}");
+    is_calm(browser, window, &format!("{how}: the shop")).await;
 }
 
 /// Who presses slowly, and who presses twice, gets one unit as well, though what there is changes meanwhile; a screen reader is not told
@@ -475,14 +474,7 @@ async fn a_page_whose_cluster_has_lost_its_quorum_shows_what_its_node_knows_and_
     let item = v1::Item { sku: "ROSE".to_owned(), name: "<b>Rose</b>".to_owned(), ..v1::Item::default() };
     client.execute(PutItem::new(item)).await.expect("an item is put");
     client.receive(Receive::of("ROSE", 5)).await.expect("units are received");
-    let now = client.cluster_time_ms();
-    let campaign = v1::Campaign {
-        campaign_id: "rose-week".to_owned(),
-        starts_at_ms: now,
-        ends_at_ms: now + 3_600_000,
-        ..v1::Campaign::default()
-    };
-    client.open_campaign(campaign).await.expect("a campaign is opened");
+    Shop::open_sale(&client, "rose-week").await;
 
     let window = browser.open(1_280).await;
     let page = format!("http://{}", cluster.http(1).address);

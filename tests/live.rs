@@ -515,7 +515,7 @@ async fn the_dashboard_goes_on_from_its_own_copy_while_the_quorum_is_lost_and_sa
     client.commit(held.reservation_id.expect("a hold has an id")).await.expect("they are paid");
     let whole = overview(&cluster, |told| told["totals"]["sold"] == 2 && told["serving"] == true).await;
     assert_eq!((&whole["can_lose"], &whole["oversold"], &whole["age_ms"]), (&json!(1), &json!(0), &json!(0)));
-    open_sale(&client).await;
+    Shop::open_sale(&client, "drop").await;
     wait_for_sale(&cluster).await;
 
     cluster.kill(1);
@@ -537,7 +537,7 @@ async fn every_page_of_the_dashboard_shows_the_nodes_own_copy_while_the_others_h
     let cluster = Cluster::with_http(&[]).await;
     let client = Shop::client(&cluster).await;
     stocked(&client).await;
-    open_sale(&client).await;
+    Shop::open_sale(&client, "drop").await;
     let held = client.reserve(Reserve::new().line(SKU, 4).ttl(Duration::from_secs(600))).await.expect("four are there");
     let held = held.reservation_id.expect("a hold has an id");
     overview(&cluster, |told| told["totals"]["reserved"] == 4 && told["serving"] == true).await;
@@ -570,18 +570,6 @@ async fn every_page_of_the_dashboard_shows_the_nodes_own_copy_while_the_others_h
         assert_eq!((&problems["silent"], &problems["stuck"]), (&json!([1, 2]), &json!([])), "{problems}");
         assert_eq!((&problems["counts"], &problems["shortfalls"]), (&json!([]), &json!([])), "{problems}");
     }
-}
-
-/// A campaign that runs.
-async fn open_sale(client: &Client) {
-    let now = client.cluster_time_ms();
-    let campaign = v1::Campaign {
-        campaign_id: "drop".to_owned(),
-        starts_at_ms: now,
-        ends_at_ms: now + 3_600_000,
-        ..v1::Campaign::default()
-    };
-    client.open_campaign(campaign).await.expect("a campaign is opened");
 }
 
 /// Waits until node 3 shows it.

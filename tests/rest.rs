@@ -44,20 +44,6 @@ async fn shop(settings: &[&str]) -> Cluster {
     cluster
 }
 
-/// Every entry of a list, page by page.
-async fn every(http: &Http, path: &str) -> Vec<Value> {
-    let (mut found, mut next) = (Vec::new(), String::new());
-    loop {
-        let page = http.get(&format!("{path}{next}")).await;
-        assert_eq!(page.status, 200, "{page:?}");
-        found.extend(page.json()["items"].as_array().expect("items").iter().cloned());
-        match page.json()["next_cursor"].as_str() {
-            Some(cursor) => next = format!("&cursor={cursor}"),
-            None => return found,
-        }
-    }
-}
-
 fn problem(said: &Said) -> (u16, String, String) {
     assert_eq!(said.header("content-type"), "application/problem+json", "{said:?}");
     let body = said.json();
@@ -389,9 +375,9 @@ async fn a_list_is_read_page_by_page_over_all_shards() {
     for released in &held[..2] {
         assert_eq!(http.post(&format!("{released}:release"), released, "{}").await.status, 200);
     }
-    let all = every(&http, "/v1/reservations?order_ref=order%207&limit=3").await;
+    let all = http.every("/v1/reservations?order_ref=order%207&limit=3").await;
     assert_eq!(all.len(), 4, "those of one order on one shard are on some page each");
-    let live = every(&http, "/v1/reservations?order_ref=order%207&state=held&limit=1").await;
+    let live = http.every("/v1/reservations?order_ref=order%207&state=held&limit=1").await;
     let ids = |found: &[Value]| found.iter().map(|it| it["reservation_id"].clone()).collect::<Vec<_>>();
     let paths = ids(&live).into_iter().map(|id| format!("/v1/reservations/{}", id.as_str().unwrap_or_default()));
     assert_eq!(paths.collect::<Vec<_>>(), held[2..], "the ones that were released are not in the way");
@@ -488,136 +474,6 @@ async fn the_public_sees_what_the_settings_show_and_a_cdn_may_keep_it_for_a_seco
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_back_office_keeps_lots_counts_kits_and_campaigns_and_reads_what_happened() {
-    let cluster = shop(&[]).await;
-    let http = cluster.http(1);
-    let done = |said: Said| {
-        assert!((200..300).contains(&said.status), "{said:?}");
-        said.json()
-    };
-    done(http.change("PUT", "/v1/items/CREAM", "", r#"{"lot_tracked":true,"removal_days":30}"#).await);
-    let receive = r#"{"sku":"CREAM","units":4,"lot_id":"L1","lot":{"expires_on":"2999-05"}}"#;
-    done(http.post("/v1/stock:receive", "cream", receive).await);
-    let more = r#"{"sku":"CREAM","units":1,"lot_id":"L0","lot":{"expires_on":"2999-06"}}"#;
-    done(http.post("/v1/stock:receive", "more cream", more).await);
-    let each = every(&http, "/v1/items/CREAM/lots?limit=1").await;
-    assert_eq!(each.iter().filter_map(|lot| lot["lot_id"].as_str()).collect::<Vec<_>>(), ["L0", "L1"]);
-    done(http.post("/v1/stock:adjust", "less", r#"{"sku":"CREAM","delta":-1,"lot_id":"L0"}"#).await);
-    let lots = done(http.get("/v1/lots").await);
-    assert_eq!((&lots["items"][0]["lot_id"], &lots["items"][0]["status"]), (&json!("L1"), &json!("approved")));
-    let held = done(http.post("/v1/reservations", "cream 1", &cart("CREAM", 1)).await);
-    let id = held["reservation_id"].as_str().expect("an id").to_owned();
-    done(http.post(&format!("/v1/reservations/{id}:commit"), "cream 1 paid", "{}").await);
-    done(http.post("/v1/lots/CREAM/L1:block", "block", r#"{"status":"quarantined"}"#).await);
-    assert_eq!(done(cluster.http(2).get("/v1/lots/CREAM/L1").await)["status"], "quarantined");
-    assert_eq!(done(http.get("/v1/availability/CREAM").await)["available"], 0);
-    done(http.post("/v1/lots/CREAM/L1:unblock", "unblock", "{}").await);
-    let trace = done(http.get("/v1/lots/CREAM/L1/trace").await);
-    assert_eq!(trace["items"][0]["reservation_id"], id.as_str());
-    done(http.post("/v1/lots/CREAM/L1:recall", "recall", "{}").await);
-
-    item(&http, "LIP", 10).await;
-    let count = done(http.post("/v1/counts", "count", r#"{"sku":"LIP","reference":"autumn"}"#).await);
-    let path = format!("/v1/counts/{}", count["count_id"].as_str().expect("an id"));
-    done(http.post(&format!("{path}:record"), "record", r#"{"lines":[{"units":8}]}"#).await);
-    done(http.post(&format!("{path}:apply"), "apply", "{}").await);
-    let count = done(cluster.http(3).get(&path).await);
-    assert_eq!((&count["state"], &count["lines"][0]["written_off"]), (&json!("applied"), &json!(2)));
-    assert_eq!(done(http.get("/v1/counts?sku=LIP&open_only=false").await)["items"][0]["count_id"], count["count_id"]);
-
-    item(&http, "NAIL", 9).await;
-    let recipe = r#"{"name":"A set","components":[{"sku":"LIP","units":1},{"sku":"NAIL","units":2}]}"#;
-    done(http.change("PUT", "/v1/kits/SET", "", recipe).await);
-    let kit = done(http.get("/v1/kits/SET").await);
-    assert_eq!((&kit["kit"]["revision"], &kit["availability"][0]["available"]), (&json!(1), &json!(4)), "{kit}");
-    assert_eq!(done(http.get("/v1/availability/SET").await)["available"], 4);
-    done(http.change("PUT", "/v1/channels/web", "", r#"{"location_ids":["main"],"buffer":1}"#).await);
-    let location = done(http.get("/v1/cluster").await)["default_location_id"].clone();
-    let channel = json!({"location_ids": [location], "buffer": 1}).to_string();
-    done(http.change("PUT", "/v1/channels/web", "", &channel).await);
-    assert_eq!(done(http.get("/v1/availability/NAIL?channel_id=web").await)["available"], 8);
-    assert_eq!(done(http.get("/v1/availability/SET?channel_id=web").await)["available"], 4);
-
-    let now = done(http.get("/v1/cluster").await)["log_time_ms"].as_u64().expect("a time");
-    let window = json!({"starts_at_ms": now - 1_000, "ends_at_ms": now + 3_600_000}).to_string();
-    done(http.change("PUT", "/v1/campaigns/drop", "", &window).await);
-    done(http.post("/v1/campaigns/drop:grant", "grant", r#"{"sku":"LIP","units":5}"#).await);
-    done(http.post("/v1/campaigns/drop:revoke", "revoke", r#"{"sku":"LIP","units":1}"#).await);
-    let drop = done(cluster.http(2).get("/v1/campaigns/drop").await);
-    assert_eq!((&drop["allocations"][0]["granted"], &drop["campaign"]["closed"]), (&json!(4), &json!(false)));
-    done(http.post("/v1/campaigns/drop:grant", "grant 2", r#"{"sku":"NAIL","units":1}"#).await);
-    has_been_given(&http, "drop", &["LIP", "NAIL"]).await;
-    let closed = http.post("/v1/campaigns/drop:close", "close", "{}").await;
-    assert_eq!(closed.json()["closed"], true);
-    assert_eq!(http.post("/v1/campaigns/drop:close", "close", "{}").await.body, closed.body);
-
-    let mut seen = std::collections::BTreeMap::<u64, Vec<u64>>::new();
-    let mut kinds = std::collections::BTreeSet::new();
-    let mut cursor = String::new();
-    loop {
-        let page = done(http.get(&format!("/v1/events?limit=7&cursor={cursor}")).await);
-        for event in page["items"].as_array().expect("events") {
-            seen.entry(event["shard"].as_u64().expect("a shard")).or_default().push(event["seq"].as_u64().unwrap_or(0));
-            kinds.insert(event["kind"].as_str().unwrap_or_default().to_owned());
-        }
-        page["next_cursor"].as_str().expect("a cursor").clone_into(&mut cursor);
-        if page["more"] == false {
-            break;
-        }
-    }
-    for (shard, seqs) in &seen {
-        assert_eq!(*seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "shard {shard}: each once, in order");
-    }
-    for kind in
-        ["stock.received", "reservation.held", "lot.blocked", "lot.recalled", "count.applied", "campaign.closed"]
-    {
-        assert!(kinds.contains(kind), "{kind} in {kinds:?}");
-    }
-    let of_lip = done(http.get("/v1/events?sku=LIP&kind=stock.received").await);
-    assert_eq!(of_lip["items"].as_array().map(Vec::len), Some(1));
-    let heads = done(http.get("/v1/audit/heads").await);
-    let shard = &heads["items"][0];
-    let proof = done(http.get(&format!("/v1/audit/proofs/{}/1?size={}", shard["shard"], shard["size"])).await);
-    assert_eq!((&proof["event"]["seq"], &proof["head"]["root"]), (&json!(1), &shard["root"]));
-    let before = done(http.get(&format!("/v1/audit/stock/LIP?as_of_ms={}", now + 3_000_000)).await);
-    assert_eq!(before["levels"][0]["quantities"]["on_hand"], 8, "{before}");
-    let node = done(http.get("/v1/cluster/nodes/2").await);
-    assert_eq!((node["node_id"].clone(), node["ready"].clone()), (json!(2), json!(true)));
-    cluster.replicas_agree().await;
-}
-
-/// What a campaign has is listed page by page, as JSON and as a table.
-async fn has_been_given(http: &Http, campaign: &str, expected: &[&str]) {
-    let path = format!("/v1/campaigns/{campaign}/allocations");
-    let given = every(http, &format!("{path}?limit=1")).await;
-    let mut skus: Vec<&str> = given.iter().filter_map(|it| it["sku"].as_str()).collect();
-    skus.sort_unstable();
-    assert_eq!(skus, expected);
-    assert_eq!(rows_of(http, &format!("{path}?format=csv&limit=1")).await.len(), expected.len());
-    assert_eq!(every(http, "/v1/campaigns?limit=1").await.len(), 1);
-}
-
-/// The rows of a table, as far as its links go on, without the names of the columns.
-async fn rows_of(http: &Http, path: &str) -> Vec<Vec<String>> {
-    let (mut rows, mut next) = (Vec::new(), path.to_owned());
-    loop {
-        let page = http.get(&next).await;
-        assert_eq!(
-            (page.status, page.header("content-type")),
-            (200, "text/csv; charset=utf-8; header=present"),
-            "{page:?}"
-        );
-        assert_eq!(page.header("x-content-type-options"), "nosniff");
-        let mut table = csv::Reader::from_reader(page.body.as_slice());
-        rows.extend(table.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect::<Vec<_>>()));
-        match page.header("link").strip_prefix('<').and_then(|link| link.split_once(">; rel=\"next\"")) {
-            Some((link, _)) => link.clone_into(&mut next),
-            None => return rows,
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_are_tables_to_who_asks_page_by_page_and_no_cell_is_a_formula() {
     let cluster = shop(&[]).await;
     let http = cluster.http(1);
@@ -630,7 +486,8 @@ async fn lists_are_tables_to_who_asks_page_by_page_and_no_cell_is_a_formula() {
     assert_eq!(items.header("content-disposition"), "attachment; filename=\"holdfast-items.csv\"");
     assert!(items.header("link").starts_with("</v1/items?limit=2&format=csv&cursor="), "{items:?}");
     assert_eq!(items.header("vary"), "Accept");
-    let mut named: Vec<(String, String)> = rows_of(&http, "/v1/items?format=csv&limit=2")
+    let mut named: Vec<(String, String)> = http
+        .rows_of("/v1/items?format=csv&limit=2")
         .await
         .into_iter()
         .map(|row| (row[0].clone(), row[1].clone()))
@@ -641,7 +498,7 @@ async fn lists_are_tables_to_who_asks_page_by_page_and_no_cell_is_a_formula() {
 
     let less = http.post("/v1/stock:adjust", "less", r#"{"sku":"A","delta":-2,"cause":{"reason":"=broken"}}"#).await;
     assert_eq!(less.status, 200, "{less:?}");
-    let stock = rows_of(&cluster.http(2), "/v1/stock?format=csv").await;
+    let stock = cluster.http(2).rows_of("/v1/stock?format=csv").await;
     let of_a = stock.iter().find(|row| row[0] == "A").expect("a row of it");
     assert_eq!((of_a[2].as_str(), stock.len()), ("7", 5));
     let both = json!({"lines": [{"sku": "A", "units": 1}, {"sku": "A", "units": 2}]}).to_string();
@@ -651,7 +508,7 @@ async fn lists_are_tables_to_who_asks_page_by_page_and_no_cell_is_a_formula() {
     assert_eq!(table.lines().count(), 3, "a row for each line: {table}");
     assert!(table.starts_with("reservation_id,state,"), "{table}");
 
-    let events = rows_of(&http, "/v1/events?format=csv&limit=3&sku=A").await;
+    let events = http.rows_of("/v1/events?format=csv&limit=3&sku=A").await;
     let adjusted = events.iter().find(|row| row[3] == "stock.adjusted").expect("it happened");
     assert!(adjusted.contains(&"-2".to_owned()) && adjusted.contains(&"'=broken".to_owned()), "{adjusted:?}");
     let last = http.get("/v1/events?format=csv&limit=500").await;
@@ -661,7 +518,7 @@ async fn lists_are_tables_to_who_asks_page_by_page_and_no_cell_is_a_formula() {
         "no more, for now"
     );
     for path in ["/v1/lots", "/v1/counts", "/v1/items/A/lots"] {
-        assert_eq!(rows_of(&http, &format!("{path}?format=csv")).await.len(), 0, "{path}");
+        assert_eq!(http.rows_of(&format!("{path}?format=csv")).await.len(), 0, "{path}");
     }
     assert_eq!(problem(&http.get("/v1/items?format=xlsx").await), is(400, "INVALID_ARGUMENT", "format"));
     let browser = [("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];

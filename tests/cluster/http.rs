@@ -35,6 +35,40 @@ pub struct Http {
 }
 
 impl Http {
+    /// Every entry of a list, page by page.
+    pub async fn every(&self, path: &str) -> Vec<serde_json::Value> {
+        let (mut found, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}{next}")).await;
+            assert_eq!(page.status, 200, "{page:?}");
+            found.extend(page.json()["items"].as_array().expect("items").iter().cloned());
+            match page.json()["next_cursor"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => return found,
+            }
+        }
+    }
+
+    /// The rows of a table, as far as its links go on, without the names of the columns.
+    pub async fn rows_of(&self, path: &str) -> Vec<Vec<String>> {
+        let (mut rows, mut next) = (Vec::new(), path.to_owned());
+        loop {
+            let page = self.get(&next).await;
+            assert_eq!(
+                (page.status, page.header("content-type")),
+                (200, "text/csv; charset=utf-8; header=present"),
+                "{page:?}"
+            );
+            assert_eq!(page.header("x-content-type-options"), "nosniff");
+            let mut table = csv::Reader::from_reader(page.body.as_slice());
+            rows.extend(table.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect::<Vec<_>>()));
+            match page.header("link").strip_prefix('<').and_then(|link| link.split_once(">; rel=\"next\"")) {
+                Some((link, _)) => link.clone_into(&mut next),
+                None => return rows,
+            }
+        }
+    }
+
     /// Asks; a connection that breaks is an error.
     pub async fn try_ask(
         &self,

@@ -63,6 +63,18 @@ pub struct Shop {
 }
 
 impl Shop {
+    /// A campaign that runs.
+    pub async fn open_sale(client: &Client, campaign: &str) {
+        let now = client.cluster_time_ms();
+        let campaign = v1::Campaign {
+            campaign_id: campaign.to_owned(),
+            starts_at_ms: now,
+            ends_at_ms: now + 3_600_000,
+            ..v1::Campaign::default()
+        };
+        client.open_campaign(campaign).await.expect("a campaign is opened");
+    }
+
     /// A client of the cluster.
     pub async fn client(cluster: &Cluster) -> Client {
         let mut options = ClientOptions::new(cluster.addresses());
